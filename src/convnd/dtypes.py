@@ -1,0 +1,95 @@
+"""Which type a result has, which it is computed in, and the values that fill values become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_FLOATS = {2: "float32", 4: "float32", 8: "float64"}  # float16 computes in float32
+
+
+def check(dtype: np.dtype[Any], name: str) -> None:
+    """Raise `TypeError` for a type that has no arithmetic here."""
+    if dtype.kind not in "biufc":
+        raise TypeError(f"{name} has dtype {dtype}, which is not numeric")
+    if dtype.itemsize > (16 if dtype.kind == "c" else 8):
+        raise TypeError(f"{name} has dtype {dtype}, but at most float64 and complex128 are supported")
+
+
+def is_integer(dtype: np.dtype[Any]) -> bool:
+    """Return whether the arithmetic of ``dtype`` is exact: integers and bool."""
+    return dtype.kind in "biu"
+
+
+def real(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of the parts of a complex type; any other type as it is."""
+    if dtype.kind != "c":
+        return dtype
+    return np.dtype(f"f{dtype.itemsize // 2}").newbyteorder(dtype.byteorder)
+
+
+def default_result(x: np.dtype[Any], kernel: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the result's type where the user asks for none."""
+    result = np.result_type(x, kernel)
+    if is_integer(x) and is_integer(kernel):
+        return np.dtype(np.uint64 if result.kind == "u" else np.int64)
+    return result.newbyteorder("=")
+
+
+def largest(dtype: np.dtype[Any]) -> int:
+    """Return the largest magnitude of an integer type."""
+    return 1 if dtype.kind == "b" else 2 ** (8 * dtype.itemsize - (dtype.kind == "i"))
+
+
+def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: complex) -> str:
+    """Return the real type that a problem is computed in.
+
+    Sums of whole numbers are exact in a floating type while no partial sum can pass its mantissa, and
+    ``sum |kernel| * max |x|`` bounds them all; beyond that they are integers modulo 2^64.
+    """
+    if is_integer(x) and is_integer(kernel.dtype):
+        # float64 rounds the bound itself; the margin is far above that rounding.
+        bound = float(np.abs(kernel.astype(np.float64)).sum()) * max(largest(x), abs(fill)) * (1 + 1e-9)
+        if bound < 2**24:
+            return "float32"
+        if bound < 2**53 or (bound >= 2**63 and not is_integer(result)):
+            return "float64"
+        return "int64"
+    types = [x, kernel.dtype] if is_integer(result) else [x, kernel.dtype, result]
+    return _FLOATS[real(np.result_type(*types)).itemsize]
+
+
+def fill_value(value: Any, integer: np.dtype[Any] | None, is_complex: bool, precision: str) -> complex:
+    """Return the fill value in the working type.
+
+    Parameters
+    ----------
+    value : object
+        What the user gave.
+    integer : dtype or None
+        The type of exact work, else None.
+    is_complex : bool
+        Whether the work is complex.
+    precision : str
+        The real working type.
+    """
+    number = value
+    if not isinstance(value, (int, float, complex)):
+        array = np.asarray(value)
+        if array.ndim or array.dtype.kind not in "biufc":
+            raise TypeError(f"fill_value must be a number, but is {value!r}")
+        number = array.item()
+    if isinstance(number, complex) and not is_complex:
+        raise TypeError(f"fill_value must be real where x and kernel are real, but is {value!r}")
+    if integer is not None:
+        info = np.iinfo(integer)
+        if number != number or number in (np.inf, -np.inf) or number != int(number):
+            raise ValueError(f"fill_value must be a whole number for integer x and kernel, but is {value!r}")
+        if not info.min <= number <= info.max:
+            raise ValueError(f"fill_value must fit {integer} ({info.min} to {info.max}), but is {value!r}")
+        return int(number)
+    for part in (number.real, number.imag):
+        if abs(part) > float(np.finfo(precision).max) and abs(part) != np.inf:
+            raise ValueError(f"fill_value must fit {precision}, but is {value!r}")
+    return number

@@ -1,0 +1,200 @@
+"""How a problem is cut: what the register tile's rows are, and which outputs a tile holds.
+
+A pure function of the problem and of constants that were measured once; nothing here changes a result's bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from .axis import Axis
+from .problem import Problem
+from .routine import RegisterTile, vector_bytes, vector_registers
+from .taps import Sharing, shared_runs
+from .tiles import TUNING
+
+_ROWS = (1, 2, 3, 4, 6, 8, 12)
+_VECTORS = (1, 2, 3, 4, 6, 8, 12)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a problem is cut.
+
+    Parameters
+    ----------
+    tile : RegisterTile
+        The routine's shape.
+    sharing : Sharing
+        What its rows are.
+    flat : int
+        Axes that run as one line with the last.
+    inside : bool
+        Whether the routine reads ``x`` itself where a window lies inside it; tiles at the border are then thin.
+    shape : tuple of int
+        Outputs of a tile along each axis.
+    """
+
+    tile: RegisterTile
+    sharing: Sharing
+    flat: int
+    inside: bool
+    shape: tuple[int, ...]
+
+
+def best(problem: Problem) -> tuple[Layout, float]:
+    """Return the layout of least cost, and that cost in cycles of one core."""
+    costs = ((layout, cycles(problem, layout)) for layout in _layouts(problem))
+    return min(costs, key=lambda choice: choice[1])
+
+
+def _layouts(problem: Problem) -> Iterator[Layout]:
+    lanes = vector_bytes() // np.dtype(problem.working).itemsize
+    for rows in _ROWS:
+        for sharing, interleaved in _sharings(problem, rows, lanes):
+            runs = tuple(shared_runs(_shared_axis(problem, sharing), sharing))
+            outside = -1 if sharing.axis is None else sharing.axis
+            for vectors in _VECTORS:
+                if rows * vectors + vectors + 1 > vector_registers():
+                    break
+                tile = RegisterTile(problem.working, rows, vectors, lanes, interleaved, runs)
+                for flat in range(max(1, len(problem.axes) - 1 - outside)):
+                    shape = _tile_shape(problem, tile, sharing, flat)
+                    yield Layout(tile, sharing, flat, False, shape)
+                    if flat == 0 and problem.reads_inside:
+                        yield Layout(tile, sharing, flat, True, shape)
+
+
+def _sharings(problem: Problem, rows: int, lanes: int) -> Iterator[tuple[Sharing, bool]]:
+    """Yield what ``rows`` rows can be, and whether they are neighbouring vectors of one line."""
+    last = len(problem.axes) - 1
+    if rows == 1:
+        yield Sharing(1), False
+        return
+    if problem.out_channels > 1 and rows < 2 * problem.out_channels:
+        yield Sharing(rows, channels=True), False
+    for a, axis in enumerate(problem.axes):
+        spacing = axis.tap_spacing
+        if axis.taps > 1 and a < last and axis.outputs >= rows * spacing:
+            yield Sharing(rows, a), False
+        if axis.taps > 1 and a == last and lanes % spacing == 0 and axis.outputs >= rows * lanes:
+            yield Sharing(rows, a, lanes // spacing), True
+
+
+def _shared_axis(problem: Problem, sharing: Sharing) -> Axis | None:
+    return None if sharing.axis is None else problem.axes[sharing.axis]
+
+
+def granularity(problem: Problem, layout: Layout, a: int) -> int:
+    """Return the outputs along axis ``a`` that the register tile computes at once."""
+    if a == len(problem.axes) - 1:
+        return layout.tile.block
+    return layout.sharing.rows * problem.axes[a].tap_spacing if a == layout.sharing.axis else 1
+
+
+def _tile_shape(problem: Problem, tile: RegisterTile, sharing: Sharing, flat: int) -> tuple[int, ...]:
+    """Return the outputs of a tile along each axis: the least halo that a window of `TUNING` bytes allows."""
+    axes, last = problem.axes, len(problem.axes) - 1
+    least = [1] * len(axes)
+    if flat == 0:
+        least[last] = min(tile.block, round_up(axes[last].outputs, tile.lanes))
+    if sharing.axis is not None and sharing.axis < last:
+        least[sharing.axis] = sharing.rows * axes[sharing.axis].tap_spacing
+    shape = list(least)
+    item = np.dtype(problem.working).itemsize
+
+    def halo(a: int) -> float:
+        price = TUNING.line_price if a >= last - flat else 0
+        return (axes[a].extent - 1 + price) / (axes[a].stride * shape[a])
+
+    growing = [a for a in range(len(axes)) if shape[a] < axes[a].outputs]
+    while growing:
+        a = max(growing, key=lambda a: (halo(a), a))
+        wider = [*shape[:a], min(2 * shape[a], round_up(axes[a].outputs, least[a])), *shape[a + 1 :]]
+        lengths = [window_length(axis, outputs) for axis, outputs in zip(axes, wider, strict=True)]
+        if problem.in_channels * prod(lengths) * item > TUNING.window_bytes:
+            growing.remove(a)
+            continue
+        shape = wider
+        if shape[a] >= axes[a].outputs:
+            growing.remove(a)
+    # Tiles of equal size in place of a last one that is nearly empty.
+    return tuple(
+        round_up(-(-axis.outputs // -(-axis.outputs // size)), unit)
+        for axis, size, unit in zip(axes, shape, least, strict=True)
+    )
+
+
+def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
+    """Return the first output of every tile along an axis, and the number of outputs behind them.
+
+    Where the routine can read the array itself (``border`` > 0), the outputs whose windows leave the array get
+    tiles of their own, as thin as multiples of ``border`` can be.
+    """
+    marks = [0, axis.outputs]
+    if border:
+        inside = (axis.length + axis.before - axis.extent) // axis.stride + 1  # outputs up to the last inside
+        head = min(axis.outputs, round_up(-(-axis.before // axis.stride), border))
+        tail = head + max(0, min(inside, axis.outputs) - head) // border * border
+        marks = [0, head, tail, axis.outputs]
+    begins = [np.zeros(1, np.int64)]
+    for first, end in itertools.pairwise(marks):
+        tiles = max(1, -(-(end - first) // size))
+        step = round_up(-(-(end - first) // tiles), max(1, border))
+        begins.append(np.minimum(end, first + np.arange(1, tiles + 1) * step))
+    return np.unique(np.concatenate(begins))
+
+
+def window_length(axis: Axis, outputs: int) -> int:
+    """Return the number of positions that ``outputs`` neighbouring outputs read, or a little more."""
+    return min(len(axis.phases()) * outputs + axis.extent - 1, axis.taps * outputs)
+
+
+def line_length(problem: Problem, layout: Layout) -> int:
+    """Return the elements of the line that the routine runs along, in a full tile, or a little more."""
+    length, pitch = 1, 1
+    for axis, outputs in list(zip(problem.axes, layout.shape, strict=True))[: -2 - layout.flat : -1]:
+        length += (min(outputs, axis.outputs) - 1) * pitch
+        pitch *= window_length(axis, outputs)
+    return length
+
+
+def cycles(problem: Problem, layout: Layout) -> float:
+    """Estimate the cycles of one core for the whole problem.
+
+    A core starts two multiply-adds and two loads of a vector in a cycle; a vector that crosses a cache line, as
+    most do, loads twice. The other constants were fitted to timings of single tiles (AMD Zen 5, AVX-512).
+    """
+    tile, sharing = layout.tile, layout.sharing
+    axis = _shared_axis(problem, sharing)
+    other_taps = problem.in_channels * prod(a.taps for a in problem.axes) // (axis.taps if axis else 1)
+    block: float = 12 + 2 * tile.rows * tile.vectors + 2 * len(tile.runs) * problem.in_channels
+    for (r0, r1), count in shared_runs(axis, sharing).items():
+        loads = (2 * tile.vectors + (r1 - r0) + 1) / 2
+        block += count * other_taps * (max((r1 - r0) * tile.vectors / 2, loads) + 0.3)
+    blocks: float = -(-line_length(problem, layout) // tile.block)
+    if layout.inside:  # the ends of a line are tiles of their own
+        ends = (problem.axes[-1].before > 0) + (problem.axes[-1].after > 0)
+        blocks += ends * min(1.0, layout.shape[-1] / problem.axes[-1].outputs)
+    tiles = 1.0
+    for a, (along, outputs) in enumerate(zip(problem.axes, layout.shape, strict=True)):
+        tiles *= max(1.0, along.outputs / outputs)
+        if a < len(problem.axes) - 1 - layout.flat:
+            blocks *= -(-min(outputs, along.outputs) // (tile.rows if a == sharing.axis else 1))
+    blocks *= -(-problem.out_channels // (tile.rows if sharing.channels else 1))
+    gathered = 0.0
+    if not layout.inside:
+        lengths = [window_length(a, outputs) for a, outputs in zip(problem.axes, layout.shape, strict=True)]
+        lines = problem.in_channels * prod(lengths[:-1])
+        gathered = lines * (TUNING.gather_line_cycles + TUNING.gather_cycles * lengths[-1])
+    return (block * blocks + gathered) * tiles * problem.groups
+
+
+def round_up(value: int, multiple: int) -> int:
+    """Return the least multiple that is not below ``value``."""
+    return -(-value // multiple) * multiple

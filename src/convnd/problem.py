@@ -1,0 +1,188 @@
+"""From a request in the user's terms to a problem in canonical form.
+
+In canonical form the axes are ordered by memory (the contiguous one last), batch axes are axes of one tap, axes
+that memory and arithmetic do not tell apart are one, the kernel is unflipped, and complex numbers are planes of
+real ones.
+A problem says nothing of addresses and values: two calls that differ in these alone share one plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import dtypes
+from .arguments import Request
+from .axis import Axis
+
+_INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
+
+Levels = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution in canonical form. Steps are in bytes; channel levels are nested ``(count, step)``."""
+
+    axes: tuple[Axis, ...]
+    x_steps: tuple[int, ...]
+    out_steps: tuple[int, ...]
+    groups: int
+    in_channels: int  # of one group
+    out_channels: int  # of one group
+    x_channel_steps: Levels
+    out_channel_steps: Levels
+    mode: int
+    fill_period: int  # 2 where the planes of complex samples, interleaved along the last axis, fill differently
+    stored: str  # the type of x's real parts in memory
+    working: str  # the type of the arithmetic
+    accumulated: str  # the same, "uint64" where the sums of "int64" arithmetic are unsigned
+    result: str  # the type of the result's real parts in memory
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of a real part of ``x``."""
+        return np.dtype(self.stored).itemsize
+
+    @property
+    def stores_inside(self) -> bool:
+        """Whether the routine can write the result as it is."""
+        native = np.dtype(self.accumulated)
+        return self.result == native.str and self.out_steps[-1] == native.itemsize
+
+    @property
+    def reads_inside(self) -> bool:
+        """Whether the routine can read the array as it is: working type, unit steps along the last axis."""
+        native = np.dtype(self.working)
+        return (
+            self.stored == native.str and self.axes[-1].stride == 1 and self.x_steps[-1] == native.itemsize
+        )
+
+
+def memory_order(x: np.ndarray) -> list[int]:
+    """Return the axes of ``x`` from the widest step to the narrowest, as they are where steps do not tell."""
+    telling = [a for a in range(x.ndim) if x.shape[a] > 1 and x.strides[a]]
+    by_step = iter(sorted(telling, key=lambda a: -abs(x.strides[a])))
+    return [next(by_step) if a in telling else a for a in range(x.ndim)]
+
+
+def allocate(request: Request) -> np.ndarray:
+    """Return an uninitialised result in the memory order of ``x``."""
+    order = memory_order(request.x)
+    shape = request.out_shape
+    if request.channel_axis is not None and not request.is_bank:
+        order = [a - (a > request.channel_axis) for a in order if a != request.channel_axis]
+    try:
+        out = np.empty([shape[a] for a in order], request.result)
+    except (MemoryError, ValueError):
+        raise ValueError(
+            f"the result does not fit in memory: shape {shape} of {request.result}"
+        ) from None
+    return out.transpose(np.argsort(order))
+
+
+def canonical(request: Request, out: np.ndarray) -> Problem:
+    """Return the canonical form of a request whose result goes to ``out``."""
+    x, channel = request.x, request.channel_axis
+    along = dict(zip(request.spatial, request.axes, strict=True))
+    kept = [a for a in memory_order(x) if a != channel]
+    axes = [along.get(a, Axis(x.shape[a])) for a in kept]
+    x_steps = [x.strides[a] for a in kept]
+    dropped = x.ndim if channel is None or request.is_bank else channel
+    out_steps = [out.strides[a - (a > dropped)] for a in kept]
+
+    groups = request.groups
+    in_channels = 1 if channel is None else x.shape[channel] // groups
+    out_channels = request.out_channels // groups
+    x_step = 0 if channel is None else x.strides[channel]
+    out_step = 0 if channel is None or not request.is_bank else out.strides[channel]
+    x_levels = [(groups, x_step * in_channels), (in_channels, x_step)]
+    out_levels = [(groups, out_step * out_channels), (out_channels, out_step)]
+    x_part, out_part = x.itemsize // 2, out.itemsize // 2
+    fill_period = 1
+    if request.kernel.dtype.kind == "c":  # sums over the planes of x, into the planes of the result
+        if x.dtype.kind == "c":
+            x_levels.append((2, x_part))
+            in_channels *= 2
+        out_levels.append((2, out_part))
+        out_channels *= 2
+    elif x.dtype.kind == "c":  # the planes are a batch
+        axes.append(Axis(2))
+        x_steps.append(x_part)
+        out_steps.append(out_part)
+        fill_period = 1 if request.fill.real == request.fill.imag else 2
+    axes, x_steps, out_steps = _merged(axes, x_steps, out_steps)
+    accumulated = request.working
+    if accumulated == "int64" and dtypes.default_result(x.dtype, request.kernel.dtype).kind == "u":
+        accumulated = "uint64"
+    return Problem(
+        tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
+        tuple(x_levels), tuple(out_levels), request.mode, fill_period,
+        dtypes.real(x.dtype).str, request.working, accumulated, dtypes.real(out.dtype).str,
+    )  # fmt: skip
+
+
+def _merged(
+    axes: list[Axis], x_steps: list[int], out_steps: list[int]
+) -> tuple[list[Axis], list[int], list[int]]:
+    """Merge batch axes into the axis outside them where memory is contiguous, and drop those of length 1."""
+    merged: list[tuple[Axis, int, int]] = []
+    for axis, x_step, out_step in reversed(list(zip(axes, x_steps, out_steps, strict=True))):
+        if axis.is_batch and axis.length == 1:
+            continue
+        if merged and axis.stride == 1 and merged[-1][0].is_batch:
+            inner, x_inner, out_inner = merged[-1]
+            near = axis.is_batch or inner.length <= _INTERLEAVED
+            if near and (x_step, out_step) == (inner.length * x_inner, inner.length * out_inner):
+                merged[-1] = (axis.merged_with(inner), x_inner, out_inner)
+                continue
+        merged.append((axis, x_step, out_step))
+    if not merged:
+        merged.append((Axis(1), 0, 0))
+    lines, x_merged, out_merged = zip(*reversed(merged), strict=True)
+    return list(lines), list(x_merged), list(out_merged)
+
+
+def canonical_kernel(request: Request) -> np.ndarray:
+    """Return the kernel as ``(groups, C_out * C_in * taps)`` real weights in the order of the canonical axes."""
+    kernel, spatial = request.kernel, request.kernel_spatial
+    if request.is_flipped:
+        kernel = np.flip(kernel, spatial)
+    position = dict(zip(request.spatial, spatial, strict=True))
+    in_order = [position[a] for a in memory_order(request.x) if a in position]
+    if request.channel_axis is None:
+        filters = kernel.transpose(in_order)[None, None]
+    elif not request.is_bank:
+        (channels,) = set(range(kernel.ndim)) - set(spatial)
+        filters = kernel.transpose([channels, *in_order])[None]
+    else:
+        bank = [0, 1] if request.channels_first else [kernel.ndim - 1, kernel.ndim - 2]
+        filters = kernel.transpose(bank + in_order)
+    working = request.working
+    if kernel.dtype.kind != "c":
+        weights = filters.astype(working, order="C")
+    else:
+        # (a + ib)(x + iy) = (ax - by) + i(bx + ay): two output planes, over the planes that x has.
+        real, imaginary = filters.real.astype(working), filters.imag.astype(working)
+        planes = [[real, -imaginary], [imaginary, real]]
+        used = 2 if request.x.dtype.kind == "c" else 1
+        weights = np.stack([np.stack(plane[:used], axis=2) for plane in planes], axis=1)
+    return weights.reshape(request.groups, -1)
+
+
+def fills(request: Request, problem: Problem) -> np.ndarray:
+    """Return the fill values of every input channel, (channels, fill_period), in the working type."""
+    planes = np.array([request.fill.real, request.fill.imag])
+    if not np.issubdtype(np.dtype(problem.working), np.floating):
+        planes = np.array([request.fill, 0], dtype=object)
+    rows = problem.groups * problem.in_channels
+    if problem.fill_period == 2:
+        table = np.tile(planes, (rows, 1))
+    elif request.x.dtype.kind == "c" and request.kernel.dtype.kind == "c":
+        table = np.tile(planes, rows // 2)[:, None]
+    else:
+        table = np.full((rows, 1), planes[0])
+    if problem.working == "int64":  # modulo 2^64
+        return np.array([[int(v) & (2**64 - 1) for v in row] for row in table], np.uint64).view(np.int64)
+    return table.astype(problem.working)

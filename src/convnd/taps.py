@@ -1,0 +1,157 @@
+"""Tap tables: a kernel of any rank as one list of linear offsets, each feeding a run of output rows.
+
+The register tile computes ``rows`` outputs at once. Where the rows are neighbours along an axis of the kernel,
+row ``r`` reads at tap ``t`` what row ``r+1`` reads ``lag`` taps earlier, so all rows together read the
+*union* ``u = t + lag*r``, and input ``u`` feeds the run ``r0..r1`` of rows for which ``0 <= u - lag*r < taps``.
+Where the rows are output channels every tap feeds them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from .axis import Axis, Window
+
+Run = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Which outputs the rows of a register tile are.
+
+    ``axis`` is the axis along which they are neighbours; None where they are output channels, or one row.
+    """
+
+    rows: int
+    axis: int | None = None
+    lag: int = 1
+    channels: bool = False
+
+
+@dataclass(frozen=True)
+class TapTable:
+    """The taps of one block of output channels, in the order in which they are summed.
+
+    ``runs[g]`` are the rows that group ``g`` of taps feeds; ``bounds[z, g]:bounds[z, g+1]`` are that group's taps
+    in the outer step ``z``. ``packed`` and ``inside`` are the taps' byte offsets in a gathered window and in the
+    array itself; ``source[b, t, r]`` is the weight of tap ``t`` and row ``r`` as an index into the flat
+    ``(C_out, C_in, *K)`` kernel with a zero behind it.
+    """
+
+    runs: tuple[Run, ...]
+    bounds: np.ndarray
+    packed: np.ndarray
+    inside: np.ndarray
+    source: np.ndarray
+
+
+def feeds(taps: int, sharing: Sharing) -> tuple[np.ndarray, np.ndarray]:
+    """Return the union positions that feed any row, and for each the run ``(r0, r1)`` of rows that it feeds."""
+    union = np.arange(taps + sharing.lag * (sharing.rows - 1))
+    first = np.maximum(0, -((taps - 1 - union) // sharing.lag))
+    end = np.minimum(sharing.rows, union // sharing.lag + 1)
+    fed = first < end
+    return union[fed], np.stack([first, end], axis=1)[fed]
+
+
+def shared_runs(axis: Axis | None, sharing: Sharing) -> dict[Run, int]:
+    """Return every run of rows that the taps of the shared axis feed, with the number of union positions."""
+    if axis is None:
+        return {(0, sharing.rows): 1}
+    runs = np.concatenate([feeds(len(taps), sharing)[1] for taps in axis.phases()])
+    distinct, counts = np.unique(runs, axis=0, return_counts=True)
+    return {(int(r0), int(r1)): int(count) for (r0, r1), count in zip(distinct, counts, strict=True)}
+
+
+def table(
+    axes: Sequence[Axis],
+    windows: Sequence[Window],
+    sharing: Sharing,
+    pitches: Sequence[int],
+    steps: Sequence[int],
+    channel_pitch: int,
+    channel_offsets: np.ndarray,
+    out_channels: int,
+) -> TapTable:
+    """Build the tap table.
+
+    Parameters
+    ----------
+    axes, windows : sequences
+        The axes and the windows of a full tile along them.
+    sharing : Sharing
+        What the register tile's rows are.
+    pitches, steps : sequences of int
+        Bytes between neighbours along each axis: in the packed window, in the array.
+    channel_pitch : int
+        Bytes between the channels of the packed window.
+    channel_offsets : ndarray
+        Byte offset of each input channel in the array.
+    out_channels : int
+        Output channels of one group.
+    """
+    shape = [len(channel_offsets), *(axis.taps for axis in axes)]
+    kernel_pitch = [int(np.prod(shape[a + 1 :])) for a in range(len(shape))]
+    in_channels = np.arange(shape[0])
+    # Per axis, for every tap in summation order: packed offset, array offset, index into the kernel.
+    lines = [np.stack([in_channels * channel_pitch, channel_offsets, in_channels * kernel_pitch[0]])]
+    for a, axis in enumerate(axes):
+        taps = np.concatenate([np.array(phase) for phase in axis.phases()])
+        position = taps * axis.dilation
+        lines.append(
+            np.stack([windows[a].places[taps] * pitches[a], position * steps[a], taps * kernel_pitch[a + 1]])
+        )
+    shared = len(lines) if sharing.axis is None else sharing.axis + 1
+    outer, inner = _product(lines[:shared]), _product(lines[shared + 1 :])
+
+    middle, row_taps, ends = [], [], [np.zeros(1, np.int64)]
+    axis = Axis(1) if sharing.axis is None else axes[sharing.axis]
+    runs = tuple(shared_runs(None if sharing.axis is None else axis, sharing))
+    for phase in axis.phases():
+        if sharing.axis is None:
+            middle.append(np.zeros((2, 1), np.int64))
+            row_taps.append(np.zeros((1, sharing.rows), np.int64))
+            fed = np.array(runs)
+        else:
+            union, fed = feeds(len(phase), sharing)
+            place = windows[sharing.axis].places[phase[0]] + union * axis.tap_spacing
+            position = phase[0] * axis.dilation + union * axis.tap_spacing * axis.stride
+            middle.append(np.stack([place * pitches[sharing.axis], position * steps[sharing.axis]]))
+            nth = union[:, None] - sharing.lag * np.arange(sharing.rows)
+            exists = (nth >= 0) & (nth < len(phase))
+            row_taps.append(np.where(exists, (phase[0] + nth * phase.step) * kernel_pitch[shared], -1))
+        per_run = [np.count_nonzero((fed == run).all(axis=1)) * inner.shape[1] for run in runs]
+        ends.append(ends[-1][-1] + np.cumsum([0, *per_run]))
+    count = ends[-1][-1]
+
+    offsets = _product([outer[:2], np.concatenate(middle, axis=1), inner[:2]])
+    rows = np.concatenate(row_taps)
+    index = outer[2][:, None, None, None] + rows[:, None, :] + inner[2][:, None]
+    index = np.where(rows[:, None, :] >= 0, index, -1).reshape(-1, sharing.rows)
+    return TapTable(
+        runs=runs,
+        bounds=(np.arange(outer.shape[1])[:, None, None] * count + np.stack(ends[1:])).reshape(-1, len(runs) + 1),
+        packed=offsets[0],
+        inside=offsets[1],
+        source=_per_channel(index, sharing, out_channels, int(np.prod(shape))),
+    )
+
+
+def _product(lines: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the sums of every choice of one column of each line, the last line's running fastest."""
+    start = np.zeros((lines[0].shape[0] if lines else 3, 1), np.int64)
+    return reduce(lambda a, b: (a[:, :, None] + b[:, None, :]).reshape(len(a), -1), lines, start)
+
+
+def _per_channel(index: np.ndarray, sharing: Sharing, out_channels: int, size: int) -> np.ndarray:
+    """Return ``index`` for every block of output channels; absent weights point behind the kernel."""
+    if sharing.channels:
+        channel = np.arange(-(-out_channels // sharing.rows) * sharing.rows).reshape(-1, 1, sharing.rows)
+    else:
+        channel = np.arange(out_channels).reshape(-1, 1, 1)
+    absent = (index < 0) | (channel >= out_channels)
+    return np.where(absent, out_channels * size, index + channel * size)

@@ -1,0 +1,74 @@
+"""The data the tests convolve, and how a result is compared with the oracle's."""
+
+import numpy as np
+
+import oracle
+
+# For real-valued data: error of a result, relative to the bound sum |kernel| * max |x| (for all channels summed).
+TOLERANCE = {
+    np.float16: 2**-10,  # summed in float32, rounded once
+    np.float32: 2**-21,
+    np.float64: 2**-50,
+    np.complex64: 2**-20,
+    np.complex128: 2**-49,
+}
+
+REAL = [np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
+REAL += [np.float16, np.float32, np.float64]
+DTYPES = [*REAL, np.complex64, np.complex128]
+
+
+def integers(shape, dtype=np.float64, seed=0, largest=4):
+    """Whole numbers of any dtype, at most `largest` in size: sums of them are exact, so tests compare with ==."""
+    rng, dtype = np.random.default_rng(seed), np.dtype(dtype)
+    lowest = 0 if dtype.kind in "bu" else -largest
+    values = rng.integers(lowest, largest, size=shape, endpoint=True)
+    if dtype.kind == "b":
+        return values > largest // 2
+    if dtype.kind == "c":
+        return (values + 1j * rng.integers(lowest, largest, size=shape, endpoint=True)).astype(dtype)
+    return values.astype(dtype)
+
+
+def reals(shape, dtype=np.float64, seed=0):
+    """Real-valued (normal) data of a floating dtype."""
+    rng, dtype = np.random.default_rng(seed), np.dtype(dtype)
+    values = rng.standard_normal(shape)
+    return (values + 1j * rng.standard_normal(shape) if dtype.kind == "c" else values).astype(dtype)
+
+
+def same(result, expected):
+    """Shape, dtype and every value are equal, where NaN equals NaN (the signs of zeros are free)."""
+    assert isinstance(result, np.ndarray)
+    np.testing.assert_array_equal(result, expected, strict=True)
+
+
+def check(x, kernel, *, out=None, workers=None, **options):
+    """Run convnd, require the oracle's answer with ==, return it."""
+    from convnd import convnd
+
+    x, kernel = np.asanyarray(x), np.asanyarray(kernel)
+    if out is None:
+        expected = oracle.convnd(x, kernel, **options)
+    else:
+        expected = oracle.convnd(x, kernel, **{**options, "dtype": out.dtype})
+    before = x.copy(), kernel.copy()
+    result = convnd(x, kernel, out=out, workers=workers, **options)
+    assert out is None or result is out
+    if out is not None or not result.dtype.isnative:  # the byte order asked for is kept, or is the machine's
+        assert result.dtype == np.dtype(options.get("dtype", result.dtype if out is None else out.dtype))
+    same(result.astype(expected.dtype.newbyteorder("=")), expected.astype(expected.dtype.newbyteorder("=")))
+    if out is None or not np.may_share_memory(x, out):
+        same(x, before[0])
+    same(kernel, before[1])
+    return result
+
+
+def close(result, x, kernel, **options):
+    """A floating result is within its dtype's tolerance of the oracle's."""
+    expected = oracle.convnd(x, kernel, **options)
+    assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+    largest = abs(options.get("fill_value", 0))
+    bound = np.abs(kernel).astype(np.float64).sum() * np.abs(x).astype(np.float64).max(initial=largest)
+    error = np.abs(result.astype(np.clongdouble) - expected.astype(np.clongdouble)).max(initial=0)
+    assert error <= TOLERANCE[result.dtype.type] * bound

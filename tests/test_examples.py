@@ -1,0 +1,580 @@
+"""The examples, run on the data they start from, on files of every kind they read, and on files they must refuse."""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import nrrd
+import numpy as np
+import png
+import pydicom
+import pytest
+import soundfile
+import tifffile
+from PIL import Image
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from scipy import ndimage, signal
+
+import filter_audio
+import filter_image
+import process_scan
+
+EXAMPLES = Path(process_scan.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty current folder, where output without a name lands."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(example, *options):
+    assert example.main([str(option) for option in options]) == 0
+
+
+@pytest.fixture
+def refused(folder, capsys):
+    """Check that an example refuses in one line that holds `words`, and leaves no file."""
+
+    def check(example, *options, words):
+        before = sorted(folder.rglob("*"))
+        assert example.main([str(option) for option in options]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("error: ")
+        assert captured.err.count("\n") == 1
+        assert words in captured.err
+        assert sorted(folder.rglob("*")) == before
+
+    return check
+
+
+def truncate(path):
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+
+
+# Every example, as a command
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        (["process_scan.py", "--plot", "plot.png"], "CTChest4_smooth.nii.gz"),
+        (["filter_audio.py", "--lowpass", "800", "--plot", "plot.png"], "guitar_lowpass.flac"),
+        (["filter_image.py", "--kernel", "sharpen"], "coffee_sharpen.png"),
+    ],
+)
+def test_command_on_its_own_data(folder, command, output):
+    script, *options = command
+    result = subprocess.run([sys.executable, EXAMPLES / script, *options], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert output in result.stdout
+    assert {path.name for path in folder.iterdir()} == {output} | ({"plot.png"} & set(options))
+    if "plot.png" in options:
+        assert np.ptp(np.asarray(Image.open("plot.png"))) == 255
+
+
+@pytest.mark.parametrize("example", [process_scan, filter_audio, filter_image])
+def test_help_and_unknown_option(example, capsys, refused):
+    with pytest.raises(SystemExit, match="0"):
+        example.main(["--help"])
+    assert "default: " in capsys.readouterr().out
+    refused(example, "--nonsense", words="--nonsense" if example is process_scan else "required")
+
+
+# process_scan
+
+
+def brain(shape=(19, 16, 9), dtype=np.int16, seed=0):
+    """Smooth noise with a range like a scan's."""
+    rng = np.random.default_rng(seed)
+    return (1000 * ndimage.gaussian_filter(rng.normal(size=shape), 1)).astype(dtype)
+
+
+def smoothed(voxels, spacing, millimetres):
+    return ndimage.gaussian_filter(voxels.astype(float), np.divide(millimetres, spacing), mode="nearest")
+
+
+def gradient_length(voxels, spacing):
+    sobels = [ndimage.sobel(voxels.astype(float), axis, mode="nearest") / (32 * spacing[axis]) for axis in range(3)]
+    return np.sqrt(np.sum(np.square(sobels), axis=0))
+
+
+def check_scan(path, expected, affine):
+    """The file holds `expected`, as float32, at its place."""
+    image = nib.load(path)
+    assert image.get_data_dtype() == np.dtype("<f4")
+    np.testing.assert_allclose(image.affine, affine, atol=1e-5)
+    np.testing.assert_allclose(image.header.get_zooms()[:3], np.linalg.norm(affine[:3, :3], axis=0), rtol=1e-5)
+    np.testing.assert_allclose(image.get_fdata(), expected, rtol=0, atol=3e-6 * np.abs(expected).max())
+
+
+AFFINE = np.array([[-2.0, 0, 0, 30], [0, 1.5, 0, -20], [0, 0, 4, 10], [0, 0, 0, 1]])
+SPACING = (2.0, 1.5, 4.0)
+
+
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "u1", "<f4", "<f8"])
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
+def test_nifti(name, dtype):
+    voxels = np.abs(brain(dtype=dtype)) if dtype == "u1" else brain(dtype=dtype)
+    header = nib.Nifti1Header(endianness=dtype[0] if dtype[0] in "<>" else "<")
+    header.set_data_dtype(dtype)
+    nib.save(nib.Nifti1Image(voxels, AFFINE, header), name)
+    run(process_scan, name, "--smooth", 3)
+    check_scan("scan_smooth.nii.gz", smoothed(voxels, SPACING, 3), AFFINE)
+    run(process_scan, name, "--edges", "-o", "out.nii", "--workers", 1)
+    check_scan("out.nii", gradient_length(voxels, SPACING), AFFINE)
+
+
+def test_smooth_then_edges():
+    nib.save(nib.Nifti1Image(brain(), AFFINE), "scan.nii")
+    run(process_scan, "scan.nii", "--edges", "--smooth", 2.5)
+    check_scan("scan_edges.nii.gz", gradient_length(smoothed(brain(), SPACING, 2.5), SPACING), AFFINE)
+
+
+def test_time_is_a_batch_axis():
+    voxels = brain((12, 11, 6, 3))
+    image = nib.Nifti1Image(voxels, AFFINE)
+    image.header.set_zooms((*SPACING, 2.5))
+    image.header.set_xyzt_units("mm", "sec")
+    image.header.set_slope_inter(2, -7)
+    nib.save(image, "series.nii.gz")
+    stored = nib.load("series.nii.gz").get_fdata()
+    run(process_scan, "series.nii.gz", "--smooth", 3, "--plot", "plot.png")
+    expected = np.stack([smoothed(volume, SPACING, 3) for volume in np.moveaxis(stored, -1, 0)], axis=-1)
+    check_scan("series_smooth.nii.gz", expected, AFFINE)
+    header = nib.load("series_smooth.nii.gz").header
+    assert header.get_zooms()[3] == 2.5
+    assert header.get_xyzt_units() == ("mm", "sec")
+
+
+@pytest.mark.parametrize(
+    ("header", "affine"),
+    [
+        ({"space": "left-posterior-superior"}, np.diag([-1.0, -1, 1, 1]) @ AFFINE),
+        ({"space": "RAS"}, AFFINE),
+        ({"space": "left-anterior-superior"}, np.diag([-1.0, 1, 1, 1]) @ AFFINE),
+        (None, np.diag([*SPACING, 1])),
+    ],
+)
+def test_nrrd(header, affine):
+    voxels = brain(dtype=np.int32)
+    if header is None:
+        header = {"spacings": SPACING}
+    else:
+        header |= {"space directions": AFFINE[:3, :3].T, "space origin": AFFINE[:3, 3]}
+    nrrd.write("scan.nrrd", voxels, header)
+    run(process_scan, "scan.nrrd", "--smooth", 3)
+    check_scan("scan_smooth.nii.gz", smoothed(voxels, SPACING, 3), affine)
+
+
+ROW, COLUMN = np.array([0.8, 0.6, 0]), np.array([-0.6, 0.8, 0])  # an oblique scan
+
+
+def write_slice(path, stored, position, series="1.2.3", **changes):
+    """Write one CT slice of 1.5 mm columns and 2.5 mm rows."""
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds = pydicom.Dataset()
+    ds.file_meta = meta
+    ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    ds.SeriesInstanceUID, ds.Modality = series, "CT"
+    ds.Rows, ds.Columns = stored.shape
+    ds.PixelSpacing, ds.SliceThickness = [2.5, 1.5], 4
+    ds.ImageOrientationPatient = [*ROW, *COLUMN]
+    ds.ImagePositionPatient = list(position)
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated = ds.BitsStored = 16
+    ds.HighBit, ds.PixelRepresentation = 15, 1
+    ds.RescaleSlope, ds.RescaleIntercept = 2, -1024
+    ds.PixelData = stored.astype("<i2").tobytes()
+    for name, value in changes.items():
+        setattr(ds, name, value)
+        if value is None:
+            delattr(ds, name)
+    ds.save_as(path, enforce_file_format=True)
+
+
+@pytest.fixture
+def dicom(folder):
+    """A folder of slices whose names are not in their order, a report beside them; the stored values."""
+    stored = brain((7, 20, 17), seed=1)  # slice, row, column
+    (folder / "slices").mkdir()
+    for k, name in enumerate("caebdgf"):
+        write_slice(folder / "slices" / name, stored[k], [5, 6, 7 + 3 * k])
+    (folder / "slices" / "report.txt").write_text("no slice")
+    return stored
+
+
+def test_dicom(dicom):
+    run(process_scan, "slices", "--smooth", 3, "--plot", "plot.png")
+    affine = np.eye(4)
+    affine[:3] = np.stack([1.5 * ROW, 2.5 * COLUMN, [0, 0, 3], [5, 6, 7]], axis=1)
+    voxels = 2.0 * dicom.T - 1024
+    check_scan("slices_smooth.nii.gz", smoothed(voxels, (1.5, 2.5, 3), 3), np.diag([-1.0, -1, 1, 1]) @ affine)
+
+
+def test_dicom_of_one_slice(folder):
+    (folder / "one").mkdir()
+    write_slice(folder / "one" / "slice", brain((20, 17)), [5, 6, 7])
+    run(process_scan, "one", "--plot", "plot.png")
+    assert nib.load("one_smooth.nii.gz").header.get_zooms() == (1.5, 2.5, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"series": "9.9"}, "must all have the same SeriesInstanceUID"),
+        ({"PixelSpacing": [2.5, 1.6]}, "must all have the same PixelSpacing"),
+        ({"position": [5, 6, 29]}, "3 to 4 mm apart"),
+        ({"position": [5, 6, 22]}, "0 to 3 mm apart"),
+        ({"SamplesPerPixel": 3}, "h is not one grey image"),
+        ({"PixelSpacing": None}, "h lacks PixelSpacing"),
+    ],
+)
+def test_dicom_that_is_not_one_volume(dicom, refused, changes, words):
+    write_slice("slices/h", dicom[0], **{"position": [5, 6, 28], **changes})
+    refused(process_scan, "slices", words=words)
+
+
+def test_scans_that_cannot_be_read(folder, dicom, refused):
+    refused(process_scan, "nothing.nii", words="No such file")
+    refused(process_scan, "slices/report.txt", words=".nrrd")
+    (folder / "empty").mkdir()
+    refused(process_scan, "empty", words="no DICOM slices")
+    truncate(folder / "slices" / "a")
+    refused(process_scan, "slices", words="cannot read slices")
+    nib.save(nib.Nifti1Image(brain(), AFFINE), "scan.nii")
+    nib.save(nib.Nifti1Image(brain(), AFFINE), "scan.nii.gz")
+    nrrd.write("scan.nrrd", brain())
+    for name in "scan.nii", "scan.nii.gz", "scan.nrrd":
+        truncate(folder / name)
+        refused(process_scan, name, words=f"cannot read {name}")
+        (folder / name).write_text("not a scan at all")
+        refused(process_scan, name, words=f"cannot read {name}")
+    (folder / "scan.nii.gz").write_bytes(gzip.compress(b"not a scan either"))
+    refused(process_scan, "scan.nii.gz", words="cannot read scan.nii.gz")
+
+
+def test_scans_that_cannot_be_processed(refused):
+    nib.save(nib.Nifti1Image(brain((4, 4)), AFFINE), "flat.nii")
+    refused(process_scan, "flat.nii", words="2 axes")
+    nib.save(nib.Nifti1Image(brain(dtype=np.complex64), AFFINE), "complex.nii")
+    refused(process_scan, "complex.nii", words="complex64")
+    nrrd.write("series.nrrd", brain((3, 4, 5, 6)))
+    refused(process_scan, "series.nrrd", words="4 axes")
+    nrrd.write("space.nrrd", brain(), {"space": "scanner-xyz", "space directions": np.eye(3)})
+    refused(process_scan, "space.nrrd", words="scanner-xyz")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--smooth", "-1"], "--smooth: must be a number above 0, but is -1"),
+        (["--smooth", "nan"], "--smooth: must be a number above 0, but is nan"),
+        (["--smooth", "wide"], "--smooth: must be a number above 0, but is wide"),
+        (["--workers", "0"], "--workers: must be a whole number from 1 up, but is 0"),
+        (["-o", "missing/out.nii.gz"], "there is no folder missing"),
+        (["-o", "out.nrrd"], "must end in .nii or .nii.gz"),
+        (["--plot", "missing/plot.png"], "there is no folder missing"),
+        (["--plot", "plot.doc"], "must end in .png"),
+    ],
+)
+def test_scan_options(refused, options, words):
+    refused(process_scan, *options, words=words)
+
+
+def test_half_written_output_is_taken_away(folder, monkeypatch, capsys):
+    def save(image, path):
+        Path(path).write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(nib, "save", save)
+    assert process_scan.main([]) == 2
+    assert capsys.readouterr().err.endswith("error: cannot write CTChest4_smooth.nii.gz: No space left on device\n")
+    assert list(folder.iterdir()) == []
+
+
+def test_output_keeps_what_was_there_until_it_is_whole(folder):
+    (folder / "out.nii").write_text("older")
+    nib.save(nib.Nifti1Image(brain(), AFFINE), "scan.nii")
+    run(process_scan, "scan.nii", "-o", "scan.nii")  # over its own input, which was mapped into memory
+    check_scan("scan.nii", smoothed(brain(), SPACING, 4), AFFINE)
+
+
+# filter_audio
+
+
+RATE = 8000
+
+
+def music(channels=2, seconds=1.0, seed=0):
+    """Noise, quiet enough that no filter clips."""
+    frames = int(RATE * seconds)
+    return 0.05 * np.random.default_rng(seed).normal(size=(frames, channels))
+
+
+def filtered(samples, taps):
+    return signal.fftconvolve(samples, taps[:, np.newaxis], mode="same", axes=0)
+
+
+FILTERS = [
+    (["--lowpass", 900], signal.firwin(1023, 900, fs=RATE)),
+    (["--highpass", 1500, "--taps", 31], signal.firwin(31, 1500, pass_zero=False, fs=RATE)),
+    (["--bandpass", 300, 2000, "--taps", 255], signal.firwin(255, [300, 2000], pass_zero=False, fs=RATE)),
+]
+
+
+@pytest.mark.parametrize(("options", "taps"), FILTERS)
+@pytest.mark.parametrize(
+    ("name", "subtype", "tolerance"),
+    [
+        ("in.wav", "PCM_16", 2**-15),
+        ("in.wav", "PCM_24", 2**-23),
+        ("in.wav", "FLOAT", 2**-24),
+        ("in.wav", "DOUBLE", 2**-50),
+        ("in.wav", "PCM_U8", 2**-7),
+        ("in.flac", "PCM_16", 2**-15),
+        ("in.flac", "PCM_24", 2**-23),
+        ("in.aiff", "PCM_16", 2**-15),
+    ],
+)
+def test_filters(name, subtype, tolerance, options, taps):
+    soundfile.write(name, music(1 if subtype == "DOUBLE" else 2), RATE, subtype=subtype)
+    before = soundfile.info(name)
+    run(filter_audio, name, "-o", f"out{before.name[2:]}", *options)
+    after = soundfile.info(f"out{before.name[2:]}")
+    kept = ("samplerate", "channels", "format", "subtype", "frames")
+    assert [getattr(after, field) for field in kept] == [getattr(before, field) for field in kept]
+    expected = filtered(soundfile.read(name, always_2d=True)[0], taps)
+    result = soundfile.read(after.name, always_2d=True)[0]
+    np.testing.assert_allclose(result, expected, rtol=0, atol=0.501 * tolerance)
+
+
+def test_ogg():
+    seconds = np.arange(RATE)[:, np.newaxis] / RATE
+    low, high = np.sin(2 * np.pi * np.array([[300], [2500]]) * seconds.T)[..., np.newaxis] * [0.3, 0.2]
+    soundfile.write("in.ogg", low + high, RATE)
+    run(filter_audio, "in.ogg", "--lowpass", 900)
+    before, after = soundfile.info("in.ogg"), soundfile.info("in_lowpass.ogg")
+    assert (after.subtype, after.frames, after.channels) == (before.subtype, before.frames, before.channels)
+    inside = np.s_[512:-512]  # the tone begins and ends abruptly
+    assert np.abs(soundfile.read("in_lowpass.ogg")[0] - low)[inside].max() < 0.03  # the codec loses some
+
+
+def test_whole_number_samples_saturate():
+    loud = np.sign(music(1)) * 0.999
+    soundfile.write("loud.wav", loud, RATE)
+    run(filter_audio, "loud.wav", "--highpass", 300, "--taps", 101, "--plot", "plot.png")
+    expected = filtered(
+        soundfile.read("loud.wav", always_2d=True)[0], signal.firwin(101, 300, pass_zero=False, fs=RATE)
+    )
+    assert np.abs(expected).max() > 1
+    result = soundfile.read("loud_highpass.wav", always_2d=True)[0]
+    np.testing.assert_allclose(result, expected.clip(-1, 1 - 2**-15), rtol=0, atol=0.501 * 2**-15)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("gain", [0.01, 1.0])
+def test_impulse(channels, gain):
+    dry = music(2)
+    decay = np.exp(-np.arange(500) / 100)[:, np.newaxis]
+    room = gain * decay * np.random.default_rng(1).normal(size=(500, channels))
+    soundfile.write("dry.wav", dry, RATE, subtype="FLOAT")
+    soundfile.write("room.wav", room, RATE, subtype="DOUBLE")
+    run(filter_audio, "dry.wav", "--impulse", "room.wav")
+    wet = signal.fftconvolve(dry.astype(np.float32), np.broadcast_to(room, (500, 2)), axes=0)
+    assert (np.abs(wet).max() > 1) == (gain == 1)
+    wet /= max(1, np.abs(wet).max())
+    result, rate = soundfile.read("dry_impulse.wav")
+    assert rate == RATE
+    np.testing.assert_allclose(result, wet, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "--lowpass"),
+        (["--lowpass", 9, "--highpass", 9], "not allowed"),
+        (["--lowpass", 0], "must be a number above 0, but is 0"),
+        (["--lowpass", 4000], "must lie below half the sample rate, 4000 Hz, but is 4000"),
+        (["--highpass", -5], "must be a number above 0, but is -5"),
+        (["--bandpass", 500, 9000], "must lie below half the sample rate"),
+        (["--bandpass", 900, 300], "must rise from LO to HI, but is 900 300"),
+        (["--bandpass", 900, 900], "must rise from LO to HI, but is 900 900"),
+        (["--lowpass", 9, "--taps", 100], "--taps must be odd"),
+        (["--lowpass", 9, "--taps", -3], "--taps: must be a whole number from 1 up, but is -3"),
+        (["--lowpass", 9, "-o", "missing/out.wav"], "there is no folder missing"),
+        (["--lowpass", 9, "-o", "out.flac"], "must end in .wav"),
+        (["--impulse", "nothing.wav"], "cannot read nothing.wav: No such file"),
+        (["--impulse", "fast.wav"], "8000 Hz, but has 16000 Hz"),
+        (["--impulse", "many.wav"], "1 channel or the recording's 2, but has 3"),
+    ],
+)
+def test_audio_options(refused, options, words):
+    soundfile.write("in.wav", music(), RATE)
+    soundfile.write("fast.wav", music(), 2 * RATE)
+    soundfile.write("many.wav", music(3), RATE)
+    refused(filter_audio, "in.wav", *options, words=words)
+
+
+@pytest.mark.parametrize("name", ["in.wav", "in.aiff", "in.flac"])
+def test_recordings_that_cannot_be_read(folder, refused, name):
+    soundfile.write(name, music(), RATE)
+    truncate(folder / name)
+    refused(filter_audio, name, "--lowpass", 9, words=f"cannot read {name}")
+    (folder / name).write_text("not sound")
+    refused(filter_audio, name, "--lowpass", 9, words=f"cannot read {name}")
+
+
+def test_recordings_that_cannot_be_processed(folder, refused):
+    refused(filter_audio, folder, "--lowpass", 9, words="Is a directory")
+    soundfile.write("empty.wav", music(seconds=0), RATE)
+    refused(filter_audio, "empty.wav", "--lowpass", 9, words="no samples")
+    soundfile.write("nan.wav", np.full(9, np.nan), RATE, subtype="FLOAT")
+    refused(filter_audio, "nan.wav", "--lowpass", 9, words="NaN")
+
+
+# filter_image
+
+
+KERNELS = {
+    "vertical-edge": np.outer([1, 1, 1], [1, 0, -1]),
+    "horizontal-edge": np.outer([1, 0, -1], [1, 1, 1]),
+    "sharpen": np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]]),
+    "box-blur": np.full((3, 3), 1 / 9),
+    "gaussian-blur": np.outer([1, 2, 1], [1, 2, 1]) / 16,
+    "emboss": np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]]),
+    "outline": np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]),
+}
+
+
+def photograph(channels, dtype, shape=(30, 41)):
+    rng = np.random.default_rng(channels)
+    largest = np.iinfo(dtype).max
+    values = rng.random((*shape, channels)) if channels else rng.random(shape)
+    return np.rint(largest * values).astype(dtype)
+
+
+def filtered_image(image, kernel):
+    """Each colour correlated, rounded and saturated; alpha as it was."""
+    result = image.copy()
+    colours = np.s_[..., :-1] if image.shape[2:] in ((2,), (4,)) else np.s_[...]
+    kernel = kernel if image.ndim == 2 else kernel[..., np.newaxis]
+    exact = ndimage.correlate(image[colours].astype(float), kernel, mode="nearest")
+    result[colours] = np.rint(exact).clip(0, np.iinfo(image.dtype).max)
+    return result
+
+
+def write(path, image):
+    channels = image.shape[2] if image.ndim == 3 else 0
+    if path.endswith(".tif"):
+        photometric = "rgb" if channels > 2 else "minisblack"
+        extra = ["unassalpha"] if channels in (2, 4) else None
+        contig = "contig" if channels else None
+        tifffile.imwrite(path, image, photometric=photometric, extrasamples=extra, planarconfig=contig)
+    elif image.dtype == np.uint16 and channels:
+        mode = {2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+        png.from_array(image.reshape(len(image), -1), f"{mode};16").save(path)
+    else:
+        Image.fromarray(image).save(path)
+
+
+def read(path, channels):
+    if path.endswith(".tif"):
+        return tifffile.imread(path)
+    width, height, rows, header = png.Reader(path).read()
+    dtype = np.uint16 if header["bitdepth"] == 16 else np.uint8
+    image = np.array(list(rows), dtype)
+    assert header["planes"] == max(channels, 1)
+    return image.reshape(height, width, channels) if channels else image
+
+
+@pytest.mark.parametrize("name", filter_image.KERNELS)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_kinds_of_image(name, suffix):
+    for channels in 0, 2, 3, 4:
+        for dtype in np.uint8, np.uint16:
+            image = photograph(channels, dtype)
+            write(f"in{suffix}", image)
+            run(filter_image, f"in{suffix}", "--kernel", name)
+            result = read(f"in_{name}{suffix}", channels)
+            np.testing.assert_array_equal(result, filtered_image(image, KERNELS[name]), strict=True)
+
+
+def test_jpeg(folder):
+    image = ndimage.gaussian_filter(photograph(3, np.uint8, (60, 80)), (5, 5, 0))
+    rotated = Image.Exif()
+    rotated[0x0112] = 6  # the camera stood on its side
+    Image.fromarray(image).save("in.jpg", quality=98, exif=rotated)
+    run(filter_image, "in.jpg", "--kernel", "gaussian-blur")
+    result = np.asarray(Image.open("in_gaussian-blur.jpg")).astype(int)
+    expected = filtered_image(np.rot90(image, -1), KERNELS["gaussian-blur"]).astype(int)
+    assert np.abs(result - expected).mean() < 1.5
+
+
+@pytest.mark.parametrize("mode", ["1", "P"])
+def test_palette_and_black_and_white(mode):
+    colours = Image.fromarray(photograph(3, np.uint8)).convert(mode)
+    colours.save("in.png")
+    run(filter_image, "in.png", "--kernel", "box-blur", "-o", "out.tif")
+    image = np.asarray(colours.convert("RGB" if mode == "P" else "L"))
+    np.testing.assert_array_equal(tifffile.imread("out.tif"), filtered_image(image, KERNELS["box-blur"]), strict=True)
+
+
+def test_planar_and_big_endian_tiff():
+    image = photograph(3, np.uint16)
+    tifffile.imwrite("in.tif", np.moveaxis(image, -1, 0), photometric="rgb", planarconfig="separate", byteorder=">")
+    run(filter_image, "in.tif", "--kernel", "sharpen")
+    result = tifffile.imread("in_sharpen.tif")
+    np.testing.assert_array_equal(result, filtered_image(image, KERNELS["sharpen"]), strict=True)
+
+
+@pytest.mark.parametrize("name", ["in.png", "in.jpg", "in.tif"])
+@pytest.mark.parametrize("channels", [0, 3])
+def test_images_that_cannot_be_read(folder, refused, name, channels):
+    write(name, photograph(channels, np.uint8, (200, 200)))
+    truncate(folder / name)
+    refused(filter_image, name, "--kernel", "emboss", words=f"cannot read {name}")
+    (folder / name).write_text("not an image")
+    refused(filter_image, name, "--kernel", "emboss", words=f"cannot read {name}")
+
+
+def test_deep_images_that_cannot_be_read(folder, refused):
+    for name in "in.png", "in.tif":
+        write(name, photograph(3, np.uint16, (200, 200)))
+        truncate(folder / name)
+        refused(filter_image, name, "--kernel", "emboss", words=f"cannot read {name}")
+
+
+def test_images_that_cannot_be_processed(refused):
+    tifffile.imwrite("floats.tif", photograph(0, np.uint8).astype(np.float32))
+    refused(filter_image, "floats.tif", "--kernel", "emboss", words="float32")
+    tifffile.imwrite("pages.tif", np.zeros((5, 30, 41), np.uint8), photometric="minisblack")
+    refused(filter_image, "pages.tif", "--kernel", "emboss", words="one grey or RGB image")
+    Image.new("CMYK", (9, 9)).save("print.jpg")
+    refused(filter_image, "print.jpg", "--kernel", "emboss", words="CMYK")
+    write("alpha.png", photograph(4, np.uint8))
+    refused(filter_image, "alpha.png", "--kernel", "emboss", "-o", "out.jpg", words="no alpha channel")
+    write("deep.png", photograph(0, np.uint16))
+    refused(filter_image, "deep.png", "--kernel", "emboss", "-o", "out.jpg", words="8 bits")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "--kernel"),
+        (["--kernel", "sharper"], "'sharper'"),
+        (["--kernel", "emboss", "-o", "missing/out.png"], "there is no folder missing"),
+        (["--kernel", "emboss", "-o", "out.webp"], "must end in .png"),
+        (["nothing.png", "--kernel", "emboss"], "cannot read nothing.png: No such file"),
+    ],
+)
+def test_image_options(refused, options, words):
+    refused(filter_image, *options, words=words)

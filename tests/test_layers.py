@@ -1,0 +1,59 @@
+"""Imports inside the package go down only, and one file speaks LLVM."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import convnd
+
+PACKAGE = Path(convnd.__file__).parent
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+# From the bottom; modules of one layer do not know each other.
+LAYERS = [
+    ["axis", "boundary", "dtypes", "routine", "threads"],
+    ["taps", "tiles", "arguments"],
+    ["problem"],
+    ["layout"],
+    ["direct"],
+    ["api"],
+    ["__init__"],
+]
+HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
+
+
+def imported(module):
+    """Every module that `module` imports, at any depth of its code; the package's own begin with a dot."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f".{node.module}"} if node.module else {f".{alias.name}" for alias in node.names}
+    return {name.replace("convnd.", ".") if name.startswith("convnd") else name for name in found}
+
+
+def test_every_module_has_its_layer():
+    assert sorted(HEIGHT) == MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down(module):
+    for name in imported(module):
+        if name.startswith("."):
+            assert HEIGHT[name[1:]] < HEIGHT[module], f"{module} imports {name[1:]}, which is not below it"
+
+
+def test_one_file_speaks_llvm():
+    speaks = {m for m in MODULES if any(name.startswith(("llvmlite", "numba.extending")) for name in imported(m))}
+    assert speaks == {"routine"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_core_depends_on_numba_and_numpy_alone(module):
+    outside = {name.split(".")[0] for name in imported(module)} - {"", *sys.stdlib_module_names}
+    assert outside <= {"numba", "numpy"} | ({"llvmlite"} if module == "routine" else set())
