@@ -11,7 +11,7 @@ settings.register_profile("ci", settings, max_examples=600, derandomize=True, da
 settings.register_profile("long", settings, max_examples=100_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-SETTINGS = {"default": {}, "tiny": {"window_bytes": 1024, "serial_below": 1}}
+SETTINGS = {"default": {}, "tiny": {"window_bytes": 256, "serial_below": 1}}
 
 
 @contextlib.contextmanager

@@ -117,7 +117,10 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     # The last vectors and the rows that do not exist read behind the window.
     window_bytes = problem.in_channels * channel_pitch + 2 * tile.rows * tile.block * item
     results_at = window_at + round_up(window_bytes, _CACHE_LINE)
-    results_bytes = tile.rows * round_up(line_length(problem, layout), tile.block) * item
+    pieces = -(-line_length(problem, layout) // tile.block)  # of a flat run, whose lines are taken apart when stored
+    block_bytes = tile.rows * tile.block * item
+    if layout.flat == 0:
+        pieces = min(pieces, max(1, TUNING.results_bytes // block_bytes))
     values = {
         "begins": all_begins.ctypes.data, "positions": positions.ctypes.data,
         "x_channels": x_channels.ctypes.data, "out_channels": out_channels.ctypes.data,
@@ -127,7 +130,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
         "routine": routines[2].address, "packed": taps.packed.ctypes.data, "inside": taps.inside.ctypes.data,
         "bounds": taps.bounds.ctypes.data, "steps": len(taps.bounds),
         "rows": tile.rows if sharing.channels or row_axis >= 0 else 1, "row_axis": row_axis,
-        "row_spacing": problem.axes[row_axis].tap_spacing, "block": tile.block,
+        "row_spacing": problem.axes[row_axis].tap_spacing, "block": tile.block, "pieces": pieces,
         "ahead": _ahead(problem, row_axis, tile.rows),
         "x_row": problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
         "groups": problem.groups, "out_per_group": problem.out_channels,
@@ -136,7 +139,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
         "store": routines[3].address, "direct_store": direct_store,
         "channel_step": max(channel_steps, default=0), "flat": layout.flat,
         "tasks": tiles * -(-blocks // chunk), "runs_at": runs_at, "window_at": window_at, "results_at": results_at,
-        "scratch_bytes": results_at + round_up(results_bytes, _CACHE_LINE),
+        "scratch_bytes": results_at + pieces * block_bytes,
     }  # fmt: skip
     job = np.zeros(1, JOB)
     for name, value in values.items():

@@ -65,6 +65,8 @@ def _layouts(problem: Problem) -> Iterator[Layout]:
                 tile = RegisterTile(problem.working, rows, vectors, lanes, interleaved, runs)
                 for flat in range(max(1, len(problem.axes) - 1 - outside)):
                     shape = _tile_shape(problem, tile, sharing, flat)
+                    if shape is None:
+                        continue
                     yield Layout(tile, sharing, flat, False, shape)
                     if flat == 0 and problem.reads_inside:
                         yield Layout(tile, sharing, flat, True, shape)
@@ -97,27 +99,38 @@ def granularity(problem: Problem, layout: Layout, a: int) -> int:
     return layout.sharing.rows * problem.axes[a].tap_spacing if a == layout.sharing.axis else 1
 
 
-def _tile_shape(problem: Problem, tile: RegisterTile, sharing: Sharing, flat: int) -> tuple[int, ...]:
-    """Return the outputs of a tile along each axis: the least halo that a window of `TUNING` bytes allows."""
+def _tile_shape(problem: Problem, tile: RegisterTile, sharing: Sharing, flat: int) -> tuple[int, ...] | None:
+    """Return the outputs of a tile along each axis: the least halo that a window of `TUNING` bytes allows.
+
+    What lies between the lines of a flat run is computed and dropped, so its inner axes are taken whole, or not at all.
+    """
     axes, last = problem.axes, len(problem.axes) - 1
     least = [1] * len(axes)
     if flat == 0:
         least[last] = min(tile.block, round_up(axes[last].outputs, tile.lanes))
     if sharing.axis is not None and sharing.axis < last:
         least[sharing.axis] = sharing.rows * axes[sharing.axis].tap_spacing
+    for a in range(last - flat + 1, last + 1 if flat else 0):
+        least[a] = axes[a].outputs
     shape = list(least)
     item = np.dtype(problem.working).itemsize
 
+    def fits(shape: list[int]) -> bool:
+        lengths = [window_length(axis, outputs) for axis, outputs in zip(axes, shape, strict=True)]
+        return problem.in_channels * prod(lengths) * item <= TUNING.window_bytes
+
+    if flat and not fits(shape):
+        return None
+
     def halo(a: int) -> float:
-        price = TUNING.line_price if a >= last - flat else 0
+        price = TUNING.line_price if a == last else 0
         return (axes[a].extent - 1 + price) / (axes[a].stride * shape[a])
 
     growing = [a for a in range(len(axes)) if shape[a] < axes[a].outputs]
     while growing:
         a = max(growing, key=lambda a: (halo(a), a))
         wider = [*shape[:a], min(2 * shape[a], round_up(axes[a].outputs, least[a])), *shape[a + 1 :]]
-        lengths = [window_length(axis, outputs) for axis, outputs in zip(axes, wider, strict=True)]
-        if problem.in_channels * prod(lengths) * item > TUNING.window_bytes:
+        if not fits(wider):
             growing.remove(a)
             continue
         shape = wider
@@ -177,22 +190,32 @@ def cycles(problem: Problem, layout: Layout) -> float:
     for (r0, r1), count in shared_runs(axis, sharing).items():
         loads = (2 * tile.vectors + (r1 - r0) + 1) / 2
         block += count * other_taps * (max((r1 - r0) * tile.vectors / 2, loads) + 0.3)
-    blocks: float = -(-line_length(problem, layout) // tile.block)
-    if layout.inside:  # the ends of a line are tiles of their own
-        ends = (problem.axes[-1].before > 0) + (problem.axes[-1].after > 0)
-        blocks += ends * min(1.0, layout.shape[-1] / problem.axes[-1].outputs)
-    tiles = 1.0
+    last = len(problem.axes) - 1
+    blocks, tiles = 1.0, 1.0
     for a, (along, outputs) in enumerate(zip(problem.axes, layout.shape, strict=True)):
         tiles *= max(1.0, along.outputs / outputs)
-        if a < len(problem.axes) - 1 - layout.flat:
-            blocks *= -(-min(outputs, along.outputs) // (tile.rows if a == sharing.axis else 1))
+        if a == last - layout.flat:  # the line, in as many blocks as all tiles together need
+            blocks *= _pieces(along.outputs, outputs, tile.block, line_length(problem, layout))
+        elif a < last - layout.flat:
+            blocks *= _pieces(along.outputs, outputs, tile.rows if a == sharing.axis else 1, outputs)
     blocks *= -(-problem.out_channels // (tile.rows if sharing.channels else 1))
-    gathered = 0.0
-    if not layout.inside:
-        lengths = [window_length(a, outputs) for a, outputs in zip(problem.axes, layout.shape, strict=True)]
-        lines = problem.in_channels * prod(lengths[:-1])
-        gathered = lines * (TUNING.gather_line_cycles + TUNING.gather_cycles * lengths[-1])
-    return (block * blocks + gathered) * tiles * problem.groups
+    lengths = [window_length(a, outputs) for a, outputs in zip(problem.axes, layout.shape, strict=True)]
+    lines = problem.in_channels * prod(lengths[:-1]) * tiles
+    gathered = lines * (TUNING.gather_line_cycles + TUNING.gather_cycles * lengths[-1])
+    if layout.inside:  # the ends of lines alone, each a block; the last block of the rest is a tile's too
+        ends = (problem.axes[-1].before > 0) + (problem.axes[-1].after > 0)
+        end_length = tile.block + problem.axes[-1].extent
+        share = ends * min(1.0, layout.shape[-1] / problem.axes[-1].outputs)
+        gathered = share * lines * (TUNING.gather_line_cycles + TUNING.gather_cycles * end_length)
+        blocks *= 1 + ends * tile.block / max(problem.axes[-1].outputs, tile.block)
+    return (block * blocks + gathered) * problem.groups
+
+
+def _pieces(outputs: int, tile: int, size: int, length: int) -> int:
+    """Return the pieces of ``size`` that cover an axis tile by tile, where a full tile is ``length`` long."""
+    tile = min(tile, outputs)
+    whole, rest = divmod(outputs, tile)
+    return whole * -(-length // size) + -(-(rest * length) // (tile * size))
 
 
 def round_up(value: int, multiple: int) -> int:

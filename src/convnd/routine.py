@@ -337,15 +337,27 @@ def _to_integer(b, value, working, dtype):
     largest = 1 if dtype.kind == "b" else 2 ** (width - signed) - 1
     if working.kind == "f":
         value = _call(b, f"llvm.rint.{_suffix(value.type)}", value.type, value)
+        if width < np.finfo(working).nmant:
+            return _small_integer(b, value, largest, -largest - 1 if signed else 0, target)
         convert = f"llvm.fpto{'s' if signed else 'u'}i.sat.{_suffix(target)}.{_suffix(value.type)}"
-        value = _call(b, convert, target, value)
-        return _clamp(b, value, "umin", 1) if dtype.kind == "b" else value
+        return _call(b, convert, target, value)
     if working.kind == "u":
         value = _clamp(b, value, "umin", largest)
     else:
         value = _clamp(b, value, "smax", -(2 ** (width - 1)) if signed else 0)
         value = _clamp(b, value, "smin", min(largest, 2**63 - 1))
     return value if width == 64 else b.trunc(value, target)
+
+
+def _small_integer(b, value, largest, lowest, target):
+    """Return a whole floating number as an integer whose range the type holds exactly: few instructions do."""
+    for comparison, limit in (("<", lowest), (">", largest)):
+        bound = _constant(value.type, float(limit))
+        value = b.select(b.fcmp_ordered(comparison, value, bound), bound, value)
+    value = b.select(b.fcmp_ordered("ord", value, value), value, _constant(value.type, 0.0))
+    wide = _like(value, ir.IntType(64 if lowest == 0 and largest >= 2**31 else 32))
+    whole = b.fptosi(value, wide)
+    return whole if wide == target else b.trunc(whole, target)
 
 
 def _clamp(b, value, operation, limit):

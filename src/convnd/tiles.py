@@ -39,8 +39,9 @@ class Tuning:
 
     window_bytes: int = 512 * 1024  #: of a tile's window: it stays in L2 beside its outputs
     line_price: int = 16  #: what starting a line costs, as elements of halo
-    gather_cycles: float = 0.6  #: of an element that is gathered, with the array in memory
-    gather_line_cycles: float = 30.0  #: of a line that is gathered
+    gather_cycles: float = 0.4  #: of an element that is gathered, with the array in memory
+    gather_line_cycles: float = 80.0  #: of a line that is gathered
+    results_bytes: int = 8 * 1024  #: of results that wait to be converted and stored: they stay in L1
     serial_below: float = 60_000.0  #: estimated cycles below which a second thread costs more than it brings
     tasks_per_worker: int = 4  #: so that a slow core does not hold up the others
 
@@ -67,8 +68,9 @@ JOB = np.dtype(
         "gather", "mode", "fill_period", "item", "in_channels", "channel_pitch",
         # whether the routine may read x itself, and the channels' lowest and highest offset there
         "inside_allowed", "channels_low", "channels_high",
-        # routine: its taps, its rows (neighbours along row_axis, row_spacing apart, or channels), its block of a line
-        "routine", "packed", "inside", "bounds", "steps", "rows", "row_axis", "row_spacing", "block",
+        # routine: its taps, its rows (neighbours along row_axis, row_spacing apart, or channels), its block
+        # of a line, and the blocks whose results wait to be stored
+        "routine", "packed", "inside", "bounds", "steps", "rows", "row_axis", "row_spacing", "block", "pieces",
         # bytes from a block to the rows that the next one reads first, and between those rows
         "ahead", "x_row",
         # output channels: of a group, of a block of weights; blocks of a group, of a task
@@ -162,13 +164,15 @@ def gather(group, origin, counts, axes, job, scratch):
     last = len(origin) - 1
     lines = tuple_setitem(origin, last, 1)
     for a in range(last):
-        lines = tuple_setitem(lines, a, axes[a].window)
-        for place in range(axes[a].window):
-            write_index(maps, axes[a].first + place, source(axes[a], place, origin[a], counts[a], job))
+        axis = axes[a]
+        lines = tuple_setitem(lines, a, axis.window)
+        for place in range(axis.window):
+            write_index(maps, axis.first + place, source(axis, place, origin[a], counts[a], job))
+    line_axis = axes[last]
     run_counts = (0, 0)  # of a line outside the array, and of one inside
     for is_inside in range(2):
-        line_runs = runs + is_inside * axes[last].window * RUN_FIELDS * 8
-        count = affine_runs(axes[last], origin[last], counts[last], job, is_inside, line_runs)
+        line_runs = runs + is_inside * line_axis.window * RUN_FIELDS * 8
+        count = affine_runs(line_axis, origin[last], counts[last], job, is_inside, line_runs)
         run_counts = tuple_setitem(run_counts, is_inside, count)
 
     ahead = LINES_AHEAD * axes[last - 1].x_step if last > 0 else 0
@@ -180,14 +184,15 @@ def gather(group, origin, counts, axes, job, scratch):
             place = unravel(line, lines)
             first, target, is_inside, is_read = plane, window + channel * job.channel_pitch, 1, True
             for a in range(last):
-                index = read_index(maps, axes[a].first + place[a])
+                axis = axes[a]
+                index = read_index(maps, axis.first + place[a])
                 is_read = is_read and index != UNREAD
                 is_inside = is_inside if index >= 0 else 0
-                first += index * axes[a].x_step
-                target += place[a] * axes[a].pitch
+                first += index * axis.x_step
+                target += place[a] * axis.pitch
             if is_read:
-                line_runs = runs + is_inside * axes[last].window * RUN_FIELDS * 8
-                arguments = (first, axes[last].x_step, line_runs, run_counts[is_inside], target, fill, ahead)
+                line_runs = runs + is_inside * line_axis.window * RUN_FIELDS * 8
+                arguments = (first, line_axis.x_step, line_runs, run_counts[is_inside], target, fill, ahead)
                 call_address(job.gather, arguments)
 
 
@@ -196,15 +201,16 @@ def window_inside(origin, counts, axes, job):
     """Return the address of the tile's first sample, or 0 where not all that the routine reads lies in the array."""
     first, low, high = job.x, job.channels_low, job.channels_high + -counts[-1] % job.block * job.item
     for a in range(len(origin)):
-        start = axes[a].stride * origin[a] - axes[a].before
-        span = axes[a].stride * (counts[a] - 1) + axes[a].reach
-        if start < 0 or start + span >= axes[a].length:
+        axis = axes[a]
+        start = axis.stride * origin[a] - axis.before
+        span = axis.stride * (counts[a] - 1) + axis.reach
+        if start < 0 or start + span >= axis.length:
             return 0
         if a == job.row_axis:  # the rows that do not exist are computed and dropped
-            span += axes[a].stride * (-counts[a] % (job.rows * job.row_spacing))
-        first += start * axes[a].x_step
-        low += min(0, span * axes[a].x_step)
-        high += max(0, span * axes[a].x_step)
+            span += axis.stride * (-counts[a] % (job.rows * job.row_spacing))
+        first += start * axis.x_step
+        low += min(0, span * axis.x_step)
+        high += max(0, span * axis.x_step)
     return first if job.x_low <= first + low and first + high <= job.x_high else 0
 
 
@@ -218,14 +224,15 @@ def run_task(task, tiles, axes, job, scratch):
     origin, counts, starts, lines = tile, tile, tile, tile
     length = 1  # of the line that the routine runs along
     for a in range(len(tiles)):
-        begin = read_index(job.begins, axes[a].first_tile + tile[a])
-        count = read_index(job.begins, axes[a].first_tile + tile[a] + 1) - begin
+        axis = axes[a]
+        begin = read_index(job.begins, axis.first_tile + tile[a])
+        count = read_index(job.begins, axis.first_tile + tile[a] + 1) - begin
         origin = tuple_setitem(origin, a, begin)
         counts = tuple_setitem(counts, a, count)
         is_flat = a >= last - job.flat
         lines = tuple_setitem(lines, a, count if is_flat and a < last else 1)
         if is_flat:
-            length += (count - 1) * (axes[a].pitch // job.item)
+            length += (count - 1) * (axis.pitch // job.item)
         if a == job.row_axis:
             count = -(-count // (job.rows * job.row_spacing)) * job.row_spacing
         starts = tuple_setitem(starts, a, 1 if is_flat else count)
@@ -249,13 +256,14 @@ def run_task(task, tiles, axes, job, scratch):
             rows = min(job.block_channels, job.out_per_group - block * job.block_channels)
             row_step = job.channel_step
             for a in range(len(tiles)):
+                axis = axes[a]
                 here = place[a]
                 if a == job.row_axis:
                     here = here // job.row_spacing * job.row_spacing * job.rows + here % job.row_spacing
                     rows = min(job.rows, -(-(counts[a] - here) // job.row_spacing))
-                    row_step = job.row_spacing * axes[a].out_step
-                source += here * (axes[a].stride * axes[a].x_step if is_inside else axes[a].pitch)
-                target += (origin[a] + here) * axes[a].out_step
+                    row_step = job.row_spacing * axis.out_step
+                source += here * (axis.stride * axis.x_step if is_inside else axis.pitch)
+                target += (origin[a] + here) * axis.out_step
             if rows <= 0:
                 continue
             done = 0
@@ -264,14 +272,16 @@ def run_task(task, tiles, axes, job, scratch):
                 done = whole * job.block
                 arguments = (source, taps, weights, job.bounds, job.steps, target, row_step, whole, ahead, job.x_row)
                 call_address(job.routine, arguments)
-            if done < length:
-                pieces = -(-(length - done) // job.block)
+            while done < length:
+                pieces = min(-(-(length - done) // job.block), job.pieces)
                 results, results_step = scratch + job.results_at, pieces * job.block * job.item
-                source += done * job.item
-                arguments = (source, taps, weights, job.bounds, job.steps, results, results_step, pieces, 0, 0)
+                first = source + done * job.item
+                arguments = (first, taps, weights, job.bounds, job.steps, results, results_step, pieces, ahead, job.x_row)
                 call_address(job.routine, arguments)
-                target += done * axes[last].out_step
-                store(results, results_step, target, row_step, rows, channel, counts[last] - done, lines, axes, job)
+                count = min(counts[last] - done, pieces * job.block)
+                write = target + done * axes[last].out_step
+                store(results, results_step, write, row_step, rows, channel, count, lines, axes, job)
+                done += pieces * job.block
 
 
 @compiled
