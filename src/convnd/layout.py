@@ -19,6 +19,7 @@ from .taps import Sharing, shared_runs
 from .tiles import TUNING
 
 _ROWS = (1, 2, 3, 4, 6, 8, 12)
+_MOST_NEIGHBOURS = 8  # rows beyond serve output channels only: so many lines of one array crowd the caches
 _VECTORS = (1, 2, 3, 4, 6, 8, 12)
 
 
@@ -64,12 +65,10 @@ def _layouts(problem: Problem) -> Iterator[Layout]:
                     break
                 tile = RegisterTile(problem.working, rows, vectors, lanes, interleaved, runs)
                 for flat in range(max(1, len(problem.axes) - 1 - outside)):
-                    shape = _tile_shape(problem, tile, sharing, flat)
-                    if shape is None:
-                        continue
-                    yield Layout(tile, sharing, flat, False, shape)
-                    if flat == 0 and problem.reads_inside:
-                        yield Layout(tile, sharing, flat, True, shape)
+                    for inside in (False, True) if flat == 0 and problem.reads_inside else (False,):
+                        shape = _tile_shape(problem, tile, sharing, flat, inside)
+                        if shape is not None:
+                            yield Layout(tile, sharing, flat, inside, shape)
 
 
 def _sharings(problem: Problem, rows: int, lanes: int) -> Iterator[tuple[Sharing, bool]]:
@@ -82,6 +81,8 @@ def _sharings(problem: Problem, rows: int, lanes: int) -> Iterator[tuple[Sharing
         yield Sharing(rows, channels=True), False
     for a, axis in enumerate(problem.axes):
         spacing = axis.tap_spacing
+        if rows > _MOST_NEIGHBOURS:
+            continue
         if axis.taps > 1 and a < last and axis.outputs >= rows * spacing:
             yield Sharing(rows, a), False
         if axis.taps > 1 and a == last and lanes % spacing == 0 and axis.outputs >= rows * lanes:
@@ -99,10 +100,13 @@ def granularity(problem: Problem, layout: Layout, a: int) -> int:
     return layout.sharing.rows * problem.axes[a].tap_spacing if a == layout.sharing.axis else 1
 
 
-def _tile_shape(problem: Problem, tile: RegisterTile, sharing: Sharing, flat: int) -> tuple[int, ...] | None:
+def _tile_shape(
+    problem: Problem, tile: RegisterTile, sharing: Sharing, flat: int, inside: bool
+) -> tuple[int, ...] | None:
     """Return the outputs of a tile along each axis: the least halo that a window of `TUNING` bytes allows.
 
-    What lies between the lines of a flat run is computed and dropped, so its inner axes are taken whole, or not at all.
+    What lies between the lines of a flat run is computed and dropped, so its inner axes are taken whole, or there is
+    no such tile.
     """
     axes, last = problem.axes, len(problem.axes) - 1
     least = [1] * len(axes)
@@ -117,7 +121,8 @@ def _tile_shape(problem: Problem, tile: RegisterTile, sharing: Sharing, flat: in
 
     def fits(shape: list[int]) -> bool:
         lengths = [window_length(axis, outputs) for axis, outputs in zip(axes, shape, strict=True)]
-        return problem.in_channels * prod(lengths) * item <= TUNING.window_bytes
+        limit = TUNING.window_bytes * (TUNING.rolling if inside else 1)
+        return problem.in_channels * prod(lengths) * item <= limit
 
     if flat and not fits(shape):
         return None
@@ -129,6 +134,8 @@ def _tile_shape(problem: Problem, tile: RegisterTile, sharing: Sharing, flat: in
     growing = [a for a in range(len(axes)) if shape[a] < axes[a].outputs]
     while growing:
         a = max(growing, key=lambda a: (halo(a), a))
+        if 0 < halo(a) < TUNING.small_halo:
+            break
         wider = [*shape[:a], min(2 * shape[a], round_up(axes[a].outputs, least[a])), *shape[a + 1 :]]
         if not fits(wider):
             growing.remove(a)
@@ -187,7 +194,11 @@ def cycles(problem: Problem, layout: Layout) -> float:
     axis = _shared_axis(problem, sharing)
     other_taps = problem.in_channels * prod(a.taps for a in problem.axes) // (axis.taps if axis else 1)
     block: float = 12 + 2 * tile.rows * tile.vectors + 2 * len(tile.runs) * problem.in_channels
-    for (r0, r1), count in shared_runs(axis, sharing).items():
+    runs = shared_runs(axis, sharing)
+    # Every line of the window that the block reads comes from the second level once.
+    beside = other_taps if tile.interleaved else other_taps // problem.axes[-1].taps * sum(runs.values())
+    block += 3 * beside * tile.vectors * (tile.rows if tile.interleaved else 1)
+    for (r0, r1), count in runs.items():
         loads = (2 * tile.vectors + (r1 - r0) + 1) / 2
         block += count * other_taps * (max((r1 - r0) * tile.vectors / 2, loads) + 0.3)
     last = len(problem.axes) - 1

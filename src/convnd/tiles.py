@@ -38,7 +38,9 @@ class Tuning:
     """Sizes that were measured, in one place so that tests can make them small."""
 
     window_bytes: int = 512 * 1024  #: of a tile's window: it stays in L2 beside its outputs
+    rolling: int = 4  #: windows of one that is read in place: a few of its rows at a time are in use
     line_price: int = 16  #: what starting a line costs, as elements of halo
+    small_halo: float = 1 / 128  #: share of a window that is read twice, below which a tile need not grow
     gather_cycles: float = 0.4  #: of an element that is gathered, with the array in memory
     gather_line_cycles: float = 80.0  #: of a line that is gathered
     results_bytes: int = 8 * 1024  #: of results that wait to be converted and stored: they stay in L1
