@@ -1,10 +1,13 @@
 """The README does what it says: its two commands are two commands, its code runs."""
 
+import doctest
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+
+import convnd.api
 
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (Path(__file__).parents[1] / "README.md").read_text(), re.M | re.S)
 
@@ -22,3 +25,7 @@ def test_first_block_is_two_commands():
 @pytest.mark.parametrize("code", [text for language, text in BLOCKS if language == "python"])
 def test_code_runs(code):
     exec(compile(code, "README.md", "exec"), {})
+
+
+def test_docstring_examples_run():
+    assert doctest.testmod(convnd.api).failed == 0

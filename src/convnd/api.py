@@ -1,7 +1,8 @@
-"""The public function: its signature, its docstring, and ten lines."""
+"""The public function: its signature, its docstring, ten lines of body."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,112 @@ from . import direct
 from .arguments import parse
 from .problem import allocate, canonical, canonical_kernel, fills
 
+Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
+
 
 def convnd(
-    x: Any, kernel: Any, *, padding: Any = "valid", stride: Any = 1, dilation: Any = 1, groups: int = 1,
-    axes: Any = None, channel_axis: int | None = None, convention: str = "convolution",
-    boundary: str = "constant", fill_value: complex = 0, dtype: Any = None, out: np.ndarray | None = None,
+    x: Any,
+    kernel: Any,
+    *,
+    padding: Padding = "valid",
+    stride: int | Sequence[int] = 1,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    axes: int | Sequence[int] | None = None,
+    channel_axis: int | None = None,
+    convention: str = "convolution",
+    boundary: str = "constant",
+    fill_value: complex = 0,
+    dtype: Any = None,
+    out: np.ndarray | None = None,
     workers: int | None = None,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
+    r"""Convolve an array of any rank with a kernel.
+
+    Along one axis, output ``o`` and tap ``t`` read input ``i = stride*o + dilation*t - before``, and
+
+    .. math:: y[o] = \sum_t w[t] \, x[\mathrm{stride} \cdot o + \mathrm{dilation} \cdot t - \mathrm{before}]
+
+    where ``w`` is the kernel for ``convention="correlation"`` and the kernel flipped along every spatial axis for
+    ``"convolution"``. N axes are the product of that line. Complex kernels are never conjugated.
+
+    Parameters
+    ----------
+    x : array_like
+        Numbers of any dtype up to float64 and complex128, any byte order and memory layout.
+    kernel : array_like
+        The weights. Without `channel_axis` it has one axis for each spatial axis of `x`; with it, it mirrors `x`:
+        ``(C_in, *K)`` for one filter or ``(C_out, C_in/groups, *K)`` for a bank where the channel axis comes before all
+        spatial axes of `x`, otherwise ``(*K, C_in)`` or ``(*K, C_in/groups, C_out)``.
+    padding : {"valid", "same", "full"}, int, or sequence, optional
+        Samples added before and after each spatial axis: none, as many as keep the length at stride 1, or the extent
+        ``dilation*(K-1) + 1`` less one on both ends; or ``p >= 0`` for every end, ``(p1, ..., pN)`` for each axis,
+        ``((before, after), ...)`` for each axis and end.
+    stride, dilation : int or sequence of int, optional
+        Samples between neighbouring outputs, and between neighbouring taps, for all spatial axes or for each.
+    groups : int, optional
+        Groups that the channels are divided into; output channel ``c`` sees input group ``c // (C_out/groups)``.
+    axes : int or sequence of int, optional
+        The spatial axes of `x` in the order of the kernel's; the last ones by default. The others are a batch, each
+        item convolved with the same kernel, and keep their places.
+    channel_axis : int, optional
+        The axis of `x` that is summed over. Without `axes` all others are spatial. One filter drops it from the
+        result, a bank puts its filters there.
+    convention : {"convolution", "correlation"}, optional
+        The mathematical definition, which flips the kernel, or machine learning's, which does not.
+    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}, optional
+        What stands outside `x`, named as in `numpy.pad`, for any amount of padding.
+    fill_value : scalar, optional
+        What stands there under "constant", in the type of the computation.
+    dtype : dtype, optional
+        The result's type. A floating type is computed at least at that precision; to an integer type results are
+        rounded half to even and saturated (NaN becomes 0; bool is an integer from 0 to 1). Default:
+        `numpy.result_type` of `x` and `kernel`; for whole numbers uint64 where that is unsigned, else int64.
+    out : ndarray, optional
+        Where the result goes. It may overlap `x`.
+    workers : int, optional
+        Threads to use; by default all that the process may run on. The result does not depend on it.
+
+    Returns
+    -------
+    ndarray
+        ``floor((n + before + after - extent) / stride) + 1`` outputs along each spatial axis, in the memory order of
+        `x`; `out` where it was given.
+
+    Raises
+    ------
+    TypeError
+        For arrays that are not numeric, arguments of the wrong kind, and complex results in a real type.
+    ValueError
+        For arguments out of range or that do not fit each other. `out` is left as it was.
+
+    Notes
+    -----
+    Floating sums are fused multiply-adds in the order of the kernel's elements, in float64 where the result is float64
+    and in float32 else; every output sums in one order however the work is cut. Sums of whole numbers are exact, beyond
+    64 bits modulo 2^64 as in NumPy.
+
+    "same" centres an even kernel on index ``(K-1)//2``, as `scipy.signal.convolve` and torch do. `scipy.ndimage`,
+    `scipy.signal.correlate`, `numpy.correlate` and OpenCV centre it on ``K//2``: for ``convention="correlation"``
+    that is ``padding=((K//2, (K-1)//2),)`` along an axis, for `scipy.ndimage.convolve` ``((K-1)//2, K//2)`` with the
+    default convention. SciPy's boundary "reflect" is "symmetric" here and its "mirror" is "reflect".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convnd import convnd
+    >>> convnd([1, 2, 4, 8], [1, -1])
+    array([1, 2, 4])
+    >>> convnd(np.eye(3), np.ones((3, 3)), padding="same", boundary="edge")
+    array([[5., 3., 1.],
+           [3., 3., 3.],
+           [1., 3., 5.]])
+
+    A bank of two filters over three channels:
+
+    >>> convnd(np.ones((3, 8, 8)), np.ones((2, 3, 5, 5)), channel_axis=0).shape
+    (2, 4, 4)
+    """
     request = parse(
         x, kernel, padding=padding, stride=stride, dilation=dilation, groups=groups, axes=axes,
         channel_axis=channel_axis, convention=convention, boundary=boundary, fill_value=fill_value,
@@ -29,7 +129,7 @@ def convnd(
         plan(request.x, canonical_kernel(request), fills(request, problem), result, request.workers)
     if result.dtype.kind == "c" and "c" not in (request.x.dtype.kind, request.kernel.dtype.kind):
         result.imag = 0  # what was computed is the real part
-    if result is not out and out is not None:
-        out[...] = result
-        return out
-    return result
+    if out is None or result is out:
+        return result
+    out[...] = result
+    return out

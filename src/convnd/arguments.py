@@ -255,9 +255,7 @@ def _boundary(value: Any) -> int:
     return names.index(_one_of(value, "boundary", names))
 
 
-def _result(
-    x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: Any
-) -> tuple[np.dtype[Any], np.ndarray | None]:
+def _result(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: Any) -> tuple[np.dtype[Any], np.ndarray | None]:
     if out is not None and not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a numpy array, but is a {type(out).__name__}")
     result = None

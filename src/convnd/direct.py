@@ -110,7 +110,8 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     blocks = taps.source.shape[0]
     tiles = prod(len(b) - 1 for b in begins) * problem.groups
     workers = _useful_workers(problem, cycles)
-    chunks = min(blocks, max(1, TUNING.tasks_per_worker * workers // tiles)) if workers > 1 else 1
+    tasks = TUNING.tasks_per_worker * min(workers, threads.available())
+    chunks = min(blocks, max(1, tasks // tiles)) if workers > 1 else 1
     chunk = -(-blocks // chunks)
     runs_at = 8 * sum(lengths)
     window_at = round_up(runs_at + 8 * 2 * RUN_FIELDS * lengths[last], _CACHE_LINE)
@@ -150,7 +151,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
 
 def _useful_workers(problem: Problem, cycles: float) -> int:
     outputs = problem.groups * problem.out_channels * prod(axis.outputs for axis in problem.axes)
-    return max(1, min(threads.available(), int((cycles + outputs) // TUNING.serial_below) + 1))
+    return int((cycles + outputs) // TUNING.serial_below) + 1
 
 
 def _ahead(problem: Problem, row_axis: int, rows: int) -> int:

@@ -16,6 +16,7 @@ from .axis import Axis
 from .problem import Problem
 from .routine import RegisterTile, vector_bytes, vector_registers
 from .taps import Sharing, shared_runs
+from .threads import available
 from .tiles import TUNING
 
 _ROWS = (1, 2, 3, 4, 6, 8, 12)
@@ -50,11 +51,23 @@ class Layout:
 
 def best(problem: Problem) -> tuple[Layout, float]:
     """Return the layout of least cost, and that cost in cycles of one core."""
-    costs = ((layout, cycles(problem, layout)) for layout in _layouts(problem))
+    costs = ((layout, cycles(problem, layout)) for layout in _layouts(problem, _most_outputs(problem)))
     return min(costs, key=lambda choice: choice[1])
 
 
-def _layouts(problem: Problem) -> Iterator[Layout]:
+def _most_outputs(problem: Problem) -> int:
+    """Return the most outputs of a tile, so that there are tasks for every thread where the work is worth them."""
+    outputs = prod(axis.outputs for axis in problem.axes)
+    filters = problem.groups * problem.out_channels
+    taps = problem.in_channels * prod(axis.taps for axis in problem.axes)
+    lanes = vector_bytes() // np.dtype(problem.working).itemsize
+    threads = available()
+    worth = int(outputs * filters * (taps / lanes + 1) / TUNING.serial_below)
+    tasks = min(TUNING.tasks_per_worker, worth) * threads if threads > 1 and worth else 1
+    return max(1, -(-outputs * filters // tasks))
+
+
+def _layouts(problem: Problem, most_outputs: int) -> Iterator[Layout]:
     lanes = vector_bytes() // np.dtype(problem.working).itemsize
     for rows in _ROWS:
         for sharing, interleaved in _sharings(problem, rows, lanes):
@@ -66,7 +79,7 @@ def _layouts(problem: Problem) -> Iterator[Layout]:
                 tile = RegisterTile(problem.working, rows, vectors, lanes, interleaved, runs)
                 for flat in range(max(1, len(problem.axes) - 1 - outside)):
                     for inside in (False, True) if flat == 0 and problem.reads_inside else (False,):
-                        shape = _tile_shape(problem, tile, sharing, flat, inside)
+                        shape = _tile_shape(problem, tile, sharing, flat, inside, most_outputs)
                         if shape is not None:
                             yield Layout(tile, sharing, flat, inside, shape)
 
@@ -101,7 +114,7 @@ def granularity(problem: Problem, layout: Layout, a: int) -> int:
 
 
 def _tile_shape(
-    problem: Problem, tile: RegisterTile, sharing: Sharing, flat: int, inside: bool
+    problem: Problem, tile: RegisterTile, sharing: Sharing, flat: int, inside: bool, most_outputs: int
 ) -> tuple[int, ...] | None:
     """Return the outputs of a tile along each axis: the least halo that a window of `TUNING` bytes allows.
 
@@ -122,7 +135,7 @@ def _tile_shape(
     def fits(shape: list[int]) -> bool:
         lengths = [window_length(axis, outputs) for axis, outputs in zip(axes, shape, strict=True)]
         limit = TUNING.window_bytes * (TUNING.rolling if inside else 1)
-        return problem.in_channels * prod(lengths) * item <= limit
+        return problem.in_channels * prod(lengths) * item <= limit and prod(shape) <= most_outputs
 
     if flat and not fits(shape):
         return None

@@ -55,9 +55,7 @@ class Problem:
     def reads_inside(self) -> bool:
         """Whether the routine can read the array as it is: working type, unit steps along the last axis."""
         native = np.dtype(self.working)
-        return (
-            self.stored == native.str and self.axes[-1].stride == 1 and self.x_steps[-1] == native.itemsize
-        )
+        return self.stored == native.str and self.axes[-1].stride == 1 and self.x_steps[-1] == native.itemsize
 
 
 def memory_order(x: np.ndarray) -> list[int]:
@@ -76,9 +74,7 @@ def allocate(request: Request) -> np.ndarray:
     try:
         out = np.empty([shape[a] for a in order], request.result)
     except (MemoryError, ValueError):
-        raise ValueError(
-            f"the result does not fit in memory: shape {shape} of {request.result}"
-        ) from None
+        raise ValueError(f"the result does not fit in memory: shape {shape} of {request.result}") from None
     return out.transpose(np.argsort(order))
 
 
@@ -123,9 +119,7 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
     )  # fmt: skip
 
 
-def _merged(
-    axes: list[Axis], x_steps: list[int], out_steps: list[int]
-) -> tuple[list[Axis], list[int], list[int]]:
+def _merged(axes: list[Axis], x_steps: list[int], out_steps: list[int]) -> tuple[list[Axis], list[int], list[int]]:
     """Merge batch axes into the axis outside them where memory is contiguous, and drop those of length 1."""
     merged: list[tuple[Axis, int, int]] = []
     for axis, x_step, out_step in reversed(list(zip(axes, x_steps, out_steps, strict=True))):

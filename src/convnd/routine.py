@@ -129,9 +129,7 @@ def _emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_ro
     def splat(value):
         undefined = ir.Constant(vector, ir.Undefined)
         lane0 = ir.Constant(ir.VectorType(ir.IntType(32), tile.lanes), [0] * tile.lanes)
-        return b.shuffle_vector(
-            b.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0)), undefined, lane0
-        )
+        return b.shuffle_vector(b.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0)), undefined, lane0)
 
     if tile.dtype == "int64":
 
@@ -236,33 +234,33 @@ def write_line(typingctx, source, length, target, step, working, stored):
 def _emit_line(b, length, source, target, convert, ahead=None):
     """Emit the conversion of a line, by vectors where its elements are neighbours on both sides.
 
-    ``source`` and ``target`` are an address, the bytes from an element to the next (None for neighbours) and an LLVM type.
+    ``source`` and ``target`` are an address, the bytes from an element to the next (None for neighbours) and an LLVM
+    type.
     """
-    lanes = ir.Constant(_I64, vector_bytes() // 4)
     sides = (source, target)
-    sizes = [ir.Constant(_I64, scalar.width // 8 if isinstance(scalar, ir.IntType) else _FLOAT_BYTES[str(scalar)])
-             for _, _, scalar in sides]
-    steps = [size if step is None else step for (_, step, _), size in zip(sides, sizes)]
+    sizes = [_bytes(scalar) for _, _, scalar in sides]
+    steps = [ir.Constant(_I64, size) if step is None else step for (_, step, _), size in zip(sides, sizes)]
     near = ir.Constant(ir.IntType(1), 1)
     for step, size in zip(steps, sizes):
-        near = b.and_(near, b.icmp_signed("==", step, size))
-    whole = b.select(near, b.sdiv(length, lanes), ir.Constant(_I64, 0))
+        near = b.and_(near, b.icmp_signed("==", step, ir.Constant(_I64, size)))
 
     def copy(index, count):
-        read, write = (b.inttoptr(b.add(address, b.mul(index, step)), _POINTER)
-                       for (address, _, _), step in zip(sides, steps))
-        scalar = source[2]
-        raw = b.load(read, typ=ir.VectorType(scalar, count) if count > 1 else scalar, align=1)
-        b.store(convert(raw), write, align=1)
+        read, write = (
+            b.inttoptr(b.add(address, b.mul(index, step)), _POINTER) for (address, _, _), step in zip(sides, steps)
+        )
+        typ = ir.VectorType(source[2], count) if count > 1 else source[2]
+        b.store(convert(b.load(read, typ=typ, align=1)), write, align=1)
 
-    with cgutils.for_range(b, whole, intp=_I64) as block:
-        index = b.mul(block.index, lanes)
-        if ahead is not None:
-            _prefetch(b, b.add(b.add(source[0], ahead), b.mul(index, steps[0])))
-        copy(index, lanes.constant)
-    done = b.mul(whole, lanes)
-    with cgutils.for_range_slice(b, done, length, ir.Constant(_I64, 1), intp=_I64) as (index, _):
-        copy(index, 1)
+    done = ir.Constant(_I64, 0)
+    for count in (_CACHE_LINE // min(sizes), 4, 1):
+        stride = ir.Constant(_I64, count)
+        end = b.sub(length, b.srem(b.sub(length, done), stride))
+        end = end if count == 1 else b.select(near, end, done)
+        with cgutils.for_range_slice(b, done, end, stride, intp=_I64) as (index, _):
+            if ahead is not None and count > 4:
+                _prefetch(b, b.add(b.add(source[0], ahead), b.mul(index, steps[0])))
+            copy(index, count)
+        done = end
 
 
 def _raw(dtype):
@@ -284,11 +282,15 @@ def _call(b, name, result, *args):
     return b.call(_declare(b, name, result, [arg.type for arg in args]), args)
 
 
+def _bytes(scalar):
+    return scalar.width // 8 if isinstance(scalar, ir.IntType) else _FLOAT_BYTES[str(scalar)]
+
+
 def _suffix(typ):
+    """Return a type's name as LLVM's intrinsics spell it: "v16f32"."""
     scalar = typ.element if isinstance(typ, ir.VectorType) else typ
     lanes = f"v{typ.count}" if isinstance(typ, ir.VectorType) else ""
-    kind = f"i{scalar.width}" if isinstance(scalar, ir.IntType) else f"f{8 * _FLOAT_BYTES[str(scalar)]}"
-    return lanes + kind
+    return f"{lanes}{'i' if isinstance(scalar, ir.IntType) else 'f'}{8 * _bytes(scalar)}"
 
 
 def _to_working(b, raw, dtype, target):

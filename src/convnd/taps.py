@@ -102,9 +102,7 @@ def table(
     for a, axis in enumerate(axes):
         taps = np.concatenate([np.array(phase) for phase in axis.phases()])
         position = taps * axis.dilation
-        lines.append(
-            np.stack([windows[a].places[taps] * pitches[a], position * steps[a], taps * kernel_pitch[a + 1]])
-        )
+        lines.append(np.stack([windows[a].places[taps] * pitches[a], position * steps[a], taps * kernel_pitch[a + 1]]))
     shared = len(lines) if sharing.axis is None else sharing.axis + 1
     outer, inner = _product(lines[:shared]), _product(lines[shared + 1 :])
 

@@ -45,7 +45,7 @@ class Tuning:
     gather_line_cycles: float = 80.0  #: of a line that is gathered
     results_bytes: int = 8 * 1024  #: of results that wait to be converted and stored: they stay in L1
     serial_below: float = 60_000.0  #: estimated cycles below which a second thread costs more than it brings
-    tasks_per_worker: int = 4  #: so that a slow core does not hold up the others
+    tasks_per_worker: int = 8  #: so that a slow core does not hold up the others
 
 
 TUNING = Tuning()
@@ -272,14 +272,18 @@ def run_task(task, tiles, axes, job, scratch):
             if job.direct_store and rows == job.rows:
                 whole = length // job.block
                 done = whole * job.block
-                arguments = (source, taps, weights, job.bounds, job.steps, target, row_step, whole, ahead, job.x_row)
-                call_address(job.routine, arguments)
+                call_address(
+                    job.routine,
+                    (source, taps, weights, job.bounds, job.steps, target, row_step, whole, ahead, job.x_row),
+                )
             while done < length:
                 pieces = min(-(-(length - done) // job.block), job.pieces)
                 results, results_step = scratch + job.results_at, pieces * job.block * job.item
                 first = source + done * job.item
-                arguments = (first, taps, weights, job.bounds, job.steps, results, results_step, pieces, ahead, job.x_row)
-                call_address(job.routine, arguments)
+                call_address(
+                    job.routine,
+                    (first, taps, weights, job.bounds, job.steps, results, results_step, pieces, ahead, job.x_row),
+                )
                 count = min(counts[last] - done, pieces * job.block)
                 write = target + done * axes[last].out_step
                 store(results, results_step, write, row_step, rows, channel, count, lines, axes, job)
