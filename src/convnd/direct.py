@@ -113,6 +113,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     tasks = TUNING.tasks_per_worker * min(workers, threads.available())
     chunks = min(blocks, max(1, tasks // tiles)) if workers > 1 else 1
     chunk = -(-blocks // chunks)
+    chunks = -(-blocks // chunk)
     runs_at = 8 * sum(lengths)
     window_at = round_up(runs_at + 8 * 2 * RUN_FIELDS * lengths[last], _CACHE_LINE)
     # The last vectors and the rows that do not exist read behind the window.
@@ -135,11 +136,11 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
         "ahead": _ahead(problem, row_axis, tile.rows),
         "x_row": problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
         "groups": problem.groups, "out_per_group": problem.out_channels,
-        "block_channels": tile.rows if sharing.channels else 1, "blocks": blocks, "chunk": chunk,
+        "block_channels": tile.rows if sharing.channels else 1, "blocks": blocks, "chunk": chunk, "chunks": chunks,
         "weights_block": taps.source[0].size * item,
         "store": routines[3].address, "direct_store": direct_store,
         "channel_step": max(channel_steps, default=0), "flat": layout.flat,
-        "tasks": tiles * -(-blocks // chunk), "runs_at": runs_at, "window_at": window_at, "results_at": results_at,
+        "tasks": tiles * chunks, "runs_at": runs_at, "window_at": window_at, "results_at": results_at,
         "scratch_bytes": results_at + pieces * block_bytes,
     }  # fmt: skip
     job = np.zeros(1, JOB)

@@ -75,8 +75,9 @@ JOB = np.dtype(
         "routine", "packed", "inside", "bounds", "steps", "rows", "row_axis", "row_spacing", "block", "pieces",
         # bytes from a block to the rows that the next one reads first, and between those rows
         "ahead", "x_row",
-        # output channels: of a group, of a block of weights; blocks of a group, of a task
-        "groups", "out_per_group", "block_channels", "blocks", "chunk", "weights_block",
+        # output channels: of a group, of a block of weights; blocks of a group and of a
+        # chunk, chunks of a group
+        "groups", "out_per_group", "block_channels", "blocks", "chunk", "chunks", "weights_block",
         # store: routine, whether the register tile may write the result itself, and then the bytes between output
         # channels; axes run as one line
         "store", "direct_store", "channel_step", "flat",
@@ -115,68 +116,75 @@ def total(counts):
 
 
 @compiled
-def source(axis, place, origin, outputs, job):
-    """Return the index along ``axis`` that supplies a place of the window of ``outputs`` from ``origin``.
+def map_window(origin, outputs, axes, job, maps):
+    """Write for every place of the window, axis by axis, the index along the axis that supplies it.
 
     A negative number stands for a fill value: ``-1 - k`` for the ``k``-th of the samples that alternate.
     """
-    position = read_index(job.positions, axis.first + place)
-    if position > axis.stride * (outputs - 1) + axis.reach:
-        return UNREAD
-    position += axis.stride * origin - axis.before
-    if 0 <= position < axis.length:
-        return position
-    index = source_position(position // axis.unit, axis.length // axis.unit, job.mode)
-    return -1 - position % job.fill_period if index < 0 else index * axis.unit + position % axis.unit
+    for a in range(len(origin)):
+        axis = axes[a]
+        first = axis.stride * origin[a] - axis.before
+        reach = axis.stride * (outputs[a] - 1) + axis.reach
+        for place in range(axis.window):
+            relative = read_index(job.positions, axis.first + place)
+            position = first + relative
+            index = position
+            if relative > reach:
+                index = UNREAD
+            elif not 0 <= position < axis.length:
+                frame = source_position(position // axis.unit, axis.length // axis.unit, job.mode)
+                index = frame * axis.unit + position % axis.unit
+                if frame < 0:
+                    index = -1 - position % job.fill_period
+            write_index(maps, axis.first + place, index)
 
 
 @compiled
-def affine_runs(axis, origin, outputs, job, is_inside, runs):
-    """Write the line along the last axis as runs whose source advances by one step; return their number.
+def affine_runs(map_address, length, fill_period, is_inside, runs):
+    """Write the places of a line as runs whose source advances by one step; return their number.
 
     A line that lies outside the array along another axis is fill values throughout.
     """
     count, run = 0, runs - 8 * RUN_FIELDS
-    begin, length, first, advance = 0, 0, 0, 0
-    for place in range(axis.window):
-        index = source(axis, place, origin, outputs, job)
+    begin, so_far, first, advance = 0, 0, 0, 0
+    for place in range(length):
+        index = read_index(map_address, place)
         if index == UNREAD:
             continue
-        if not is_inside and index >= 0:
-            index = -1 - index % job.fill_period
-        alike = length > 0 and place == begin + length and (index < 0) == (first < 0)
-        if alike and length == 1:
+        if index >= 0 and not is_inside:
+            index = -1 - index % fill_period
+        alike = so_far > 0 and place == begin + so_far and (index < 0) == (first < 0)
+        if alike and so_far == 1:
             advance = index - first
-        if alike and index == first + length * advance:
-            length += 1
+        if alike and index == first + so_far * advance:
+            so_far += 1
         else:
             count, run = count + 1, run + 8 * RUN_FIELDS
-            begin, length, first, advance = place, 1, index, 0
+            begin, so_far, first, advance = place, 1, index, 0
             write_index(run, 0, begin)
             write_index(run, 2, first)
-        write_index(run, 1, length)
+        write_index(run, 1, so_far)
         write_index(run, 3, advance)
     return count
 
 
 @compiled
-def gather(group, origin, counts, axes, job, scratch):
-    """Copy the window of the tile at ``origin`` into the worker's scratch."""
+def gather(group, origin, outputs, axes, job, scratch):
+    """Copy the window of the tile at ``origin`` into the worker's scratch and return its address."""
     maps, runs, window = scratch, scratch + job.runs_at, scratch + job.window_at
+    map_window(origin, outputs, axes, job, maps)
     last = len(origin) - 1
-    lines = tuple_setitem(origin, last, 1)
-    for a in range(last):
-        axis = axes[a]
-        lines = tuple_setitem(lines, a, axis.window)
-        for place in range(axis.window):
-            write_index(maps, axis.first + place, source(axis, place, origin[a], counts[a], job))
     line_axis = axes[last]
+    runs_bytes = line_axis.window * RUN_FIELDS * 8
     run_counts = (0, 0)  # of a line outside the array, and of one inside
     for is_inside in range(2):
-        line_runs = runs + is_inside * line_axis.window * RUN_FIELDS * 8
-        count = affine_runs(line_axis, origin[last], counts[last], job, is_inside, line_runs)
+        line_map = maps + 8 * line_axis.first
+        count = affine_runs(line_map, line_axis.window, job.fill_period, is_inside, runs + is_inside * runs_bytes)
         run_counts = tuple_setitem(run_counts, is_inside, count)
 
+    lines = tuple_setitem(origin, last, 1)
+    for a in range(last):
+        lines = tuple_setitem(lines, a, axes[a].window)
     ahead = LINES_AHEAD * axes[last - 1].x_step if last > 0 else 0
     for channel in range(job.in_channels):
         number = group * job.in_channels + channel
@@ -193,44 +201,41 @@ def gather(group, origin, counts, axes, job, scratch):
                 first += index * axis.x_step
                 target += place[a] * axis.pitch
             if is_read:
-                line_runs = runs + is_inside * line_axis.window * RUN_FIELDS * 8
-                arguments = (first, line_axis.x_step, line_runs, run_counts[is_inside], target, fill, ahead)
-                call_address(job.gather, arguments)
+                line_runs, count = runs + is_inside * runs_bytes, run_counts[is_inside]
+                call_address(job.gather, (first, line_axis.x_step, line_runs, count, target, fill, ahead))
+    return window
 
 
 @compiled
-def window_inside(origin, counts, axes, job):
+def window_inside(group, origin, outputs, axes, job):
     """Return the address of the tile's first sample, or 0 where not all that the routine reads lies in the array."""
-    first, low, high = job.x, job.channels_low, job.channels_high + -counts[-1] % job.block * job.item
+    first, low, high = job.x, job.channels_low, job.channels_high + -outputs[-1] % job.block * job.item
     for a in range(len(origin)):
         axis = axes[a]
         start = axis.stride * origin[a] - axis.before
-        span = axis.stride * (counts[a] - 1) + axis.reach
+        span = axis.stride * (outputs[a] - 1) + axis.reach
         if start < 0 or start + span >= axis.length:
             return 0
         if a == job.row_axis:  # the rows that do not exist are computed and dropped
-            span += axis.stride * (-counts[a] % (job.rows * job.row_spacing))
+            span += axis.stride * (-outputs[a] % (job.rows * job.row_spacing))
         first += start * axis.x_step
-        low += min(0, span * axis.x_step)
-        high += max(0, span * axis.x_step)
-    return first if job.x_low <= first + low and first + high <= job.x_high else 0
+        if axis.x_step < 0:
+            low += span * axis.x_step
+        else:
+            high += span * axis.x_step
+    if first + low < job.x_low or first + high > job.x_high:
+        return 0
+    return first + read_index(job.x_channels, group * job.in_channels)
 
 
 @compiled
-def run_task(task, tiles, axes, job, scratch):
-    """Compute one task: the outputs of one tile and one chunk of one group's output channels."""
-    chunks = -(-job.blocks // job.chunk)
-    chunk, task = task % chunks, task // chunks
-    group, tile = task % job.groups, unravel(task // job.groups, tiles)
-    last = len(tiles) - 1
-    origin, counts, starts, lines = tile, tile, tile, tile
+def run_tile(group, chunk, origin, outputs, samples, is_inside, axes, job, scratch):
+    """Run the register tile over a tile, for one chunk of a group's output channels, and store its results."""
+    last = len(origin) - 1
+    starts, lines = outputs, outputs  # where the register tile starts; the lines of a flat run
     length = 1  # of the line that the routine runs along
-    for a in range(len(tiles)):
-        axis = axes[a]
-        begin = read_index(job.begins, axis.first_tile + tile[a])
-        count = read_index(job.begins, axis.first_tile + tile[a] + 1) - begin
-        origin = tuple_setitem(origin, a, begin)
-        counts = tuple_setitem(counts, a, count)
+    for a in range(len(origin)):
+        axis, count = axes[a], outputs[a]
         is_flat = a >= last - job.flat
         lines = tuple_setitem(lines, a, count if is_flat and a < last else 1)
         if is_flat:
@@ -239,55 +244,54 @@ def run_task(task, tiles, axes, job, scratch):
             count = -(-count // (job.rows * job.row_spacing)) * job.row_spacing
         starts = tuple_setitem(starts, a, 1 if is_flat else count)
 
-    samples = window_inside(origin, counts, axes, job) if job.inside_allowed else 0
-    is_inside = samples != 0
-    if is_inside:
-        samples += read_index(job.x_channels, group * job.in_channels)
-    else:
-        gather(group, origin, counts, axes, job, scratch)
-        samples = scratch + job.window_at
     taps = job.inside if is_inside else job.packed
     ahead = job.ahead if is_inside else 0
-
-    for block in range(chunk * job.chunk, min(job.blocks, (chunk + 1) * job.chunk)):
+    results = scratch + job.results_at
+    for block in range(chunk * job.chunk, (chunk + 1) * job.chunk):
         channel = group * job.out_per_group + block * job.block_channels
+        channels_left = job.out_per_group - block * job.block_channels
+        if channels_left <= 0:
+            break
         weights = job.weights + (group * job.blocks + block) * job.weights_block
         for start in range(total(starts)):
             place = unravel(start, starts)
             source, target = samples, job.out + read_index(job.out_channels, channel)
-            rows = min(job.block_channels, job.out_per_group - block * job.block_channels)
-            row_step = job.channel_step
-            for a in range(len(tiles)):
-                axis = axes[a]
-                here = place[a]
+            rows_left, most_rows, row_step = channels_left, job.block_channels, job.channel_step
+            for a in range(len(origin)):
+                axis, here = axes[a], place[a]
                 if a == job.row_axis:
                     here = here // job.row_spacing * job.row_spacing * job.rows + here % job.row_spacing
-                    rows = min(job.rows, -(-(counts[a] - here) // job.row_spacing))
-                    row_step = job.row_spacing * axis.out_step
+                    rows_left = -(-(outputs[a] - here) // job.row_spacing)
+                    most_rows, row_step = job.rows, job.row_spacing * axis.out_step
                 source += here * (axis.stride * axis.x_step if is_inside else axis.pitch)
                 target += (origin[a] + here) * axis.out_step
+            rows = rows_left if rows_left < most_rows else most_rows
             if rows <= 0:
                 continue
             done = 0
-            if job.direct_store and rows == job.rows:
-                whole = length // job.block
-                done = whole * job.block
-                call_address(
-                    job.routine,
-                    (source, taps, weights, job.bounds, job.steps, target, row_step, whole, ahead, job.x_row),
-                )
             while done < length:
-                pieces = min(-(-(length - done) // job.block), job.pieces)
-                results, results_step = scratch + job.results_at, pieces * job.block * job.item
+                count = length - done
+                pieces = -(-count // job.block)
+                is_direct = job.direct_store and rows == job.rows and count >= job.block
+                write, write_step = target + done * axes[last].out_step, row_step
+                if is_direct:
+                    pieces = count // job.block
+                    count = pieces * job.block
+                else:
+                    if pieces > job.pieces:
+                        pieces = job.pieces
+                        count = pieces * job.block
+                    write, write_step = results, pieces * job.block * job.item
                 first = source + done * job.item
                 call_address(
                     job.routine,
-                    (first, taps, weights, job.bounds, job.steps, results, results_step, pieces, ahead, job.x_row),
+                    (first, taps, weights, job.bounds, job.steps, write, write_step, pieces, ahead, job.x_row),
                 )
-                count = min(counts[last] - done, pieces * job.block)
-                write = target + done * axes[last].out_step
-                store(results, results_step, write, row_step, rows, channel, count, lines, axes, job)
-                done += pieces * job.block
+                if not is_direct:
+                    write = target + done * axes[last].out_step
+                    line = outputs[last] if job.flat else count
+                    store(results, write_step, write, row_step, rows, channel, line, lines, axes, job)
+                done += count
 
 
 @compiled
@@ -310,19 +314,34 @@ def store(results, results_step, target, row_step, rows, channel, length, lines,
 
 @lru_cache(maxsize=32)
 def compile_worker(rank: int) -> Any:
-    """Compile a worker for one number of axes: it runs tasks, each the next that no worker has taken."""
-    digest, origin = source_digest(), (np.int64(0),) * rank  # an int would be typed as the literal 0
+    """Compile a worker for one number of axes: it runs tasks, each the next that no worker has taken.
+
+    A task is one tile, one group, and one chunk of the group's output channels.
+    """
+    digest, zeros = source_digest(), (np.int64(0),) * rank  # an int would be typed as the literal 0
 
     def worker(number, jobs, axis_records):
         digest  # noqa: B018 (a free variable is part of the cache's key)
-        job, axes = carray(jobs, 1)[0], carray(axis_records, len(origin))
-        tiles = origin
-        for a in range(len(origin)):
-            tiles = tuple_setitem(tiles, a, axes[a].tiles)
+        job, axes = carray(jobs, 1)[0], carray(axis_records, len(zeros))
         scratch = job.scratch + number * job.scratch_bytes
+        grid = zeros
+        for a in range(len(zeros)):
+            grid = tuple_setitem(grid, a, axes[a].tiles)
         task = take_next(job.next_task)
         while task < job.tasks:
-            run_task(task, tiles, axes, job, scratch)
+            chunk, rest = task % job.chunks, task // job.chunks
+            group, tile = rest % job.groups, unravel(rest // job.groups, grid)
+            origin, outputs = tile, tile
+            for a in range(len(zeros)):
+                begin = read_index(job.begins, axes[a].first_tile + tile[a])
+                end = read_index(job.begins, axes[a].first_tile + tile[a] + 1)
+                origin = tuple_setitem(origin, a, begin)
+                outputs = tuple_setitem(outputs, a, end - begin)
+            samples = window_inside(group, origin, outputs, axes, job) if job.inside_allowed else 0
+            is_inside = samples != 0
+            if not is_inside:
+                samples = gather(group, origin, outputs, axes, job, scratch)
+            run_tile(group, chunk, origin, outputs, samples, is_inside, axes, job, scratch)
             task = take_next(job.next_task)
 
     signature = types.void(types.intp, types.CPointer(from_dtype(JOB)), types.CPointer(from_dtype(AXIS)))
