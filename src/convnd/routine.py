@@ -83,6 +83,11 @@ def vector_bytes() -> int:
     return 64 if features.get("avx512f") else 32 if features.get("avx2") or features.get("avx") else 16
 
 
+def _converts_half() -> bool:
+    """Return whether the processor has instructions for float16; without them LLVM calls functions nobody defines."""
+    return bool(_features().get("f16c")) or "x86" not in llvm.get_default_triple()
+
+
 def vector_registers() -> int:
     """Return the number of vector registers."""
     wide = _features().get("avx512f") or "x86" not in llvm.get_default_triple()
@@ -136,7 +141,7 @@ def _emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_ro
         def multiply_add(a, w, total):
             return b.add(b.mul(a, w), total)
     else:
-        fma = _declare(b, f"llvm.fma.v{tile.lanes}f{8 * size}", vector, [vector] * 3)
+        fma = _declare(b, f"llvm.fmuladd.v{tile.lanes}f{8 * size}", vector, [vector] * 3)
 
         def multiply_add(a, w, total):
             return b.call(fma, [a, w, total])
@@ -296,7 +301,10 @@ def _suffix(typ):
 def _to_working(b, raw, dtype, target):
     wanted = _like(raw, _SCALARS[target.name])
     if dtype.kind == "f":
-        value = b.bitcast(raw, _like(raw, _FLOATS[dtype.itemsize]))
+        if dtype.itemsize == 2 and not _converts_half():
+            value, dtype = _half_to_float(b, raw), np.dtype(np.float32)
+        else:
+            value = b.bitcast(raw, _like(raw, _FLOATS[dtype.itemsize]))
         return value if dtype.itemsize == target.itemsize else b.fpext(value, wanted)
     if dtype.kind == "b":
         true = b.icmp_unsigned("!=", raw, _constant(raw.type, 0))
@@ -318,6 +326,8 @@ def _to_float(b, value, working, dtype):
         return b.sitofp(value, target) if working.kind == "i" else b.uitofp(value, target)
     if dtype.itemsize == working.itemsize:
         return value
+    if dtype.itemsize == 2 and not _converts_half():
+        return _float_to_half(b, value)
     return b.fptrunc(value, target) if dtype.itemsize < working.itemsize else b.fpext(value, target)
 
 
@@ -331,6 +341,38 @@ def _rounded_to_odd(b, value):
     bits = b.sub(b.bitcast(near, bits_type), b.zext(away, bits_type))
     bits = b.or_(bits, b.zext(b.fcmp_ordered("!=", back, value), bits_type))
     return b.bitcast(bits, near.type)
+
+
+def _half_to_float(b, raw):
+    """Return the bits of a half as a float, by whole numbers and a multiplication that scales the exponent."""
+    i32, f32 = _like(raw, ir.IntType(32)), _like(raw, ir.FloatType())
+    bits = b.zext(raw, i32)
+    magnitude = b.shl(b.and_(bits, _constant(i32, 0x7FFF)), _constant(i32, 13))
+    value = b.bitcast(b.fmul(b.bitcast(magnitude, f32), _constant(f32, 2.0**112)), i32)
+    special = b.icmp_unsigned(">=", magnitude, _constant(i32, 0x7C00 << 13))  # infinity and NaN
+    value = b.select(special, b.or_(magnitude, _constant(i32, 0x7F800000)), value)
+    sign = b.shl(b.and_(bits, _constant(i32, 0x8000)), _constant(i32, 16))
+    return b.bitcast(b.or_(value, sign), f32)
+
+
+def _float_to_half(b, value):
+    """Return a float as the bits of a half, rounded half to even; in a subnormal an addition does the rounding."""
+    i32 = _like(value, ir.IntType(32))
+    bits = b.bitcast(value, i32)
+    sign = b.and_(bits, _constant(i32, 0x80000000))
+    bits = b.xor(bits, sign)
+    odd = b.and_(b.lshr(bits, _constant(i32, 13)), _constant(i32, 1))
+    rebias = _constant(i32, (15 - 127 << 23) + 0xFFF & 0xFFFFFFFF)
+    normal = b.lshr(b.add(b.add(bits, rebias), odd), _constant(i32, 13))
+    half_ulp = _constant(i32, (127 - 15) + (23 - 10) + 1 << 23)  # 2^-1: its last bit weighs a half's least
+    shifted = b.fadd(b.bitcast(bits, value.type), b.bitcast(half_ulp, value.type))
+    small = b.sub(b.bitcast(shifted, i32), half_ulp)
+    is_nan = b.icmp_unsigned(">", bits, _constant(i32, 0x7F800000))
+    large = b.select(is_nan, _constant(i32, 0x7E00), _constant(i32, 0x7C00))
+    result = b.select(b.icmp_unsigned("<", bits, _constant(i32, 113 << 23)), small, normal)
+    result = b.select(b.icmp_unsigned(">=", bits, _constant(i32, 143 << 23)), large, result)
+    result = b.or_(result, b.lshr(sign, _constant(i32, 16)))
+    return b.trunc(result, _like(value, ir.IntType(16)))
 
 
 def _to_integer(b, value, working, dtype):
