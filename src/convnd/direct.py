@@ -14,7 +14,7 @@ from .axis import window
 from .layout import Layout, best, granularity, line_length, round_up, tile_begins
 from .problem import Levels, Problem
 from .routine import compile_register_tile
-from .taps import TapTable, table
+from .taps import TapTable, pack, table
 from .tiles import AXIS, JOB, RUN_FIELDS, TUNING, compile_gather, compile_store, compile_worker, run_workers
 
 _CACHE_LINE = 64
@@ -42,14 +42,13 @@ class DirectPlan:
         x, out : ndarray
             Arrays of the strides and types that the problem was made from.
         kernel : ndarray
-            Flat weights of every group, `problem.canonical_kernel`.
+            The filters of every group, `problem.canonical_kernel`.
         fills : ndarray
             What stands outside every channel, `problem.fills`.
         workers : int or None
             Threads asked for.
         """
-        with_zero = np.concatenate([kernel, np.zeros((len(kernel), 1), kernel.dtype)], axis=1)
-        weights = np.take(with_zero, self.taps.source, axis=1)
+        weights = pack(kernel, self.taps, self.layout.sharing)
         spans = [(n - 1) * step for n, step in zip(x.shape, x.strides, strict=True)]
         first = x.ctypes.data
         job = self.job.copy()
@@ -64,7 +63,7 @@ class DirectPlan:
             run_workers(count, self.routines[0], job, self.tables[0])
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def plan(problem: Problem) -> DirectPlan:
     """Return the plan of a problem, by the layout of least cost."""
     return build(problem, *best(problem))
@@ -82,7 +81,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     x_channels, out_channels = _offsets(problem.x_channel_steps), _offsets(problem.out_channel_steps)
     taps = table(
         problem.axes, windows, sharing, pitches, problem.x_steps,
-        channel_pitch, x_channels[: problem.in_channels], problem.out_channels,
+        channel_pitch, x_channels[: problem.in_channels],
     )  # fmt: skip
     begins = [
         tile_begins(axis, outputs, granularity(problem, layout, a) if layout.inside else 0)
@@ -107,7 +106,8 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     channel_steps = set(np.diff(out_channels[: problem.out_channels]).tolist())
     direct_store = problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1
-    blocks = taps.source.shape[0]
+    block_channels = tile.rows if sharing.channels else 1
+    blocks = -(-problem.out_channels // block_channels)
     tiles = prod(len(b) - 1 for b in begins) * problem.groups
     workers = _useful_workers(problem, cycles)
     tasks = TUNING.tasks_per_worker * min(workers, threads.available())
@@ -136,8 +136,8 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
         "ahead": _ahead(problem, row_axis, tile.rows),
         "x_row": problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
         "groups": problem.groups, "out_per_group": problem.out_channels,
-        "block_channels": tile.rows if sharing.channels else 1, "blocks": blocks, "chunk": chunk, "chunks": chunks,
-        "weights_block": taps.source[0].size * item,
+        "block_channels": block_channels, "blocks": blocks, "chunk": chunk, "chunks": chunks,
+        "weights_block": len(taps.source) * tile.rows * item,
         "store": routines[3].address, "direct_store": direct_store,
         "channel_step": max(channel_steps, default=0), "flat": layout.flat,
         "tasks": tiles * chunks, "runs_at": runs_at, "window_at": window_at, "results_at": results_at,

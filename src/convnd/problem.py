@@ -139,7 +139,7 @@ def _merged(axes: list[Axis], x_steps: list[int], out_steps: list[int]) -> tuple
 
 
 def canonical_kernel(request: Request) -> np.ndarray:
-    """Return the kernel as ``(groups, C_out * C_in * taps)`` real weights in the order of the canonical axes."""
+    """Return the kernel as ``(groups, C_out, C_in * taps)`` real weights in the order of the canonical axes."""
     kernel, spatial = request.kernel, request.kernel_spatial
     if request.is_flipped:
         kernel = np.flip(kernel, spatial)
@@ -155,14 +155,14 @@ def canonical_kernel(request: Request) -> np.ndarray:
         filters = kernel.transpose(bank + in_order)
     working = request.working
     if kernel.dtype.kind != "c":
-        weights = filters.astype(working, order="C")
+        weights, planes = filters.astype(working, order="C"), 1
     else:
         # (a + ib)(x + iy) = (ax - by) + i(bx + ay): two output planes, over the planes that x has.
         real, imaginary = filters.real.astype(working), filters.imag.astype(working)
-        planes = [[real, -imaginary], [imaginary, real]]
         used = 2 if request.x.dtype.kind == "c" else 1
-        weights = np.stack([np.stack(plane[:used], axis=2) for plane in planes], axis=1)
-    return weights.reshape(request.groups, -1)
+        parts = [[real, -imaginary], [imaginary, real]]
+        weights, planes = np.stack([np.stack(part[:used], axis=2) for part in parts], axis=1), 2
+    return weights.reshape(request.groups, request.out_channels // request.groups * planes, -1)
 
 
 def fills(request: Request, problem: Problem) -> np.ndarray:

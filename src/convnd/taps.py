@@ -34,12 +34,12 @@ class Sharing:
 
 @dataclass(frozen=True)
 class TapTable:
-    """The taps of one block of output channels, in the order in which they are summed.
+    """The taps of a filter, in the order in which they are summed.
 
     ``runs[g]`` are the rows that group ``g`` of taps feeds; ``bounds[z, g]:bounds[z, g+1]`` are that group's taps
     in the outer step ``z``. ``packed`` and ``inside`` are the taps' byte offsets in a gathered window and in the
-    array itself; ``source[b, t, r]`` is the weight of tap ``t`` and row ``r`` as an index into the flat
-    ``(C_out, C_in, *K)`` kernel with a zero behind it.
+    array itself; ``source[t, r]`` is the weight of tap ``t`` and row ``r`` as an index into a filter's flat
+    ``(C_in, *K)`` weights with a zero behind them, the same for every row where the rows are output channels.
     """
 
     runs: tuple[Run, ...]
@@ -75,7 +75,6 @@ def table(
     steps: Sequence[int],
     channel_pitch: int,
     channel_offsets: np.ndarray,
-    out_channels: int,
 ) -> TapTable:
     """Build the tap table.
 
@@ -91,8 +90,6 @@ def table(
         Bytes between the channels of the packed window.
     channel_offsets : ndarray
         Byte offset of each input channel in the array.
-    out_channels : int
-        Output channels of one group.
     """
     shape = [len(channel_offsets), *(axis.taps for axis in axes)]
     kernel_pitch = [int(np.prod(shape[a + 1 :])) for a in range(len(shape))]
@@ -135,7 +132,7 @@ def table(
         bounds=(np.arange(outer.shape[1])[:, None, None] * count + np.stack(ends[1:])).reshape(-1, len(runs) + 1),
         packed=offsets[0],
         inside=offsets[1],
-        source=_per_channel(index, sharing, out_channels, int(np.prod(shape))),
+        source=np.where(index < 0, int(np.prod(shape)), index),
     )
 
 
@@ -145,11 +142,17 @@ def _product(lines: Sequence[np.ndarray]) -> np.ndarray:
     return reduce(lambda a, b: (a[:, :, None] + b[:, None, :]).reshape(len(a), -1), lines, start)
 
 
-def _per_channel(index: np.ndarray, sharing: Sharing, out_channels: int, size: int) -> np.ndarray:
-    """Return ``index`` for every block of output channels; absent weights point behind the kernel."""
-    if sharing.channels:
-        channel = np.arange(-(-out_channels // sharing.rows) * sharing.rows).reshape(-1, 1, sharing.rows)
-    else:
-        channel = np.arange(out_channels).reshape(-1, 1, 1)
-    absent = (index < 0) | (channel >= out_channels)
-    return np.where(absent, out_channels * size, index + channel * size)
+def pack(kernel: np.ndarray, taps: TapTable, sharing: Sharing) -> np.ndarray:
+    """Return the weights as the register tile reads them, ``(groups, blocks, taps, rows)``.
+
+    ``kernel`` is ``(groups, C_out, C_in * taps)``. A block is one filter, or ``rows`` of them where the rows are output
+    channels; those that do not exist are zeros.
+    """
+    groups, filters = kernel.shape[:2]
+    if not sharing.channels:
+        with_zero = np.concatenate([kernel, np.zeros((groups, filters, 1), kernel.dtype)], axis=2)
+        return np.take(with_zero, taps.source, axis=2)
+    blocks = -(-filters // sharing.rows)
+    packed = np.zeros((groups, blocks * sharing.rows, len(taps.source)), kernel.dtype)
+    np.take(kernel, taps.source[:, 0], axis=2, out=packed[:, :filters])
+    return np.ascontiguousarray(packed.reshape(groups, blocks, sharing.rows, -1).swapaxes(2, 3))
