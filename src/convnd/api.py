@@ -92,9 +92,9 @@ def convnd(
 
     Notes
     -----
-    Floating sums are fused multiply-adds in the order of the kernel's elements, in float64 where the result is float64
-    and in float32 else; every output sums in one order however the work is cut. Sums of whole numbers are exact, beyond
-    64 bits modulo 2^64 as in NumPy.
+    Floating sums run in the floating type of `numpy.result_type` of `x`, `kernel` and a floating `dtype`, float16 in
+    float32, by fused multiply-adds where the processor has them; every output sums its taps in one order however the
+    work is cut. Sums of whole numbers are exact, beyond 64 bits modulo 2^64 as in NumPy.
 
     "same" centres an even kernel on index ``(K-1)//2``, as `scipy.signal.convolve` and torch do. `scipy.ndimage`,
     `scipy.signal.correlate`, `numpy.correlate` and OpenCV centre it on ``K//2``: for ``convention="correlation"``

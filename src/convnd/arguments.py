@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +91,8 @@ def parse(
         x = x.astype(np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
     request = Request(
         x, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
-        dtypes.working(x.dtype, kernel, result, fill), result, out, _workers(workers),
+        dtypes.working(x.dtype, kernel, result, fill), result, out,
+        None if workers is None else _whole(workers, "workers", 1),
     )  # fmt: skip
     _check_out(request)
     return request
@@ -278,17 +279,13 @@ def _result(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: Any) -> tu
     return result, out
 
 
-def _workers(value: Any) -> int | None:
-    return None if value is None else _whole(value, "workers", 1)
-
-
 def _check_out(request: Request) -> None:
     shape, out = request.out_shape, request.out
     size = request.result.itemsize
     for length in shape:
         size *= length
     if size > np.iinfo(np.intp).max:
-        _too_large(request)
+        raise too_large(request)
     if out is None:
         return
     if out.shape != shape:
@@ -297,5 +294,6 @@ def _check_out(request: Request) -> None:
         raise ValueError("out is read-only")
 
 
-def _too_large(request: Request) -> NoReturn:
-    raise ValueError(f"the result does not fit in memory: shape {request.out_shape} of {request.result}")
+def too_large(request: Request) -> ValueError:
+    """Return the error of a result that no memory holds."""
+    return ValueError(f"the result does not fit in memory: shape {request.out_shape} of {request.result}")

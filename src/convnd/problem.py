@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import dtypes
-from .arguments import Request
+from .arguments import Request, too_large
 from .axis import Axis
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
@@ -74,7 +74,7 @@ def allocate(request: Request) -> np.ndarray:
     try:
         out = np.empty([shape[a] for a in order], request.result)
     except (MemoryError, ValueError):
-        raise ValueError(f"the result does not fit in memory: shape {shape} of {request.result}") from None
+        raise too_large(request) from None
     return out.transpose(np.argsort(order))
 
 

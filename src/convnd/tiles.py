@@ -75,8 +75,7 @@ JOB = np.dtype(
         "routine", "packed", "inside", "bounds", "steps", "rows", "row_axis", "row_spacing", "block", "pieces",
         # bytes from a block to the rows that the next one reads first, and between those rows
         "ahead", "x_row",
-        # output channels: of a group, of a block of weights; blocks of a group and of a
-        # chunk, chunks of a group
+        # output channels: of a group, of a block of weights; blocks of a group and of a chunk; chunks of a group
         "groups", "out_per_group", "block_channels", "blocks", "chunk", "chunks", "weights_block",
         # store: routine, whether the register tile may write the result itself, and then the bytes between output
         # channels; axes run as one line
