@@ -2,7 +2,7 @@
 
     python benchmarks/cold.py                       everything, with some 2.2 GiB of memory
     python benchmarks/cold.py --memory              the memory of the volumes only
-    python benchmarks/cold.py --first PROBLEM ...   the first calls of these problems (see problem_text.py)
+    python benchmarks/cold.py --first PROBLEM ...   the first calls of these problems (see convnd.problem_text)
 
 Each figure comes from processes of its own, with a disk cache of its own. The exit status is 1 where a limit is missed.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from problem_text import Problem, parse
+from convnd.problem_text import Problem, parse
 
 FIRST = (
     "float32 100000 * 101 same",

@@ -1,4 +1,4 @@
-"""A benchmark's figures, and the ways to write them down: lines of a table, JSON, the README's section."""
+"""A benchmark's figures, and the ways to write them down: lines of a table, JSON, a plot, the README's section."""
 
 from __future__ import annotations
 
@@ -6,31 +6,36 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
+from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import llvmlite.binding
 import numba
 
-from problem_text import Problem
+from convnd.problem_text import Problem
 
-__all__ = ["COLUMNS", "Row", "losses", "markdown", "write_json", "write_section"]
+__all__ = ["COLUMNS", "Row", "losses", "markdown", "write_json", "write_plot", "write_section"]
 
 COLUMNS = {  # headings and their widths on a terminal; the first is as wide as the longest problem
     "problem": 0,
+    "method": 9,
     "ms": 6,
     "GFLOP/s": 7,
     "of mm": 6,
     "GB/s": 6,
     "of copy": 7,
-    "best peer": 17,
+    "best peer": 23,
     "its ms": 6,
     "peer/ours": 9,
     "target": 0,
 }
 BEGIN, END = "<!-- benchmark:begin -->\n", "<!-- benchmark:end -->"
+WON, LOST = "#0072b2", "#d55e00"  # colours that everyone can tell apart
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,10 @@ class Row:
 
     Attributes
     ----------
+    section : str
+        The title above the problem in its file.
+    method : str
+        The method that ``convnd`` chose.
     targets, ratios : dict
         By name (``"peer"``, ``"mm"``, ``"copy"``, ``"float32"``): the least ratio wanted; the one found.
     ms : dict
@@ -53,6 +62,8 @@ class Row:
 
     problem: Problem
     targets: dict[str, float]
+    section: str
+    method: str
     ms: dict[str, float]
     gflops: float
     gbs: float
@@ -81,7 +92,7 @@ class Row:
         if self.peer:
             peer = [self.peer, ms[self.peer], f"{self.ratios['peer']:.2f}" + " LOSS" * self.lost]
         target = f"MISSED: {self.missed}" if self.missed else "met" if self.targets else "-"
-        return [str(self.problem), *ours, *peer, target]
+        return [str(self.problem), self.method, *ours, *peer, target]
 
 
 def losses(rows: Sequence[Row]) -> list[str]:
@@ -95,35 +106,75 @@ def losses(rows: Sequence[Row]) -> list[str]:
 def machine() -> dict[str, Any]:
     """Describe what the figures depend on: processor, threads, versions of what was imported."""
     features = llvmlite.binding.get_host_cpu_features()
-    packages = ("convnd", "numba", "numpy", "scipy", "cv2", "torch")
+    packages = ("convnd", "numba", "numpy", "scipy", "cv2", "torch", "jax", "SimpleITK", "dask_image")
     return {
         "cpu": llvmlite.binding.get_host_cpu_name(),
         "vectors": [name for name in ("avx2", "avx512f", "neon", "sve") if features.get(name)],
         "threads": numba.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        **{name: sys.modules[name].__version__ for name in packages if name in sys.modules},
+        **{name: _version(name) for name in packages if name in sys.modules},
     }
 
 
-def write_json(path: Path, rows: Sequence[Row]) -> None:
-    """Keep all figures, each row with its problem as text."""
-    figures = [{**vars(row), "problem": str(row.problem)} for row in rows]
-    path.write_text(json.dumps({"machine": machine(), "rows": figures}, indent=1) + "\n", encoding="utf-8")
+def _version(package: str) -> str:
+    """The version that a module tells, or else the one it was installed as."""
+    return str(getattr(sys.modules[package], "__version__", None) or metadata.version(package.replace("_", "-")))
+
+
+def write_json(path: Path, figures: Sequence[dict[str, Any]]) -> None:
+    """Keep figures, a dictionary for each row, beside what they depend on."""
+    document = {"machine": machine(), "rows": [{**row, "problem": str(row["problem"])} for row in figures]}
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def write_plot(path: Path, rows: Sequence[Row]) -> None:
+    """Draw the time of the best peer / ours, a line for each problem that has one."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    shown = [row for row in rows if row.peer]
+    ratios = [row.ratios["peer"] for row in shown]
+    figure = Figure(figsize=(10, 1.3 + 0.21 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    axes.axvline(1, color="black", linewidth=1)
+    for y, (row, ratio) in enumerate(zip(shown, ratios, strict=True)):
+        colour = LOST if row.lost else WON
+        axes.plot([1, ratio], [y, y], color=colour, linewidth=2, alpha=0.4)
+        axes.plot(ratio, y, "o", color=colour, markersize=5)
+        axes.text(1.01, y, f"{ratio:.2g}  {row.peer}", transform=axes.get_yaxis_transform(), va="center", size=7)
+        if "peer" in row.targets:
+            axes.plot(row.targets["peer"], y, "|", color="black", markersize=9)
+        if y and row.section != shown[y - 1].section:
+            axes.axhline(y - 0.5, color="lightgrey", linewidth=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    axes.xaxis.set_minor_locator(LogLocator(subs=()))
+    axes.set_yticks(range(len(shown)), [str(row.problem) for row in shown], family="monospace", size=7)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlabel("time of the fastest peer (on the right) / ours; orange: it is faster; | the target")
+    axes.grid(axis="x", color="lightgrey", linewidth=0.5)
+    figure.savefig(path, dpi=150)
 
 
 def markdown(rows: Sequence[Row], method: str) -> str:
-    """Give the README's section: table, losses, machine and method."""
+    """Give the README's section: a table for each section of problems, losses, machine and method."""
     about = machine()
     host = f"{about.pop('cpu')} ({', '.join(about.pop('vectors'))}), {about.pop('threads')} threads"
     versions = ", ".join(f"{name} {value}" for name, value in about.items())
-    rule = ["---" if name in ("problem", "best peer", "target") else "---:" for name in COLUMNS]
-    table = [list(COLUMNS), rule, *(row.cells() for row in rows)]
-    for cells in table[2:]:
-        cells[0] = f"`{cells[0]}`"
-    lines = [f"| {' | '.join(cells)} |" for cells in table]
-    lines += ["", *(f"- {line}" for line in losses(rows)), "", f"{host}; {versions}.", "", method]
+    lines = []
+    for section, members in groupby(rows, key=lambda row: row.section):
+        lines += [f"**{section}**", ""] if section else []
+        lines += [*_table(members), ""]
+    lines += [*(f"- {line}" for line in losses(rows)), "", f"{host}; {versions}.", "", fill(method, 118)]
     return "\n".join(lines) + "\n"
+
+
+def _table(rows: Iterable[Row]) -> list[str]:
+    rule = ["---" if name in ("problem", "method", "best peer", "target") else "---:" for name in COLUMNS]
+    body = [[f"`{problem}`", *cells] for problem, *cells in (row.cells() for row in rows)]
+    return [f"| {' | '.join(cells)} |" for cells in [list(COLUMNS), rule, *body]]
 
 
 def write_section(path: Path, section: str) -> None:

@@ -203,7 +203,9 @@ def test_signature():
     with pytest.raises(TypeError, match="kernel"):
         convnd(LINE)
     keywords = " ".join(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY)
-    expected = "padding stride dilation groups axes channel_axis convention boundary fill_value dtype out workers"
+    expected = (
+        "padding stride dilation groups axes channel_axis convention boundary fill_value method dtype out workers"
+    )
     assert keywords == expected
 
 

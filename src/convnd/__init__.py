@@ -1,6 +1,8 @@
 """One function that convolves arrays of any rank."""
 
-from .api import convnd
+from .api import convnd, plan
+from .plan import Plan
+from .warm import warmup
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "convnd"]
+__all__ = ["Plan", "__version__", "convnd", "plan", "warmup"]

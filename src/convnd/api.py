@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from . import direct
 from .arguments import parse
-from .problem import allocate, canonical, canonical_kernel, fills
+from .plan import Plan, prepare, run
+from .problem import canonical
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
@@ -27,6 +27,7 @@ def convnd(
     convention: str = "convolution",
     boundary: str = "constant",
     fill_value: complex = 0,
+    method: str = "auto",
     dtype: Any = None,
     out: np.ndarray | None = None,
     workers: int | None = None,
@@ -68,6 +69,10 @@ def convnd(
         What stands outside `x`, named as in `numpy.pad`, for any amount of padding.
     fill_value : scalar, optional
         What stands there under "constant", in the type of the computation.
+    method : {"auto", "direct", "separable", "fft"}, optional
+        How it is computed; what the result means does not depend on it. "auto" takes what is estimated to be fastest.
+        "separable" takes kernels that are a short sum of outer products, "fft" any kernel; what they cannot do as
+        promised in the notes they hand to "direct".
     dtype : dtype, optional
         The result's type. A floating type is computed at least at that precision; to an integer type results are
         rounded half to even and saturated (NaN becomes 0; bool is an integer from 0 to 1). Default:
@@ -120,16 +125,64 @@ def convnd(
     request = parse(
         x, kernel, padding=padding, stride=stride, dilation=dilation, groups=groups, axes=axes,
         channel_axis=channel_axis, convention=convention, boundary=boundary, fill_value=fill_value,
-        dtype=dtype, out=out, workers=workers,
+        method=method, dtype=dtype, out=out, workers=workers,
     )  # fmt: skip
-    result = allocate(request) if out is None or np.may_share_memory(out, request.x) else out
-    if result.size:
-        problem = canonical(request, result)
-        plan = direct.plan(problem)
-        plan(request.x, canonical_kernel(request), fills(request, problem), result, request.workers)
-    if result.dtype.kind == "c" and "c" not in (request.x.dtype.kind, request.kernel.dtype.kind):
-        result.imag = 0  # what was computed is the real part
-    if out is None or result is out:
-        return result
-    out[...] = result
-    return out
+    return run(request, lambda request, result: prepare(request, canonical(request, result)))
+
+
+def plan(
+    x: Any,
+    kernel: Any,
+    *,
+    padding: Padding = "valid",
+    stride: int | Sequence[int] = 1,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    axes: int | Sequence[int] | None = None,
+    channel_axis: int | None = None,
+    convention: str = "convolution",
+    boundary: str = "constant",
+    fill_value: complex = 0,
+    method: str = "auto",
+    dtype: Any = None,
+    out: np.ndarray | None = None,
+    workers: int | None = None,
+) -> Plan:
+    """Choose how to convolve arrays like ``x`` with a kernel, and make the kernel ready for it.
+
+    Parameters
+    ----------
+    x : array_like
+        An array of the shape, the dtype and preferably the memory layout of those to come. Its samples are not read.
+    kernel : array_like
+        The weights.
+    padding, stride, dilation, groups, axes, channel_axis, convention, boundary, fill_value, method, dtype, out, workers
+        As in `convnd`. `out` tells the result's dtype and memory layout; it is not written to.
+
+    Returns
+    -------
+    Plan
+        Called with an array, ``plan(x)`` is ``convnd(x, kernel, ...)``; printed, it says what runs and why.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `convnd`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import convnd
+    >>> smooth = convnd.plan(np.empty((300, 400)), np.ones((5, 5)) / 25, padding="same")
+    >>> smooth.output_shape
+    (300, 400)
+    >>> smooth(np.ones((300, 400)))[150, 200].round(12)
+    np.float64(1.0)
+    """
+    return Plan(
+        parse(
+            x, kernel, padding=padding, stride=stride, dilation=dilation, groups=groups, axes=axes,
+            channel_axis=channel_axis, convention=convention, boundary=boundary, fill_value=fill_value,
+            method=method, dtype=dtype, out=out, workers=workers,
+        )
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from . import boundary as boundaries
 from . import dtypes
 from .axis import Axis, extent, same_padding
 
+METHODS = ("auto", "direct", "separable", "fft")
 _LARGEST = 2**62  # of any whole number, so that index arithmetic stays inside int64
 
 
@@ -24,6 +25,7 @@ class Request:
     """A convolution in the user's own terms: every argument checked, every default filled in."""
 
     x: np.ndarray
+    x_dtype: np.dtype[Any]  # as given: real samples become complex where the fill value is
     kernel: np.ndarray
     spatial: tuple[int, ...]  # the axes of x, in the order of the kernel's
     axes: tuple[Axis, ...]  # their arithmetic, in the same order
@@ -38,6 +40,7 @@ class Request:
     result: np.dtype[Any]
     out: np.ndarray | None
     workers: int | None
+    method: str
 
     @property
     def kernel_spatial(self) -> tuple[int, ...]:
@@ -63,7 +66,7 @@ class Request:
 
 def parse(
     x: Any, kernel: Any, *, padding: Any, stride: Any, dilation: Any, groups: Any, axes: Any, channel_axis: Any,
-    convention: Any, boundary: Any, fill_value: Any, dtype: Any, out: Any, workers: Any,
+    convention: Any, boundary: Any, fill_value: Any, method: Any, dtype: Any, out: Any, workers: Any,
 ) -> Request:  # fmt: skip
     """Check every argument of `convnd.convnd` and return what they ask for."""
     x, kernel = _array(x, "x"), _array(kernel, "kernel")
@@ -87,14 +90,15 @@ def parse(
         integer = dtypes.default_result(x.dtype, kernel.dtype)
     precision = dtypes.working(x.dtype, kernel, result, 0)
     fill = dtypes.fill_value(fill_value, integer, is_complex, precision)
+    given = x.dtype
     if fill.imag and x.dtype.kind != "c":
         x = x.astype(np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
     request = Request(
-        x, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
+        x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
-        None if workers is None else _whole(workers, "workers", 1),
+        None if workers is None else _whole(workers, "workers", 1), _one_of(method, "method", METHODS),
     )  # fmt: skip
-    _check_out(request)
+    check_out(request)
     return request
 
 
@@ -279,7 +283,19 @@ def _result(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: Any) -> tu
     return result, out
 
 
-def _check_out(request: Request) -> None:
+def check_x(x: Any, request: Request) -> np.ndarray:
+    """Return an array that takes the place of a request's ``x``."""
+    array = _array(x, "x")
+    wanted = request.x
+    if array.shape != wanted.shape:
+        raise ValueError(f"x has shape {array.shape} but the plan is for {wanted.shape}")
+    if array.dtype != request.x_dtype:
+        raise ValueError(f"x has dtype {array.dtype} but the plan is for {request.x_dtype}")
+    return array.astype(wanted.dtype, copy=False)
+
+
+def check_out(request: Request) -> None:
+    """Raise where the result, or ``out``, cannot hold it."""
     shape, out = request.out_shape, request.out
     size = request.result.itemsize
     for length in shape:
@@ -288,6 +304,10 @@ def _check_out(request: Request) -> None:
         raise too_large(request)
     if out is None:
         return
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy array, but is a {type(out).__name__}")
+    if out.dtype != request.result:
+        raise ValueError(f"out has dtype {out.dtype} but the result has {request.result}")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape} but the result has shape {shape}")
     if not out.flags.writeable:

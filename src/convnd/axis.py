@@ -84,16 +84,18 @@ class Window:
 
     ``positions`` are relative to the first output's first tap. Tap ``t`` of output ``o`` is the packed
     position ``places[t] + o``: positions that differ by the stride are neighbours, phase after phase, and
-    positions that no tap reads are left out.
+    positions that no tap reads are left out. ``runs`` are the positions as runs of a constant step: first place,
+    length, first position and step of each.
     """
 
     positions: np.ndarray
     places: np.ndarray
+    runs: np.ndarray
 
 
 def window(axis: Axis, outputs: int) -> Window:
     """Return the window of ``outputs`` neighbouring outputs along ``axis``."""
-    positions: list[np.ndarray] = []
+    runs: list[list[int]] = []
     places = np.zeros(axis.taps, np.int64)
     packed = 0
     for phase in axis.phases():
@@ -103,9 +105,13 @@ def window(axis: Axis, outputs: int) -> Window:
             first = steps if end is None or steps > end else end
             if first == steps:
                 origin = packed - steps
-            new = np.arange(first, steps + outputs, dtype=np.int64)
-            positions.append(new * axis.stride + remainder)
-            packed += len(new)
+            count = steps + outputs - first
+            if end == first:
+                runs[-1][1] += count
+            else:
+                runs.append([packed, count, first * axis.stride + remainder, axis.stride])
+            packed += count
             places[tap] = origin + steps
             end = steps + outputs
-    return Window(np.concatenate(positions), places)
+    positions = [first + step * np.arange(count, dtype=np.int64) for _, count, first, step in runs]
+    return Window(np.concatenate(positions), places, np.array(runs, np.int64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -10,14 +11,71 @@ from typing import Any
 import numpy as np
 
 from . import threads
-from .axis import window
+from .axis import Window, window
+from .jobs import Geometry, Region, dense_pitches, geometry, offsets, run
 from .layout import Layout, best, granularity, line_length, round_up, tile_begins
-from .problem import Levels, Problem
+from .machine import CACHE_LINE
+from .problem import Problem
 from .routine import compile_register_tile
-from .taps import TapTable, pack, table
-from .tiles import AXIS, JOB, RUN_FIELDS, TUNING, compile_gather, compile_store, compile_worker, run_workers
+from .taps import Sharing, TapTable, pack, table
+from .tiles import JOB, TUNING, compile_worker
 
-_CACHE_LINE = 64
+
+@dataclass(frozen=True)
+class PassLayout:
+    """One pass of a register tile over gathered windows, laid out for compiled code."""
+
+    sharing: Sharing
+    taps: TapTable
+    routine: Any
+    blocks: int  # of output channels
+    window_bytes: int  # with room for the vectors and rows behind it that are read and dropped
+    results_bytes: int
+    values: dict[str, Any]
+
+    def pack(self, kernel: np.ndarray) -> np.ndarray:
+        """Return the filters ``(groups, C_out, C_in * taps)`` as the routine reads them."""
+        return pack(kernel, self.taps, self.sharing)
+
+
+def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) -> PassLayout:
+    """Lay out the pass that turns the windows of a tile into its outputs."""
+    tile, sharing = layout.tile, layout.sharing
+    item = np.dtype(problem.working).itemsize
+    lengths = [len(w.positions) for w in windows]
+    pitches = dense_pitches(windows, item)
+    channel_pitch = item * prod(lengths)
+    x_channels, out_channels = offsets(problem.x_channel_steps), offsets(problem.out_channel_steps)
+    taps = table(
+        problem.axes, windows, sharing, pitches, problem.x_steps,
+        channel_pitch, x_channels[: problem.in_channels],
+    )  # fmt: skip
+    routine = compile_register_tile(tile)
+    row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
+    spacing = problem.axes[row_axis].tap_spacing
+    channel_steps = set(np.diff(out_channels[: problem.out_channels]).tolist())
+    block_channels = tile.rows if sharing.channels else 1
+    pieces = -(-line_length(problem, layout) // tile.block)  # of a flat run, whose lines are taken apart when stored
+    block_bytes = tile.rows * tile.block * item
+    if layout.flat == 0:
+        pieces = min(pieces, max(1, TUNING.results_bytes // block_bytes))
+    rows_beyond = -layout.shape[row_axis] % (tile.rows * spacing) * pitches[row_axis] if row_axis >= 0 else 0
+    blocks = -(-problem.out_channels // block_channels)
+    values = {
+        "channel_pitch": channel_pitch,
+        "routine": routine.address, "packed": taps.packed.ctypes.data, "inside": taps.inside.ctypes.data,
+        "bounds": taps.bounds.ctypes.data, "steps": len(taps.bounds),
+        "rows": tile.rows if sharing.channels or row_axis >= 0 else 1, "row_axis": row_axis,
+        "row_spacing": spacing, "block": tile.block, "pieces": pieces,
+        "x_row": problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
+        "block_channels": block_channels, "blocks": blocks, "weights_block": len(taps.source) * tile.rows * item,
+        "direct_store": problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1,
+        "channel_step": max(channel_steps, default=0), "flat": layout.flat,
+    }  # fmt: skip
+    # The last vectors and the rows that do not exist read behind the window.
+    beyond = 2 * tile.rows * tile.block * item + rows_beyond
+    window_bytes = round_up(problem.in_channels * channel_pitch + beyond, CACHE_LINE)
+    return PassLayout(sharing, taps, routine, blocks, window_bytes, pieces * block_bytes, values)
 
 
 @dataclass(frozen=True)
@@ -26,14 +84,49 @@ class DirectPlan:
 
     problem: Problem
     layout: Layout
-    taps: TapTable
+    cycles: float  # of one core
+    routine: PassLayout
     workers: int  # that the work is large enough for
     job: np.ndarray
-    tables: tuple[np.ndarray, ...]  # kept alive, as are the routines: the job holds their addresses
-    routines: tuple[Any, ...]
+    geometry: Geometry  # kept alive, as is the routine: the job holds their addresses
+    worker: Any
+
+    @property
+    def flops(self) -> int:
+        """Operations of a call."""
+        return 2 * self.problem.in_channels * taps_of(self.problem) * outputs_of(self.problem)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes that a thread takes."""
+        return int(self.job["scratch_bytes"][0])
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes that the weights take."""
+        values = self.routine.values
+        return int(values["weights_block"]) * self.routine.blocks * self.problem.groups
+
+    def describe(self) -> list[str]:
+        """Say what runs."""
+        tile = self.layout.tile
+        return [
+            f"taps      {self.problem.in_channels * taps_of(self.problem)} for each output",
+            f"tile      {self.layout.shape} outputs, {tile.rows} x {tile.block} of them at once in registers",
+        ]
+
+    def prepare(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
+        """Return the filters of every group, `problem.canonical_kernel`, as the routine reads them."""
+        return self.routine.pack(kernel)
 
     def __call__(
-        self, x: np.ndarray, kernel: np.ndarray, fills: np.ndarray, out: np.ndarray, workers: int | None
+        self,
+        x: np.ndarray,
+        weights: np.ndarray,
+        fills: np.ndarray,
+        out: np.ndarray,
+        workers: int | None,
+        region: Region | None = None,
     ) -> None:
         """Convolve ``x`` into ``out``.
 
@@ -41,131 +134,95 @@ class DirectPlan:
         ----------
         x, out : ndarray
             Arrays of the strides and types that the problem was made from.
-        kernel : ndarray
-            The filters of every group, `problem.canonical_kernel`.
+        weights : ndarray
+            What `prepare` made of the kernel.
         fills : ndarray
             What stands outside every channel, `problem.fills`.
         workers : int or None
             Threads asked for.
+        region : sequence of (int, int), optional
+            The first output along each of the problem's axes and the one behind the last; all by default.
         """
-        weights = pack(kernel, self.taps, self.layout.sharing)
-        spans = [(n - 1) * step for n, step in zip(x.shape, x.strides, strict=True)]
-        first = x.ctypes.data
-        job = self.job.copy()
-        job["x"], job["x_low"] = first, first + sum(min(0, span) for span in spans)
-        job["x_high"] = first + sum(max(0, span) for span in spans) + x.itemsize - self.problem.stored_bytes
-        with threads.team(workers, self.workers) as count:
-            scratch = np.empty(count * int(job["scratch_bytes"][0]), np.uint8)
-            next_task = np.zeros(1, np.int64)
-            arrays = {"out": out, "weights": weights, "fills": fills, "scratch": scratch, "next_task": next_task}
-            for name, array in arrays.items():
-                job[name] = array.ctypes.data
-            run_workers(count, self.routines[0], job, self.tables[0])
+        job, axes = self.job.copy(), self.geometry.axes
+        job["x_low"], job["x_high"] = self.problem.bounds(x)
+        arrays = {"x": x, "out": out, "weights": weights, "fills": fills}
+        if region is not None:
+            axes, arrays["begins"] = self.geometry.restricted(region)
+            job["tasks"] = prod(axes["tiles"].tolist()) * self.problem.groups * job["chunks"]
+        run(job, axes, self.worker, arrays, workers, self.workers)
+
+
+def repair(
+    problem: Problem,
+    geometry: Geometry,
+    flags: np.ndarray,
+    x: np.ndarray,
+    kernel: np.ndarray,
+    fills: np.ndarray,
+    out: np.ndarray,
+    workers: int | None,
+) -> None:
+    """Compute the tiles of another method whose flags are set: those that it cannot do within what is promised."""
+    tiles = np.unique(np.flatnonzero(flags) // problem.groups)
+    if len(tiles):
+        own = plan(problem)
+        weights = own.prepare(kernel, workers)
+        for tile in tiles:
+            own(x, weights, fills, out, workers, geometry.region(int(tile)))
 
 
 @lru_cache(maxsize=256)
 def plan(problem: Problem) -> DirectPlan:
-    """Return the plan of a problem, by the layout of least cost."""
+    """Return the plan of a merged problem, by the layout of least cost."""
     return build(problem, *best(problem))
 
 
 def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     """Lay out the tables and the job of a problem."""
-    tile, sharing, last = layout.tile, layout.sharing, len(problem.axes) - 1
-    item = np.dtype(problem.working).itemsize
     along = list(zip(problem.axes, layout.shape, strict=True))
     windows = [window(axis, outputs) for axis, outputs in along]
-    lengths = [len(w.positions) for w in windows]
-    pitches = [item * prod(lengths[a + 1 :]) for a in range(len(lengths))]
-    channel_pitch = item * prod(lengths)
-    x_channels, out_channels = _offsets(problem.x_channel_steps), _offsets(problem.out_channel_steps)
-    taps = table(
-        problem.axes, windows, sharing, pitches, problem.x_steps,
-        channel_pitch, x_channels[: problem.in_channels],
-    )  # fmt: skip
     begins = [
         tile_begins(axis, outputs, granularity(problem, layout, a) if layout.inside else 0)
         for a, (axis, outputs) in enumerate(along)
     ]
-    positions = np.concatenate([w.positions for w in windows])
-    all_begins = np.concatenate(begins)
-    axes = np.zeros(len(lengths), AXIS)
-    for a, axis in enumerate(problem.axes):
-        axes[a] = (
-            axis.length, axis.stride, axis.before, axis.extent - 1, axis.unit,
-            problem.x_steps[a], problem.out_steps[a], len(begins[a]) - 1, sum(map(len, begins[:a])),
-            lengths[a], sum(lengths[:a]), pitches[a],
-        )  # fmt: skip
-
-    routines = (
-        compile_worker(len(lengths)),
-        compile_gather(problem.stored, problem.working),
-        compile_register_tile(tile),
-        compile_store(problem.accumulated, problem.result),
-    )
-    row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
-    channel_steps = set(np.diff(out_channels[: problem.out_channels]).tolist())
-    direct_store = problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1
-    block_channels = tile.rows if sharing.channels else 1
-    blocks = -(-problem.out_channels // block_channels)
+    outline = geometry(problem, problem.working, windows, begins)
+    routine = lay_out_pass(problem, layout, windows)
     tiles = prod(len(b) - 1 for b in begins) * problem.groups
-    workers = _useful_workers(problem, cycles)
+    workers = useful_workers(problem, cycles)
     tasks = TUNING.tasks_per_worker * min(workers, threads.available())
-    chunks = min(blocks, max(1, tasks // tiles)) if workers > 1 else 1
-    chunk = -(-blocks // chunks)
-    chunks = -(-blocks // chunk)
-    runs_at = 8 * sum(lengths)
-    window_at = round_up(runs_at + 8 * 2 * RUN_FIELDS * lengths[last], _CACHE_LINE)
-    # The last vectors and the rows that do not exist read behind the window.
-    window_bytes = problem.in_channels * channel_pitch + 2 * tile.rows * tile.block * item
-    results_at = window_at + round_up(window_bytes, _CACHE_LINE)
-    pieces = -(-line_length(problem, layout) // tile.block)  # of a flat run, whose lines are taken apart when stored
-    block_bytes = tile.rows * tile.block * item
-    if layout.flat == 0:
-        pieces = min(pieces, max(1, TUNING.results_bytes // block_bytes))
+    chunks = min(routine.blocks, max(1, tasks // tiles)) if workers > 1 else 1
+    chunk = -(-routine.blocks // chunks)
+    chunks = -(-routine.blocks // chunk)
+    results_at = outline.values["window_at"] + routine.window_bytes
+    x_channels = offsets(problem.x_channel_steps)
     values = {
-        "begins": all_begins.ctypes.data, "positions": positions.ctypes.data,
-        "x_channels": x_channels.ctypes.data, "out_channels": out_channels.ctypes.data,
-        "gather": routines[1].address, "mode": problem.mode, "fill_period": problem.fill_period, "item": item,
-        "in_channels": problem.in_channels, "channel_pitch": channel_pitch, "inside_allowed": layout.inside,
+        "passes": 1, "inside_allowed": layout.inside,
         "channels_low": x_channels.min(), "channels_high": x_channels.max(),
-        "routine": routines[2].address, "packed": taps.packed.ctypes.data, "inside": taps.inside.ctypes.data,
-        "bounds": taps.bounds.ctypes.data, "steps": len(taps.bounds),
-        "rows": tile.rows if sharing.channels or row_axis >= 0 else 1, "row_axis": row_axis,
-        "row_spacing": problem.axes[row_axis].tap_spacing, "block": tile.block, "pieces": pieces,
-        "ahead": _ahead(problem, row_axis, tile.rows),
-        "x_row": problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
-        "groups": problem.groups, "out_per_group": problem.out_channels,
-        "block_channels": block_channels, "blocks": blocks, "chunk": chunk, "chunks": chunks,
-        "weights_block": len(taps.source) * tile.rows * item,
-        "store": routines[3].address, "direct_store": direct_store,
-        "channel_step": max(channel_steps, default=0), "flat": layout.flat,
-        "tasks": tiles * chunks, "runs_at": runs_at, "window_at": window_at, "results_at": results_at,
-        "scratch_bytes": results_at + pieces * block_bytes,
+        "ahead": rows_ahead(problem, layout.sharing, layout.tile.rows), "chunk": chunk, "chunks": chunks,
+        "tasks": tiles * chunks, "results_at": results_at, "scratch_bytes": results_at + routine.results_bytes,
     }  # fmt: skip
-    job = np.zeros(1, JOB)
-    for name, value in values.items():
-        job[name] = value
-    tables = (axes, all_begins, positions, x_channels, out_channels)
-    return DirectPlan(problem, layout, taps, workers, job, tables, routines)
+    job = outline.job(JOB, {**routine.values, **values})
+    return DirectPlan(problem, layout, cycles, routine, workers, job, outline, compile_worker(len(windows)))
 
 
-def _useful_workers(problem: Problem, cycles: float) -> int:
-    outputs = problem.groups * problem.out_channels * prod(axis.outputs for axis in problem.axes)
-    return int((cycles + outputs) // TUNING.serial_below) + 1
+def taps_of(problem: Problem) -> int:
+    """Return the taps of an output, for one input channel."""
+    return prod(axis.taps for axis in problem.axes)
 
 
-def _ahead(problem: Problem, row_axis: int, rows: int) -> int:
+def outputs_of(problem: Problem) -> int:
+    """Return the number of outputs, those of every channel counted."""
+    return problem.groups * problem.out_channels * prod(axis.outputs for axis in problem.axes)
+
+
+def useful_workers(problem: Problem, cycles: float) -> int:
+    """Return the number of threads that so much work is large enough for."""
+    return int((cycles + outputs_of(problem)) // TUNING.serial_below) + 1
+
+
+def rows_ahead(problem: Problem, sharing: Sharing, rows: int) -> int:
     """Return the bytes from a block to the rows to ask memory for: far enough for them to come in time."""
     if len(problem.axes) == 1:
         return 0  # memory fetches one line ahead by itself
     axis = problem.axes[0]
-    return problem.x_steps[0] * (axis.extent + (rows * axis.stride if row_axis == 0 else 0))
-
-
-def _offsets(levels: Levels) -> np.ndarray:
-    """Return the byte offsets of nested ``(count, step)`` levels, the last running fastest."""
-    offsets = np.zeros(1, np.int64)
-    for count, step in levels:
-        offsets = (offsets[:, None] + np.arange(count, dtype=np.int64) * step).ravel()
-    return offsets
+    return problem.x_steps[0] * (axis.extent + (rows * axis.stride if sharing.axis == 0 else 0))

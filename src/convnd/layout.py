@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from .axis import Axis
+from .machine import vector_bytes, vector_registers
 from .problem import Problem
-from .routine import RegisterTile, vector_bytes, vector_registers
+from .routine import RegisterTile
 from .taps import Sharing, shared_runs
 from .threads import available
 from .tiles import TUNING
@@ -53,6 +54,13 @@ def best(problem: Problem) -> tuple[Layout, float]:
     """Return the layout of least cost, and that cost in cycles of one core."""
     costs = ((layout, cycles(problem, layout)) for layout in _layouts(problem, _most_outputs(problem)))
     return min(costs, key=lambda choice: choice[1])
+
+
+def best_of_tile(problem: Problem) -> tuple[Layout, float]:
+    """Return the layout of least cost of a problem that is one gathered tile, and the cycles of its routine."""
+    outputs = tuple(axis.outputs for axis in problem.axes)
+    choices = (replace(layout, shape=outputs) for layout in _layouts(problem, prod(outputs)) if not layout.inside)
+    return min(((layout, routine_cycles(problem, layout)) for layout in choices), key=lambda choice: choice[1])
 
 
 def _most_outputs(problem: Problem) -> int:
@@ -198,7 +206,28 @@ def line_length(problem: Problem, layout: Layout) -> int:
 
 
 def cycles(problem: Problem, layout: Layout) -> float:
-    """Estimate the cycles of one core for the whole problem.
+    """Estimate the cycles of one core for the whole problem."""
+    routine = routine_cycles(problem, layout)
+    tiles = prod(max(1.0, axis.outputs / n) for axis, n in zip(problem.axes, layout.shape, strict=True))
+    lengths = [window_length(a, outputs) for a, outputs in zip(problem.axes, layout.shape, strict=True)]
+    lines = problem.groups * problem.in_channels * prod(lengths[:-1]) * tiles
+    if not layout.inside:
+        return routine + lines * gather_cycles(lengths[-1])
+    # The ends of lines alone, each a block; the last block of the rest is a tile's too.
+    last = problem.axes[-1]
+    ends = (last.before > 0) + (last.after > 0)
+    share = ends * min(1.0, layout.shape[-1] / last.outputs)
+    blocks = 1 + ends * layout.tile.block / max(last.outputs, layout.tile.block)
+    return routine * blocks + share * lines * gather_cycles(layout.tile.block + last.extent)
+
+
+def gather_cycles(length: float) -> float:
+    """Estimate the cycles of gathering, or storing, a line."""
+    return TUNING.gather_line_cycles + TUNING.gather_cycles * length
+
+
+def routine_cycles(problem: Problem, layout: Layout) -> float:
+    """Estimate the cycles that one core spends in the routine.
 
     A core starts two multiply-adds and two loads of a vector in a cycle; a vector that crosses a cache line, as
     most do, loads twice. The other constants were fitted to timings of single tiles (AMD Zen 5, AVX-512).
@@ -215,24 +244,14 @@ def cycles(problem: Problem, layout: Layout) -> float:
         loads = (2 * tile.vectors + (r1 - r0) + 1) / 2
         block += count * other_taps * (max((r1 - r0) * tile.vectors / 2, loads) + 0.3)
     last = len(problem.axes) - 1
-    blocks, tiles = 1.0, 1.0
+    blocks = 1.0
     for a, (along, outputs) in enumerate(zip(problem.axes, layout.shape, strict=True)):
-        tiles *= max(1.0, along.outputs / outputs)
         if a == last - layout.flat:  # the line, in as many blocks as all tiles together need
             blocks *= _pieces(along.outputs, outputs, tile.block, line_length(problem, layout))
         elif a < last - layout.flat:
             blocks *= _pieces(along.outputs, outputs, tile.rows if a == sharing.axis else 1, outputs)
     blocks *= -(-problem.out_channels // (tile.rows if sharing.channels else 1))
-    lengths = [window_length(a, outputs) for a, outputs in zip(problem.axes, layout.shape, strict=True)]
-    lines = problem.in_channels * prod(lengths[:-1]) * tiles
-    gathered = lines * (TUNING.gather_line_cycles + TUNING.gather_cycles * lengths[-1])
-    if layout.inside:  # the ends of lines alone, each a block; the last block of the rest is a tile's too
-        ends = (problem.axes[-1].before > 0) + (problem.axes[-1].after > 0)
-        end_length = tile.block + problem.axes[-1].extent
-        share = ends * min(1.0, layout.shape[-1] / problem.axes[-1].outputs)
-        gathered = share * lines * (TUNING.gather_line_cycles + TUNING.gather_cycles * end_length)
-        blocks *= 1 + ends * tile.block / max(problem.axes[-1].outputs, tile.block)
-    return (block * blocks + gathered) * problem.groups
+    return block * blocks * problem.groups
 
 
 def _pieces(outputs: int, tile: int, size: int, length: int) -> int:

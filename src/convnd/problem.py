@@ -8,7 +8,7 @@ A problem says nothing of addresses and values: two calls that differ in these a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class Problem:
     working: str  # the type of the arithmetic
     accumulated: str  # the same, "uint64" where the sums of "int64" arithmetic are unsigned
     result: str  # the type of the result's real parts in memory
+    exact: bool  # whether the sums are of whole numbers
 
     @property
     def stored_bytes(self) -> int:
@@ -56,6 +57,12 @@ class Problem:
         """Whether the routine can read the array as it is: working type, unit steps along the last axis."""
         native = np.dtype(self.working)
         return self.stored == native.str and self.axes[-1].stride == 1 and self.x_steps[-1] == native.itemsize
+
+    def bounds(self, x: np.ndarray) -> tuple[int, int]:
+        """Return the addresses of the first and the last real part that ``x`` has in memory."""
+        spans = [(n - 1) * step for n, step in zip(x.shape, x.strides, strict=True)]
+        first = x.ctypes.data + sum(min(0, span) for span in spans)
+        return first, x.ctypes.data + sum(max(0, span) for span in spans) + x.itemsize - self.stored_bytes
 
 
 def memory_order(x: np.ndarray) -> list[int]:
@@ -108,7 +115,6 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
         x_steps.append(x_part)
         out_steps.append(out_part)
         fill_period = 1 if request.fill.real == request.fill.imag else 2
-    axes, x_steps, out_steps = _merged(axes, x_steps, out_steps)
     accumulated = request.working
     if accumulated == "int64" and dtypes.default_result(x.dtype, request.kernel.dtype).kind == "u":
         accumulated = "uint64"
@@ -116,26 +122,29 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
         tuple(x_levels), tuple(out_levels), request.mode, fill_period,
         dtypes.real(x.dtype).str, request.working, accumulated, dtypes.real(out.dtype).str,
+        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype),
     )  # fmt: skip
 
 
-def _merged(axes: list[Axis], x_steps: list[int], out_steps: list[int]) -> tuple[list[Axis], list[int], list[int]]:
-    """Merge batch axes into the axis outside them where memory is contiguous, and drop those of length 1."""
-    merged: list[tuple[Axis, int, int]] = []
-    for axis, x_step, out_step in reversed(list(zip(axes, x_steps, out_steps, strict=True))):
+def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
+    """Return a problem whose axes memory and arithmetic tell apart.
+
+    Batch axes are merged into the axis outside them where memory is contiguous, and dropped where they have length 1.
+    Into an axis of the kernel go at most ``most_interleaved`` samples of a frame.
+    """
+    kept: list[tuple[Axis, int, int]] = []
+    for axis, x_step, out_step in reversed(list(zip(problem.axes, problem.x_steps, problem.out_steps, strict=True))):
         if axis.is_batch and axis.length == 1:
             continue
-        if merged and axis.stride == 1 and merged[-1][0].is_batch:
-            inner, x_inner, out_inner = merged[-1]
-            near = axis.is_batch or inner.length <= _INTERLEAVED
+        if kept and axis.stride == 1 and kept[-1][0].is_batch:
+            inner, x_inner, out_inner = kept[-1]
+            near = axis.is_batch or inner.length <= most_interleaved
             if near and (x_step, out_step) == (inner.length * x_inner, inner.length * out_inner):
-                merged[-1] = (axis.merged_with(inner), x_inner, out_inner)
+                kept[-1] = (axis.merged_with(inner), x_inner, out_inner)
                 continue
-        merged.append((axis, x_step, out_step))
-    if not merged:
-        merged.append((Axis(1), 0, 0))
-    lines, x_merged, out_merged = zip(*reversed(merged), strict=True)
-    return list(lines), list(x_merged), list(out_merged)
+        kept.append((axis, x_step, out_step))
+    axes, x_steps, out_steps = zip(*reversed(kept or [(Axis(1), 0, 0)]), strict=True)
+    return replace(problem, axes=axes, x_steps=x_steps, out_steps=out_steps)
 
 
 def canonical_kernel(request: Request) -> np.ndarray:

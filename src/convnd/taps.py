@@ -8,9 +8,10 @@ Where the rows are output channels every tap feeds them all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 
 import numpy as np
 
@@ -58,13 +59,18 @@ def feeds(taps: int, sharing: Sharing) -> tuple[np.ndarray, np.ndarray]:
     return union[fed], np.stack([first, end], axis=1)[fed]
 
 
+@lru_cache(maxsize=4096)
 def shared_runs(axis: Axis | None, sharing: Sharing) -> dict[Run, int]:
     """Return every run of rows that the taps of the shared axis feed, with the number of union positions."""
     if axis is None:
         return {(0, sharing.rows): 1}
-    runs = np.concatenate([feeds(len(taps), sharing)[1] for taps in axis.phases()])
-    distinct, counts = np.unique(runs, axis=0, return_counts=True)
-    return {(int(r0), int(r1)): int(count) for (r0, r1), count in zip(distinct, counts, strict=True)}
+    counts: Counter[Run] = Counter()
+    for phase in axis.phases():
+        # Once every row is fed, each further tap feeds them all.
+        taps = min(len(phase), sharing.lag * (sharing.rows - 1) + 1)
+        counts.update((int(r0), int(r1)) for r0, r1 in feeds(taps, sharing)[1])
+        counts[0, sharing.rows] += len(phase) - taps
+    return dict(sorted((run, count) for run, count in counts.items() if count))
 
 
 def table(

@@ -20,16 +20,15 @@ from numba import carray, from_dtype, njit, prange, types
 from numba.cpython.unsafe.tuple import tuple_setitem
 
 from .boundary import source_position
-from .routine import (
+from .lines import largest_magnitude, read_line, write_line
+from .machine import (
     call_address,
     compile_routine,
     read_index,
-    read_line,
     source_digest,
     take_next,
     with_disk_cache,
     write_index,
-    write_line,
 )
 
 
@@ -46,42 +45,70 @@ class Tuning:
     results_bytes: int = 8 * 1024  #: of results that wait to be converted and stored: they stay in L1
     serial_below: float = 60_000.0  #: estimated cycles below which a second thread costs more than it brings
     tasks_per_worker: int = 8  #: so that a slow core does not hold up the others
+    inside_cycles: float = 0.8  #: of an element that is read in place, the time it takes from memory
+    row_tap_cycles: float = 0.75  #: of a vector and a tap of a pass along rows
+    line_tap_cycles: float = 1.4  #: of one along lines, whose vectors lie across cache lines
+    first_level_bytes: int = 32 * 1024  #: of the rows that a pass uses at once
+    second_level_cycles: float = 12.0  #: of a vector whose rows do not fit there
+    slab_cycles: float = 12.0  #: of a complex vector, to and from a slab of a Fourier transform
+    product_cycles: float = 4.0  #: of a complex vector times the spectrum's
+    near_bytes: int = 768 * 1024  #: of a complex tile, up to which its transforms stay in L2
+    far_bytes: float = 6.0  #: that a core moves in a cycle beyond that
+    memory_bytes: int = 56 * 2**20  #: of tiles and spectra that a call may hold
 
 
 TUNING = Tuning()
 
 #: One axis of a job. ``window`` positions are gathered for a full tile; ``reach`` is the extent - 1, ``first`` the
-#: axis' place in the table of positions, ``first_tile`` in the table of the tiles' first outputs.
+#: axis' place in the table of positions, ``first_tile`` in the table of the tiles' first outputs. A pass that
+#: leaves the axis as it is carries ``whole`` positions along, ``halo`` more than outputs at most; ``whole`` is 0 in one
+#: that finds its outputs there.
 AXIS = np.dtype(
     [(name, np.int64) for name in (
         "length", "stride", "before", "reach", "unit", "x_step", "out_step",
-        "tiles", "first_tile", "window", "first", "pitch",
+        "tiles", "first_tile", "window", "first", "pitch", "whole", "halo",
     )]
 )  # fmt: skip
 
-#: What the tasks of one call share.
+#: What gather, store and the loop over tasks need of any job.
+JOB_FIELDS = [(name, np.int64) for name in (
+    # addresses: the arrays, and the weights as the method wants them
+    "x", "out", "weights",
+    # tables: the tiles' first outputs, the windows' relative positions, the channels' offsets, the fill values
+    "begins", "positions", "x_channels", "out_channels", "fills",
+    # gather: routine, boundary code, period of the fill values, bytes of a working element, affine runs of a line
+    "gather", "mode", "fill_period", "item", "in_channels", "channel_pitch", "line_runs", "line_run_count",
+    # search for the largest magnitude of a window
+    "largest",
+    # store: routine, and the axis along which rows are neighbours, if any
+    "store", "row_axis",
+    # output channels of a group
+    "groups", "out_per_group",
+    # tasks: how many, the next, and the scratch of a worker with its parts' offsets
+    "tasks", "next_task", "scratch", "scratch_bytes", "runs_at", "window_at",
+)]  # fmt: skip
+
+#: What the tasks of one call share of one pass of the register tile. The direct method is one pass; a separable kernel
+#: takes several, each from the window of its own that the one before it filled.
 JOB = np.dtype(
-    [(name, np.int64) for name in (
-        # addresses: the arrays, the first and the last element that x has
-        "x", "out", "weights", "x_low", "x_high",
-        # tables: the tiles' first outputs, the windows' relative positions, the channels' offsets, the fill values
-        "begins", "positions", "x_channels", "out_channels", "fills",
-        # gather: routine, boundary code, period of the fill values, bytes of a working element
-        "gather", "mode", "fill_period", "item", "in_channels", "channel_pitch",
+    JOB_FIELDS + [(name, np.int64) for name in (
+        # how many passes there are; addresses of the first and the last element that x has
+        "passes", "x_low", "x_high",
         # whether the routine may read x itself, and the channels' lowest and highest offset there
         "inside_allowed", "channels_low", "channels_high",
         # routine: its taps, its rows (neighbours along row_axis, row_spacing apart, or channels), its block
         # of a line, and the blocks whose results wait to be stored
-        "routine", "packed", "inside", "bounds", "steps", "rows", "row_axis", "row_spacing", "block", "pieces",
+        "routine", "packed", "inside", "bounds", "steps", "rows", "row_spacing", "block", "pieces",
         # bytes from a block to the rows that the next one reads first, and between those rows
         "ahead", "x_row",
-        # output channels: of a group, of a block of weights; blocks of a group and of a chunk; chunks of a group
-        "groups", "out_per_group", "block_channels", "blocks", "chunk", "chunks", "weights_block",
-        # store: routine, whether the register tile may write the result itself, and then the bytes between output
-        # channels; axes run as one line
-        "store", "direct_store", "channel_step", "flat",
-        # tasks: how many, the next, and the scratch of a worker with its parts' offsets
-        "tasks", "next_task", "scratch", "scratch_bytes", "runs_at", "window_at", "results_at",
+        # output channels of a block of weights; blocks of a group and of a chunk; chunks of a group
+        "block_channels", "blocks", "chunk", "chunks", "weights_block",
+        # whether the register tile may write the result itself, and then the bytes between output channels;
+        # axes run as one line; where results wait in a worker's scratch
+        "direct_store", "channel_step", "flat", "results_at",
+        # the bits of the largest magnitude that the samples of several passes may have (0: any), and a flag for each
+        # task whose window has a larger one
+        "most", "flags",
     )]
 )  # fmt: skip
 
@@ -115,12 +142,19 @@ def total(counts):
 
 
 @compiled
-def map_window(origin, outputs, axes, job, maps):
-    """Write for every place of the window, axis by axis, the index along the axis that supplies it.
+def clear(address, size):
+    """Set ``size`` bytes, a multiple of 8, to zero."""
+    for word in range(size // 8):
+        write_index(address, word, 0)
+
+
+@compiled
+def map_window(origin, outputs, axes, count, job, maps):
+    """Write for every place of the window, along the first ``count`` axes, the index along the axis that supplies it.
 
     A negative number stands for a fill value: ``-1 - k`` for the ``k``-th of the samples that alternate.
     """
-    for a in range(len(origin)):
+    for a in range(count):
         axis = axes[a]
         first = axis.stride * origin[a] - axis.before
         reach = axis.stride * (outputs[a] - 1) + axis.reach
@@ -168,18 +202,46 @@ def affine_runs(map_address, length, fill_period, is_inside, runs):
 
 
 @compiled
-def gather(group, origin, outputs, axes, job, scratch):
-    """Copy the window of the tile at ``origin`` into the worker's scratch and return its address."""
-    maps, runs, window = scratch, scratch + job.runs_at, scratch + job.window_at
-    map_window(origin, outputs, axes, job, maps)
+def inside_runs(first, reach, job, runs):
+    """Write the runs of a line that lies inside the array throughout; return their number.
+
+    They are the affine runs of the window's positions, shifted, and cut where a tile is smaller than others.
+    """
+    count, run, known = 0, runs - 8 * RUN_FIELDS, job.line_runs
+    for _ in range(job.line_run_count):
+        begin, advance = read_index(known, 2), read_index(known, 3)
+        if begin <= reach:
+            count, run = count + 1, run + 8 * RUN_FIELDS
+            length = read_index(known, 1)
+            write_index(run, 0, read_index(known, 0))
+            write_index(run, 1, min(length, (reach - begin) // advance + 1))
+            write_index(run, 2, first + begin)
+            write_index(run, 3, advance)
+        known += 8 * RUN_FIELDS
+    return count
+
+
+@compiled
+def gather(group, origin, outputs, axes, job, scratch, window):
+    """Copy the window of the tile at ``origin`` to the address ``window``; the tables go to the worker's scratch."""
+    maps, runs = scratch, scratch + job.runs_at
     last = len(origin) - 1
     line_axis = axes[last]
     runs_bytes = line_axis.window * RUN_FIELDS * 8
     run_counts = (0, 0)  # of a line outside the array, and of one inside
-    for is_inside in range(2):
-        line_map = maps + 8 * line_axis.first
-        count = affine_runs(line_map, line_axis.window, job.fill_period, is_inside, runs + is_inside * runs_bytes)
-        run_counts = tuple_setitem(run_counts, is_inside, count)
+    first = line_axis.stride * origin[last] - line_axis.before
+    reach = line_axis.stride * (outputs[last] - 1) + line_axis.reach
+    if job.fill_period == 1 and first >= 0 and first + reach < line_axis.length:
+        map_window(origin, outputs, axes, last, job, maps)
+        for k, value in enumerate((0, line_axis.window, -1, 0)):
+            write_index(runs, k, value)
+        run_counts = (1, inside_runs(first, reach, job, runs + runs_bytes))
+    else:
+        map_window(origin, outputs, axes, last + 1, job, maps)
+        for is_inside in range(2):
+            line_map = maps + 8 * line_axis.first
+            count = affine_runs(line_map, line_axis.window, job.fill_period, is_inside, runs + is_inside * runs_bytes)
+            run_counts = tuple_setitem(run_counts, is_inside, count)
 
     lines = tuple_setitem(origin, last, 1)
     for a in range(last):
@@ -202,13 +264,13 @@ def gather(group, origin, outputs, axes, job, scratch):
             if is_read:
                 line_runs, count = runs + is_inside * runs_bytes, run_counts[is_inside]
                 call_address(job.gather, (first, line_axis.x_step, line_runs, count, target, fill, ahead))
-    return window
 
 
 @compiled
 def window_inside(group, origin, outputs, axes, job):
     """Return the address of the tile's first sample, or 0 where not all that the routine reads lies in the array."""
-    first, low, high = job.x, job.channels_low, job.channels_high + -outputs[-1] % job.block * job.item
+    beyond = -carried(outputs[-1], axes[len(outputs) - 1]) % job.block
+    first, low, high = job.x, job.channels_low, job.channels_high + beyond * job.item
     for a in range(len(origin)):
         axis = axes[a]
         start = axis.stride * origin[a] - axis.before
@@ -228,12 +290,12 @@ def window_inside(group, origin, outputs, axes, job):
 
 
 @compiled
-def run_tile(group, chunk, origin, outputs, samples, is_inside, axes, job, scratch):
+def run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, first_target):
     """Run the register tile over a tile, for one chunk of a group's output channels, and store its results."""
-    last = len(origin) - 1
+    last = len(outputs) - 1
     starts, lines = outputs, outputs  # where the register tile starts; the lines of a flat run
     length = 1  # of the line that the routine runs along
-    for a in range(len(origin)):
+    for a in range(len(outputs)):
         axis, count = axes[a], outputs[a]
         is_flat = a >= last - job.flat
         lines = tuple_setitem(lines, a, count if is_flat and a < last else 1)
@@ -254,16 +316,16 @@ def run_tile(group, chunk, origin, outputs, samples, is_inside, axes, job, scrat
         weights = job.weights + (group * job.blocks + block) * job.weights_block
         for start in range(total(starts)):
             place = unravel(start, starts)
-            source, target = samples, job.out + read_index(job.out_channels, channel)
+            source, target = samples, first_target + read_index(job.out_channels, channel)
             rows_left, most_rows, row_step = channels_left, job.block_channels, job.channel_step
-            for a in range(len(origin)):
+            for a in range(len(outputs)):
                 axis, here = axes[a], place[a]
                 if a == job.row_axis:
                     here = here // job.row_spacing * job.row_spacing * job.rows + here % job.row_spacing
                     rows_left = -(-(outputs[a] - here) // job.row_spacing)
                     most_rows, row_step = job.rows, job.row_spacing * axis.out_step
                 source += here * (axis.stride * axis.x_step if is_inside else axis.pitch)
-                target += (origin[a] + here) * axis.out_step
+                target += here * axis.out_step
             rows = rows_left if rows_left < most_rows else most_rows
             if rows <= 0:
                 continue
@@ -294,6 +356,41 @@ def run_tile(group, chunk, origin, outputs, samples, is_inside, axes, job, scrat
 
 
 @compiled
+def run_passes(outputs, samples, is_inside, jobs, axes, scratch, target):
+    """Run one pass after the other, each into the window of the next and the last into the result.
+
+    Return whether they could: none goes on from a window whose samples are out of range.
+    """
+    rank = len(outputs)
+    for p in range(len(jobs)):
+        job, own = jobs[p], axes[p * rank : (p + 1) * rank]
+        if p > 0:
+            samples = scratch + job.window_at
+            size = job.in_channels * job.channel_pitch
+            if p == 1 and job.most > 0 and largest_of(samples, size, job, scratch) > job.most:
+                return False
+        here = outputs
+        for a in range(rank):
+            here = tuple_setitem(here, a, carried(outputs[a], own[a]))
+        to = target if p == len(jobs) - 1 else scratch + jobs[p + 1].window_at
+        run_tile(0, 0, here, samples, is_inside and p == 0, own, job, scratch, to)
+    return True
+
+
+@compiled
+def carried(outputs, axis):
+    """Return what a pass computes along an axis: outputs, or as many positions as later passes need for them."""
+    return outputs if axis.whole == 0 else min(axis.whole, outputs + axis.halo)
+
+
+@compiled
+def largest_of(samples, size, job, scratch):
+    """Return the bits of the largest magnitude of a gathered window; they order as the magnitudes do, NaN last."""
+    call_address(job.largest, (samples, size // job.item, scratch))
+    return read_index(scratch, 0)
+
+
+@compiled
 def store(results, results_step, target, row_step, rows, channel, length, lines, axes, job):
     """Write the rows of results that exist, line by line, as the result's type."""
     last = len(lines) - 1
@@ -311,6 +408,35 @@ def store(results, results_step, target, row_step, rows, channel, length, lines,
             call_address(job.store, (read, length, write, axes[last].out_step))
 
 
+@compiled
+def tile_counts(grid, axes):
+    """Return the number of tiles along each axis; ``grid`` is any multi-index."""
+    for a in range(len(grid)):
+        grid = tuple_setitem(grid, a, axes[a].tiles)
+    return grid
+
+
+@compiled
+def tile_box(tile, axes, job):
+    """Return a tile's first output along each axis, and its numbers of outputs."""
+    origin, outputs = tile, tile
+    for a in range(len(tile)):
+        begin = read_index(job.begins, axes[a].first_tile + tile[a])
+        end = read_index(job.begins, axes[a].first_tile + tile[a] + 1)
+        origin = tuple_setitem(origin, a, begin)
+        outputs = tuple_setitem(outputs, a, end - begin)
+    return origin, outputs
+
+
+@compiled
+def is_smaller(outputs, axes, job):
+    """Return whether a tile is smaller than the first."""
+    smaller = False
+    for a in range(len(outputs)):
+        smaller |= outputs[a] < read_index(job.begins, axes[a].first_tile + 1)
+    return smaller
+
+
 @lru_cache(maxsize=32)
 def compile_worker(rank: int) -> Any:
     """Compile a worker for one number of axes: it runs tasks, each the next that no worker has taken.
@@ -321,26 +447,32 @@ def compile_worker(rank: int) -> Any:
 
     def worker(number, jobs, axis_records):
         digest  # noqa: B018 (a free variable is part of the cache's key)
-        job, axes = carray(jobs, 1)[0], carray(axis_records, len(zeros))
+        job = carray(jobs, 1)[0]
+        every_axis = carray(axis_records, job.passes * len(zeros))  # pass by pass
+        axes = every_axis[: len(zeros)]
         scratch = job.scratch + number * job.scratch_bytes
-        grid = zeros
-        for a in range(len(zeros)):
-            grid = tuple_setitem(grid, a, axes[a].tiles)
+        grid = tile_counts(zeros, axes)
         task = take_next(job.next_task)
         while task < job.tasks:
             chunk, rest = task % job.chunks, task // job.chunks
-            group, tile = rest % job.groups, unravel(rest // job.groups, grid)
-            origin, outputs = tile, tile
-            for a in range(len(zeros)):
-                begin = read_index(job.begins, axes[a].first_tile + tile[a])
-                end = read_index(job.begins, axes[a].first_tile + tile[a] + 1)
-                origin = tuple_setitem(origin, a, begin)
-                outputs = tuple_setitem(outputs, a, end - begin)
+            group = rest % job.groups
+            origin, outputs = tile_box(unravel(rest // job.groups, grid), axes, job)
             samples = window_inside(group, origin, outputs, axes, job) if job.inside_allowed else 0
             is_inside = samples != 0
+            if job.passes > 1 and is_smaller(outputs, axes, job):  # what is left of others may be out of range
+                clear(scratch + job.window_at, (job.results_at - job.window_at) // 8 * 8)
             if not is_inside:
-                samples = gather(group, origin, outputs, axes, job, scratch)
-            run_tile(group, chunk, origin, outputs, samples, is_inside, axes, job, scratch)
+                samples = scratch + job.window_at
+                gather(group, origin, outputs, axes, job, scratch, samples)
+            target = job.out
+            for a in range(len(zeros)):
+                target += origin[a] * every_axis[(job.passes - 1) * len(zeros) + a].out_step
+            if job.passes == 1:
+                run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, target)
+            else:
+                every_job = carray(jobs, job.passes)
+                if not run_passes(outputs, samples, is_inside, every_job, every_axis, scratch, target):
+                    write_index(job.flags, task, 1)
             task = take_next(job.next_task)
 
     signature = types.void(types.intp, types.CPointer(from_dtype(JOB)), types.CPointer(from_dtype(AXIS)))
@@ -392,12 +524,27 @@ def compile_gather(stored: str, working: str) -> Any:
 
 
 @lru_cache(maxsize=256)
-def compile_store(working: str, stored: str) -> Any:
-    """Compile the store of one line of results, from the ``working`` type to the type ``stored``."""
-    digest = source_digest()
+def compile_store(working: str, stored: str, whole: bool = False) -> Any:
+    """Compile the store of one line of results, from the ``working`` type to the type ``stored``.
+
+    ``whole`` says that they are whole numbers but for rounding.
+    """
+    digest, rounds = source_digest(), int(whole)
 
     def store_line(results, length, target, step):
         digest  # noqa: B018
-        write_line(results, length, target, step, working, stored)
+        write_line(results, length, target, step, working, stored, rounds)
 
     return compile_routine(types.void(*[types.intp] * 4), store_line)
+
+
+@lru_cache(maxsize=4)
+def compile_largest(working: str) -> Any:
+    """Compile the search for the largest magnitude of a line; its bits go to the address ``target``."""
+    digest = source_digest()
+
+    def largest(source, count, target):
+        digest  # noqa: B018
+        write_index(target, 0, largest_magnitude(working, source, count))
+
+    return compile_routine(types.void(*[types.intp] * 3), largest)

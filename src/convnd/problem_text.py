@@ -6,12 +6,16 @@
     float32 2x48000 * 255 full                  a batch of two signals
     uint8 640x480 * 5x5 -> uint8 same out       result type asked for, and written to a given array
     int16 640x480 * sobel3x3 same               Sobel's derivative along the last axis
+    float32 64x64x64 * gaussian9x9x9 same       a Gaussian, given as one array
     float32 4x64c60x60 * 64c3x3 pad1 s2         4 items of 64 channels, a bank of 64 filters
     float32 60x60x64c * 64c3x3 groups64         channels last, one filter for each
 
 Shapes
     Lengths, each followed by ``x``, or by ``c`` where it counts channels. The kernel's are those of its
     spatial axes, which are the last of x; ``64c`` before them makes a bank of 64 filters.
+Kernels
+    Random weights, or by name, without channels: ``gaussian9x9`` (of sum 1, its standard deviations (K - 1) / 8
+    so that it ends at four of them), ``box9x9`` (the mean), ``sobel3x3``.
 Types
     The kernel's may be left out: it is that of x, or float32 where x has whole numbers. So may ``-> dtype``.
 Options, in any order
@@ -27,17 +31,18 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, TypeVar
 
 import numpy as np
+
+from .samples import NAMED, Ints, random_samples
 
 __all__ = ["Problem", "parse"]
 
 FORM = "[x dtype] [x shape] * [kernel dtype] [kernel shape] -> [result dtype] [options]"
 LINE = re.compile(
     r"(?P<dtype>[a-z]+\d*) (?P<shape>(\d+[xc])*\d+c?) \* "
-    r"((?P<kernel_dtype>[a-z]+\d*) )?(?P<kind>sobel)?((?P<filters>\d+)c)?(?P<kernel>(\d+x)*\d+)"
+    rf"((?P<kernel_dtype>[a-z]+\d*) )?(?P<kind>{'|'.join(NAMED)})?((?P<filters>\d+)c)?(?P<kernel>(\d+x)*\d+)"
     r"( -> (?P<result_dtype>[a-z]+\d*))?(?P<options>( \S+)*)"
 )
 CHOICES = {
@@ -48,7 +53,6 @@ CHOICES = {
 FLAGS = ("fortran", "out")
 NUMBERS = {"padding": "pad", "stride": "s", "dilation": "d", "groups": "groups"}
 
-Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 T = TypeVar("T")
 
@@ -68,7 +72,7 @@ class Problem:
     kernel : tuple of int
         Lengths of the kernel's spatial axes.
     kind : str
-        ``"random"`` or ``"sobel"`` weights.
+        ``"random"`` weights, or the name of others.
     channel_axis, filters : int, optional
         The axis of x that counts channels; the number of filters in the bank.
     padding : str, tuple of int or tuple of pairs
@@ -108,13 +112,23 @@ class Problem:
                 continue
             if len(entries) != 1 or isinstance(entries[0], tuple):
                 raise ValueError(f"{name} has {len(entries)} entries but the kernel has {rank} axes")
-        if self.kind == "sobel" and (self.channel_axis is not None or self.kernel[-1] < 3):
-            raise ValueError("a Sobel kernel has no channels, and 3 or more samples along its last axis")
+        if self.kind != "random" and self.channel_axis is not None:
+            raise ValueError(f"a {self.kind} kernel has no channels")
+        if self.kind == "sobel" and self.kernel[-1] < 3:
+            raise ValueError("a sobel kernel has 3 or more samples along its last axis")
+        if self.kind in ("gaussian", "box") and self.weight_dtype.kind not in "fc":
+            raise ValueError(f"a {self.kind} kernel has floating weights, not {self.weight_dtype}")
         if self.channel_axis is None and (self.filters or self.groups != 1):
             raise ValueError("filters and groups need channels in x, as in 64c60x60")
         if self.channels % self.groups or (self.filters or 1) % self.groups:
             counts = f"channels {self.channels} and filters {self.filters or 1}"
             raise ValueError(f"groups {self.groups} must divide {counts}")
+
+    @property
+    def weight_dtype(self) -> np.dtype:
+        """The kernel's type, given or not."""
+        floating = np.dtype(self.dtype).kind in "fc"
+        return np.dtype(self.kernel_dtype or (self.dtype if floating else "float32"))
 
     @property
     def channels(self) -> int:
@@ -157,7 +171,7 @@ class Problem:
 
     def arrays(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Make x, of random samples, and the kernel."""
-        x = _random(np.random.default_rng((seed, 0)), self.shape, np.dtype(self.dtype))
+        x = random_samples(np.random.default_rng((seed, 0)), self.shape, np.dtype(self.dtype))
         return np.asarray(x, order="F" if self.fortran else "C"), self.weights(seed)
 
     def weights(self, seed: int = 0) -> np.ndarray:
@@ -166,19 +180,18 @@ class Problem:
         Random weights have both signs, and no kernel of them is a product of 1-D kernels. Floating ones are
         divided by the number of taps, so that results stay in the range of x.
         """
-        floating = np.dtype(self.dtype).kind in "fc"
-        dtype = np.dtype(self.kernel_dtype or (self.dtype if floating else "float32"))
-        if self.kind == "sobel":
-            correlated = _sobel(self.kernel)
+        dtype = self.weight_dtype
+        if self.kind != "random":
+            correlated = NAMED[self.kind](self.kernel)
             weights = np.flip(correlated) if self.convention == "convolution" else correlated
         else:
-            weights = _random(np.random.default_rng((seed, 1)), self._kernel_shape(), dtype, largest=4)
+            weights = random_samples(np.random.default_rng((seed, 1)), self._kernel_shape(), dtype, largest=4)
             if dtype.kind in "fc":
                 weights = (weights + 0.5) / (math.prod(self.kernel) * self.channels // self.groups)
         return np.ascontiguousarray(weights, dtype)
 
     def _kernel_shape(self) -> Ints:
-        """The kernel's layout mirrors that of x: channels before the spatial axes, or after them."""
+        """Return the kernel's shape, which mirrors that of x: channels before the spatial axes, or after them."""
         if self.channel_axis is None:
             return self.kernel
         bank = () if self.filters is None else (self.filters,)
@@ -186,7 +199,7 @@ class Problem:
         return bank + channels + self.kernel if self.channels_first else self.kernel + channels + bank
 
     def keywords(self) -> dict[str, Any]:
-        """The arguments of ``convnd(*problem.arrays(), **problem.keywords())``; ``out`` is the caller's."""
+        """Return the arguments of ``convnd(*problem.arrays(), **problem.keywords())``; ``out`` is the caller's."""
         return {
             "padding": self.padding if isinstance(self.padding, str) else _one_or_each(self.padding),
             "stride": _one_or_each(self.stride),
@@ -238,7 +251,7 @@ def parse(text: str) -> Problem:
 
 
 def _option(word: str) -> tuple[str, Any]:
-    """The field that an option sets, and its value."""
+    """Return the field that an option sets, and its value."""
     if word in FLAGS:
         return word, True
     for name, choices in CHOICES.items():
@@ -283,22 +296,3 @@ def _entries_text(entries: int | Ints | Pairs) -> str:
     if isinstance(entries, int):
         return str(entries)
     return ",".join(":".join(map(str, e)) if isinstance(e, tuple) else str(e) for e in entries)
-
-
-def _random(rng: np.random.Generator, shape: Ints, dtype: np.dtype, largest: int = 2**15) -> np.ndarray:
-    """Whole numbers up to ``largest`` in size, where the dtype has them; or floating parts in [-1, 1)."""
-    if dtype.kind in "biu":
-        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        return rng.integers(max(low, -largest), min(high, largest), shape, dtype, endpoint=True)
-    values = rng.uniform(-1, 1, shape)
-    return (values + 1j * rng.uniform(-1, 1, shape) if dtype.kind == "c" else values).astype(dtype)
-
-
-def _sobel(lengths: Ints) -> np.ndarray:
-    """Sobel's weights, as correlation reads them: a difference along the last axis, binomial smoothing."""
-    smooth = [_binomials(n) for n in lengths[:-1]]
-    return reduce(np.multiply.outer, [*smooth, np.convolve(_binomials(lengths[-1] - 2), [-1, 0, 1])])
-
-
-def _binomials(n: int) -> np.ndarray:
-    return np.array([math.comb(n - 1, k) for k in range(n)])

@@ -1,0 +1,94 @@
+"""A problem's geometry as peers see it: what pads x, which tap is the centre, what part of a result is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from convnd.problem_text import Pairs, Problem
+from convnd.samples import Ints
+
+__all__ = [
+    "PATIENCE",
+    "Call",
+    "affordable",
+    "centre",
+    "convolution_weights",
+    "finish",
+    "finish_same",
+    "has_mode",
+    "is_filter",
+    "last_axes",
+    "pads",
+]
+
+Call = Callable[[], np.ndarray]
+
+PATIENCE = 2  # seconds that a peer's call may take
+
+
+def affordable(problem: Problem, result: np.ndarray, rate: float) -> bool:
+    """Whether a peer that sums about so many products a second, in each channel of x, is worth asking."""
+    return result.size * math.prod(problem.kernel) <= PATIENCE * rate
+
+
+def has_mode(problem: Problem) -> bool:
+    """Whether the padding is one of the modes of ``numpy.convolve`` and ``scipy.signal``."""
+    if problem.padding not in ("valid", "same", "full"):
+        return False
+    if problem.padding != "valid" and problem.boundary != "constant":
+        return False
+    even = any(extent % 2 == 0 for extent in problem.extents)
+    return not (even and problem.padding == "same" and problem.convention == "correlation")
+
+
+def is_filter(problem: Problem, kind: str) -> bool:
+    """Whether this is what libraries call a Gaussian or box filter: a centred kernel without gaps."""
+    odd = all(n % 2 for n in problem.kernel)
+    return problem.kind == kind and odd and problem.extents == problem.kernel
+
+
+def convolution_weights(problem: Problem, kernel: np.ndarray) -> np.ndarray:
+    """The kernel as convolution reads it, with zeros between its taps where the problem is dilated."""
+    weights = np.zeros(problem.extents, kernel.dtype)
+    weights[tuple(slice(None, None, step) for step in problem.each(problem.dilation))] = kernel
+    return np.flip(weights) if problem.convention == "correlation" else weights
+
+
+def pads(problem: Problem) -> Pairs:
+    """Samples added before and after each spatial axis."""
+    if problem.padding == "same":
+        longer = tuple((extent // 2, (extent - 1) // 2) for extent in problem.extents)
+        return longer if problem.convention == "convolution" else tuple((a, b) for b, a in longer)
+    if isinstance(problem.padding, str):
+        return tuple((e - 1, e - 1) if problem.padding == "full" else (0, 0) for e in problem.extents)
+    entries: tuple[int | tuple[int, int], ...] = problem.each(problem.padding)
+    return tuple((entry, entry) if isinstance(entry, int) else entry for entry in entries)
+
+
+def centre(problem: Problem) -> Ints:
+    """The tap that "same" padding puts on the output's own sample, as correlation counts them."""
+    return tuple(before for before, _ in pads(replace(problem, padding="same")))
+
+
+def finish(problem: Problem, y: np.ndarray, result: np.ndarray) -> np.ndarray:
+    """Take the stride's samples, and the type asked for."""
+    sampled = last_axes(slice(None, None, step) for step in problem.each(problem.stride))
+    return y[sampled].astype(result.dtype, copy=False)
+
+
+def finish_same(problem: Problem, same: np.ndarray, result: np.ndarray) -> np.ndarray:
+    """Finish a "same" result: for "valid" padding, take the part that needs no samples from outside."""
+    if problem.padding == "valid":
+        sizes = zip(same.shape[-len(problem.kernel) :], centre(problem), problem.extents, strict=True)
+        same = same[last_axes(slice(c, n - (extent - 1 - c)) for n, c, extent in sizes)]
+    return finish(problem, same, result)
+
+
+def last_axes(slices: Iterable[slice]) -> tuple[Any, ...]:
+    """The index that takes these slices of the last axes."""
+    return (..., *slices)

@@ -1,0 +1,34 @@
+"""Print the plan of a problem in text form: ``python -m convnd "float32 3500x3500 * 9x9 same reflect"``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from .api import plan
+from .problem_text import __doc__ as form_of_problems
+from .problem_text import parse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m convnd", description=form_of_problems, formatter_class=form)
+    parser.add_argument("problem", help='as in "float32 3500x3500 * 9x9 same reflect"')
+    parser.add_argument("--method", default="auto", help="auto (default), direct, separable or fft")
+    parser.add_argument("--workers", type=int, help="threads (default: all)")
+    args = parser.parse_args(argv)
+    try:
+        problem = parse(args.problem)
+        x = np.empty(problem.shape, problem.dtype, order="F" if problem.fortran else "C")
+        print(plan(x, problem.weights(), **problem.keywords(), method=args.method, workers=args.workers))
+    except ValueError as error:
+        parser.error(str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,358 @@
+"""What will run and why: the choice of a method, and the reusable plan.
+
+The choice is a pure function of the problem, of the factors found in its kernel, and of constants that were measured
+once (`tiles.TUNING` and those of the cost models), and can be read: ``print(plan)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from math import log2, prod
+from typing import Any
+
+import numpy as np
+
+from . import direct, separable, spectral
+from .arguments import Request, check_out, check_x
+from .dtypes import largest
+from .factors import Factor, factored, is_short
+from .layout import best
+from .problem import Problem, allocate, canonical, canonical_kernel, fills, merged
+from .threads import available
+
+#: Cycles in a millisecond of the machine that the cost models and what follows were fitted to, by
+#: ``benchmarks/choice.py`` (AMD Zen 5 at 3.7 GHz, 2 cores with AVX-512).
+_CYCLES_PER_MS = 3.7e6
+#: Milliseconds of a call beside its tasks; the time of an estimated cycle in theirs; and how much of the time in which
+#: memory carries x and the result does not pass behind them.
+_FITTED = {"direct": (0.12, 1.15, 0.35), "separable": (0.15, 1.15, 0.6), "fft": (0.15, 1.2, 0.7)}
+_BYTES_PER_MS = 3.0e7
+#: Estimated milliseconds of direct summation below which looking for another way costs more than it brings.
+_LOOKING_MS = 0.14
+#: Milliseconds of looking for factors, for each weight, and the share of the call that this may be.
+_FACTORING_MS, _FACTORING_SHARE = 1.5e-5, 0.05
+_MOST_TERMS = 4  #: of a sum of outer products that auto looks for
+_CACHED_WEIGHTS = 2**14  #: of a kernel whose factors are remembered
+_PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method for a problem.
+
+    Parameters
+    ----------
+    method : str
+        "direct", "separable" or "fft".
+    why : str
+        The reason in a few words.
+    estimates : dict
+        Estimated milliseconds of each method that was considered.
+    factors : tuple of Factor
+        The kernel's factors, for the separable method.
+    """
+
+    method: str
+    why: str
+    estimates: dict[str, float] = field(default_factory=dict)
+    factors: tuple[Factor, ...] = ()
+
+
+def choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
+    """Choose the method: the one named, or the fastest that keeps what is promised.
+
+    Parameters
+    ----------
+    request : Request
+        What the user asks for.
+    problem : Problem
+        Its canonical form.
+    kernel : ndarray
+        Its canonical kernel.
+    """
+    if request.method == "direct":
+        return Choice("direct", "as asked", {"direct": direct_ms(problem)})
+    if request.method == "separable":
+        return _separable_as_asked(request, problem, kernel)
+    why_not = _no_spectra(request, problem, kernel)
+    if request.method == "fft":
+        if why_not:
+            return Choice("direct", why_not, {"direct": direct_ms(problem)})
+        return Choice("fft", "as asked", {"fft": spectral_ms(problem)})
+    choice, looks = _least(problem, why_not, ())
+    factors = _factors(request, problem, kernel, _MOST_TERMS) if looks else None
+    if factors and _taps(factors) < kernel.size:
+        choice, _ = _least(problem, why_not, separable.structure(factors))
+    return replace(choice, factors=tuple(factors)) if factors and choice.method == "separable" else choice
+
+
+@lru_cache(maxsize=256)
+def _least(problem: Problem, why_not: str, factors: separable.Structure) -> tuple[Choice, bool]:
+    """Return the method of least estimated time, and whether it takes so long that factors are worth looking for.
+
+    ``why_not`` is the reason against transforms, if any; ``factors`` what is known of the kernel's, if anything.
+    """
+    estimates = {"direct": direct_ms(problem)}
+    if estimates["direct"] < _LOOKING_MS:
+        return Choice("direct", "too little work to look further", estimates), False
+    if not why_not:
+        estimates["fft"] = spectral_ms(problem)
+    if factors:
+        estimates["separable"] = separable_ms(problem, factors)
+    method = min(estimates, key=estimates.__getitem__)
+    why = "least estimated time" if len(estimates) > 1 else why_not
+    weights = spectral.filters(problem) * direct.taps_of(problem)
+    looks = weights <= _CACHED_WEIGHTS or _FACTORING_MS * weights < _FACTORING_SHARE * estimates[method]
+    return Choice(method, why, estimates), looks
+
+
+def direct_ms(problem: Problem) -> float:
+    """Estimate the time of the direct method."""
+    cycles = _direct_cycles(merged(problem))
+    return _milliseconds("direct", problem, cycles / min(available(), direct.useful_workers(problem, cycles)))
+
+
+@lru_cache(maxsize=256)
+def _direct_cycles(problem: Problem) -> float:
+    return best(problem)[1]
+
+
+def separable_ms(problem: Problem, factors: separable.Structure) -> float:
+    """Estimate the time of the separable method."""
+    plan = separable.plan(merged(problem), factors)
+    return _milliseconds("separable", problem, plan.cycles / min(available(), plan.workers))
+
+
+def spectral_ms(problem: Problem) -> float:
+    """Estimate the time of the FFT method."""
+    return _milliseconds("fft", problem, _spectral_cycles(spectral.prepared(problem)))
+
+
+@lru_cache(maxsize=256)
+def _spectral_cycles(problem: Problem) -> float:
+    layout = spectral.best(problem)
+    assert layout is not None
+    return spectral.elapsed(problem, layout, batch=True)
+
+
+def _milliseconds(method: str, problem: Problem, cycles: float) -> float:
+    call, times, share = _FITTED[method]
+    samples = problem.groups * problem.in_channels * prod(axis.length for axis in problem.axes)
+    moved = samples * problem.stored_bytes + direct.outputs_of(problem) * np.dtype(problem.result).itemsize
+    return call + times * cycles / _CYCLES_PER_MS + share * moved / _BYTES_PER_MS
+
+
+def _separable_as_asked(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
+    if request.channel_axis is not None:
+        raise ValueError(f"method 'separable' takes no channels, but channel_axis is {request.channel_axis}")
+    factors = _factors(request, problem, kernel, max(request.kernel.shape, default=1))
+    if factors:
+        structure = separable.structure(factors)
+        return Choice("separable", "as asked", {"separable": separable_ms(problem, structure)}, tuple(factors))
+    finite = np.isfinite(request.kernel).all()
+    if finite and not is_short(request.kernel.astype(np.complex128), _epsilon(problem)):
+        raise ValueError(
+            f"method 'separable' needs a kernel that is a short sum of outer products, but the kernel of shape "
+            f"{request.kernel.shape} is none within the rounding of {problem.working}"
+        )
+    why = "its factors are not whole numbers" if problem.exact else "its factors are complex or lose precision"
+    return Choice("direct", f"{why}: summed as it is", {"direct": direct_ms(problem)})
+
+
+def _epsilon(problem: Problem) -> float:
+    return float(np.finfo(problem.working if problem.working != "int64" else "float64").eps)
+
+
+def _factors(request: Request, problem: Problem, kernel: np.ndarray, most_terms: int) -> list[Factor] | None:
+    """Return the kernel's factors along the axes of the merged problem, or None."""
+    if request.channel_axis is not None or request.kernel.dtype.kind == "c":
+        return None
+    weights = kernel.reshape([axis.taps for axis in merged(problem).axes])
+    if kernel.size > _CACHED_WEIGHTS:
+        return factored(weights, problem.exact, _epsilon(problem), most_terms)
+    return _cached_factors(weights.tobytes(), weights.shape, problem.working, problem.exact, most_terms)
+
+
+@lru_cache(maxsize=32)
+def _cached_factors(
+    weights: bytes, shape: tuple[int, ...], working: str, exact: bool, most_terms: int
+) -> list[Factor] | None:
+    kernel = np.frombuffer(weights, working).reshape(shape)
+    return factored(kernel, exact, float(np.finfo(working if working != "int64" else "float64").eps), most_terms)
+
+
+def _taps(factors: Sequence[Factor]) -> int:
+    return sum(factor.weights.size for factor in factors)
+
+
+def _no_spectra(request: Request, problem: Problem, kernel: np.ndarray) -> str:
+    """Return why transforms cannot do a problem within what is promised, or nothing where they can."""
+    transformed = _transformed(problem)
+    if transformed == 0:
+        return "there is no extent to transform, or too many filters for their spectra"
+    if not problem.exact:
+        return ""
+    if problem.working == "int64":
+        return "sums beyond 2^53 are exact in whole numbers only"
+    # With d the relative error of a transform, |error| <= d (2 |x| |w| + |x| sum |w|), |.| the Euclidean norm.
+    relative = _PASS_ERROR * np.finfo(np.float64).eps * log2(transformed)
+    samples = max(largest(request.x.dtype), abs(request.fill)) * (2 * problem.in_channels * transformed) ** 0.5
+    weights = np.abs(kernel.astype(np.float64))
+    error = relative * samples * (2 * (weights**2).sum(axis=2).max() ** 0.5 + weights.sum(axis=2).max())
+    return "" if error < 0.25 else "transforms of such large whole numbers would not be exact"
+
+
+@lru_cache(maxsize=256)
+def _transformed(problem: Problem) -> int:
+    """Return the samples of a transform, 0 where there is none."""
+    layout = spectral.best(spectral.prepared(problem))
+    return 0 if layout is None else layout.samples
+
+
+class Plan:
+    """A convolution that is ready to run on any array of one shape and dtype.
+
+    Made by `convnd.plan`. The kernel's weights are packed, factored or transformed once, for each memory layout of the
+    arrays that it is called with. Any number of threads may call it at once.
+
+    Attributes
+    ----------
+    method : str
+        What runs: "direct", "separable" or "fft". Tiles that the method cannot do within what `convnd` promises,
+        with NaN or infinity among their samples, run by the direct one.
+    why : str
+        The reason.
+    output_shape : tuple of int
+        The result's shape.
+    dtype : numpy.dtype
+        The result's type.
+    flops : int
+        Floating-point (or integer) operations of a call: two for each tap of each output, after factoring; for "fft"
+        ``5 N log2 N`` for each complex transform of ``N`` samples, and six for each product of frequencies.
+    scratch_bytes : int
+        Memory that a call takes beside its arrays, all threads together.
+    estimates : dict
+        Estimated milliseconds of each method that was considered.
+    """
+
+    def __init__(self, request: Request) -> None:
+        template = allocate(request) if request.out is None else request.out
+        self._request = request
+        self._ready: dict[Problem, Ready] = {}
+        if template.size == 0:  # an empty batch
+            self.method, self.why, self.estimates, self._text = "direct", "there is nothing to compute", {}, []
+            self.flops = self.scratch_bytes = 0
+        else:
+            ready = self._prepared(request, template)
+            choice, runner = ready.choice, ready.runner
+            threads = min(runner.workers, available() if request.workers is None else request.workers)
+            self.method, self.why, self.estimates, self.flops = (
+                choice.method,
+                choice.why,
+                choice.estimates,
+                runner.flops,
+            )
+            self.scratch_bytes = threads * runner.scratch_bytes + runner.weight_bytes
+            self._text = [*runner.describe(), f"threads   {threads}"]
+        self.output_shape = request.out_shape
+        self.dtype = request.result
+
+    def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Convolve an array.
+
+        Parameters
+        ----------
+        x : array_like
+            An array of the plan's shape and dtype, in any memory layout.
+        out : ndarray, optional
+            Where the result goes, of the plan's `output_shape` and `dtype`. It may overlap `x`.
+
+        Returns
+        -------
+        ndarray
+            The result; `out` where it was given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where `x` or `out` is not what the plan was made for.
+        """
+        request = replace(self._request, x=check_x(x, self._request), out=out)
+        check_out(request)
+        return run(request, self._prepared)
+
+    def _prepared(self, request: Request, result: np.ndarray) -> Ready:
+        problem = canonical(request, result)
+        ready = self._ready.get(problem)
+        if ready is None:
+            ready = prepare(request, problem)
+            if len(self._ready) >= _LAYOUTS:
+                self._ready.clear()
+            self._ready[problem] = ready
+        return ready
+
+    def __str__(self) -> str:
+        estimated = ", ".join(f"{name} {ms:.3g} ms" for name, ms in self.estimates.items())
+        x = self._request.x
+        lines = [
+            f"{x.dtype} {x.shape} * {self._request.kernel.dtype} {self._request.kernel.shape}"
+            f" -> {self.dtype} {self.output_shape}",
+            f"method    {self.method}: {self.why}",
+            *self._text,
+            f"work      {self.flops:.3g} operations, {self.scratch_bytes / 2**20:.3g} MiB beside the arrays",
+            f"estimated {estimated or 'nothing'}",
+        ]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<convnd.Plan {self._request.x.shape} -> {self.output_shape} by {self.method}>"
+
+
+_LAYOUTS = 8  # of arrays that a plan keeps weights for
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A method that is ready to run a problem with one kernel."""
+
+    choice: Choice
+    runner: Any
+    weights: Any
+    fills: np.ndarray
+
+
+def prepare(request: Request, problem: Problem) -> Ready:
+    """Choose a method and make its weights ready."""
+    kernel = canonical_kernel(request)
+    choice = choose(request, problem, kernel)
+    runner = _runner(choice.method, problem, separable.structure(choice.factors))
+    if choice.method == "separable":
+        weights = runner.prepare(kernel, choice.factors)
+    else:
+        weights = runner.prepare(kernel, request.workers)
+    return Ready(choice, runner, weights, fills(request, problem))
+
+
+@lru_cache(maxsize=256)
+def _runner(method: str, problem: Problem, factors: separable.Structure) -> Any:
+    """Return the method's plan of a problem."""
+    if method == "separable":
+        return separable.plan(merged(problem), factors)
+    return spectral.plan(spectral.prepared(problem)) if method == "fft" else direct.plan(merged(problem))
+
+
+def run(request: Request, prepared: Any) -> np.ndarray:
+    """Compute what a request asks for, by what ``prepared(request, result)`` has ready for its arrays."""
+    out = request.out
+    result = allocate(request) if out is None or np.may_share_memory(out, request.x) else out
+    if result.size:
+        ready = prepared(request, result)
+        ready.runner(request.x, ready.weights, ready.fills, result, request.workers)
+    if result.dtype.kind == "c" and "c" not in (request.x.dtype.kind, request.kernel.dtype.kind):
+        result.imag = 0  # what was computed is the real part
+    if out is None or result is out:
+        return result
+    out[...] = result
+    return out

@@ -1,0 +1,261 @@
+"""The separable method: the factors of a kernel one after the other, inside the tile.
+
+Each pass is the direct method's routine along the axes of one factor, from a window that holds outputs along the
+axes done and positions along those to come, in the caches throughout: the array crosses memory once. The terms of a
+sum are channels of the windows in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise, product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from . import direct
+from .axis import Axis, window
+from .direct import PassLayout, lay_out_pass, rows_ahead, useful_workers
+from .factors import Factor
+from .jobs import Geometry, dense_pitches, geometry, offsets, run
+from .layout import best_of_tile, gather_cycles, round_up, window_length
+from .machine import CACHE_LINE, vector_bytes
+from .problem import Problem
+from .threads import available
+from .tiles import JOB, TUNING, compile_store, compile_worker
+
+_TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
+_ROWS = 8  # that a register tile computes at once
+_BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
+
+#: What a plan needs to know of a factor: its axes, its terms, and those of the factor before it.
+Structure = tuple[tuple[tuple[int, ...], int, int], ...]
+
+
+def structure(factors: Sequence[Factor]) -> Structure:
+    """Return what a plan needs to know of a kernel's factors."""
+    return tuple((factor.axes, *factor.weights.shape[:2]) for factor in factors)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A kernel and its factors as the routines read them."""
+
+    kernel: np.ndarray
+    packed: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class SeparablePlan:
+    """All of a problem that does not depend on the arrays' contents and addresses, laid out for compiled code."""
+
+    problem: Problem
+    factors: Structure
+    shape: tuple[int, ...]
+    cycles: float  # of one core
+    passes: tuple[PassLayout, ...]
+    workers: int
+    jobs: np.ndarray
+    axes: np.ndarray
+    geometry: Geometry  # kept alive, as are the tables: the jobs hold their addresses
+    tables: tuple[Any, ...]
+    worker: Any
+
+    @property
+    def flops(self) -> int:
+        """Operations of a call, the halos of tiles not counted."""
+        return 2 * self.factor_taps * direct.outputs_of(self.problem)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes that a thread takes."""
+        return int(self.jobs["scratch_bytes"][0])
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes that the weights take."""
+        return sum(int(own.values["weights_block"]) * own.blocks for own in self.passes)
+
+    @property
+    def factor_taps(self) -> int:
+        """Taps of all factors and terms."""
+        return sum(
+            terms * before * prod(self.problem.axes[a].taps for a in along) for along, terms, before in self.factors
+        )
+
+    def describe(self) -> list[str]:
+        """Say what runs."""
+        passes = ", ".join(
+            f"{terms * before} of {' x '.join(str(self.problem.axes[a].taps) for a in along)}"
+            for along, terms, before in self.factors
+        )
+        return [
+            f"taps      {direct.taps_of(self.problem)} for each output, {self.factor_taps} after factoring: {passes}",
+            f"tile      {self.shape} outputs, in {len(self.factors)} passes",
+        ]
+
+    def prepare(self, kernel: np.ndarray, factors: Sequence[Factor]) -> Factors:
+        """Return the canonical kernel, and its factors as the routines read them."""
+        packed = []
+        for factor, own in zip(factors, self.passes, strict=True):
+            weights = factor.weights.astype(self.problem.working)
+            packed.append(own.pack(weights.reshape(1, len(weights), -1)))
+        return Factors(kernel, tuple(packed))
+
+    def __call__(
+        self, x: np.ndarray, weights: Factors, fills: np.ndarray, out: np.ndarray, workers: int | None
+    ) -> None:
+        """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
+        jobs = self.jobs.copy()
+        jobs["x_low"], jobs["x_high"] = self.problem.bounds(x)
+        jobs["weights"] = [packed.ctypes.data for packed in weights.packed]
+        flags = np.zeros(int(jobs["tasks"][0]), np.int64)
+        arrays = {"x": x, "out": out, "fills": fills, "flags": flags}
+        run(jobs, self.axes, self.worker, arrays, workers, self.workers)
+        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, fills, out, workers)
+
+
+@lru_cache(maxsize=64)
+def plan(problem: Problem, factors: Structure) -> SeparablePlan:
+    """Return the plan of a merged problem whose kernel has such factors, by the tile of least cost."""
+    shape = _tile_shape(problem, factors)
+    windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, shape, strict=True)]
+    tiles = [-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True)]
+    begins = [
+        np.minimum(np.arange(count + 1) * n, axis.outputs)
+        for axis, n, count in zip(problem.axes, shape, tiles, strict=True)
+    ]
+    outline = geometry(problem, problem.working, windows, begins)
+    locals_ = _passes(problem, shape, factors)
+    chosen = [best_of_tile(local) for local in locals_]
+    own_windows = [
+        [own if a in axes else window(local.axes[a], local.axes[a].outputs) for a, own in enumerate(windows)]
+        for local, (axes, _, _) in zip(locals_, factors, strict=True)
+    ]
+    passes = [
+        lay_out_pass(local, layout, own) for local, (layout, _), own in zip(locals_, chosen, own_windows, strict=True)
+    ]
+    gathered = prod(len(w.positions) for w in windows[:-1]) * gather_cycles(len(windows[-1].positions))
+    cycles = prod(tiles) * (gathered + sum(cost for _, cost in chosen))
+
+    x_channels = offsets(problem.x_channel_steps)
+    inside = problem.reads_inside and all(
+        axis.stride == 1 and len(own.positions) == n + axis.extent - 1
+        for axis, n, own in zip(problem.axes, shape, windows, strict=True)
+    )
+    jobs, axes = [], []
+    tables: list[Any] = [passes]
+    at = outline.values["window_at"]
+    done = {a for a, axis in enumerate(problem.axes) if axis.taps == 1}
+    for p, (local, own, (along, terms, _)) in enumerate(zip(locals_, passes, factors, strict=True)):
+        out_channels = np.arange(terms) * local.out_channel_steps[-1][1]
+        store = compile_store(local.accumulated, local.result)
+        done |= set(along)
+        records = outline.axes.copy()
+        records["pitch"] = dense_pitches(own_windows[p], np.dtype(problem.working).itemsize)
+        records["out_step"] = local.out_steps
+        for a in set(range(len(shape))) - done:
+            length, reach = len(windows[a].positions), int(windows[a].positions.max())
+            dense = reach + 1 == length
+            records["whole"][a], records["halo"][a] = length, length - shape[a] if dense else length
+        axes.append(records)
+        values = {
+            **own.values, "window_at": at, "out_channels": out_channels.ctypes.data, "store": store.address,
+            "in_channels": local.in_channels, "out_per_group": terms, "chunk": own.blocks, "chunks": 1,
+            "passes": len(passes), "tasks": prod(tiles), "most": _most_bits(problem),
+            "inside_allowed": inside, "channels_low": x_channels.min(), "channels_high": x_channels.max(),
+            "ahead": rows_ahead(problem, own.sharing, int(own.values["rows"])),
+        }  # fmt: skip
+        at += own.window_bytes
+        jobs.append(outline.job(JOB, values))
+        tables += [out_channels, store]
+    records = np.concatenate(jobs)
+    records["results_at"] = at
+    records["scratch_bytes"] = round_up(at + max(own.results_bytes for own in passes), CACHE_LINE)
+    return SeparablePlan(
+        problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), records, np.concatenate(axes),
+        outline, tuple(tables), compile_worker(len(shape)),
+    )  # fmt: skip
+
+
+def _most_bits(problem: Problem) -> int:
+    """Return the bits of the largest magnitude whose sums are finite where plain summation's are, 0 for any.
+
+    Factors turn the zeros and the signs that an infinity meets into others.
+    """
+    if problem.exact:
+        return 0
+    info = np.finfo(problem.working)
+    return int(np.array(info.max / 4, problem.working).view(f"i{info.bits // 8}"))
+
+
+def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[Problem]:
+    """Return the problem that each pass is, from the window of a tile on."""
+    item = np.dtype(problem.working).itemsize
+    lengths = [len(window(axis, n).positions) for axis, n in zip(problem.axes, shape, strict=True)]
+    passes = []
+    for p, (along, terms, before) in enumerate(factors):
+        axes = [
+            replace(axis, length=axis.stride * (n - 1) + axis.extent, before=0, after=0, unit=1)
+            if a in along
+            else Axis(length)
+            for a, (axis, n, length) in enumerate(zip(problem.axes, shape, lengths, strict=True))
+        ]
+        lengths = [axis.outputs for axis in axes]
+        last = p == len(factors) - 1
+        native = np.dtype(problem.working).str
+        steps = [item * prod(lengths[a + 1 :]) for a in range(len(lengths))]
+        passes.append(
+            replace(
+                problem,
+                axes=tuple(axes),
+                x_steps=problem.x_steps if p == 0 else (0,) * len(axes),
+                out_steps=problem.out_steps if last else tuple(steps),
+                in_channels=before,
+                out_channels=terms,
+                x_channel_steps=((before, 0),),
+                out_channel_steps=((terms, 0 if last else item * prod(lengths)),),
+                accumulated=problem.accumulated if last else problem.working,
+                result=problem.result if last else native,
+            )
+        )
+    return passes
+
+
+def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
+    """Return the outputs of a tile along each axis: the least work whose windows stay in the caches."""
+    item, last = np.dtype(problem.working).itemsize, len(problem.axes) - 1
+    lanes = vector_bytes() // item
+    line = _BLOCK_VECTORS * lanes
+    choices = []
+    for a, axis in enumerate(problem.axes):
+        sizes = {-(-axis.outputs // n) for n in _TILES}
+        choices.append(sorted({min(axis.outputs, round_up(n, line)) if a == last else n for n in sizes}, reverse=True))
+
+    def cost(shape: tuple[int, ...]) -> tuple[bool, float]:
+        lengths = [window_length(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
+        windows = [prod(lengths)]
+        # A window that is read in place costs its way from memory, however often tiles read it.
+        read = TUNING.inside_cycles * lengths[-1] if problem.reads_inside else gather_cycles(lengths[-1])
+        work = prod(lengths[:-1]) * read
+        for along, terms, before in factors:
+            for a in along:
+                lengths[a] = shape[a]
+            lines = prod(round_up(n, _ROWS) if a in along else n for a, n in enumerate(lengths[:-1]))
+            vectors = terms * lines * (round_up(lengths[-1], line) / lanes + 1)
+            taps = before * prod(problem.axes[a].taps for a in along)
+            work += vectors * taps * (TUNING.line_tap_cycles if last in along else TUNING.row_tap_cycles)
+            rows = taps if last in along else taps + _ROWS
+            if last not in along and rows * lengths[-1] * item > TUNING.first_level_bytes:
+                work += vectors * TUNING.second_level_cycles
+            windows.append(terms * prod(lengths))
+        tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
+        between = max(map(sum, pairwise(windows[1:] if problem.reads_inside else windows)), default=0)
+        fits = item * between <= TUNING.window_bytes and item * windows[0] <= TUNING.rolling * TUNING.window_bytes
+        rounds = -(-tiles // available()) if tiles * work > TUNING.serial_below else tiles
+        return not fits, work * rounds if fits else sum(windows)
+
+    return min(product(*choices), key=cost)

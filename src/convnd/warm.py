@@ -1,0 +1,56 @@
+"""Compiling ahead what calls will need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .api import plan
+
+_LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # of an array that no thread's share is too small for
+_MORE_AXES = 40
+
+
+def warmup(
+    ranks: Iterable[int] = (1, 2, 3),
+    dtypes: Iterable[Any] = ("float32",),
+    taps: Iterable[int] = (3, 5, 9),
+    methods: Iterable[str] = ("direct", "separable", "fft"),
+) -> None:
+    """Compile ahead what convolutions need, so that no first call of theirs waits for it.
+
+    Compiled code is kept in Numba's disk cache, where there is a folder for it: a fresh process then loads it in
+    milliseconds. What a call needs depends on the sizes of its arrays too; this covers large arrays in C order with odd
+    kernels and "same" padding, and plans of problems beyond these compile what they lack.
+
+    Parameters
+    ----------
+    ranks : iterable of int, optional
+        Numbers of spatial axes.
+    dtypes : iterable of dtype, optional
+        Types of ``x``, kernels being float32 for whole numbers and of the same type otherwise.
+    taps : iterable of int, optional
+        Lengths of the kernel along every axis.
+    methods : iterable of str, optional
+        As `convnd` names them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `convnd` does, for what it does not take.
+
+    Examples
+    --------
+    >>> import convnd
+    >>> convnd.warmup(ranks=[1], dtypes=["float64"], taps=[5], methods=["direct"])
+    """
+    ranks, taps, methods = list(ranks), list(taps), list(methods)
+    for dtype in map(np.dtype, dtypes):
+        weights = dtype if dtype.kind in "fc" else np.dtype(np.float32)
+        for rank in ranks:
+            x = np.empty((_LENGTHS.get(rank, _MORE_AXES),) * rank, dtype)
+            for length in taps:
+                for method in methods:
+                    plan(x, np.ones((length,) * rank, weights), padding="same", method=method)

@@ -1,0 +1,225 @@
+"""The benchmarks: what the peers compute, and that the scripts print, keep and draw their figures."""
+
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import choice
+import cold
+import crossover
+import peers
+import report
+import run
+import timing
+from convnd import convnd
+from convnd.problem_text import parse
+
+LINES = [
+    "float32 300 * 9",
+    "float64 2x300 * 9 full",
+    "float32 2x300 * 8 same s2 edge",
+    "float32 300 * 8 same symmetric correlation out",
+    "float32 300 * gaussian1 same",
+    "float32 30x41 * float64 4x5 same s2,3 d2 wrap correlation",
+    "float64 9x10 * 4x5",
+    "uint8 30x41 * 5x5 -> uint8 same symmetric out",
+    "uint8 30x41 * int8 sobel3x3 -> int16 same reflect",
+    "int16 30x41 * 3x3 -> float32 same edge",
+    "float16 30x31 * 3x3 same reflect",
+    "complex64 30 * 8 pad3 edge",
+    "float32 80x71 * gaussian31x21 same reflect",
+    "uint8 80x71 * gaussian9x11 -> uint8 same edge",
+    "float32 50x48x49 * gaussian21x21x23 same symmetric",
+    "float32 3x9x10 * gaussian3x5 same s2",
+    "float32 80x71 * box5x3 same wrap s2,1",
+    "uint8 80x71 * box5x3 -> uint8 same reflect",
+    "float64 50x48x49 * box5x7x3 edge",
+    "float32 9x10x11 * 4x3x2 same edge correlation",
+    "float32 4x6c10x11 * 8c3x3 pad1 s2 groups2",
+    "float32 10x11x6c * 3x3 pad1:0,2:1",
+    "float32 5x4c20 * 4c1 groups4 edge correlation",
+    "float32 2x3x4x5x6 * 2x2x2 same fortran",
+    "float32 9x10x6x7 * 3x2x3x3 same reflect",
+]
+
+
+def agreeing(line, *names):
+    problem = parse(line)
+    x, kernel = problem.arrays()
+    return peers.agreeing(names, problem, x, kernel, convnd(x, kernel, **problem.keywords()))
+
+
+@pytest.mark.parametrize("peer", peers.PEERS)
+@pytest.mark.parametrize("line", LINES)
+def test_peers_compute_the_same(line, peer):
+    pytest.importorskip(peers.MODULES[peer])
+    _, rejected = agreeing(line, peer)
+    assert not rejected
+
+
+@pytest.mark.parametrize(
+    ("peer", "line", "functions"),
+    [
+        ("scipy", "float32 80x71 * gaussian5x3 same", {"ndimage.gaussian_filter", "scipy.fftconvolve"}),
+        ("scipy", "float32 80x71 * box5x3 same", {"ndimage.uniform_filter", "scipy.oaconvolve"}),
+        ("scipy", "float32 80x71 * box4x3 same", {"ndimage.correlate"}),
+        ("opencv", "float32 300 * 9 same", {"cv2.filter2D"}),
+        ("opencv", "uint8 80x71 * gaussian5x3 -> uint8 same", {"cv2.filter2D", "cv2.GaussianBlur"}),
+        ("opencv", "float32 80x71 * box5x3 same reflect", {"cv2.blur"}),
+        ("opencv", "uint8 80x71 * sobel3x3 -> int16 same", {"cv2.Sobel"}),
+        ("jax", "float32 7x8x9x10 * 3x3x3x3 same", {"jax.lax.conv"}),
+        ("simpleitk", "float32 80x71 * 5x3 same", {"sitk.Convolution", "sitk.FFTConvolution"}),
+        ("simpleitk", "float32 80x71 * box5x3 same reflect", {"≈ sitk.BoxMean"}),
+        (
+            "simpleitk",
+            "float32 80x71 * gaussian21x21 same reflect",
+            {"≈ sitk.DiscreteGaussian", "≈ sitk.SmoothingRecursiveGaussian"},
+        ),
+        ("dask", "float32 80x71 * gaussian5x3 same", {"dask_image.correlate", "dask_image.gaussian_filter"}),
+    ],
+)
+def test_peers_have_functions_for_kernels_by_name(peer, line, functions):
+    pytest.importorskip(peers.MODULES[peer])
+    calls, _ = agreeing(line, peer)
+    assert functions <= calls.keys()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Turns of one call, and a small product of matrices."""
+    monkeypatch.setattr(timing, "TURN", 0)
+    monkeypatch.setattr(timing, "PAUSE", 0)
+    monkeypatch.setattr(run, "MM_SIZE", 64)
+
+
+def test_benchmark_prints_keeps_and_draws_its_figures(quick, tmp_path, capsys):
+    pytest.importorskip("scipy")
+    problem = "float32 30x31 * 3x3 same edge out"
+    figures, plot = tmp_path / "figures.json", tmp_path / "figures.png"
+    options = ["--peers", "scipy", "--seconds", "0", "--json", str(figures), "--plot", str(plot)]
+    assert run.main([f"{problem} | peer>=0 copy>=1000000", *options]) == 0
+
+    heading, line, *rest = capsys.readouterr().out.splitlines()
+    assert heading.split()[:4] == ["problem", "method", "ms", "GFLOP/s"]
+    assert line.startswith(problem)
+    assert "MISSED: copy " in line
+    assert any(text.startswith(f"Target missed: {problem}: copy ") for text in rest)
+
+    document = json.loads(figures.read_text())
+    assert document["machine"]["threads"] >= 1
+    (row,) = document["rows"]
+    assert row["problem"] == problem
+    assert row["method"] == "direct"
+    assert row["targets"] == {"peer": 0, "copy": 1000000}
+    assert {"ndimage.correlate", "scipy.fftconvolve"} <= row["ms"].keys()
+    assert row["ratios"]["peer"] == row["ms"][row["peer"]] / row["ms"]["convnd"]
+    assert row["gflops"] == pytest.approx(2 * 9 * 30 * 31 / row["ms"]["convnd"] / 1e6)
+    assert row["gbs"] == pytest.approx(2 * 4 * 30 * 31 / row["ms"]["convnd"] / 1e6)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_float64_is_compared_with_the_float32_line_above(quick):
+    lines = ["float32 99 * 3", "# a comment", "## A title", "float64 99 * 3 | float32>=0"]
+    single, double = run.read_lines(lines)
+    assert (single.section, double.section) == ("", "A title")
+    rows = [run.measure(single, seconds=0)]
+    row = run.measure(double, seconds=0, earlier=rows)
+    assert row.ratios["float32"] == row.gflops / rows[0].gflops
+    assert row.cells()[-1] == "met"
+
+
+def test_a_peer_that_computes_something_else_is_not_timed(quick, monkeypatch, capsys):
+    monkeypatch.setitem(peers.PEERS, "numpy", lambda *_: {"numpy.ones": lambda: np.ones(97, np.float32)})
+    assert run.main(["float32 99 * 3", "--peers", "numpy", "--seconds", "0"]) == 1
+    assert "Not timed: float32 99 * 3: numpy.ones differs by " in capsys.readouterr().out
+
+
+def test_a_peer_that_is_only_like_us_is_marked_so(quick, monkeypatch):
+    def stretched(factor):
+        return lambda problem, x, kernel, result: {f"{peers.APPROXIMATELY}double": lambda: result * factor}
+
+    monkeypatch.setitem(peers.PEERS, "numpy", stretched(np.float32(1.04)))
+    assert list(agreeing("float32 99 * 3 same", "numpy")[0]) == ["≈ double"]
+    monkeypatch.setitem(peers.PEERS, "numpy", stretched(np.float32(1.06)))
+    assert agreeing("float32 99 * 3 same", "numpy")[1] == {
+        "≈ double": "differs by 6% (root mean squares), more than 5%"
+    }
+
+
+def test_bad_targets_and_peers_are_refused(capsys):
+    for arguments in (["float32 9 * 3 | speed>=2"], ["float32 9 * 3", "--peers", "matlab"], ["float32 9"]):
+        with pytest.raises(SystemExit):
+            run.main(arguments)
+    errors = capsys.readouterr().err
+    assert "target 'speed>=2': expected one of peer, mm, copy, float32" in errors
+    assert "matlab is not one of numpy, scipy, opencv, torch, jax, simpleitk, dask" in errors
+    assert "problem 'float32 9': expected" in errors
+
+
+def test_the_readme_keeps_what_is_outside_the_markers(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("above\n<!-- benchmark:begin -->\nold\n<!-- benchmark:end -->\nbelow\n")
+    row = report.Row(parse("float32 9 * 3"), {}, "Short", "direct", {"convnd": 1.0}, 2.0, 3.0, None, {}, {})
+    report.write_section(readme, report.markdown([row], "The method."))
+    lines = readme.read_text().splitlines()
+    assert lines[0] == "above"
+    assert "**Short**" in lines
+    assert "| `float32 9 * 3` | direct | 1 | 2 | - | 3.0 | - | - | - | - | - |" in lines
+    assert "The method." in lines
+    assert lines[-1] == "below"
+    readme.write_text("no markers")
+    with pytest.raises(ValueError, match="has no lines <!-- benchmark:begin -->"):
+        report.write_section(readme, "")
+
+
+def test_every_line_of_the_benchmark_has_targets_that_can_be_judged():
+    work = run.read_lines((run.HERE / "problems.txt").read_text().splitlines())
+    problems = [line.problem for line in work]
+    assert len(set(problems)) == len(problems) >= 40
+    for i, line in enumerate(work):
+        assert line.section
+        if "float32" in line.targets:
+            assert dataclasses.replace(line.problem, dtype="float32") in problems[:i]
+
+
+def test_crossover_measures_and_draws_each_rank(quick, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(crossover, "SHAPES", {1: "100", 2: "20x20"})
+    monkeypatch.setattr(crossover, "SIZES", {1: (3, 15), 2: (3, 9)})
+    figures, plot = tmp_path / "figures.json", tmp_path / "figures.png"
+    options = ["--seconds", "0", "--json", str(figures), "--plot", str(plot)]
+    assert crossover.main(["--ranks", "1", "2", *options]) == 0
+    rows = json.loads(figures.read_text())["rows"]
+    assert [row["size"] for row in rows] == [3, 15, 3, 9]
+    assert all({"auto", "direct", "fft"} <= row["ms"].keys() for row in rows)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_choice_is_judged_by_the_mean_and_the_worst(quick, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(choice, "LENGTHS", {1: ((30,), (3, 99)), 2: ((20,), (3,))})
+    problems = ["float32 30 * 3 same", "float32 20x20 * 3x3 same", "float32 20x20 * gaussian3x3 same"]
+    assert [str(problem) for problem in choice.grid()] == problems
+    monkeypatch.setattr(choice, "MEAN_LIMIT", 1e9)
+    figures = tmp_path / "figures.json"
+    for limit, status in ((1e9, 0), (0, 1)):
+        monkeypatch.setattr(choice, "WORST_LIMIT", limit)
+        assert choice.main(["--seconds", "0", "--json", str(figures)]) == status
+    rows = json.loads(figures.read_text())["rows"]
+    for row in rows:
+        named = {name: ms for name, ms in row["ms"].items() if name != "auto"}
+        assert row["best"] == min(named, key=named.get)
+        assert row["ratio"] == row["ms"]["auto"] / min(named.values())
+    assert f"worst {max(row['ratio'] for row in rows):.2f}" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_cold_processes_share_a_disk_cache_that_stays_as_it_is(capsys):
+    cold.main(["--first", "float32 99 * 3"])  # its status depends on the machine's speed
+    problem, *processes = capsys.readouterr().out.splitlines()
+    assert problem == "float32 99 * 3"
+    assert [line.split(":")[0].strip() for line in processes] == ["process 1", "process 2", "process 3"]
+    assert "cache 0 files" not in processes[0]
+    assert not any("CHANGED" in line for line in processes)
