@@ -150,26 +150,29 @@ def dask_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.n
 
 
 def opencv_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndarray) -> dict[str, Call]:
-    """``cv2.filter2D`` and what knows its kernel by name: an image of one channel, or the rows of one."""
+    """``cv2.filter2D`` and what knows its kernel by name: an image of one channel.
+
+    A signal could pass for an image of one row; nobody's sound does.
+    """
     import cv2
 
     known = problem.boundary in CV2_BORDERS and result.dtype.name in CV2_RESULTS.get(problem.dtype, ())
     if not known or problem.padding not in ("valid", "same") or problem.channel_axis is not None:
         return {}
-    if problem.fortran or x.ndim > 2:
+    if problem.fortran or x.ndim != 2:
         return {}
-    image, window = np.atleast_2d(x), (1,) * (2 - kernel.ndim)
+    window = (1,) * (2 - kernel.ndim)
     depth, border = getattr(cv2, CV2_DEPTHS[result.dtype.name]), getattr(cv2, CV2_BORDERS[problem.boundary])
     weights = np.flip(convolution_weights(problem, kernel)).reshape(window + problem.extents)
     weights = weights.astype("float64" if result.dtype == "float64" else "float32")
     size = weights.shape[::-1]  # OpenCV's order: columns, rows
     anchor = ((0,) * len(window) + centre(problem))[::-1]
-    buffer = np.empty(image.shape, result.dtype) if problem.out else None
+    buffer = np.empty(x.shape, result.dtype) if problem.out else None
 
     def call(function: Callable[..., np.ndarray], *arguments: Any, **keywords: Any) -> Call:
         def filtered() -> np.ndarray:
-            y = function(image, *arguments, dst=buffer, borderType=border, **keywords)
-            return finish_same(problem, y.reshape(x.shape), result)
+            y = function(x, *arguments, dst=buffer, borderType=border, **keywords)
+            return finish_same(problem, y, result)
 
         return filtered
 

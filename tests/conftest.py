@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 
 import hypothesis
 import pytest
@@ -11,21 +12,33 @@ settings.register_profile("ci", settings, max_examples=600, derandomize=True, da
 settings.register_profile("long", settings, max_examples=100_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-SETTINGS = {"default": {}, "tiny": {"window_bytes": 256, "serial_below": 1}}
+SETTINGS = {
+    "default": {},
+    "tiny": {
+        "window_bytes": 256, "serial_below": 1, "results_bytes": 1, "first_level_bytes": 256,
+        "near_bytes": 8 * 1024, "far_bytes": 1e-3,  # transforms of more than some rows cost a fortune
+    },
+}  # fmt: skip
 
 
 @contextlib.contextmanager
 def _tuned(name):
-    from convnd import direct, tiles
+    from convnd import direct, separable, spectral, tiles
 
+    plan = sys.modules["convnd.plan"]  # the package's name `plan` is the function
+    made = [direct.plan, separable.plan, spectral.plan, spectral.best, plan._direct_cycles, plan._spectral_cycles]
     with pytest.MonkeyPatch.context() as patch:
         for field, value in SETTINGS[name].items():
             patch.setattr(tiles.TUNING, field, value)
-        direct.plan.cache_clear()  # plans made with other settings
+        if name == "tiny":  # "auto" looks for other ways, however little the work
+            patch.setattr(plan, "_LOOKING_MS", 0.0)
+        for cached in made:  # with other settings
+            cached.cache_clear()
         try:
             yield
         finally:
-            direct.plan.cache_clear()
+            for cached in made:
+                cached.cache_clear()
 
 
 @pytest.fixture(scope="session")

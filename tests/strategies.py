@@ -4,6 +4,7 @@ A drawn problem holds descriptions, not arrays: a failing example prints as one 
 """
 
 from dataclasses import dataclass, field
+from functools import reduce
 from math import prod
 
 import numpy as np
@@ -62,6 +63,11 @@ def overlapping(x, shape, dtype, offset):
     return copy, np.ndarray(shape, dtype, buffer, offset)
 
 
+def outer(*lines):
+    """The outer product of arrays: a kernel of rank one."""
+    return reduce(np.multiply.outer, lines)
+
+
 @dataclass
 class Array:
     shape: tuple
@@ -69,9 +75,17 @@ class Array:
     layout: str = "C"
     largest: int = 4
     seed: int = 0
+    lines: bool = False  # an outer product of one line along each axis
+
+    def values(self, make):
+        """The array that `make(shape, dtype, seed)` fills, or the lines of."""
+        if not self.lines:
+            return make(self.shape, self.dtype, self.seed)
+        return outer(*(make(n, self.dtype, self.seed + a) for a, n in enumerate(self.shape)))
 
     def make(self):
-        return LAYOUTS[self.layout](integers(self.shape, self.dtype, self.seed, self.largest))
+        largest = int(self.largest ** (1 / len(self.shape))) if self.lines and len(self.shape) > 1 else self.largest
+        return LAYOUTS[self.layout](self.values(lambda *about: integers(*about, largest)))
 
 
 @dataclass
@@ -81,6 +95,7 @@ class Problem:
     options: dict = field(default_factory=dict)
     out: str | int | None = None  # a layout, or an offset into x's own memory
     workers: int | None = None
+    method: str = "auto"
     tuning: str = "default"
 
     def make(self):
@@ -93,7 +108,7 @@ class Problem:
             else:
                 out = LAYOUTS[self.out](np.ones_like(like))
         options = {k: v for k, v in self.options.items() if k != "dtype" or out is None}
-        return x, kernel, {**options, "out": out, "workers": self.workers}
+        return x, kernel, {**options, "out": out, "workers": self.workers, "method": self.method}
 
 
 # Each pair of dtypes compiles routines of its own, so most examples share a few.
@@ -183,12 +198,16 @@ def problems(draw):
         options["fill_value"] = draw(st.integers(0 if kinds <= set("bu") else -3, 3))
         if "c" in kinds:
             options["fill_value"] += 2j
+    method = draw(st.sampled_from(["auto", "direct", "fft"] if channel else ["auto", "direct", "separable", "fft"]))
     layout, seed = st.sampled_from(list(LAYOUTS)), draw(st.integers(0, 2**16))
     return Problem(
         x=Array(tuple(shape), x_type.name, often(draw, "C", layout), largest, seed),
-        kernel=Array(tuple(kernel_shape), k_type.name, often(draw, "C", layout), largest, seed + 1),
+        kernel=Array(
+            tuple(kernel_shape), k_type.name, often(draw, "C", layout), largest, seed + 1, method == "separable"
+        ),
         options=options,
         out=often(draw, None, st.sampled_from(WRITEABLE) | st.integers(0, 100)),
         workers=draw(st.sampled_from([None, 1, 2, 3])),
+        method=method,
         tuning=draw(st.sampled_from(["default", "tiny"])),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import convnd.api
+import convnd.warm
 
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (Path(__file__).parents[1] / "README.md").read_text(), re.M | re.S)
 
@@ -27,5 +28,6 @@ def test_code_runs(code):
     exec(compile(code, "README.md", "exec"), {})
 
 
-def test_docstring_examples_run():
-    assert doctest.testmod(convnd.api).failed == 0
+@pytest.mark.parametrize("module", [convnd.api, convnd.warm], ids=lambda module: module.__name__)
+def test_docstring_examples_run(module):
+    assert doctest.testmod(module).failed == 0

@@ -15,7 +15,7 @@ from math import prod
 
 import numpy as np
 
-_MOST_GROWTH = 16.0  # of rounding errors: sum of the terms' magnitudes against the kernel's
+MOST_GROWTH = 16.0  #: of rounding errors: sum of the terms' magnitudes against the kernel's
 _SAMPLE = 32  # rows and columns of a large matrix that are tried before it
 _MOST_ORDERED = 4  # axes, beyond which they come apart in their own order only
 
@@ -74,7 +74,7 @@ def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -
     if taps(groups) == np.inf:
         return None
     train = _train(kernel, groups, exact, limit)
-    return train if train is not None and (exact or _growth(train, total) <= _MOST_GROWTH) else None
+    return train if train is not None and (exact or _growth(train, total) <= MOST_GROWTH) else None
 
 
 def is_short(kernel: np.ndarray, epsilon: float) -> bool:

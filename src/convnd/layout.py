@@ -56,10 +56,17 @@ def best(problem: Problem) -> tuple[Layout, float]:
     return min(costs, key=lambda choice: choice[1])
 
 
-def best_of_tile(problem: Problem) -> tuple[Layout, float]:
-    """Return the layout of least cost of a problem that is one gathered tile, and the cycles of its routine."""
+def best_of_tile(problem: Problem, inside: bool) -> tuple[Layout, float]:
+    """Return the layout of least cost of a problem that is one tile, and the cycles of its routine.
+
+    ``inside`` says whether the routine may read ``x`` itself, whose lines do not run as one.
+    """
     outputs = tuple(axis.outputs for axis in problem.axes)
-    choices = (replace(layout, shape=outputs) for layout in _layouts(problem, prod(outputs)) if not layout.inside)
+    choices = (
+        replace(layout, shape=outputs)
+        for layout in _layouts(problem, prod(outputs))
+        if not (layout.inside or (inside and layout.flat))
+    )
     return min(((layout, routine_cycles(problem, layout)) for layout in choices), key=lambda choice: choice[1])
 
 

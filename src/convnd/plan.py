@@ -34,7 +34,7 @@ _LOOKING_MS = 0.14
 #: Milliseconds of looking for factors, for each weight, and the share of the call that this may be.
 _FACTORING_MS, _FACTORING_SHARE = 1.5e-5, 0.05
 _MOST_TERMS = 4  #: of a sum of outer products that auto looks for
-_CACHED_WEIGHTS = 2**14  #: of a kernel whose factors are remembered
+_CACHED_WEIGHTS = 2**15  #: of a kernel whose factors are remembered
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from . import direct
 from .axis import Axis, window
 from .direct import PassLayout, lay_out_pass, rows_ahead, useful_workers
-from .factors import Factor
+from .factors import MOST_GROWTH, Factor
 from .jobs import Geometry, dense_pitches, geometry, offsets, run
 from .layout import best_of_tile, gather_cycles, round_up, window_length
 from .machine import CACHE_LINE, vector_bytes
@@ -42,10 +42,11 @@ def structure(factors: Sequence[Factor]) -> Structure:
 
 @dataclass(frozen=True)
 class Factors:
-    """A kernel and its factors as the routines read them."""
+    """A kernel, and its factors as the routines read them."""
 
     kernel: np.ndarray
     packed: tuple[np.ndarray, ...]
+    most: int  # bits of the largest magnitude that samples may have, 0 for any
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class SeparablePlan:
         for factor, own in zip(factors, self.passes, strict=True):
             weights = factor.weights.astype(self.problem.working)
             packed.append(own.pack(weights.reshape(1, len(weights), -1)))
-        return Factors(kernel, tuple(packed))
+        return Factors(kernel, tuple(packed), _most_bits(self.problem, kernel))
 
     def __call__(
         self, x: np.ndarray, weights: Factors, fills: np.ndarray, out: np.ndarray, workers: int | None
@@ -111,6 +112,7 @@ class SeparablePlan:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
         jobs = self.jobs.copy()
         jobs["x_low"], jobs["x_high"] = self.problem.bounds(x)
+        jobs["most"] = weights.most
         jobs["weights"] = [packed.ctypes.data for packed in weights.packed]
         flags = np.zeros(int(jobs["tasks"][0]), np.int64)
         arrays = {"x": x, "out": out, "fills": fills, "flags": flags}
@@ -130,7 +132,12 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     ]
     outline = geometry(problem, problem.working, windows, begins)
     locals_ = _passes(problem, shape, factors)
-    chosen = [best_of_tile(local) for local in locals_]
+    x_channels = offsets(problem.x_channel_steps)
+    inside = problem.reads_inside and all(
+        axis.stride == 1 and len(own.positions) == n + axis.extent - 1
+        for axis, n, own in zip(problem.axes, shape, windows, strict=True)
+    )
+    chosen = [best_of_tile(local, inside and p == 0) for p, local in enumerate(locals_)]
     own_windows = [
         [own if a in axes else window(local.axes[a], local.axes[a].outputs) for a, own in enumerate(windows)]
         for local, (axes, _, _) in zip(locals_, factors, strict=True)
@@ -141,11 +148,6 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     gathered = prod(len(w.positions) for w in windows[:-1]) * gather_cycles(len(windows[-1].positions))
     cycles = prod(tiles) * (gathered + sum(cost for _, cost in chosen))
 
-    x_channels = offsets(problem.x_channel_steps)
-    inside = problem.reads_inside and all(
-        axis.stride == 1 and len(own.positions) == n + axis.extent - 1
-        for axis, n, own in zip(problem.axes, shape, windows, strict=True)
-    )
     jobs, axes = [], []
     tables: list[Any] = [passes]
     at = outline.values["window_at"]
@@ -165,7 +167,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
         values = {
             **own.values, "window_at": at, "out_channels": out_channels.ctypes.data, "store": store.address,
             "in_channels": local.in_channels, "out_per_group": terms, "chunk": own.blocks, "chunks": 1,
-            "passes": len(passes), "tasks": prod(tiles), "most": _most_bits(problem),
+            "passes": len(passes), "tasks": prod(tiles),
             "inside_allowed": inside, "channels_low": x_channels.min(), "channels_high": x_channels.max(),
             "ahead": rows_ahead(problem, own.sharing, int(own.values["rows"])),
         }  # fmt: skip
@@ -181,15 +183,18 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     )  # fmt: skip
 
 
-def _most_bits(problem: Problem) -> int:
-    """Return the bits of the largest magnitude whose sums are finite where plain summation's are, 0 for any.
+def _most_bits(problem: Problem, kernel: np.ndarray) -> int:
+    """Return the bits of the largest magnitude of samples whose sums are finite after every factor, 0 for any.
 
-    Factors turn the zeros and the signs that an infinity meets into others.
+    Factors turn the zeros and the signs that an infinity meets into others, and add up before others take away.
     """
     if problem.exact:
         return 0
     info = np.finfo(problem.working)
-    return int(np.array(info.max / 4, problem.working).view(f"i{info.bits // 8}"))
+    with np.errstate(all="ignore"):
+        total = np.abs(kernel).sum(dtype=np.float64)
+        most = np.array(float(info.max) / (4 * MOST_GROWTH * max(1.0, total)), problem.working)
+    return max(1, int(most.view(f"i{info.bits // 8}")))
 
 
 def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[Problem]:

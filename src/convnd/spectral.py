@@ -186,7 +186,10 @@ def cycles(problem: Problem, layout: SpectralLayout) -> float:
     copied = problem.in_channels * samples / line * gather_cycles(line)
     outputs = 2 * prod(layout.shape)
     copied += problem.out_channels * outputs / layout.shape[-1] * gather_cycles(layout.shape[-1])
-    multiplied = problem.in_channels * problem.out_channels * vectors * TUNING.product_cycles
+    of_spectra = TUNING.product_cycles
+    if 2 * plane * item * filters(problem) > TUNING.near_bytes:  # they come from the next level
+        of_spectra = max(of_spectra, 2 * layout.lanes * item / TUNING.far_bytes)
+    multiplied = problem.in_channels * problem.out_channels * vectors * of_spectra
     transforms = problem.in_channels + problem.out_channels
     return copied + multiplied + transforms * _transform_cycles(layout, item)
 
