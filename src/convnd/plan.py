@@ -152,7 +152,7 @@ def _separable_as_asked(request: Request, problem: Problem, kernel: np.ndarray) 
         structure = separable.structure(factors)
         return Choice("separable", "as asked", {"separable": separable_ms(problem, structure)}, tuple(factors))
     finite = np.isfinite(request.kernel).all()
-    if finite and not is_short(request.kernel.astype(np.complex128), _epsilon(problem)):
+    if finite and not is_short(request.kernel.astype(np.complex128), _epsilon(problem.working)):
         raise ValueError(
             f"method 'separable' needs a kernel that is a short sum of outer products, but the kernel of shape "
             f"{request.kernel.shape} is none within the rounding of {problem.working}"
@@ -161,8 +161,9 @@ def _separable_as_asked(request: Request, problem: Problem, kernel: np.ndarray) 
     return Choice("direct", f"{why}: summed as it is", {"direct": direct_ms(problem)})
 
 
-def _epsilon(problem: Problem) -> float:
-    return float(np.finfo(problem.working if problem.working != "int64" else "float64").eps)
+def _epsilon(working: str) -> float:
+    """Return the residual of factors that is rounding: of the working type, and of a kernel that was made in it."""
+    return 2 * float(np.finfo(working if working != "int64" else "float64").eps)
 
 
 def _factors(request: Request, problem: Problem, kernel: np.ndarray, most_terms: int) -> list[Factor] | None:
@@ -171,7 +172,7 @@ def _factors(request: Request, problem: Problem, kernel: np.ndarray, most_terms:
         return None
     weights = kernel.reshape([axis.taps for axis in merged(problem).axes])
     if kernel.size > _CACHED_WEIGHTS:
-        return factored(weights, problem.exact, _epsilon(problem), most_terms)
+        return factored(weights, problem.exact, _epsilon(problem.working), most_terms)
     return _cached_factors(weights.tobytes(), weights.shape, problem.working, problem.exact, most_terms)
 
 
@@ -180,7 +181,7 @@ def _cached_factors(
     weights: bytes, shape: tuple[int, ...], working: str, exact: bool, most_terms: int
 ) -> list[Factor] | None:
     kernel = np.frombuffer(weights, working).reshape(shape)
-    return factored(kernel, exact, float(np.finfo(working if working != "int64" else "float64").eps), most_terms)
+    return factored(kernel, exact, _epsilon(working), most_terms)
 
 
 def _taps(factors: Sequence[Factor]) -> int:
@@ -239,7 +240,9 @@ class Plan:
 
     def __init__(self, request: Request) -> None:
         template = allocate(request) if request.out is None else request.out
-        self._request = request
+        request = replace(request, kernel=request.kernel.copy())
+        # Of x only shape and dtype are kept.
+        self._request = replace(request, x=np.broadcast_to(np.zeros((), request.x.dtype), request.x.shape), out=None)
         self._ready: dict[Problem, Ready] = {}
         if template.size == 0:  # an empty batch
             self.method, self.why, self.estimates, self._text = "direct", "there is nothing to compute", {}, []

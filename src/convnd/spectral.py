@@ -169,7 +169,9 @@ def _lengths(axis: Axis, multiple: int, most: int) -> list[tuple[int, int]]:
     for tiles in reversed(_TILES):
         outputs = -(-axis.outputs // tiles)
         length = fast_length(window_length(axis, outputs), multiple)
-        if not found or (length > found[-1][1] and length / outputs < found[-1][1] / found[-1][0]):
+        if found and length == found[-1][1]:
+            found[-1] = outputs, length
+        elif not found or length / outputs < found[-1][1] / found[-1][0]:
             found.append((outputs, length))
     if len(found) <= most:
         return found
