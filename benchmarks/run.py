@@ -91,7 +91,7 @@ def measure(line: Line, names: Iterable[str] = (), seconds: float = 5, earlier: 
     gflops = problem.flops(result.size) / ms["convnd"] / 1e6
     gbs = (x.nbytes + result.nbytes) / ms["convnd"] / 1e6
     ratios = {"copy": gbs / (2 * x.nbytes / ms["copy"] / 1e6)}
-    if "torch.mm" in ms:
+    if "torch.mm" in ms and method == "direct":  # the others do less than two operations for each tap
         ratios["mm"] = gflops / (2 * MM_SIZE**3 / ms["torch.mm"] / 1e6)
     if peer:
         ratios["peer"] = ms[peer] / ms["convnd"]
