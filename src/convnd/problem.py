@@ -1,8 +1,7 @@
 """From a request in the user's terms to a problem in canonical form.
 
-In canonical form the axes are ordered by memory (the contiguous one last), batch axes are axes of one tap, axes
-that memory and arithmetic do not tell apart are one, the kernel is unflipped, and complex numbers are planes of
-real ones.
+In canonical form the axes are ordered by memory (the contiguous one last), batch axes are axes of one tap, the kernel
+is unflipped, and complex numbers are planes of real ones; each method merges the axes that it does not tell apart.
 A problem says nothing of addresses and values: two calls that differ in these alone share one plan.
 """
 
