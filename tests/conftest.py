@@ -23,10 +23,11 @@ SETTINGS = {
 
 @contextlib.contextmanager
 def _tuned(name):
-    from convnd import direct, separable, spectral, tiles
+    from convnd import direct, layout, separable, spectral, tiles
 
     plan = sys.modules["convnd.plan"]  # the package's name `plan` is the function
-    made = [direct.plan, separable.plan, spectral.plan, spectral.best, plan._direct_cycles, plan._spectral_cycles]
+    made = [layout.best, direct.plan, separable.plan, spectral.plan, spectral.best]
+    made += [plan._least, plan._runner, plan._transformed, plan._spectral_cycles]
     with pytest.MonkeyPatch.context() as patch:
         for field, value in SETTINGS[name].items():
             patch.setattr(tiles.TUNING, field, value)

@@ -22,7 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .machine import I64, POINTER, SCALARS, compile_routine, constant, declare, source_digest
+from .machine import I64, POINTER, SCALARS, compile_routine, constant, declare, source_digest, splat
 
 RADICES = (8, 5, 4, 3, 2)
 
@@ -87,7 +87,9 @@ def _emit_pass(
             b.load(b.inttoptr(b.add(address, ir.Constant(I64, size * (2 * (q - 1) + part))), POINTER), typ=scalar)
             for part in (0, 1)
         ]
-        return arithmetic.multiply(number, tuple(map(arithmetic.splat, parts)), conjugate=wanted.inverse)
+        return arithmetic.multiply(
+            number, tuple(splat(b, arithmetic.vector, part) for part in parts), conjugate=wanted.inverse
+        )
 
     with cgutils.for_range(b, blocks, intp=I64) as block:
         first = b.mul(b.mul(block.index, span), ir.Constant(I64, wanted.radix))
@@ -121,12 +123,6 @@ class _Complex:
         b = self.b
         for part, where in zip(number, (address, b.add(address, plane)), strict=True):
             b.store(part, b.inttoptr(where, POINTER), align=1)
-
-    def splat(self, value):
-        b = self.b
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        lane0 = ir.Constant(ir.VectorType(ir.IntType(32), self.vector.count), [0] * self.vector.count)
-        return b.shuffle_vector(b.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0)), undefined, lane0)
 
     def add(self, x, y):
         return tuple(self.b.fadd(p, q) for p, q in zip(x, y, strict=True))
@@ -167,7 +163,7 @@ class _Complex:
         return self.multiply(x, (constant(self.vector, cos(angle)), constant(self.vector, sign * sin(angle))))
 
     def transform(self, x, sign):
-        """Return the discrete Fourier transform of ``len(x)`` numbers, by the factors of that number."""
+        """Return the discrete Fourier transform of as many numbers as a radix says: 2, 4 or 8, 3 or 5."""
         n = len(x)
         if n == 1:
             return x
@@ -175,13 +171,11 @@ class _Complex:
             return [self.add(*x), self.subtract(*x)]
         if n in (3, 5):
             return self._odd(x, sign)
-        first = 4 if n == 16 else 2 if n % 2 == 0 else 3 if n % 3 == 0 else 5
-        rest = n // first
-        parts = [self.transform(x[c::rest], sign) for c in range(rest)]
+        parts = [self.transform(x[c :: n // 2], sign) for c in range(n // 2)]
         results = [None] * n
-        for k in range(first):
+        for k in (0, 1):
             turned = [self.turn(part[k], c * k, n, sign) for c, part in enumerate(parts)]
-            results[k::first] = self.transform(turned, sign)
+            results[k::2] = self.transform(turned, sign)
         return results
 
     def _odd(self, x, sign):
@@ -213,7 +207,7 @@ def factors(length: int) -> tuple[int, ...]:
             found.append(radix)
     if length > 1:
         return ()
-    if found[-2:] == [8, 2] or (found.count(8) and found.count(2)):  # 8 * 2 = 4 * 4: fewer butterflies of 2
+    if 8 in found and 2 in found:  # 8 * 2 = 4 * 4: fewer butterflies of 2
         found.remove(8)
         found.remove(2)
         found += [4, 4]

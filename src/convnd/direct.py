@@ -94,7 +94,7 @@ class DirectPlan:
     @property
     def flops(self) -> int:
         """Operations of a call."""
-        return 2 * self.problem.in_channels * taps_of(self.problem) * outputs_of(self.problem)
+        return 2 * self.problem.in_channels * self.problem.taps * self.problem.outputs
 
     @property
     def scratch_bytes(self) -> int:
@@ -111,7 +111,7 @@ class DirectPlan:
         """Say what runs."""
         tile = self.layout.tile
         return [
-            f"taps      {self.problem.in_channels * taps_of(self.problem)} for each output",
+            f"taps      {self.problem.in_channels * self.problem.taps} for each output",
             f"tile      {self.layout.shape} outputs, {tile.rows} x {tile.block} of them at once in registers",
         ]
 
@@ -205,19 +205,9 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     return DirectPlan(problem, layout, cycles, routine, workers, job, outline, compile_worker(len(windows)))
 
 
-def taps_of(problem: Problem) -> int:
-    """Return the taps of an output, for one input channel."""
-    return prod(axis.taps for axis in problem.axes)
-
-
-def outputs_of(problem: Problem) -> int:
-    """Return the number of outputs, those of every channel counted."""
-    return problem.groups * problem.out_channels * prod(axis.outputs for axis in problem.axes)
-
-
 def useful_workers(problem: Problem, cycles: float) -> int:
     """Return the number of threads that so much work is large enough for."""
-    return int((cycles + outputs_of(problem)) // TUNING.serial_below) + 1
+    return int((cycles + problem.outputs) // TUNING.serial_below) + 1
 
 
 def rows_ahead(problem: Problem, sharing: Sharing, rows: int) -> int:

@@ -44,8 +44,8 @@ SPECTRAL_JOB = np.dtype(
         "transposed", "slabs", "alike", "twist",
         # routines
         "transpose", "twist_by", "untwist_by", "multiply", "multiply_add",
-        # bits of the magnitudes between which a tile's largest must lie (or be 0), and a flag for each task where not
-        "least", "most", "flags",
+        # bits of what a tile's largest magnitude must be at least, or 0
+        "least",
         # the kernel: the copy of its weights to their places in a tile, bytes of a filter's weights and of its spectrum
         "copy", "place_runs", "place_count", "filters", "filter_bytes", "spectrum_bytes",
     )]
@@ -99,17 +99,28 @@ def slab_address(number, dimension, tile, job):
 
 
 @compiled
+def slab_steps(slab, job):
+    """Return a slab's address, and the bytes to its next sample, its next block and its imaginary parts."""
+    return slab, 2 * job.vector, 2 * job.vector * (job.vector // job.item), job.vector
+
+
+@compiled
+def transpose(source, target, dimension, job):
+    """Transpose rows of a tile into a slab, or back: between (address, pitch, step, plane)."""
+    blocks = -(-dimension.length * job.item // job.vector)
+    for plane in range(2):
+        read, write = source[0] + plane * source[3], target[0] + plane * target[3]
+        call_address(job.transpose, (read, source[1], source[2], write, target[1], target[2], blocks))
+
+
+@compiled
 def load_slab(address, number, dimension, passes, job, slab):
     """Transform a slab of a tile along the last transformed dimension, into ``slab``."""
     inside = (slab, 2 * job.vector, job.vector)
     if not job.transposed:
         run_passes(dimension, passes, False, (address, dimension.pitch, job.plane), inside, inside)
         return
-    block = 2 * job.vector * (job.vector // job.item)
-    for plane in range(2):
-        source, target = address + plane * job.plane, slab + plane * job.vector
-        blocks = -(-dimension.length * job.item // job.vector)
-        call_address(job.transpose, (source, job.row, job.vector, target, 2 * job.vector, block, blocks))
+    transpose((address, job.row, job.vector, job.plane), slab_steps(slab, job), dimension, job)
     if job.twist != 0:
         call_address(job.twist_by, (slab, job.twist + number * job.slab_bytes, slab, dimension.length))
     run_passes(dimension, passes, False, inside, inside, inside)
@@ -125,11 +136,7 @@ def unload_slab(slab, number, dimension, passes, job, address):
     run_passes(dimension, passes, True, inside, inside, inside)
     if job.twist != 0:
         call_address(job.untwist_by, (slab, job.twist + number * job.slab_bytes, slab, dimension.length))
-    block = 2 * job.vector * (job.vector // job.item)
-    for plane in range(2):
-        source, target = slab + plane * job.vector, address + plane * job.plane
-        blocks = -(-dimension.length * job.item // job.vector)
-        call_address(job.transpose, (source, 2 * job.vector, block, target, job.row, job.vector, blocks))
+    transpose(slab_steps(slab, job), (address, job.row, job.vector, job.plane), dimension, job)
 
 
 @compiled

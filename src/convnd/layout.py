@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -50,6 +51,7 @@ class Layout:
     shape: tuple[int, ...]
 
 
+@lru_cache(maxsize=256)
 def best(problem: Problem) -> tuple[Layout, float]:
     """Return the layout of least cost, and that cost in cycles of one core."""
     costs = ((layout, cycles(problem, layout)) for layout in _layouts(problem, _most_outputs(problem)))

@@ -63,6 +63,13 @@ def constant(typ, value):
     return ir.Constant(typ, [value] * typ.count if isinstance(typ, ir.VectorType) else value)
 
 
+def splat(b, vector, value):
+    """Return a vector that holds a value in every lane."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    lane0 = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return b.shuffle_vector(b.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0)), undefined, lane0)
+
+
 def call(b, name, result, *args):
     """Call an LLVM intrinsic by its full name."""
     return b.call(declare(b, name, result, [arg.type for arg in args]), args)

@@ -20,7 +20,7 @@ from .dtypes import largest
 from .factors import Factor, factored, is_short
 from .layout import best
 from .problem import Problem, allocate, canonical, canonical_kernel, fills, merged
-from .threads import available
+from .threads import team_size
 
 #: Cycles in a millisecond of the machine that the cost models and what follows were fitted to, by
 #: ``benchmarks/choice.py`` (AMD Zen 5 at 3.7 GHz, 2 cores with AVX-512).
@@ -103,26 +103,21 @@ def _least(problem: Problem, why_not: str, factors: separable.Structure) -> tupl
         estimates["separable"] = separable_ms(problem, factors)
     method = min(estimates, key=estimates.__getitem__)
     why = "least estimated time" if len(estimates) > 1 else why_not
-    weights = spectral.filters(problem) * direct.taps_of(problem)
+    weights = spectral.filters(problem) * problem.taps
     looks = weights <= _CACHED_WEIGHTS or _FACTORING_MS * weights < _FACTORING_SHARE * estimates[method]
     return Choice(method, why, estimates), looks
 
 
 def direct_ms(problem: Problem) -> float:
     """Estimate the time of the direct method."""
-    cycles = _direct_cycles(merged(problem))
-    return _milliseconds("direct", problem, cycles / min(available(), direct.useful_workers(problem, cycles)))
-
-
-@lru_cache(maxsize=256)
-def _direct_cycles(problem: Problem) -> float:
-    return best(problem)[1]
+    _, cycles = best(merged(problem))
+    return _milliseconds("direct", problem, cycles / team_size(None, direct.useful_workers(problem, cycles)))
 
 
 def separable_ms(problem: Problem, factors: separable.Structure) -> float:
     """Estimate the time of the separable method."""
     plan = separable.plan(merged(problem), factors)
-    return _milliseconds("separable", problem, plan.cycles / min(available(), plan.workers))
+    return _milliseconds("separable", problem, plan.cycles / team_size(None, plan.workers))
 
 
 def spectral_ms(problem: Problem) -> float:
@@ -140,7 +135,7 @@ def _spectral_cycles(problem: Problem) -> float:
 def _milliseconds(method: str, problem: Problem, cycles: float) -> float:
     call, times, share = _FITTED[method]
     samples = problem.groups * problem.in_channels * prod(axis.length for axis in problem.axes)
-    moved = samples * problem.stored_bytes + direct.outputs_of(problem) * np.dtype(problem.result).itemsize
+    moved = samples * problem.stored_bytes + problem.outputs * np.dtype(problem.result).itemsize
     return call + times * cycles / _CYCLES_PER_MS + share * moved / _BYTES_PER_MS
 
 
@@ -250,13 +245,9 @@ class Plan:
         else:
             ready = self._prepared(request, template)
             choice, runner = ready.choice, ready.runner
-            threads = min(runner.workers, available() if request.workers is None else request.workers)
-            self.method, self.why, self.estimates, self.flops = (
-                choice.method,
-                choice.why,
-                choice.estimates,
-                runner.flops,
-            )
+            threads = team_size(request.workers, runner.workers)
+            self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
+            self.flops = runner.flops
             self.scratch_bytes = threads * runner.scratch_bytes + runner.weight_bytes
             self._text = [*runner.describe(), f"threads   {threads}"]
         self.output_shape = request.out_shape

@@ -8,6 +8,7 @@ A problem says nothing of addresses and values: two calls that differ in these a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -39,6 +40,16 @@ class Problem:
     accumulated: str  # the same, "uint64" where the sums of "int64" arithmetic are unsigned
     result: str  # the type of the result's real parts in memory
     exact: bool  # whether the sums are of whole numbers
+
+    @property
+    def taps(self) -> int:
+        """Taps of an output in one input channel."""
+        return prod(axis.taps for axis in self.axes)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of every channel together."""
+        return self.groups * self.out_channels * prod(axis.outputs for axis in self.axes)
 
     @property
     def stored_bytes(self) -> int:

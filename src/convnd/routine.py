@@ -25,7 +25,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .machine import CACHE_LINE, I64, POINTER, SCALARS, compile_routine, declare, prefetch, source_digest
+from .machine import CACHE_LINE, I64, POINTER, SCALARS, compile_routine, declare, prefetch, source_digest, splat
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,6 @@ def _emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_ro
     def index(table, position):
         return load(add(table, scaled(position, 8)), I64, 8)
 
-    def splat(value):
-        undefined = ir.Constant(vector, ir.Undefined)
-        lane0 = ir.Constant(ir.VectorType(ir.IntType(32), tile.lanes), [0] * tile.lanes)
-        return b.shuffle_vector(b.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0)), undefined, lane0)
-
     if tile.dtype == "int64":
 
         def multiply_add(a, w, total):
@@ -128,7 +123,7 @@ def _emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_ro
                     loaded = [load(add(base, v * spacing), vector, 1) for v in vectors]
                     weight = add(weights, scaled(tap, tile.rows * size))
                     for r in range(r0, r1):
-                        w = splat(load(add(weight, r * size), scalar, size))
+                        w = splat(b, vector, load(add(weight, r * size), scalar, size))
                         for v in vectors:
                             b.store(multiply_add(loaded[v], w, b.load(acc[r][v], typ=vector)), acc[r][v])
         for r in rows:

@@ -68,7 +68,7 @@ class SeparablePlan:
     @property
     def flops(self) -> int:
         """Operations of a call, the halos of tiles not counted."""
-        return 2 * self.factor_taps * direct.outputs_of(self.problem)
+        return 2 * self.factor_taps * self.problem.outputs
 
     @property
     def scratch_bytes(self) -> int:
@@ -94,7 +94,7 @@ class SeparablePlan:
             for along, terms, before in self.factors
         )
         return [
-            f"taps      {direct.taps_of(self.problem)} for each output, {self.factor_taps} after factoring: {passes}",
+            f"taps      {self.problem.taps} for each output, {self.factor_taps} after factoring: {passes}",
             f"tile      {self.shape} outputs, in {len(self.factors)} passes",
         ]
 

@@ -243,7 +243,7 @@ def best(problem: Problem) -> SpectralLayout | None:
     if fitting:
         return min(fitting, key=lambda layout: elapsed(problem, layout, batch=False))
     smallest = min(layouts(problem), key=lambda layout: memory(problem, layout))
-    kernel_bytes = filters(problem) * prod(axis.taps for axis in problem.axes) * np.dtype(problem.working).itemsize
+    kernel_bytes = filters(problem) * problem.taps * np.dtype(problem.working).itemsize
     return smallest if memory(problem, smallest) <= _MOST_GROWTH * kernel_bytes else None
 
 
@@ -297,7 +297,7 @@ class SpectralPlan:
         """Say what runs."""
         lengths = " x ".join(str(self.layout.lengths[a]) for a in self.layout.transformed)
         return [
-            f"taps      {self.problem.in_channels * direct.taps_of(self.problem)} for each output",
+            f"taps      {self.problem.in_channels * self.problem.taps} for each output",
             f"tile      two windows of {self.layout.shape} outputs, transforms of {lengths} in {self.working}",
         ]
 
@@ -418,14 +418,14 @@ def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
         "transpose": others[0].address, "twist_by": products[0].address, "untwist_by": products[1].address,
         "multiply": products[1].address, "multiply_add": products[2].address,
         "copy": others[1].address, "place_runs": runs.ctypes.data, "place_count": len(runs),
-        "filter_bytes": item * prod(axis.taps for axis in problem.axes),
+        "filter_bytes": item * problem.taps,
         "spectrum_bytes": slabs // columns * slab_bytes,
         "tasks": prod(len(b) - 1 for b in begins) * problem.groups,
         "scratch_bytes": round_up(slabs_at + (problem.in_channels + 1) * slab_bytes, CACHE_LINE),
     }  # fmt: skip
     routines += products + others
     workers = [compile_spectral_worker(len(windows)), compile_filter_worker()]
-    useful = int(cycles(problem, layout) * values["tasks"] // TUNING.serial_below) + 1
+    useful = direct.useful_workers(problem, cycles(problem, layout) * values["tasks"])
     return SpectralPlan(
         problem, layout, working, useful, outline.job(SPECTRAL_JOB, values), outline,
         tuple(tables), tuple(workers + routines),

@@ -29,6 +29,11 @@ def available() -> int:
     return min(count, numba.get_num_threads())
 
 
+def team_size(wanted: int | None, useful: int) -> int:
+    """Return how many threads a call takes, where it may start any: the parameters are those of `team`."""
+    return min(useful, available() if wanted is None else min(wanted, numba.config.NUMBA_NUM_THREADS))
+
+
 @contextmanager
 def team(wanted: int | None, useful: int) -> Iterator[int]:
     """Hold a team of threads for one call and give its size: 1 means that no thread may be started.
@@ -41,7 +46,7 @@ def team(wanted: int | None, useful: int) -> Iterator[int]:
         The number of threads that the work is large enough for.
     """
     before = numba.get_num_threads()
-    count = min(useful, available() if wanted is None else min(wanted, numba.config.NUMBA_NUM_THREADS))
+    count = team_size(wanted, useful)
     if count <= 1 or _forked or not _one_at_a_time.acquire(blocking=False):
         yield 1
         return

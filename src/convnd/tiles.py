@@ -78,8 +78,9 @@ JOB_FIELDS = [(name, np.int64) for name in (
     "begins", "positions", "x_channels", "out_channels", "fills",
     # gather: routine, boundary code, period of the fill values, bytes of a working element, affine runs of a line
     "gather", "mode", "fill_period", "item", "in_channels", "channel_pitch", "line_runs", "line_run_count",
-    # search for the largest magnitude of a window
-    "largest",
+    # search for the largest magnitude of a window, the bits of what it may be at most, and a flag for each task
+    # whose tile holds more
+    "largest", "most", "flags",
     # store: routine, and the axis along which rows are neighbours, if any
     "store", "row_axis",
     # output channels of a group
@@ -106,9 +107,6 @@ JOB = np.dtype(
         # whether the register tile may write the result itself, and then the bytes between output channels;
         # axes run as one line; where results wait in a worker's scratch
         "direct_store", "channel_step", "flat", "results_at",
-        # the bits of the largest magnitude that the samples of several passes may have (0: any), and a flag for each
-        # task whose window has a larger one
-        "most", "flags",
     )]
 )  # fmt: skip
 
