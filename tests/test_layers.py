@@ -18,7 +18,7 @@ LAYERS = [
     ["arguments", "tiles"],
     ["fourier", "problem"],
     ["layout"],
-    ["jobs"],
+    ["jobs", "windows"],
     ["direct"],
     ["separable", "spectral"],
     ["plan"],

@@ -73,6 +73,8 @@ def parse(
     channel = None if channel_axis is None else _axis_index(channel_axis, "channel_axis", x)
     spatial = _spatial_axes(axes, x, kernel, channel)
     first, bank = _kernel_layout(x, kernel, spatial, channel)
+    if _one_of(method, "method", METHODS) == "separable" and channel is not None:
+        raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel_axis}")
     groups = _whole(groups, "groups", 1)
     if channel is not None:
         _check_channels(x.shape[channel], kernel, first, bank, groups)
@@ -96,7 +98,7 @@ def parse(
     request = Request(
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
-        None if workers is None else _whole(workers, "workers", 1), _one_of(method, "method", METHODS),
+        None if workers is None else _whole(workers, "workers", 1), method,
     )  # fmt: skip
     check_out(request)
     return request

@@ -74,14 +74,12 @@ def best_of_tile(problem: Problem, inside: bool) -> tuple[Layout, float]:
 
 def _most_outputs(problem: Problem) -> int:
     """Return the most outputs of a tile, so that there are tasks for every thread where the work is worth them."""
-    outputs = prod(axis.outputs for axis in problem.axes)
-    filters = problem.groups * problem.out_channels
-    taps = problem.in_channels * prod(axis.taps for axis in problem.axes)
+    taps = problem.in_channels * problem.taps
     lanes = vector_bytes() // np.dtype(problem.working).itemsize
     threads = available()
-    worth = int(outputs * filters * (taps / lanes + 1) / TUNING.serial_below)
+    worth = int(problem.outputs * (taps / lanes + 1) / TUNING.serial_below)
     tasks = min(TUNING.tasks_per_worker, worth) * threads if threads > 1 and worth else 1
-    return max(1, -(-outputs * filters // tasks))
+    return max(1, -(-problem.outputs // tasks))
 
 
 def _layouts(problem: Problem, most_outputs: int) -> Iterator[Layout]:
@@ -243,7 +241,7 @@ def routine_cycles(problem: Problem, layout: Layout) -> float:
     """
     tile, sharing = layout.tile, layout.sharing
     axis = _shared_axis(problem, sharing)
-    other_taps = problem.in_channels * prod(a.taps for a in problem.axes) // (axis.taps if axis else 1)
+    other_taps = problem.in_channels * problem.taps // (axis.taps if axis else 1)
     block: float = 12 + 2 * tile.rows * tile.vectors + 2 * len(tile.runs) * problem.in_channels
     runs = shared_runs(axis, sharing)
     # Every line of the window that the block reads comes from the second level once.

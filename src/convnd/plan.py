@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import direct, separable, spectral
+from . import direct, separable, spectral, windows
 from .arguments import Request, check_out, check_x
 from .dtypes import largest
 from .factors import Factor, factored, is_short
@@ -103,7 +103,7 @@ def _least(problem: Problem, why_not: str, factors: separable.Structure) -> tupl
         estimates["separable"] = separable_ms(problem, factors)
     method = min(estimates, key=estimates.__getitem__)
     why = "least estimated time" if len(estimates) > 1 else why_not
-    weights = spectral.filters(problem) * problem.taps
+    weights = windows.filters(problem) * problem.taps
     looks = weights <= _CACHED_WEIGHTS or _FACTORING_MS * weights < _FACTORING_SHARE * estimates[method]
     return Choice(method, why, estimates), looks
 
@@ -122,14 +122,14 @@ def separable_ms(problem: Problem, factors: separable.Structure) -> float:
 
 def spectral_ms(problem: Problem) -> float:
     """Estimate the time of the FFT method."""
-    return _milliseconds("fft", problem, _spectral_cycles(spectral.prepared(problem)))
+    return _milliseconds("fft", problem, _spectral_cycles(windows.prepared(problem)))
 
 
 @lru_cache(maxsize=256)
 def _spectral_cycles(problem: Problem) -> float:
-    layout = spectral.best(problem)
+    layout = windows.best(problem)
     assert layout is not None
-    return spectral.elapsed(problem, layout, batch=True)
+    return windows.elapsed(problem, layout, batch=True)
 
 
 def _milliseconds(method: str, problem: Problem, cycles: float) -> float:
@@ -140,8 +140,6 @@ def _milliseconds(method: str, problem: Problem, cycles: float) -> float:
 
 
 def _separable_as_asked(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
-    if request.channel_axis is not None:
-        raise ValueError(f"method 'separable' takes no channels, but channel_axis is {request.channel_axis}")
     factors = _factors(request, problem, kernel, max(request.kernel.shape, default=1))
     if factors:
         structure = separable.structure(factors)
@@ -203,7 +201,7 @@ def _no_spectra(request: Request, problem: Problem, kernel: np.ndarray) -> str:
 @lru_cache(maxsize=256)
 def _transformed(problem: Problem) -> int:
     """Return the samples of a transform, 0 where there is none."""
-    layout = spectral.best(spectral.prepared(problem))
+    layout = windows.best(windows.prepared(problem))
     return 0 if layout is None else layout.samples
 
 
@@ -334,7 +332,7 @@ def _runner(method: str, problem: Problem, factors: separable.Structure) -> Any:
     """Return the method's plan of a problem."""
     if method == "separable":
         return separable.plan(merged(problem), factors)
-    return spectral.plan(spectral.prepared(problem)) if method == "fft" else direct.plan(merged(problem))
+    return spectral.plan(windows.prepared(problem)) if method == "fft" else direct.plan(merged(problem))
 
 
 def run(request: Request, prepared: Any) -> np.ndarray:

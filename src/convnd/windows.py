@@ -1,0 +1,244 @@
+"""Which windows the FFT method transforms: lengths, dimensions, memory, and the cost model.
+
+A pure function of the problem and of constants that were measured once; never of the size of a batch, so that an item
+alone has the bits that it has among others.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from .axis import Axis
+from .butterfly import factors
+from .layout import gather_cycles, round_up, window_length
+from .machine import vector_bytes
+from .problem import Problem, merged
+from .threads import available
+from .tiles import TUNING
+
+_TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
+_PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector
+_MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than tiles should
+_CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
+_BATCH_LINE = 64  # outputs of a tile along a batch axis that is the last
+
+
+@dataclass(frozen=True)
+class SpectralLayout:
+    """How a problem is cut into windows and how these are transformed.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Outputs of a window along each axis.
+    lengths : tuple of int
+        Samples along each axis of a transform; along an axis without taps, those of the window.
+    transformed : tuple of int
+        The axes that have taps.
+    pair_axis : int
+        The axis along which two windows make a tile.
+    split : bool
+        Whether the last axis is transformed alone, as two dimensions.
+    lanes : int
+        Lines that are transformed at once.
+    """
+
+    shape: tuple[int, ...]
+    lengths: tuple[int, ...]
+    transformed: tuple[int, ...]
+    pair_axis: int
+    split: bool
+    lanes: int
+
+    @property
+    def samples(self) -> int:
+        """Samples of one transform."""
+        return prod(self.lengths[a] for a in self.transformed)
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the last axis is transformed, so that lanes are rows."""
+        return self.transformed[-1] == len(self.lengths) - 1
+
+    @property
+    def rows(self) -> int:
+        """Rows of a plane, of which the transforms of the last axis take as many as there are lanes."""
+        if self.split:
+            return _halves(self.lengths[-1])[0]
+        return round_up(prod(self.lengths[:-1]), self.lanes)
+
+    @property
+    def row(self) -> int:
+        """Samples from a row to the next. One vector too many keeps rows out of each other's way in the caches."""
+        if self.split:
+            return _halves(self.lengths[-1])[1]
+        return round_up(self.lengths[-1], self.lanes) + self.lanes
+
+    @property
+    def dimensions(self) -> list[tuple[int, int, int]]:
+        """Length, samples from one to the next, and repetitions around it, in the order of the transforms."""
+        if self.split:
+            return [(self.rows, self.row, 1), (self.row, 1, 1)]
+        inner = [
+            prod(self.lengths[a + 1 : -1]) * self.row if a < len(self.lengths) - 1 else 1 for a in self.transformed
+        ]
+        return [(self.lengths[a], pitch, prod(self.lengths[:a])) for a, pitch in zip(self.transformed, inner)]
+
+    @property
+    def slab(self) -> int:
+        """Complex samples of the longest slab, whole blocks of a transposition."""
+        return max(round_up(length, self.lanes) for length, _, _ in self.dimensions) * self.lanes
+
+
+def _halves(length: int) -> tuple[int, int]:
+    """Return two factors of a multiple of 256, multiples of 16 and of like size."""
+    short = max(d for d in range(1, int((length // 256) ** 0.5) + 1) if (length // 256) % d == 0)
+    return 16 * short, length // (16 * short)
+
+
+@lru_cache(maxsize=1)
+def _fast_lengths() -> list[int]:
+    """Return the lengths that are products of 2, 3 and 5."""
+    limit = 2**26
+    powers = [[p**k for k in range(27) if p**k <= limit] for p in (2, 3, 5)]
+    return sorted(n for n in (a * b * c for a, b, c in product(*powers)) if n <= limit)
+
+
+def fast_length(least: int, multiple: int = 1) -> int:
+    """Return the least fast length, a multiple of ``multiple``, that is not below ``least``."""
+    lengths = _fast_lengths()
+    return multiple * lengths[bisect_left(lengths, -(-least // multiple))]
+
+
+def transform_type(problem: Problem) -> str:
+    """Return the type of the transforms: whole numbers need the mantissa of a double."""
+    return "float32" if problem.working == "float32" and not problem.exact else "float64"
+
+
+def prepared(problem: Problem) -> Problem:
+    """Return a problem whose last axis makes long lines.
+
+    Frames stay apart from the axis of the kernel, so that the items of a batch do not share rounding errors.
+    """
+    problem = merged(problem, most_interleaved=0)
+    axes, last = problem.axes, problem.axes[-1]
+    if len(axes) > 1 and last.is_batch and last.length < _BATCH_LINE and problem.fill_period == 1:
+        order = [len(axes) - 1, *range(len(axes) - 1)]
+        steps = [tuple(steps[a] for a in order) for steps in (problem.x_steps, problem.out_steps)]
+        return replace(problem, axes=tuple(axes[a] for a in order), x_steps=steps[0], out_steps=steps[1])
+    return problem
+
+
+def layouts(problem: Problem) -> Iterator[SpectralLayout]:
+    """Yield the ways to cut a prepared problem."""
+    axes, last = problem.axes, len(problem.axes) - 1
+    lanes = vector_bytes() // np.dtype(transform_type(problem)).itemsize
+    transformed = tuple(a for a, axis in enumerate(axes) if axis.taps > 1)
+    split = transformed == (last,)
+    choices = [
+        _lengths(axis, 256 if split else 1, _CHOICES[min(len(transformed), len(_CHOICES)) - 1])
+        if a in transformed
+        else [(min(axis.outputs, _BATCH_LINE if a == last else 1),) * 2]
+        for a, axis in enumerate(axes)
+    ]
+    for choice in product(*choices):
+        shape, lengths = zip(*choice, strict=True)
+        # Two windows along the axis on which the second is most often there.
+        pair = min(transformed, key=lambda a: (-(-axes[a].outputs // shape[a]) % 2, -axes[a].outputs / shape[a]))
+        yield SpectralLayout(shape, lengths, transformed, pair, split, lanes)
+
+
+def _lengths(axis: Axis, multiple: int, most: int) -> list[tuple[int, int]]:
+    """Return outputs of a window and the length of its transform: the longer the fewer samples for an output."""
+    found: list[tuple[int, int]] = []
+    for tiles in reversed(_TILES):
+        outputs = -(-axis.outputs // tiles)
+        length = fast_length(window_length(axis, outputs), multiple)
+        if found and length == found[-1][1]:
+            found[-1] = outputs, length
+        elif not found or length / outputs < found[-1][1] / found[-1][0]:
+            found.append((outputs, length))
+    if len(found) <= most:
+        return found
+    return [found[n * (len(found) - 1) // (most - 1)] for n in range(most)]
+
+
+def cycles(problem: Problem, layout: SpectralLayout) -> float:
+    """Estimate the cycles of one core for one tile and group. The constants were fitted to timings of single tiles."""
+    item = np.dtype(transform_type(problem)).itemsize
+    plane = layout.rows * layout.row
+    vectors = plane / layout.lanes
+    samples = 2 * prod(window_length(a, n) for a, n in zip(problem.axes, layout.shape, strict=True))
+    line = window_length(problem.axes[-1], layout.shape[-1])
+    copied = problem.in_channels * samples / line * gather_cycles(line)
+    outputs = 2 * prod(layout.shape)
+    copied += problem.out_channels * outputs / layout.shape[-1] * gather_cycles(layout.shape[-1])
+    of_spectra = TUNING.product_cycles
+    if 2 * plane * item * filters(problem) > TUNING.near_bytes:  # they come from the next level
+        of_spectra = max(of_spectra, 2 * layout.lanes * item / TUNING.far_bytes)
+    multiplied = problem.in_channels * problem.out_channels * vectors * of_spectra
+    transforms = problem.in_channels + problem.out_channels
+    return copied + multiplied + transforms * _transform_cycles(layout, item)
+
+
+def _transform_cycles(layout: SpectralLayout, item: int) -> float:
+    plane = layout.rows * layout.row
+    total = 0.0
+    for length, _, _ in layout.dimensions:
+        total += plane / layout.lanes * (TUNING.slab_cycles + sum(_PASS_CYCLES[r] for r in factors(length)))
+        if 2 * plane * item > TUNING.near_bytes:
+            total += 4 * plane * item / TUNING.far_bytes
+    return total
+
+
+def tiles(problem: Problem, layout: SpectralLayout) -> list[int]:
+    """Return the tiles along each axis."""
+    windows = [-(-axis.outputs // n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
+    windows[layout.pair_axis] = -(-windows[layout.pair_axis] // 2)
+    return windows
+
+
+def memory(problem: Problem, layout: SpectralLayout) -> int:
+    """Return the bytes of every thread's tile and of the spectra."""
+    item = np.dtype(transform_type(problem)).itemsize
+    planes = max(problem.in_channels, problem.out_channels) * available() + filters(problem)
+    return 2 * planes * layout.rows * layout.row * item
+
+
+def elapsed(problem: Problem, layout: SpectralLayout, batch: bool) -> float:
+    """Estimate the cycles that all threads together take, for one item of a batch or for all."""
+    counts = tiles(problem, layout)
+    tasks = problem.groups * prod(n for a, n in enumerate(counts) if batch or a in layout.transformed)
+    spectra = filters(problem) * _transform_cycles(layout, np.dtype(transform_type(problem)).itemsize) / 2
+    threads = available()
+    rounds = -(-tasks // threads) if tasks < 8 * threads else tasks / threads
+    return cycles(problem, layout) * rounds + spectra / min(threads, filters(problem))
+
+
+@lru_cache(maxsize=256)
+def best(problem: Problem) -> SpectralLayout | None:
+    """Return the layout of a prepared problem whose items take least time.
+
+    None where no axis has taps, or where the spectra of many filters would not fit. It does not depend on the size of
+    the batch, nor does a result's rounding.
+    """
+    if all(axis.taps == 1 for axis in problem.axes):
+        return None
+    fitting = [layout for layout in layouts(problem) if memory(problem, layout) <= TUNING.memory_bytes]
+    if fitting:
+        return min(fitting, key=lambda layout: elapsed(problem, layout, batch=False))
+    smallest = min(layouts(problem), key=lambda layout: memory(problem, layout))
+    kernel_bytes = filters(problem) * problem.taps * np.dtype(problem.working).itemsize
+    return smallest if memory(problem, smallest) <= _MOST_GROWTH * kernel_bytes else None
+
+
+def filters(problem: Problem) -> int:
+    """Return the number of filters, of every group and both channels."""
+    return problem.groups * problem.out_channels * problem.in_channels
