@@ -11,7 +11,7 @@ import numpy as np
 
 
 def convnd(
-    x, kernel, *, padding="valid", stride=1, dilation=1, groups=1, axes=None, channel_axis=None,
+    x, kernel, *, padding="valid", stride=1, dilation=1, upsample=1, groups=1, axes=None, channel_axis=None,
     convention="convolution", boundary="constant", fill_value=0, dtype=None,
 ):  # fmt: skip
     """What `convnd.convnd` returns for valid arguments; it checks none."""
@@ -33,12 +33,21 @@ def convnd(
         weights = np.flip(weights, axis=range(2, weights.ndim))
 
     taps = weights.shape[2:]
-    stride, dilation = per_axis(stride, len(taps)), per_axis(dilation, len(taps))
+    stride, dilation, upsample = (per_axis(v, len(taps)) for v in (stride, dilation, upsample))
     extents = [d * (k - 1) + 1 for d, k in zip(dilation, taps)]
-    pads = [(0, 0)] * (1 + len(batch)) + widths(padding, extents, convention)
+    ends = widths(padding, extents, convention)
+    # Whole samples outside, more than any tap reads; upsampled; then cut to the padding.
+    pads = [(0, 0)] * (1 + len(batch)) + [(-(-b // u), -(-a // u)) for (b, a), u in zip(ends, upsample)]
     fill_value = int(fill_value) if working.kind == "O" else fill_value
     fill = {"constant_values": wide(fill_value, working)} if boundary == "constant" else {}
     samples = np.pad(samples, pads, mode=boundary, **fill)
+    for axis, ((before, after), u) in enumerate(zip(ends, upsample), 1 + len(batch)):
+        shape = list(samples.shape)
+        shape[axis] = u * (shape[axis] - 1) + 1
+        spread = wide(np.zeros(shape, int), working)
+        along = [slice(None)] * axis
+        spread[(*along, slice(None, None, u))] = samples
+        samples = spread[(*along, slice(-before % u, shape[axis] - -after % u))]
     spans = samples.shape[1 + len(batch) :]
     lengths = [(span - extent) // s + 1 for span, extent, s in zip(spans, extents, stride)]
 

@@ -137,6 +137,7 @@ def problems(draw):
 
     stride = often(draw, [1] * rank, axis_values(1, 4))
     dilation = often(draw, [1] * rank, axis_values(1, 3))
+    upsample = often(draw, [1] * rank, axis_values(1, 4))
     taps = draw(axis_values(1, TAPS[rank - 1]))
     extents = [d * (k - 1) + 1 for d, k in zip(dilation, taps)]
     most = draw(st.sampled_from([2, 2, 4 * LENGTH[rank - 1]])) if rank < 4 else 2  # the long ones pass x's own length
@@ -146,7 +147,7 @@ def problems(draw):
     options["padding"] = padding = forms[draw(st.sampled_from(list(forms)))]
     widths = oracle.widths(padding, extents, options["convention"])
     lengths = [max(1, e - sum(w)) + draw(st.integers(0, LENGTH[rank - 1])) for e, w in zip(extents, widths)]
-    for name, value in {"stride": stride, "dilation": dilation}.items():
+    for name, value in {"stride": stride, "dilation": dilation, "upsample": upsample}.items():
         if value != [1] * rank:
             options[name] = value[0] if len(set(value)) == 1 else tuple(value)
 

@@ -21,6 +21,7 @@ def convnd(
     padding: Padding = "valid",
     stride: int | Sequence[int] = 1,
     dilation: int | Sequence[int] = 1,
+    upsample: int | Sequence[int] = 1,
     groups: int = 1,
     axes: int | Sequence[int] | None = None,
     channel_axis: int | None = None,
@@ -55,6 +56,9 @@ def convnd(
         ``((before, after), ...)`` for each axis and end.
     stride, dilation : int or sequence of int, optional
         Samples between neighbouring outputs, and between neighbouring taps, for all spatial axes or for each.
+    upsample : int or sequence of int, optional
+        One more than the zeros that stand between neighbouring samples, for all spatial axes or for each: `x`, extended
+        by the boundary, becomes ``upsample*(n-1) + 1`` long before the formula applies. No zero is multiplied.
     groups : int, optional
         Groups that the channels are divided into; output channel ``c`` sees input group ``c // (C_out/groups)``.
     axes : int or sequence of int, optional
@@ -123,8 +127,8 @@ def convnd(
     (2, 4, 4)
     """
     request = parse(
-        x, kernel, padding=padding, stride=stride, dilation=dilation, groups=groups, axes=axes,
-        channel_axis=channel_axis, convention=convention, boundary=boundary, fill_value=fill_value,
+        x, kernel, padding=padding, stride=stride, dilation=dilation, upsample=upsample, groups=groups,
+        axes=axes, channel_axis=channel_axis, convention=convention, boundary=boundary, fill_value=fill_value,
         method=method, dtype=dtype, out=out, workers=workers,
     )  # fmt: skip
     return run(request, lambda request, result: prepare(request, canonical(request, result)))
@@ -137,6 +141,7 @@ def plan(
     padding: Padding = "valid",
     stride: int | Sequence[int] = 1,
     dilation: int | Sequence[int] = 1,
+    upsample: int | Sequence[int] = 1,
     groups: int = 1,
     axes: int | Sequence[int] | None = None,
     channel_axis: int | None = None,
@@ -156,7 +161,7 @@ def plan(
         An array of the shape, the dtype and preferably the memory layout of those to come. Its samples are not read.
     kernel : array_like
         The weights.
-    padding, stride, dilation, groups, axes, channel_axis, convention, boundary, fill_value, method, dtype, out, workers
+    padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method, dtype, out, workers
         As in `convnd`. `out` tells the result's dtype and memory layout; it is not written to.
 
     Returns
@@ -181,8 +186,8 @@ def plan(
     """
     return Plan(
         parse(
-            x, kernel, padding=padding, stride=stride, dilation=dilation, groups=groups, axes=axes,
-            channel_axis=channel_axis, convention=convention, boundary=boundary, fill_value=fill_value,
+            x, kernel, padding=padding, stride=stride, dilation=dilation, upsample=upsample, groups=groups,
+            axes=axes, channel_axis=channel_axis, convention=convention, boundary=boundary, fill_value=fill_value,
             method=method, dtype=dtype, out=out, workers=workers,
         )
     )  # fmt: skip

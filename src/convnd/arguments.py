@@ -65,7 +65,7 @@ class Request:
 
 
 def parse(
-    x: Any, kernel: Any, *, padding: Any, stride: Any, dilation: Any, groups: Any, axes: Any, channel_axis: Any,
+    x: Any, kernel: Any, *, padding: Any, stride: Any, dilation: Any, upsample: Any, groups: Any, axes: Any, channel_axis: Any,
     convention: Any, boundary: Any, fill_value: Any, method: Any, dtype: Any, out: Any, workers: Any,
 ) -> Request:  # fmt: skip
     """Check every argument of `convnd.convnd` and return what they ask for."""
@@ -83,7 +83,7 @@ def parse(
     flipped = _one_of(convention, "convention", ("convolution", "correlation")) == "convolution"
     offset = 0 if channel is None or not first else 1 + bank
     taps = kernel.shape[offset : offset + len(spatial)]
-    lines = _axes(x, taps, spatial, padding, stride, dilation, flipped)
+    lines = _axes(x, taps, spatial, padding, stride, dilation, upsample, flipped)
     mode = _boundary(boundary)
     result, out = _result(x.dtype, kernel.dtype, dtype, out)
     is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
@@ -207,19 +207,22 @@ def _per_axis(value: Any, name: str, spatial: tuple[int, ...]) -> Sequence[Any]:
 
 def _axes(
     x: np.ndarray, taps: tuple[int, ...], spatial: tuple[int, ...], padding: Any, stride: Any, dilation: Any,
-    flipped: bool,
+    upsample: Any, flipped: bool,
 ) -> tuple[Axis, ...]:  # fmt: skip
     strides = [_whole(s, "stride", 1) for s in _per_axis(stride, "stride", spatial)]
     dilations = [_whole(d, "dilation", 1) for d in _per_axis(dilation, "dilation", spatial)]
+    upsamples = [_whole(u, "upsample", 1) for u in _per_axis(upsample, "upsample", spatial)]
     pads = _padding(padding, spatial, taps, dilations, flipped)
     axes = []
-    for a, k, s, d, (before, after) in zip(spatial, taps, strides, dilations, pads, strict=True):
+    for a, k, s, d, u, (before, after) in zip(spatial, taps, strides, dilations, upsamples, pads, strict=True):
         if extent(k, d) > _LARGEST:
             raise ValueError(f"dilation {d} of {k} taps is too large: the extent is {extent(k, d)}")
-        axis = Axis(x.shape[a], k, s, d, before, after)
+        axis = Axis(x.shape[a], k, s, d, before, after, upsample=u)
+        if axis.positions > _LARGEST:
+            raise ValueError(f"upsample {u} of {axis.length} samples is too large: the length is {axis.positions}")
         if axis.outputs < 1:
             raise ValueError(
-                f"padding {(before, after)} leaves no output along axis {a} of x: length {axis.length} + padding "
+                f"padding {(before, after)} leaves no output along axis {a} of x: length {axis.positions} + padding "
                 f"{before + after} is below the kernel's extent {axis.extent} ({k} taps, dilation {d})"
             )
         axes.append(axis)

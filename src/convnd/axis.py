@@ -1,12 +1,15 @@
 """Index arithmetic along one axis: ``i = stride*o + dilation*t - before``, its inverses, and nothing else.
 
-Output ``o`` and tap ``t`` of a kernel read the input at ``i``. N axes are the product of this line.
+Output ``o`` and tap ``t`` of a kernel read the input at ``i``. N axes are the product of this line. Where the input is
+upsampled, ``i`` counts positions between its samples too, and `polyphase` divides the outputs so that none is read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,12 +26,24 @@ def same_padding(taps: int, dilation: int, flipped: bool) -> tuple[int, int]:
     return (long, short) if flipped else (short, long)
 
 
+class Branch(NamedTuple):
+    """The outputs of an upsampled axis that sum the same taps: every ``n``-th, of ``n`` branches."""
+
+    taps: range  # of the kernel
+    shift: int  # positions from the first that any branch reads to that of its own first tap
+    outputs: int
+
+
 @dataclass(frozen=True)
 class Axis:
     """One axis of a convolution.
 
     ``unit`` neighbouring positions move together at the boundary: an axis of ``n`` frames of ``unit``
     interleaved samples is one axis of ``n*unit`` positions whose dilation and padding count in samples.
+
+    Between neighbouring samples stand ``upsample - 1`` zeros, which stride, dilation and padding count too. In the form
+    that `polyphase` gives such an axis they count samples alone, ``taps`` and ``outputs`` are the most of any of its
+    ``branches``, and these read up to ``spread`` positions apart.
     """
 
     length: int
@@ -38,21 +53,34 @@ class Axis:
     before: int = 0
     after: int = 0
     unit: int = 1
+    upsample: int = 1
+    branches: tuple[Branch, ...] = ()
+    spread: int = 0
 
     @property
     def extent(self) -> int:
         """Input positions from the first tap to the last."""
-        return extent(self.taps, self.dilation)
+        return extent(self.taps, self.dilation) + self.spread
+
+    @property
+    def positions(self) -> int:
+        """Input positions without padding: samples, and the zeros between them."""
+        return self.upsample * (self.length - 1) + 1
 
     @property
     def outputs(self) -> int:
         """``floor((n + before + after - extent) / stride) + 1``."""
-        return (self.length + self.before + self.after - self.extent) // self.stride + 1
+        return (self.positions + self.before + self.after - self.extent) // self.stride + 1
 
     @property
     def is_batch(self) -> bool:
         """Whether every output reads just the input at its own index."""
-        return self.taps == self.stride == 1 and self.before == self.after == 0
+        return self.taps == self.stride == 1 and self.before == self.after == 0 and not self.branches
+
+    @property
+    def reading(self) -> Axis:
+        """An axis without branches that reads what this one reads: every position, where there are any."""
+        return Axis(self.length, self.extent, self.stride) if self.branches else self
 
     @property
     def tap_spacing(self) -> int:
@@ -78,6 +106,38 @@ class Axis:
         )  # fmt: skip
 
 
+@lru_cache(maxsize=256)
+def polyphase(axis: Axis) -> Axis:
+    """Return an upsampled axis as one of samples alone, its outputs divided into branches.
+
+    Output ``o`` and tap ``t`` read a sample where ``u`` divides ``stride*o + dilation*t - before``. Outputs ``n`` apart,
+    with ``n = u / gcd(stride, u)``, do so with the same taps, which are ``u / gcd(dilation, u)`` apart: each branch is
+    an axis without zeros. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983, section 3.3.)
+    """
+    up = axis.upsample
+    if up == 1:
+        return axis
+    shared = gcd(axis.dilation, up)
+    tap_step, count = up // shared, up // gcd(axis.stride, up)
+    dilation = axis.dilation // shared
+    found = []  # taps of each branch, the sample that its first tap reads, and its outputs
+    for first in range(min(count, axis.outputs)):
+        position = axis.stride * first - axis.before
+        tap = -(position // shared) * pow(dilation, -1, tap_step) % tap_step
+        taps = range(tap, axis.taps, tap_step) if position % shared == 0 else range(0)
+        found.append((taps, (position + axis.dilation * tap) // up, -(-(axis.outputs - first) // count)))
+    low = min((sample for taps, sample, _ in found if taps), default=0)
+    high = max((sample + dilation * (len(taps) - 1) for taps, sample, _ in found if taps), default=0)
+    most = max(1, *(len(taps) for taps, _, _ in found))
+    stride, spread = axis.stride * count // up, high - low - dilation * (most - 1)
+    last = stride * (found[0][2] - 1) + high
+    return Axis(
+        axis.length, most, stride, dilation, -low, last + 1 - axis.length,
+        branches=tuple(Branch(taps, sample - low if taps else 0, outputs) for taps, sample, outputs in found),
+        spread=spread,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Window:
     """The input positions that ``outputs`` neighbouring outputs read, packed so that a step of one is a stride.
@@ -95,6 +155,7 @@ class Window:
 
 def window(axis: Axis, outputs: int) -> Window:
     """Return the window of ``outputs`` neighbouring outputs along ``axis``."""
+    axis = axis.reading
     runs: list[list[int]] = []
     places = np.zeros(axis.taps, np.int64)
     packed = 0
@@ -115,3 +176,31 @@ def window(axis: Axis, outputs: int) -> Window:
             end = steps + outputs
     positions = [first + step * np.arange(count, dtype=np.int64) for _, count, first, step in runs]
     return Window(np.concatenate(positions), places, np.array(runs, np.int64))
+
+
+@dataclass(frozen=True)
+class TapLine:
+    """The taps along an axis, of one branch where it has branches.
+
+    ``places`` are theirs in the window, ``positions`` those that they read, relative to the window's first.
+    """
+
+    axis: Axis
+    places: np.ndarray
+    positions: np.ndarray
+
+
+def tap_lines(axis: Axis, window: Window) -> list[TapLine]:
+    """Return the taps of every branch of an axis; of the axis itself where it has none."""
+    if not axis.branches:
+        return [TapLine(axis, window.places, axis.dilation * np.arange(axis.taps))]
+    lines = []
+    for branch in axis.branches:
+        positions = branch.shift + axis.dilation * np.arange(len(branch.taps))
+        lines.append(TapLine(branch_axis(axis, branch), window.places[positions], positions))
+    return lines
+
+
+def branch_axis(axis: Axis, branch: Branch) -> Axis:
+    """Return an axis with the taps of one branch alone; what it says of padding and outputs is not to be used."""
+    return Axis(axis.length, len(branch.taps), axis.stride, axis.dilation)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from . import threads
-from .axis import Window, window
+from .axis import Window, tap_lines, window
 from .jobs import Geometry, Region, dense_pitches, geometry, offsets, run
 from .layout import Layout, best, granularity, line_length, round_up, tile_begins
 from .machine import CACHE_LINE
 from .problem import Problem
 from .routine import compile_register_tile
-from .taps import Sharing, TapTable, pack, table
+from .taps import Sharing, TapTable, filter_blocks, pack, table
 from .tiles import JOB, TUNING, compile_worker
 
 
@@ -26,9 +27,10 @@ class PassLayout:
     """One pass of a register tile over gathered windows, laid out for compiled code."""
 
     sharing: Sharing
-    taps: TapTable
+    taps: list[TapTable]  # of each branch
+    branches: np.ndarray  # what compiled code knows of each; like the tables kept alive
     routine: Any
-    blocks: int  # of output channels
+    blocks: int  # of a group's filters, of all branches
     window_bytes: int  # with room for the vectors and rows behind it that are read and dropped
     results_bytes: int
     values: dict[str, Any]
@@ -46,36 +48,46 @@ def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) ->
     pitches = dense_pitches(windows, item)
     channel_pitch = item * prod(lengths)
     x_channels, out_channels = offsets(problem.x_channel_steps), offsets(problem.out_channel_steps)
-    taps = table(
-        problem.axes, windows, sharing, pitches, problem.x_steps,
-        channel_pitch, x_channels[: problem.in_channels],
-    )  # fmt: skip
+    along = [tap_lines(axis, own) for axis, own in zip(problem.axes, windows, strict=True)]
+    taps = [
+        table(
+            lines, [axis.taps for axis in problem.axes], sharing, tile.runs, pitches, problem.x_steps,
+            channel_pitch, x_channels[: problem.in_channels],
+        )
+        for lines in product(*along)
+    ]  # fmt: skip
+    fewer = product(*([axis.outputs - b.outputs for b in axis.branches] or [0] for axis in problem.axes))
+    branches = np.array([
+        (t.packed.ctypes.data, t.inside.ctypes.data, t.bounds.ctypes.data, len(t.bounds), *few)
+        for t, few in zip(taps, fewer, strict=True)
+    ])  # fmt: skip
     routine = compile_register_tile(tile)
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
-    channel_steps = set(np.diff(out_channels[: problem.out_channels]).tolist())
+    channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist())
     block_channels = tile.rows if sharing.channels else 1
     pieces = -(-line_length(problem, layout) // tile.block)  # of a flat run, whose lines are taken apart when stored
     block_bytes = tile.rows * tile.block * item
     if layout.flat == 0:
         pieces = min(pieces, max(1, TUNING.results_bytes // block_bytes))
     rows_beyond = -layout.shape[row_axis] % (tile.rows * spacing) * pitches[row_axis] if row_axis >= 0 else 0
-    blocks = -(-problem.out_channels // block_channels)
+    blocks = filter_blocks(problem.branch_channels, sharing)
+    most = max(len(t.source) for t in taps)
     values = {
         "channel_pitch": channel_pitch,
-        "routine": routine.address, "packed": taps.packed.ctypes.data, "inside": taps.inside.ctypes.data,
-        "bounds": taps.bounds.ctypes.data, "steps": len(taps.bounds),
+        "routine": routine.address, "branches": branches.ctypes.data, "branch_blocks": blocks,
+        "branch_channels": problem.branch_channels,
         "rows": tile.rows if sharing.channels or row_axis >= 0 else 1, "row_axis": row_axis,
         "row_spacing": spacing, "block": tile.block, "pieces": pieces,
         "x_row": problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
-        "block_channels": block_channels, "blocks": blocks, "weights_block": len(taps.source) * tile.rows * item,
+        "block_channels": block_channels, "blocks": len(taps) * blocks, "weights_block": most * tile.rows * item,
         "direct_store": problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1,
         "channel_step": max(channel_steps, default=0), "flat": layout.flat,
     }  # fmt: skip
     # The last vectors and the rows that do not exist read behind the window.
     beyond = 2 * tile.rows * tile.block * item + rows_beyond
     window_bytes = round_up(problem.in_channels * channel_pitch + beyond, CACHE_LINE)
-    return PassLayout(sharing, taps, routine, blocks, window_bytes, pieces * block_bytes, values)
+    return PassLayout(sharing, taps, branches, routine, len(taps) * blocks, window_bytes, pieces * block_bytes, values)
 
 
 @dataclass(frozen=True)

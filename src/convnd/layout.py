@@ -17,7 +17,7 @@ from .axis import Axis
 from .machine import vector_bytes, vector_registers
 from .problem import Problem
 from .routine import RegisterTile
-from .taps import Sharing, shared_runs
+from .taps import Sharing, filter_blocks, shared_runs
 from .threads import available
 from .tiles import TUNING
 
@@ -105,7 +105,7 @@ def _sharings(problem: Problem, rows: int, lanes: int) -> Iterator[tuple[Sharing
     if rows == 1:
         yield Sharing(1), False
         return
-    if problem.out_channels > 1 and rows < 2 * problem.out_channels:
+    if problem.branch_channels > 1 and rows < 2 * problem.branch_channels:
         yield Sharing(rows, channels=True), False
     for a, axis in enumerate(problem.axes):
         spacing = axis.tap_spacing
@@ -187,7 +187,7 @@ def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
     marks = [0, axis.outputs]
     if border:
         inside = (axis.length + axis.before - axis.extent) // axis.stride + 1  # outputs up to the last inside
-        head = min(axis.outputs, round_up(-(-axis.before // axis.stride), border))
+        head = min(axis.outputs, round_up(max(0, -(-axis.before // axis.stride)), border))
         tail = head + max(0, min(inside, axis.outputs) - head) // border * border
         marks = [0, head, tail, axis.outputs]
     begins = [np.zeros(1, np.int64)]
@@ -200,6 +200,7 @@ def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
 
 def window_length(axis: Axis, outputs: int) -> int:
     """Return the number of positions that ``outputs`` neighbouring outputs read, or a little more."""
+    axis = axis.reading
     return min(len(axis.phases()) * outputs + axis.extent - 1, axis.taps * outputs)
 
 
@@ -257,7 +258,7 @@ def routine_cycles(problem: Problem, layout: Layout) -> float:
             blocks *= _pieces(along.outputs, outputs, tile.block, line_length(problem, layout))
         elif a < last - layout.flat:
             blocks *= _pieces(along.outputs, outputs, tile.rows if a == sharing.axis else 1, outputs)
-    blocks *= -(-problem.out_channels // (tile.rows if sharing.channels else 1))
+    blocks *= problem.branches * filter_blocks(problem.branch_channels, sharing)
     return block * blocks * problem.groups
 
 

@@ -151,6 +151,8 @@ def _separable_as_asked(request: Request, problem: Problem, kernel: np.ndarray) 
             f"{request.kernel.shape} is none within the rounding of {problem.working}"
         )
     why = "its factors are not whole numbers" if problem.exact else "its factors are complex or lose precision"
+    if problem.is_upsampled:
+        why = "the branches of an upsampled axis are short"
     return Choice("direct", f"{why}: summed as it is", {"direct": direct_ms(problem)})
 
 
@@ -161,7 +163,7 @@ def _epsilon(working: str) -> float:
 
 def _factors(request: Request, problem: Problem, kernel: np.ndarray, most_terms: int) -> list[Factor] | None:
     """Return the kernel's factors along the axes of the merged problem, or None."""
-    if request.channel_axis is not None or request.kernel.dtype.kind == "c":
+    if problem.is_upsampled or request.channel_axis is not None or request.kernel.dtype.kind == "c":
         return None
     weights = kernel.reshape([axis.taps for axis in merged(problem).axes])
     if kernel.size > _CACHED_WEIGHTS:
@@ -183,6 +185,8 @@ def _taps(factors: Sequence[Factor]) -> int:
 
 def _no_spectra(request: Request, problem: Problem, kernel: np.ndarray) -> str:
     """Return why transforms cannot do a problem within what is promised, or nothing where they can."""
+    if problem.is_upsampled:
+        return "the branches of an upsampled axis are summed directly"
     transformed = _transformed(problem)
     if transformed == 0:
         return "there is no extent to transform, or too many filters for their spectra"

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import dtypes
 from .arguments import Request, too_large
-from .axis import Axis
+from .axis import Axis, polyphase
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 
@@ -30,7 +30,7 @@ class Problem:
     out_steps: tuple[int, ...]
     groups: int
     in_channels: int  # of one group
-    out_channels: int  # of one group
+    out_channels: int  # of one group, of every branch
     x_channel_steps: Levels
     out_channel_steps: Levels
     mode: int
@@ -45,6 +45,21 @@ class Problem:
     def taps(self) -> int:
         """Taps of an output in one input channel."""
         return prod(axis.taps for axis in self.axes)
+
+    @property
+    def is_upsampled(self) -> bool:
+        """Whether an axis has branches, if only one."""
+        return any(axis.branches for axis in self.axes)
+
+    @property
+    def branches(self) -> int:
+        """Branches of all upsampled axes together; 1 where there is none."""
+        return prod(len(axis.branches) or 1 for axis in self.axes)
+
+    @property
+    def branch_channels(self) -> int:
+        """Output channels of a group and of one branch."""
+        return self.out_channels // self.branches
 
     @property
     def outputs(self) -> int:
@@ -98,7 +113,7 @@ def allocate(request: Request) -> np.ndarray:
 def canonical(request: Request, out: np.ndarray) -> Problem:
     """Return the canonical form of a request whose result goes to ``out``."""
     x, channel = request.x, request.channel_axis
-    along = dict(zip(request.spatial, request.axes, strict=True))
+    along = {a: polyphase(axis) for a, axis in zip(request.spatial, request.axes, strict=True)}
     kept = [a for a in memory_order(x) if a != channel]
     axes = [along.get(a, Axis(x.shape[a])) for a in kept]
     x_steps = [x.strides[a] for a in kept]
@@ -111,7 +126,14 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
     x_step = 0 if channel is None else x.strides[channel]
     out_step = 0 if channel is None or not request.is_bank else out.strides[channel]
     x_levels = [(groups, x_step * in_channels), (in_channels, x_step)]
-    out_levels = [(groups, out_step * out_channels), (out_channels, out_step)]
+    out_levels = [(groups, out_step * out_channels)]
+    for position, axis in enumerate(axes):  # the branches of an upsampled axis take turns
+        if axis.branches:
+            count = len(axis.branches)
+            out_levels.append((count, out_steps[position]))
+            out_steps[position] *= count
+    out_levels.append((out_channels, out_step))
+    out_channels *= prod(count for count, _ in out_levels[1:-1])
     x_part, out_part = x.itemsize // 2, out.itemsize // 2
     fill_period = 1
     if request.kernel.dtype.kind == "c":  # sums over the planes of x, into the planes of the result
@@ -148,7 +170,7 @@ def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
             continue
         if kept and axis.stride == 1 and kept[-1][0].is_batch:
             inner, x_inner, out_inner = kept[-1]
-            near = axis.is_batch or inner.length <= most_interleaved
+            near = axis.is_batch or (inner.length <= most_interleaved and not axis.branches)
             if near and (x_step, out_step) == (inner.length * x_inner, inner.length * out_inner):
                 kept[-1] = (axis.merged_with(inner), x_inner, out_inner)
                 continue
@@ -158,7 +180,10 @@ def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
 
 
 def canonical_kernel(request: Request) -> np.ndarray:
-    """Return the kernel as ``(groups, C_out, C_in * taps)`` real weights in the order of the canonical axes."""
+    """Return the kernel as ``(groups, branches * C_out, C_in * taps)`` real weights.
+
+    The taps are in the order of the canonical axes; a branch that has fewer than others has zeros behind them.
+    """
     kernel, spatial = request.kernel, request.kernel_spatial
     if request.is_flipped:
         kernel = np.flip(kernel, spatial)
@@ -181,7 +206,26 @@ def canonical_kernel(request: Request) -> np.ndarray:
         used = 2 if request.x.dtype.kind == "c" else 1
         parts = [[real, -imaginary], [imaginary, real]]
         weights, planes = np.stack([np.stack(part[:used], axis=2) for part in parts], axis=1), 2
-    return weights.reshape(request.groups, request.out_channels // request.groups * planes, -1)
+    spatial_shape = weights.shape[weights.ndim - len(in_order) :]
+    weights = weights.reshape(request.groups, request.out_channels // request.groups * planes, -1, *spatial_shape)
+    lines = dict(zip(request.spatial, request.axes, strict=True))
+    return _branched(weights, [polyphase(lines[a]) for a in memory_order(request.x) if a in lines])
+
+
+def _branched(weights: np.ndarray, axes: list[Axis]) -> np.ndarray:
+    """Return filters ``(groups, C_out, C_in, *K)`` as those of every branch, ``(groups, branches * C_out, C_in * taps)``."""
+    done = 1  # axes before C_out: the groups, and the branches of each upsampled axis
+    for a, axis in enumerate(axes):
+        if axis.branches:
+            # Behind the kernel's weights stands a zero for the taps that a branch lacks.
+            taps = np.full((len(axis.branches), axis.taps), weights.shape[done + 2 + a])
+            for branch, own in enumerate(axis.branches):
+                taps[branch, : len(own.taps)] = own.taps
+            end = [(0, 0)] * weights.ndim
+            end[done + 2 + a] = (0, 1)
+            weights = np.moveaxis(np.pad(weights, end).take(taps, axis=done + 2 + a), done + 2 + a, done)
+            done += 1
+    return weights.reshape(weights.shape[0], prod(weights.shape[1 : done + 1]), -1)
 
 
 def fills(request: Request, problem: Problem) -> np.ndarray:

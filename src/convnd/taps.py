@@ -15,7 +15,7 @@ from functools import lru_cache, reduce
 
 import numpy as np
 
-from .axis import Axis, Window
+from .axis import Axis, TapLine, branch_axis
 
 Run = tuple[int, int]
 
@@ -37,13 +37,12 @@ class Sharing:
 class TapTable:
     """The taps of a filter, in the order in which they are summed.
 
-    ``runs[g]`` are the rows that group ``g`` of taps feeds; ``bounds[z, g]:bounds[z, g+1]`` are that group's taps
-    in the outer step ``z``. ``packed`` and ``inside`` are the taps' byte offsets in a gathered window and in the
+    ``bounds[z, g]:bounds[z, g+1]`` are the taps of group ``g``, which feed the same run of rows, in the outer step
+    ``z``. ``packed`` and ``inside`` are the taps' byte offsets in a gathered window and in the
     array itself; ``source[t, r]`` is the weight of tap ``t`` and row ``r`` as an index into a filter's flat
     ``(C_in, *K)`` weights with a zero behind them, the same for every row where the rows are output channels.
     """
 
-    runs: tuple[Run, ...]
     bounds: np.ndarray
     packed: np.ndarray
     inside: np.ndarray
@@ -61,22 +60,26 @@ def feeds(taps: int, sharing: Sharing) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=4096)
 def shared_runs(axis: Axis | None, sharing: Sharing) -> dict[Run, int]:
-    """Return every run of rows that the taps of the shared axis feed, with the number of union positions."""
+    """Return every run of rows that the taps of the shared axis feed, with the most union positions of any branch."""
     if axis is None:
         return {(0, sharing.rows): 1}
-    counts: Counter[Run] = Counter()
-    for phase in axis.phases():
-        # Once every row is fed, each further tap feeds them all.
-        taps = min(len(phase), sharing.lag * (sharing.rows - 1) + 1)
-        counts.update((int(r0), int(r1)) for r0, r1 in feeds(taps, sharing)[1])
-        counts[0, sharing.rows] += len(phase) - taps
-    return dict(sorted((run, count) for run, count in counts.items() if count))
+    most: Counter[Run] = Counter()
+    for taps_of in {branch_axis(axis, branch) for branch in axis.branches} or {axis}:
+        counts: Counter[Run] = Counter()
+        for phase in taps_of.phases():
+            # Once every row is fed, each further tap feeds them all.
+            taps = min(len(phase), sharing.lag * (sharing.rows - 1) + 1)
+            counts.update((int(r0), int(r1)) for r0, r1 in feeds(taps, sharing)[1])
+            counts[0, sharing.rows] += len(phase) - taps
+        most |= counts
+    return dict(sorted((run, count) for run, count in most.items() if count))
 
 
 def table(
-    axes: Sequence[Axis],
-    windows: Sequence[Window],
+    taps_along: Sequence[TapLine],
+    kernel_shape: Sequence[int],
     sharing: Sharing,
+    runs: Sequence[Run],
     pitches: Sequence[int],
     steps: Sequence[int],
     channel_pitch: int,
@@ -86,10 +89,14 @@ def table(
 
     Parameters
     ----------
-    axes, windows : sequences
-        The axes and the windows of a full tile along them.
+    taps_along : sequence of TapLine
+        The taps along each axis, in the window of a full tile.
+    kernel_shape : sequence of int
+        Weights of a filter along each axis.
     sharing : Sharing
         What the register tile's rows are.
+    runs : sequence of (int, int)
+        The runs of rows that its groups of taps feed.
     pitches, steps : sequences of int
         Bytes between neighbours along each axis: in the packed window, in the array.
     channel_pitch : int
@@ -97,21 +104,26 @@ def table(
     channel_offsets : ndarray
         Byte offset of each input channel in the array.
     """
-    shape = [len(channel_offsets), *(axis.taps for axis in axes)]
+    if any(along.axis.taps == 0 for along in taps_along):  # a branch that reads zeros alone
+        none = np.zeros(0, np.int64)
+        return TapTable(np.zeros((0, len(runs) + 1), np.int64), none, none, np.zeros((0, sharing.rows), np.int64))
+    shape = [len(channel_offsets), *kernel_shape]
     kernel_pitch = [int(np.prod(shape[a + 1 :])) for a in range(len(shape))]
     in_channels = np.arange(shape[0])
     # Per axis, for every tap in summation order: packed offset, array offset, index into the kernel.
     lines = [np.stack([in_channels * channel_pitch, channel_offsets, in_channels * kernel_pitch[0]])]
-    for a, axis in enumerate(axes):
-        taps = np.concatenate([np.array(phase) for phase in axis.phases()])
-        position = taps * axis.dilation
-        lines.append(np.stack([windows[a].places[taps] * pitches[a], position * steps[a], taps * kernel_pitch[a + 1]]))
+    for a, along in enumerate(taps_along):
+        taps = np.concatenate([np.array(phase) for phase in along.axis.phases()])
+        places, positions = along.places[taps] * pitches[a], along.positions[taps] * steps[a]
+        lines.append(np.stack([places, positions, taps * kernel_pitch[a + 1]]))
     shared = len(lines) if sharing.axis is None else sharing.axis + 1
     outer, inner = _product(lines[:shared]), _product(lines[shared + 1 :])
 
     middle, row_taps, ends = [], [], [np.zeros(1, np.int64)]
-    axis = Axis(1) if sharing.axis is None else axes[sharing.axis]
-    runs = tuple(shared_runs(None if sharing.axis is None else axis, sharing))
+    along = TapLine(Axis(1), np.zeros(1, np.int64), np.zeros(1, np.int64))  # one tap, which feeds every row
+    if sharing.axis is not None:
+        along = taps_along[sharing.axis]
+    axis = along.axis
     for phase in axis.phases():
         if sharing.axis is None:
             middle.append(np.zeros((2, 1), np.int64))
@@ -119,8 +131,8 @@ def table(
             fed = np.array(runs)
         else:
             union, fed = feeds(len(phase), sharing)
-            place = windows[sharing.axis].places[phase[0]] + union * axis.tap_spacing
-            position = phase[0] * axis.dilation + union * axis.tap_spacing * axis.stride
+            place = along.places[phase[0]] + union * axis.tap_spacing
+            position = along.positions[phase[0]] + union * axis.tap_spacing * axis.stride
             middle.append(np.stack([place * pitches[sharing.axis], position * steps[sharing.axis]]))
             nth = union[:, None] - sharing.lag * np.arange(sharing.rows)
             exists = (nth >= 0) & (nth < len(phase))
@@ -134,7 +146,6 @@ def table(
     index = outer[2][:, None, None, None] + rows[:, None, :] + inner[2][:, None]
     index = np.where(rows[:, None, :] >= 0, index, -1).reshape(-1, sharing.rows)
     return TapTable(
-        runs=runs,
         bounds=(np.arange(outer.shape[1])[:, None, None] * count + np.stack(ends[1:])).reshape(-1, len(runs) + 1),
         packed=offsets[0],
         inside=offsets[1],
@@ -148,17 +159,33 @@ def _product(lines: Sequence[np.ndarray]) -> np.ndarray:
     return reduce(lambda a, b: (a[:, :, None] + b[:, None, :]).reshape(len(a), -1), lines, start)
 
 
-def pack(kernel: np.ndarray, taps: TapTable, sharing: Sharing) -> np.ndarray:
-    """Return the weights as the register tile reads them, ``(groups, blocks, taps, rows)``.
+def pack(kernel: np.ndarray, tables: Sequence[TapTable], sharing: Sharing) -> np.ndarray:
+    """Return the weights as the register tile reads them, ``(groups, branches * blocks, taps, rows)``.
 
-    ``kernel`` is ``(groups, C_out, C_in * taps)``. A block is one filter, or ``rows`` of them where the rows are output
-    channels; those that do not exist are zeros.
+    ``kernel`` is ``(groups, branches * C_out, C_in * taps)``, and there is a table for each branch. A block is one
+    filter, or ``rows`` of them where the rows are output channels; those that do not exist are zeros, and so are taps
+    that another branch has more of.
     """
-    groups, filters = kernel.shape[:2]
-    if not sharing.channels:
-        with_zero = np.concatenate([kernel, np.zeros((groups, filters, 1), kernel.dtype)], axis=2)
-        return np.take(with_zero, taps.source, axis=2)
-    blocks = -(-filters // sharing.rows)
-    packed = np.zeros((groups, blocks * sharing.rows, len(taps.source)), kernel.dtype)
-    np.take(kernel, taps.source[:, 0], axis=2, out=packed[:, :filters])
-    return np.ascontiguousarray(packed.reshape(groups, blocks, sharing.rows, -1).swapaxes(2, 3))
+    groups, filters = kernel.shape[0], kernel.shape[1] // len(tables)
+    blocks, most = filter_blocks(filters, sharing), max(len(taps.source) for taps in tables)
+    own = kernel.reshape(groups, len(tables), filters, -1)
+    own = np.concatenate([own, np.zeros((*own.shape[:3], 1), kernel.dtype)], axis=3)
+    rows = 1 if sharing.channels else sharing.rows  # that have weights of their own
+    source = np.full((len(tables), most, rows), own.shape[3] - 1)
+    for branch, taps in enumerate(tables):
+        source[branch, : len(taps.source)] = taps.source[:, :rows]
+    if len(tables) == 1:
+        picked = own.take(source[0].ravel(), axis=3)
+    else:
+        picked = np.take_along_axis(own, source.reshape(1, len(tables), 1, -1), axis=3)
+    if sharing.channels:
+        packed = np.zeros((groups, len(tables), blocks * sharing.rows, most), kernel.dtype)
+        packed[:, :, :filters] = picked
+        picked = packed.reshape(groups, len(tables), blocks, sharing.rows, most).swapaxes(3, 4)
+    return np.ascontiguousarray(picked).reshape(groups, len(tables) * blocks, most, sharing.rows)
+
+
+def filter_blocks(filters: int, sharing: Sharing) -> int:
+    """Return the blocks that the filters of a branch are packed in."""
+    return -(-filters // (sharing.rows if sharing.channels else 1))
+

@@ -97,9 +97,12 @@ JOB = np.dtype(
         "passes", "x_low", "x_high",
         # whether the routine may read x itself, and the channels' lowest and highest offset there
         "inside_allowed", "channels_low", "channels_high",
-        # routine: its taps, its rows (neighbours along row_axis, row_spacing apart, or channels), its block
-        # of a line, and the blocks whose results wait to be stored
-        "routine", "packed", "inside", "bounds", "steps", "rows", "row_spacing", "block", "pieces",
+        # routine: its rows (neighbours along row_axis, row_spacing apart, or channels), its block of a line, and the
+        # blocks whose results wait to be stored
+        "routine", "rows", "row_spacing", "block", "pieces",
+        # branches of an upsampled problem, one where it is none, each as `BRANCH_FIELDS` integers and by how many
+        # outputs it has fewer than most along each axis; blocks of weights and output channels of one
+        "branches", "branch_blocks", "branch_channels",
         # bytes from a block to the rows that the next one reads first, and between those rows
         "ahead", "x_row",
         # output channels of a block of weights; blocks of a group and of a chunk; chunks of a group
@@ -110,6 +113,7 @@ JOB = np.dtype(
     )]
 )  # fmt: skip
 
+BRANCH_FIELDS = 4  # the taps' offsets in a window and in x, the bounds of their groups, and the outer steps
 UNREAD = -(2**62)  # the source of a position that no output of the tile reads
 LINES_AHEAD = 8  # of the line that is gathered, memory is asked for another
 RUN_FIELDS = 4  # of an affine run: first place, length, first source, step of the source
@@ -288,29 +292,35 @@ def window_inside(group, origin, outputs, axes, job):
 
 
 @compiled
-def run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, first_target):
-    """Run the register tile over a tile, for one chunk of a group's output channels, and store its results."""
-    last = len(outputs) - 1
-    starts, lines = outputs, outputs  # where the register tile starts; the lines of a flat run
-    length = 1  # of the line that the routine runs along
-    for a in range(len(outputs)):
-        axis, count = axes[a], outputs[a]
-        is_flat = a >= last - job.flat
-        lines = tuple_setitem(lines, a, count if is_flat and a < last else 1)
-        if is_flat:
-            length += (count - 1) * (axis.pitch // job.item)
-        if a == job.row_axis:
-            count = -(-count // (job.rows * job.row_spacing)) * job.row_spacing
-        starts = tuple_setitem(starts, a, 1 if is_flat else count)
+def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch, first_target):
+    """Run the register tile over a tile, for one chunk of a group's output channels, and store its results.
 
-    taps = job.inside if is_inside else job.packed
+    ``box`` are the tile's outputs, ``is_last`` along which axes it is the last tile: there a branch may have fewer.
+    """
+    last = len(box) - 1
     ahead = job.ahead if is_inside else 0
     results = scratch + job.results_at
-    for block in range(chunk * job.chunk, (chunk + 1) * job.chunk):
-        channel = group * job.out_per_group + block * job.block_channels
-        channels_left = job.out_per_group - block * job.block_channels
-        if channels_left <= 0:
-            break
+    branch_bytes = 8 * (BRANCH_FIELDS + len(box))
+    for block in range(chunk * job.chunk, min(job.blocks, (chunk + 1) * job.chunk)):
+        branch = job.branches + block // job.branch_blocks * branch_bytes
+        taps, bounds, steps = read_index(branch, int(is_inside)), read_index(branch, 2), read_index(branch, 3)
+        starts, lines, outputs = box, box, box  # where the register tile starts; the lines of a flat run
+        length = 1  # of the line that the routine runs along
+        for a in range(len(box)):
+            axis, count = axes[a], box[a]
+            if is_last[a]:
+                count -= read_index(branch, BRANCH_FIELDS + a)
+            outputs = tuple_setitem(outputs, a, count)
+            is_flat = a >= last - job.flat
+            lines = tuple_setitem(lines, a, count if is_flat and a < last else 1)
+            if is_flat:
+                length += (count - 1) * (axis.pitch // job.item)
+            if a == job.row_axis:
+                count = -(-count // (job.rows * job.row_spacing)) * job.row_spacing
+            starts = tuple_setitem(starts, a, 1 if is_flat else count)
+        filters = block % job.branch_blocks * job.block_channels
+        channels_left = job.branch_channels - filters
+        channel = group * job.out_per_group + block // job.branch_blocks * job.branch_channels + filters
         weights = job.weights + (group * job.blocks + block) * job.weights_block
         for start in range(total(starts)):
             place = unravel(start, starts)
@@ -344,7 +354,7 @@ def run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, firs
                 first = source + done * job.item
                 call_address(
                     job.routine,
-                    (first, taps, weights, job.bounds, job.steps, write, write_step, pieces, ahead, job.x_row),
+                    (first, taps, weights, bounds, steps, write, write_step, pieces, ahead, job.x_row),
                 )
                 if not is_direct:
                     write = target + done * axes[last].out_step
@@ -354,7 +364,7 @@ def run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, firs
 
 
 @compiled
-def run_passes(outputs, samples, is_inside, jobs, axes, scratch, target):
+def run_passes(outputs, is_last, samples, is_inside, jobs, axes, scratch, target):
     """Run one pass after the other, each into the window of the next and the last into the result.
 
     Return whether they could: none goes on from a window whose samples are out of range.
@@ -371,7 +381,7 @@ def run_passes(outputs, samples, is_inside, jobs, axes, scratch, target):
         for a in range(rank):
             here = tuple_setitem(here, a, carried(outputs[a], own[a]))
         to = target if p == len(jobs) - 1 else scratch + jobs[p + 1].window_at
-        run_tile(0, 0, here, samples, is_inside and p == 0, own, job, scratch, to)
+        run_tile(0, 0, here, is_last, samples, is_inside and p == 0, own, job, scratch, to)
     return True
 
 
@@ -454,7 +464,11 @@ def compile_worker(rank: int) -> Any:
         while task < job.tasks:
             chunk, rest = task % job.chunks, task // job.chunks
             group = rest % job.groups
-            origin, outputs = tile_box(unravel(rest // job.groups, grid), axes, job)
+            tile = unravel(rest // job.groups, grid)
+            origin, outputs = tile_box(tile, axes, job)
+            is_last = tile
+            for a in range(len(zeros)):
+                is_last = tuple_setitem(is_last, a, int(tile[a] + 1 == grid[a]))
             samples = window_inside(group, origin, outputs, axes, job) if job.inside_allowed else 0
             is_inside = samples != 0
             if job.passes > 1 and is_smaller(outputs, axes, job):  # what is left of others may be out of range
@@ -466,10 +480,10 @@ def compile_worker(rank: int) -> Any:
             for a in range(len(zeros)):
                 target += origin[a] * every_axis[(job.passes - 1) * len(zeros) + a].out_step
             if job.passes == 1:
-                run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, target)
+                run_tile(group, chunk, outputs, is_last, samples, is_inside, axes, job, scratch, target)
             else:
                 every_job = carray(jobs, job.passes)
-                if not run_passes(outputs, samples, is_inside, every_job, every_axis, scratch, target):
+                if not run_passes(outputs, is_last, samples, is_inside, every_job, every_axis, scratch, target):
                     write_index(job.flags, task, 1)
             task = take_next(job.next_task)
 
