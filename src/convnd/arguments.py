@@ -299,6 +299,14 @@ def check_x(x: Any, request: Request) -> np.ndarray:
     return array.astype(wanted.dtype, copy=False)
 
 
+def check_y(y: Any, request: Request) -> np.ndarray:
+    """Return an array of the shape of a request's result."""
+    array = _array(y, "y")
+    if array.shape != request.out_shape:
+        raise ValueError(f"y has shape {array.shape} but the plan's result has {request.out_shape}")
+    return array
+
+
 def check_out(request: Request) -> None:
     """Raise where the result, or ``out``, cannot hold it."""
     shape, out = request.out_shape, request.out

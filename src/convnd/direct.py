@@ -13,7 +13,7 @@ import numpy as np
 
 from . import threads
 from .axis import Window, tap_lines, window
-from .jobs import Geometry, Region, dense_pitches, geometry, offsets, run
+from .jobs import Geometry, Region, branch_records, dense_pitches, geometry, offsets, run
 from .layout import Layout, best, granularity, line_length, round_up, tile_begins
 from .machine import CACHE_LINE
 from .problem import Problem
@@ -56,11 +56,8 @@ def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) ->
         )
         for lines in product(*along)
     ]  # fmt: skip
-    fewer = product(*([axis.outputs - b.outputs for b in axis.branches] or [0] for axis in problem.axes))
-    branches = np.array([
-        (t.packed.ctypes.data, t.inside.ctypes.data, t.bounds.ctypes.data, len(t.bounds), *few)
-        for t, few in zip(taps, fewer, strict=True)
-    ])  # fmt: skip
+    fields = [(own.packed.ctypes.data, own.inside.ctypes.data, own.bounds.ctypes.data, len(own.bounds)) for own in taps]
+    branches = branch_records(problem, fields)
     routine = compile_register_tile(tile)
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing

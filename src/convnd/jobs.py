@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -119,6 +120,12 @@ def dense_pitches(windows: Sequence[Window], item: int) -> list[int]:
     """Return the bytes between neighbours along each axis of a dense window."""
     lengths = [len(w.positions) for w in windows]
     return [item * prod(lengths[a + 1 :]) for a in range(len(lengths))]
+
+
+def branch_records(problem: Problem, tables: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """Return the records of a problem's branches: `tiles.BRANCH_FIELDS` of each, and its missing outputs."""
+    fewer = product(*([axis.outputs - b.outputs for b in axis.branches] or [0] for axis in problem.axes))
+    return np.array([(*fields, *few) for fields, few in zip(tables, fewer, strict=True)], np.int64)
 
 
 def run(

@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from . import direct, separable, spectral, windows
-from .arguments import Request, check_out, check_x
-from .dtypes import largest
+from .adjoint import Piece, fold, transposed
+from .arguments import Request, check_out, check_x, check_y
+from .boundary import CONSTANT
+from .dtypes import default_result, largest
 from .factors import Factor, factored, is_short
+from .gradient import kernel_gradient
 from .layout import best
 from .problem import Problem, allocate, canonical, canonical_kernel, fills, merged
 from .threads import team_size
@@ -241,6 +244,7 @@ class Plan:
         # Of x only shape and dtype are kept.
         self._request = replace(request, x=np.broadcast_to(np.zeros((), request.x.dtype), request.x.shape), out=None)
         self._ready: dict[Problem, Ready] = {}
+        self._transposes: dict[np.dtype[Any], list[tuple[Piece, Plan]]] = {}
         if template.size == 0:  # an empty batch
             self.method, self.why, self.estimates, self._text = "direct", "there is nothing to compute", {}, []
             self.flops = self.scratch_bytes = 0
@@ -278,6 +282,91 @@ class Plan:
         request = replace(self._request, x=check_x(x, self._request), out=out)
         check_out(request)
         return run(request, self._prepared)
+
+    def adjoint(self, y: Any) -> np.ndarray:
+        """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
+
+        ``<plan(x), y> == <x, plan.adjoint(y)>`` to rounding, with ``<a, b>`` the sum of ``conj(a) * b``, where the fill
+        value is 0. Another fill value adds a constant to ``plan(x)``, which has no part in the linear map.
+
+        Parameters
+        ----------
+        y : array_like
+            An array of the plan's `output_shape`.
+
+        Returns
+        -------
+        ndarray
+            An array of the shape of ``x``, of the type that ``convnd(y, kernel)`` has.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where `y` is not numeric or has another shape.
+        """
+        y = check_y(y, self._request)
+        pieces = self._transposes.get(y.dtype)
+        if pieces is None:
+            if len(self._transposes) >= _LAYOUTS:
+                self._transposes.clear()
+            pieces = [(piece, Plan(piece.request)) for piece in transposed(self._request, y.dtype)]
+            self._transposes[y.dtype] = pieces
+        if self._request.channel_axis is not None and not self._request.is_bank:
+            y = np.expand_dims(y, self._request.channel_axis)
+        (_, inside), *outside = pieces
+        result = inside(y)
+        for piece, own in outside:
+            fold(self._request, piece, own(y), result)
+        return result.astype(default_result(y.dtype, self._request.kernel.dtype), copy=False)
+
+    def kernel_gradient(self, x: Any, y: Any) -> np.ndarray:
+        """Return the derivative of ``<plan(x), y>`` by the kernel: for each weight the sum of ``conj(x) * y`` it joins.
+
+        It is the transpose of the plan as a map of its kernel: ``<plan(x), y> == <kernel, plan.kernel_gradient(x, y)>``
+        to rounding. ``x`` is extended by the boundary, and by the fill value, as in ``plan(x)``.
+
+        Parameters
+        ----------
+        x : array_like
+            An array of the plan's shape and dtype.
+        y : array_like
+            An array of the plan's `output_shape`.
+
+        Returns
+        -------
+        ndarray
+            An array of the kernel's shape, of the type that ``convnd(x, y)`` has.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where `x` or `y` is not what the plan was made for.
+        """
+        return kernel_gradient(self._request, check_x(x, self._request), check_y(y, self._request))
+
+    def as_linear_operator(self) -> Any:
+        """Return the plan as a `scipy.sparse.linalg.LinearOperator` on flat arrays, for SciPy's solvers.
+
+        Raises
+        ------
+        ImportError
+            Where SciPy is not installed.
+        ValueError
+            Where the map is not linear: another `fill_value` than 0, or a result that is rounded to whole numbers.
+        """
+        from scipy.sparse.linalg import LinearOperator
+
+        x, request = self._request.x, self._request
+        if request.fill and request.mode == CONSTANT:
+            raise ValueError(f"fill_value is {request.fill}, but only with 0 is the map linear")
+        if x.dtype.kind not in "fc" or self.dtype.kind not in "fc":
+            raise ValueError(f"x is {x.dtype} and the result {self.dtype}, but only floating maps are linear")
+        return LinearOperator(
+            (prod(self.output_shape), x.size),
+            dtype=np.result_type(self.dtype, request.kernel.dtype),
+            matvec=lambda v: self(v.reshape(x.shape).astype(x.dtype, copy=False)).ravel(),
+            rmatvec=lambda v: self.adjoint(v.reshape(self.output_shape).astype(self.dtype, copy=False)).ravel(),
+        )
 
     def _prepared(self, request: Request, result: np.ndarray) -> Ready:
         problem = canonical(request, result)

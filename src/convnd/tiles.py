@@ -292,25 +292,45 @@ def window_inside(group, origin, outputs, axes, job):
 
 
 @compiled
+def branch_record(branch, rank, job):
+    """Return the address of what a job knows of a branch."""
+    return job.branches + branch * 8 * (BRANCH_FIELDS + rank)
+
+
+@compiled
+def outputs_of_branch(box, is_last, record):
+    """Return a branch's outputs in a tile of ``box`` outputs; ``is_last`` is 1 along axes whose last tile it is."""
+    for a in range(len(box)):
+        box = tuple_setitem(box, a, box[a] - is_last[a] * read_index(record, BRANCH_FIELDS + a))
+    return box
+
+
+@compiled
+def last_tiles(tile, grid):
+    """Return 1 along the axes whose last tile a tile is, else 0."""
+    is_last = tile
+    for a in range(len(tile)):
+        is_last = tuple_setitem(is_last, a, int(tile[a] + 1 == grid[a]))
+    return is_last
+
+
+@compiled
 def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch, first_target):
     """Run the register tile over a tile, for one chunk of a group's output channels, and store its results.
 
-    ``box`` are the tile's outputs, ``is_last`` along which axes it is the last tile: there a branch may have fewer.
+    ``box`` are the tile's outputs, of which a branch may have fewer where it ``is_last``.
     """
     last = len(box) - 1
     ahead = job.ahead if is_inside else 0
     results = scratch + job.results_at
-    branch_bytes = 8 * (BRANCH_FIELDS + len(box))
     for block in range(chunk * job.chunk, min(job.blocks, (chunk + 1) * job.chunk)):
-        branch = job.branches + block // job.branch_blocks * branch_bytes
+        branch = branch_record(block // job.branch_blocks, len(box), job)
         taps, bounds, steps = read_index(branch, int(is_inside)), read_index(branch, 2), read_index(branch, 3)
-        starts, lines, outputs = box, box, box  # where the register tile starts; the lines of a flat run
+        outputs = outputs_of_branch(box, is_last, branch)
+        starts, lines = outputs, outputs  # where the register tile starts; the lines of a flat run
         length = 1  # of the line that the routine runs along
         for a in range(len(box)):
-            axis, count = axes[a], box[a]
-            if is_last[a]:
-                count -= read_index(branch, BRANCH_FIELDS + a)
-            outputs = tuple_setitem(outputs, a, count)
+            axis, count = axes[a], outputs[a]
             is_flat = a >= last - job.flat
             lines = tuple_setitem(lines, a, count if is_flat and a < last else 1)
             if is_flat:
@@ -466,9 +486,7 @@ def compile_worker(rank: int) -> Any:
             group = rest % job.groups
             tile = unravel(rest // job.groups, grid)
             origin, outputs = tile_box(tile, axes, job)
-            is_last = tile
-            for a in range(len(zeros)):
-                is_last = tuple_setitem(is_last, a, int(tile[a] + 1 == grid[a]))
+            is_last = last_tiles(tile, grid)
             samples = window_inside(group, origin, outputs, axes, job) if job.inside_allowed else 0
             is_inside = samples != 0
             if job.passes > 1 and is_smaller(outputs, axes, job):  # what is left of others may be out of range

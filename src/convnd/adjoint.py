@@ -1,0 +1,136 @@
+"""The transpose of a convolution, as convolutions.
+
+Output ``o`` reads position ``i`` by tap ``t`` where ``upsample*i = stride*o + dilation*t - before``. Read from its other
+end, ``i`` is an output that reads ``o`` by the kernel turned round:
+
+    stride * o = upsample * i + dilation * (K-1-t) - (extent - 1 - before)
+
+So the transpose is a convolution with stride and upsampling exchanged, and so are the channels. What it gives positions
+outside the array, the boundary folds onto the samples that supply them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from .arguments import Request
+from .axis import Axis
+from .boundary import CONSTANT, source_position
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A box of positions of ``x``, and the convolution that computes the transpose there.
+
+    ``first`` is the box's first position along each spatial axis; ``outside`` the number of the spatial axis that it
+    lies outside the array along, None for the array itself. Along later axes it may reach beyond the array.
+    """
+
+    request: Request
+    first: tuple[int, ...]
+    outside: int | None = None
+
+
+def transposed(request: Request, dtype: np.dtype[Any]) -> list[Piece]:
+    """Return the convolutions that make up the transpose of a request, for outputs of a type.
+
+    The first computes the samples of ``x``; there are others where the boundary supplies positions outside from them.
+    """
+    reads = [_positions_read(axis) for axis in request.axes]
+    inside = [(0, axis.length) for axis in request.axes]
+    boxes: list[tuple[list[tuple[int, int]], int | None]] = [(inside, None)]
+    if request.mode != CONSTANT:
+        for a, (axis, (low, end)) in enumerate(zip(request.axes, reads, strict=True)):
+            ends = [(low, 0), (axis.length, end)]
+            boxes += [([*inside[:a], span, *reads[a + 1 :]], a) for span in ends if span[0] < span[1]]
+    turned = _turned(request, dtype)
+    pieces = []
+    for box, outside in boxes:
+        axes = tuple(_transposed_axis(axis, *span) for axis, span in zip(request.axes, box, strict=True))
+        pieces.append(Piece(replace(turned, axes=axes), tuple(first for first, _ in box), outside))
+    return pieces
+
+
+def fold(request: Request, piece: Piece, values: np.ndarray, result: np.ndarray) -> None:
+    """Add what a piece outside the array has computed to the samples that the boundary supplies it from."""
+    assert piece.outside is not None
+    for number in reversed(range(piece.outside, len(request.axes))):
+        a, length, first = request.spatial[number], request.axes[number].length, piece.first[number]
+        target = result
+        if number > piece.outside:
+            target = np.zeros((*values.shape[:a], length, *values.shape[a + 1 :]), values.dtype)
+        _add_along(target, a, first, length, request.mode, values)
+        values = target
+
+
+def _positions_read(axis: Axis) -> tuple[int, int]:
+    """Return the first sample that an axis reads and the one behind the last, at least those of the array."""
+    last = (axis.stride * (axis.outputs - 1) + axis.extent - 1 - axis.before) // axis.upsample
+    return min(0, -(axis.before // axis.upsample)), max(axis.length, last + 1)
+
+
+def _transposed_axis(axis: Axis, first: int, end: int) -> Axis:
+    """Return the axis of outputs that the transpose's samples ``first`` to ``end`` read."""
+    before = axis.extent - 1 - axis.before - axis.upsample * first
+    own = Axis(axis.outputs, axis.taps, axis.upsample, axis.dilation, before, upsample=axis.stride)
+    return replace(own, after=axis.upsample * (end - first - 1) + axis.extent - before - own.positions)
+
+
+def _turned(request: Request, dtype: np.dtype[Any]) -> Request:
+    """Return the request whose kernel is turned round and whose channels are exchanged, for outputs of a type."""
+    kernel, shape, channel = request.kernel.conj(), list(request.out_shape), request.channel_axis
+    if channel is not None:
+        kernel = _exchanged(request, kernel)
+        if not request.is_bank:
+            shape.insert(channel, 1)
+    result = dtypes.default_result(dtype, kernel.dtype)
+    if result == np.float16:  # pieces are added up
+        result = np.dtype(np.float32)
+    return replace(
+        request, x=np.broadcast_to(np.zeros((), dtype), shape), x_dtype=dtype, kernel=kernel,
+        is_bank=channel is not None, is_flipped=not request.is_flipped, mode=CONSTANT, fill=0,
+        working=dtypes.working(dtype, kernel, result, 0), result=result, out=None,
+    )  # fmt: skip
+
+
+def _exchanged(request: Request, kernel: np.ndarray) -> np.ndarray:
+    """Return a kernel with input and output channels exchanged, group by group."""
+    if not request.is_bank:
+        return kernel[:, None] if request.channels_first else kernel[..., None, :]
+    if not request.channels_first:
+        kernel = np.moveaxis(kernel, [-1, -2], [0, 1])
+    out_channels, in_channels, *taps = kernel.shape
+    kernel = kernel.reshape(request.groups, out_channels // request.groups, in_channels, *taps).swapaxes(1, 2)
+    kernel = kernel.reshape(request.groups * in_channels, out_channels // request.groups, *taps)
+    return kernel if request.channels_first else np.moveaxis(kernel, [0, 1], [-1, -2])
+
+
+def _add_along(result: np.ndarray, axis: int, first: int, length: int, mode: int, values: np.ndarray) -> None:
+    """Add ``values`` at positions from ``first`` on to the samples of ``result`` that supply them."""
+    result, values = np.moveaxis(result, axis, 0), np.moveaxis(values, axis, 0)
+    for start, count, source, step in _supplied(first, len(values), length, mode):
+        piece = values[start : start + count]
+        if step == 0:
+            result[source] += piece.sum(axis=0, dtype=result.dtype)
+        else:
+            places = source + step * np.arange(count)
+            result[places.min() : places.max() + 1] += piece[::step]
+
+
+def _supplied(first: int, count: int, length: int, mode: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield neighbouring positions as runs of place, length, and the first source with its step of -1, 0 or 1."""
+    sources = [source_position.py_func(position, length, mode) for position in range(first, first + count)]
+    start = 0
+    while start < count:
+        end = start + 1
+        step = sources[end] - sources[start] if end < count else 1
+        step = step if abs(step) <= 1 else 1
+        while end < count and sources[end] == sources[start] + step * (end - start):
+            end += 1
+        yield start, end - start, sources[start], step
+        start = end
