@@ -25,7 +25,7 @@ from .jobs import branch_records, dense_pitches, geometry, offsets, run
 from .layout import round_up, tile_begins, window_length
 from .machine import CACHE_LINE, as_pointer, call_address, compile_routine, read_index, source_digest, take_next, write_index
 from .outer import OuterTile, compile_outer_tile, outer_tile_shape
-from .problem import Problem, canonical, canonical_kernel, fills, merged
+from .problem import Problem, canonical, canonical_axes, canonical_filters, fills, merged
 from .taps import Sharing, TapTable, table
 from .tiles import (
     AXIS,
@@ -45,15 +45,15 @@ from .tiles import (
 
 _TASKS = 16  # that large problems are divided into, however many threads there are
 _SMALL_WORK = 2**20  # products that are not worth dividing
-_PARTS_BYTES = 2**24  # of partial sums
+_PARTS_BYTES = 2**20  # of partial sums: more take longer to add up than filters to divide
 _PASSES_IN_PLACE = 4  # over an array that is not gathered: memory carries it once, the caches the rest
 
 #: What a gradient's tasks share beside two jobs, of x and of the outputs, which are gathered as another x.
 GRADIENT = np.dtype([(name, np.int64) for name in (
     # routine, its rows, and the blocks of rows of a chunk of filters and of columns of all taps
     "outer", "rows", "row_blocks", "column_blocks",
-    # branches; tiles, and those whose sums one part holds; bytes of a chunk's sums, and of a block's
-    "branches", "tiles", "tiles_of_part", "chunk_bytes", "block_bytes",
+    # columns; branches; tiles, and those whose sums one part holds; bytes of a chunk's sums, and of a filter's
+    "columns", "branches", "tiles", "tiles_of_part", "chunk_bytes", "filter_bytes",
     # of a worker's scratch: where the outputs' tables begin, the addresses of lines and the offsets of rows
     "outputs_at", "lines_at", "rows_at",
 )])  # fmt: skip
@@ -79,7 +79,7 @@ def write_lines(outputs, samples, is_inside, axes, values, are_inside, value_axe
 @compiled
 def sum_products(number, taps, line_count, length, item, gradient, values, are_inside, scratch, sums):
     """Add the products of a tile's lines to the sums of the ``number``-th chunk of filters."""
-    rows, columns_bytes = scratch + gradient.rows_at, gradient.block_bytes // (gradient.rows * item) * 8
+    rows, lines = scratch + gradient.rows_at, scratch + gradient.lines_at
     for row_block in range(gradient.row_blocks):
         for r in range(gradient.rows):
             channel = min(row_block * gradient.rows + r, values.in_channels - 1)  # rows beyond are dropped
@@ -88,9 +88,11 @@ def sum_products(number, taps, line_count, length, item, gradient, values, are_i
                 offset = read_index(values.x_channels, number * values.in_channels + channel)
             write_index(rows, r, offset)
         for column_block in range(gradient.column_blocks):
-            totals = sums + (row_block * gradient.column_blocks + column_block) * gradient.block_bytes
-            lines, columns = scratch + gradient.lines_at, taps + column_block * columns_bytes
-            call_address(gradient.outer, (columns, rows, lines, line_count, length, totals))
+            first = column_block * gradient.columns
+            totals = sums + row_block * gradient.rows * gradient.filter_bytes + first * item
+            call_address(
+                gradient.outer, (taps + 8 * first, rows, lines, line_count, length, totals, gradient.filter_bytes)
+            )
 
 
 @lru_cache(maxsize=32)
@@ -156,7 +158,7 @@ class GradientPlan:
     problem: Problem
     tile: OuterTile
     tables: list[TapTable]  # of each branch
-    parts: tuple[int, ...]  # shape: parts, groups, branches, chunks, blocks of rows and of columns, rows, columns
+    parts: tuple[int, ...]  # shape: parts, groups, branches, chunks of filters, their filters, taps
     job: np.ndarray
     axes: np.ndarray
     kept: tuple[Any, ...]  # alive: the job holds their addresses
@@ -165,22 +167,20 @@ class GradientPlan:
     def __call__(
         self, x: np.ndarray, y: np.ndarray, fills: np.ndarray, workers: int | None
     ) -> np.ndarray:
-        """Return the gradient as canonical weights, ``(groups, branches * C_out, C_in * taps)``, in the widest type."""
+        """Return the gradient of every branch, ``(groups, branches, C_out, C_in * taps)``.
+
+        Its taps are in the order of the branch's table.
+        """
         job, parts = self.job.copy(), np.zeros(self.parts, self.tile.dtype)
         job["x"] = [x.ctypes.data, y.ctypes.data]
         job["x_low"][0], job["x_high"][0] = self.problem.bounds(x)
-        run(job, self.axes, self.worker, {"fills": fills, "out": parts}, workers, self.parts[0] * self.parts[3])
-        sums = parts.sum(axis=0, dtype=np.int64 if self.tile.dtype == "int64" else np.float64)
-        groups, branches, chunks, *_ = sums.shape
-        sums = sums.transpose(0, 1, 2, 3, 5, 4, 6)
-        sums = sums.reshape(groups, branches, chunks, sums.shape[3] * sums.shape[4], -1)
+        run(job, self.axes, self.worker, {"fills": fills, "out": parts}, workers, int(job["tasks"][0]))
+        sums = parts[0]
+        if len(parts) > 1:
+            sums = parts.sum(axis=0, dtype=np.int64 if self.tile.dtype == "int64" else np.float64)
+        groups, branches, chunks = sums.shape[:3]
         sums = sums[:, :, :, : self.problem.branch_channels // chunks]
-        sums = sums.reshape(groups, branches, self.problem.branch_channels, -1)
-        weights = np.zeros((*sums.shape[:3], self.problem.in_channels * self.problem.taps), sums.dtype)
-        for branch, table_ in enumerate(self.tables):
-            places = table_.source[:, 0]
-            weights[:, branch, :, places] = np.moveaxis(sums[:, branch, :, : len(places)], 2, 0)
-        return weights.reshape(groups, branches * self.problem.branch_channels, -1)
+        return sums.reshape(groups, branches, self.problem.branch_channels, -1)
 
 
 @lru_cache(maxsize=64)
@@ -231,8 +231,9 @@ def plan(problem: Problem) -> GradientPlan:
     rows_at = lines_at + 16 * prod(widest[:-1])
     gradient = np.zeros(1, GRADIENT)
     gradient[0] = (
-        routine.address, tile.rows, row_blocks, column_blocks, problem.branches, tiles, -(-tiles // parts),
-        row_blocks * column_blocks * tile.rows * tile.columns * item, tile.rows * tile.columns * item,
+        routine.address, tile.rows, row_blocks, column_blocks, tile.columns, problem.branches, tiles,
+        -(-tiles // parts), row_blocks * tile.rows * column_blocks * tile.columns * item,
+        column_blocks * tile.columns * item,
         outputs_at, lines_at, rows_at,
     )  # fmt: skip
     first = outline.job(JOB, {
@@ -244,7 +245,7 @@ def plan(problem: Problem) -> GradientPlan:
     second = given_outline.job(JOB, {"inside_allowed": given.reads_inside, "channel_pitch": given_pitch})
     return GradientPlan(
         problem, tile, tables,
-        (parts, problem.groups, problem.branches, chunks, row_blocks, column_blocks, tile.rows, tile.columns),
+        (parts, problem.groups, problem.branches, chunks, row_blocks * tile.rows, column_blocks * tile.columns),
         np.concatenate([first, second]), np.concatenate([outline.axes, given_outline.axes]),
         (outline, given_outline, columns, branches, routine, gradient), worker,
     )  # fmt: skip
@@ -294,20 +295,38 @@ def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray) -> np.ndarra
     working = dtypes.working(x.dtype, y, result, request.fill)
     own = replace(request, x=x, kernel=weights, working=working)
     problem = merged(canonical(own, y))
-    canonical_weights = plan(problem)(x, y, fills(own, problem), request.workers)
-    # The place of each weight in canonical form, counted from 1: zeros there stand for taps that a branch lacks.
-    numbers = np.arange(1, weights.size + 1).reshape(weights.shape)
-    places = canonical_kernel(replace(own, kernel=numbers, working="int64"))
-    if result.kind == "c":
-        canonical_weights = _complex_weights(canonical_weights, problem.taps, 2 if x.dtype.kind == "c" else 1)
-    exists = places > 0
-    weights.reshape(-1)[places[exists] - 1] = canonical_weights.reshape(places.shape)[exists]
+    own_plan = plan(problem)
+    sums = own_plan(x, y, fills(own, problem), request.workers)
+    filters = canonical_filters(own, weights)
+    filters = filters.reshape(request.groups, -1, *filters.shape[1:])
+    axes = canonical_axes(own)
+    shape = (*filters.shape[:3], *(axis.taps for axis in axes))
+    for number, branch in enumerate(product(*(axis.branches or (None,) for axis in axes))):
+        source = own_plan.tables[number].source[:, 0]
+        if len(source):
+            of_branch = _in_canonical_order(
+                sums[:, number, :, : len(source)], source, problem.in_channels * problem.taps
+            )
+            if result.kind == "c":
+                of_branch = _conjugate_products(of_branch, problem.taps, 2 if x.dtype.kind == "c" else 1)
+            taps = [slice(None) if own is None else slice(own.taps[0], None, own.taps.step) for own in branch]
+            exist = [slice(None) if own is None else slice(len(own.taps)) for own in branch]
+            filters[(..., *taps)] = of_branch.reshape(shape)[(..., *exist)]
     return weights
 
 
-def _complex_weights(weights: np.ndarray, taps: int, x_planes: int) -> np.ndarray:
+def _in_canonical_order(sums: np.ndarray, source: np.ndarray, weights: int) -> np.ndarray:
+    """Return the sums of a branch's taps in the places of canonical weights."""
+    if len(source) == weights and (np.diff(source) == 1).all():
+        return sums
+    in_order = np.zeros((*sums.shape[:2], weights), sums.dtype)
+    in_order[..., source] = sums
+    return in_order
+
+
+def _conjugate_products(sums: np.ndarray, taps: int, x_planes: int) -> np.ndarray:
     """Return the sums of ``conj(x) * y`` from those of the products of their planes, which are channels."""
-    groups, rows, columns = weights.shape
-    planes = weights.reshape(groups, rows // 2, 2, columns // taps // x_planes, x_planes, taps)
+    groups, rows, columns = sums.shape
+    planes = sums.reshape(groups, rows // 2, 2, columns // taps // x_planes, x_planes, taps)
     with_y = planes[:, :, 0] + 1j * planes[:, :, 1]  # each plane of x with both of y
     return with_y[:, :, :, 0] - 1j * with_y[:, :, :, 1] if x_planes == 2 else with_y[:, :, :, 0]

@@ -75,14 +75,15 @@ def outer_tile_shape(dtype: str, filters: int, taps: int) -> OuterTile:
 
 
 @intrinsic(prefer_literal=True)
-def outer_tile(typingctx, shape, x_offsets, y_offsets, lines, line_count, length, totals):
+def outer_tile(typingctx, shape, x_offsets, y_offsets, lines, line_count, length, totals, row_bytes):
     """Run the outer tile of the literal `OuterTile` text ``shape`` over lines of ``length`` outputs.
 
     The others are addresses: ``x_offsets`` and ``y_offsets`` of bytes from a line's first samples to those of each
-    column and row, ``lines`` of the addresses of these samples in x and y, ``totals`` of (rows, columns) sums.
+    column and row, ``lines`` of the addresses of these samples in x and y, ``totals`` of (rows, columns) sums, rows
+    ``row_bytes`` apart.
     """
     tile = OuterTile(**json.loads(shape.literal_value))
-    signature = types.void(shape, *[types.intp] * 6)
+    signature = types.void(shape, *[types.intp] * 7)
 
     def codegen(context, builder, signature, args):
         _emit_outer_tile(builder, tile, *args[1:])
@@ -91,7 +92,7 @@ def outer_tile(typingctx, shape, x_offsets, y_offsets, lines, line_count, length
     return signature, codegen
 
 
-def _emit_outer_tile(b, tile, x_offsets, y_offsets, lines, line_count, length, totals):
+def _emit_outer_tile(b, tile, x_offsets, y_offsets, lines, line_count, length, totals, row_bytes):
     size, scalar = np.dtype(tile.dtype).itemsize, SCALARS[tile.dtype]
     vector, mask = ir.VectorType(scalar, tile.lanes), ir.VectorType(ir.IntType(1), tile.lanes)
     zero = ir.Constant(vector, [0 if tile.dtype == "int64" else 0.0] * tile.lanes)
@@ -139,7 +140,8 @@ def _emit_outer_tile(b, tile, x_offsets, y_offsets, lines, line_count, length, t
     add = b.add if is_whole else b.fadd
     for r in range(tile.rows):
         for c in range(tile.columns):
-            pointer = b.inttoptr(b.add(totals, I64((r * tile.columns + c) * size)), POINTER)
+            place = b.add(b.mul(row_bytes, I64(r)), I64(c * size))
+            pointer = b.inttoptr(b.add(totals, place), POINTER)
             total = _sum_of_lanes(b, b.load(sums[r][c], typ=vector), add)
             b.store(add(b.load(pointer, typ=scalar, align=size), total), pointer, align=size)
 
@@ -161,8 +163,8 @@ def compile_outer_tile(tile: OuterTile) -> Any:
     """Compile the outer tile of one shape."""
     shape, digest = json.dumps(asdict(tile)), source_digest()
 
-    def routine(x_offsets, y_offsets, lines, line_count, length, totals):
+    def routine(x_offsets, y_offsets, lines, line_count, length, totals, row_bytes):
         digest  # noqa: B018 (a free variable is part of the cache's key)
-        outer_tile(shape, x_offsets, y_offsets, lines, line_count, length, totals)
+        outer_tile(shape, x_offsets, y_offsets, lines, line_count, length, totals, row_bytes)
 
-    return compile_routine(types.void(*[types.intp] * 6), routine)
+    return compile_routine(types.void(*[types.intp] * 7), routine)

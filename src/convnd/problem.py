@@ -179,24 +179,34 @@ def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
     return replace(problem, axes=axes, x_steps=x_steps, out_steps=out_steps)
 
 
-def canonical_kernel(request: Request) -> np.ndarray:
-    """Return the kernel as ``(groups, branches * C_out, C_in * taps)`` real weights.
-
-    The taps are in the order of the canonical axes; a branch that has fewer than others has zeros behind them.
-    """
-    kernel, spatial = request.kernel, request.kernel_spatial
+def canonical_filters(request: Request, kernel: np.ndarray) -> np.ndarray:
+    """Return a view of an array of the kernel's shape as ``(C_out, C_in, *K)``, unflipped, K in canonical order."""
+    spatial = request.kernel_spatial
     if request.is_flipped:
         kernel = np.flip(kernel, spatial)
     position = dict(zip(request.spatial, spatial, strict=True))
     in_order = [position[a] for a in memory_order(request.x) if a in position]
     if request.channel_axis is None:
-        filters = kernel.transpose(in_order)[None, None]
-    elif not request.is_bank:
+        return kernel.transpose(in_order)[None, None]
+    if not request.is_bank:
         (channels,) = set(range(kernel.ndim)) - set(spatial)
-        filters = kernel.transpose([channels, *in_order])[None]
-    else:
-        bank = [0, 1] if request.channels_first else [kernel.ndim - 1, kernel.ndim - 2]
-        filters = kernel.transpose(bank + in_order)
+        return kernel.transpose([channels, *in_order])[None]
+    bank = [0, 1] if request.channels_first else [kernel.ndim - 1, kernel.ndim - 2]
+    return kernel.transpose(bank + in_order)
+
+
+def canonical_axes(request: Request) -> list[Axis]:
+    """Return the spatial axes in canonical order, those that are upsampled as branches."""
+    along = dict(zip(request.spatial, request.axes, strict=True))
+    return [polyphase(along[a]) for a in memory_order(request.x) if a in along]
+
+
+def canonical_kernel(request: Request) -> np.ndarray:
+    """Return the kernel as ``(groups, branches * C_out, C_in * taps)`` real weights.
+
+    The taps are in the order of the canonical axes; a branch that has fewer than others has zeros behind them.
+    """
+    kernel, filters = request.kernel, canonical_filters(request, request.kernel)
     working = request.working
     if kernel.dtype.kind != "c":
         weights, planes = filters.astype(working, order="C"), 1
@@ -206,10 +216,10 @@ def canonical_kernel(request: Request) -> np.ndarray:
         used = 2 if request.x.dtype.kind == "c" else 1
         parts = [[real, -imaginary], [imaginary, real]]
         weights, planes = np.stack([np.stack(part[:used], axis=2) for part in parts], axis=1), 2
-    spatial_shape = weights.shape[weights.ndim - len(in_order) :]
-    weights = weights.reshape(request.groups, request.out_channels // request.groups * planes, -1, *spatial_shape)
-    lines = dict(zip(request.spatial, request.axes, strict=True))
-    return _branched(weights, [polyphase(lines[a]) for a in memory_order(request.x) if a in lines])
+    axes = canonical_axes(request)
+    taps = weights.shape[weights.ndim - len(axes) :]
+    weights = weights.reshape(request.groups, request.out_channels // request.groups * planes, -1, *taps)
+    return _branched(weights, axes)
 
 
 def _branched(weights: np.ndarray, axes: list[Axis]) -> np.ndarray:
@@ -225,7 +235,7 @@ def _branched(weights: np.ndarray, axes: list[Axis]) -> np.ndarray:
             end[done + 2 + a] = (0, 1)
             weights = np.moveaxis(np.pad(weights, end).take(taps, axis=done + 2 + a), done + 2 + a, done)
             done += 1
-    return weights.reshape(weights.shape[0], prod(weights.shape[1 : done + 1]), -1)
+    return np.ascontiguousarray(weights).reshape(weights.shape[0], prod(weights.shape[1 : done + 1]), -1)
 
 
 def fills(request: Request, problem: Problem) -> np.ndarray:
