@@ -38,6 +38,7 @@ from .machine import (
     vector_bytes,
     vector_registers,
 )
+from .problem import Problem
 
 _OFFSETS = 12  # that fit the registers for addresses beside what else is there
 
@@ -60,22 +61,47 @@ class OuterTile:
     lanes: int
 
 
-def outer_tile_shape(dtype: str, filters: int, taps: int) -> OuterTile:
-    """Return the outer tile of so many output channels and taps that loads least for each product."""
-    shapes = []
-    for rows in range(1, min(filters, 6) + 1):
-        columns = min(taps, (vector_registers() - rows - 1) // rows, _OFFSETS - rows)
-        if columns > 0:
-            blocks = -(-filters // rows) * -(-taps // columns)
-            even = -(-taps // -(-taps // columns))  # no block nearly empty
-            # Vectors of x lie across cache lines and load twice; a product takes half a cycle, as does a load.
-            shapes.append((blocks * max(rows * even, rows + 2 * even), rows, even))
-    _, rows, columns = min(shapes)
-    return OuterTile(dtype, rows, columns, vector_bytes() // np.dtype(dtype).itemsize)
+@dataclass(frozen=True)
+class Shift:
+    """The rows of an outer tile as one filter's outputs, shifted along an axis: by so many taps of a phase each."""
+
+    axis: int
+    taps: int
+    outputs: int
+
+
+def outer_tile(problem: Problem, may_shift: bool) -> tuple[OuterTile, Shift | None]:
+    """Return the outer tile of least cost, and how its rows are shifted where they are not filters."""
+    filters, last = problem.branch_channels, len(problem.axes) - 1
+    taps, lanes = problem.in_channels * problem.taps, vector_bytes() // np.dtype(problem.working).itemsize
+    choices = []
+    for rows in range(1, 7):
+        most = min((vector_registers() - rows - 1) // rows, _OFFSETS - rows)
+        for columns in range(1, most + 1):
+            if rows <= filters:
+                blocks = -(-filters // rows) * -(-taps // columns)
+                choices.append((blocks * _cycles(rows, columns), rows, columns, None))
+            for a in (last - 1, last) if may_shift and rows > filters else ():
+                axis = problem.axes[a]
+                phase = max(map(len, axis.phases()))
+                step = columns if a == last else 1  # taps from row to row
+                # Rows outputs apart read neighbours in a window that leaves no position out.
+                if a < 0 or rows * step > phase or axis.outputs < axis.tap_spacing:
+                    continue
+                blocks = filters * -(-taps // phase * (-(-phase // (rows * step)) * step) // columns)
+                shift = Shift(a, step, step * axis.tap_spacing)
+                choices.append((blocks * _cycles(rows, columns), rows, columns, shift))
+    _, rows, columns, shift = min(choices, key=lambda choice: choice[:3])
+    return OuterTile(problem.working, rows, columns, lanes), shift
+
+
+def _cycles(rows: int, columns: int) -> float:
+    """Estimate the cycles of a vector: of products, and of loads that do not pass behind them (fitted, Zen 5)."""
+    return rows * columns / 2 + 0.4 * (rows + columns)
 
 
 @intrinsic(prefer_literal=True)
-def outer_tile(typingctx, shape, x_offsets, y_offsets, lines, line_count, length, totals, row_bytes):
+def run_outer_tile(typingctx, shape, x_offsets, y_offsets, lines, line_count, length, totals, row_bytes):
     """Run the outer tile of the literal `OuterTile` text ``shape`` over lines of ``length`` outputs.
 
     The others are addresses: ``x_offsets`` and ``y_offsets`` of bytes from a line's first samples to those of each
@@ -165,6 +191,6 @@ def compile_outer_tile(tile: OuterTile) -> Any:
 
     def routine(x_offsets, y_offsets, lines, line_count, length, totals, row_bytes):
         digest  # noqa: B018 (a free variable is part of the cache's key)
-        outer_tile(shape, x_offsets, y_offsets, lines, line_count, length, totals, row_bytes)
+        run_outer_tile(shape, x_offsets, y_offsets, lines, line_count, length, totals, row_bytes)
 
     return compile_routine(types.void(*[types.intp] * 7), routine)

@@ -117,7 +117,7 @@ def table(
         places, positions = along.places[taps] * pitches[a], along.positions[taps] * steps[a]
         lines.append(np.stack([places, positions, taps * kernel_pitch[a + 1]]))
     shared = len(lines) if sharing.axis is None else sharing.axis + 1
-    outer, inner = _product(lines[:shared]), _product(lines[shared + 1 :])
+    outer, inner = combinations(lines[:shared]), combinations(lines[shared + 1 :])
 
     middle, row_taps, ends = [], [], [np.zeros(1, np.int64)]
     along = TapLine(Axis(1), np.zeros(1, np.int64), np.zeros(1, np.int64))  # one tap, which feeds every row
@@ -141,7 +141,7 @@ def table(
         ends.append(ends[-1][-1] + np.cumsum([0, *per_run]))
     count = ends[-1][-1]
 
-    offsets = _product([outer[:2], np.concatenate(middle, axis=1), inner[:2]])
+    offsets = combinations([outer[:2], np.concatenate(middle, axis=1), inner[:2]])
     rows = np.concatenate(row_taps)
     index = outer[2][:, None, None, None] + rows[:, None, :] + inner[2][:, None]
     index = np.where(rows[:, None, :] >= 0, index, -1).reshape(-1, sharing.rows)
@@ -153,7 +153,7 @@ def table(
     )
 
 
-def _product(lines: Sequence[np.ndarray]) -> np.ndarray:
+def combinations(lines: Sequence[np.ndarray]) -> np.ndarray:
     """Return the sums of every choice of one column of each line, the last line's running fastest."""
     start = np.zeros((lines[0].shape[0] if lines else 3, 1), np.int64)
     return reduce(lambda a, b: (a[:, :, None] + b[:, None, :]).reshape(len(a), -1), lines, start)
@@ -188,4 +188,3 @@ def pack(kernel: np.ndarray, tables: Sequence[TapTable], sharing: Sharing) -> np
 def filter_blocks(filters: int, sharing: Sharing) -> int:
     """Return the blocks that the filters of a branch are packed in."""
     return -(-filters // (sharing.rows if sharing.channels else 1))
-
