@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes
+from . import dtypes, spectral_gradient, windows
 from .arguments import Request
 from .axis import Axis, TapLine, tap_lines, window
 from .boundary import CONSTANT
@@ -113,12 +113,12 @@ def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     parts = -(-tiles // tiles_of_part)
     widest = [int(np.diff(own).max()) for own in begins]
 
-    windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, widest, strict=True)]
-    outline = geometry(problem, problem.working, windows, begins)
-    pitches, channel_pitch = dense_pitches(windows, item), item * prod(len(w.positions) for w in windows)
+    read = [window(axis, outputs) for axis, outputs in zip(problem.axes, widest, strict=True)]
+    outline = geometry(problem, problem.working, read, begins)
+    pitches, channel_pitch = dense_pitches(read, item), item * prod(len(w.positions) for w in read)
     x_channels = offsets(problem.x_channel_steps)
     origins = np.stack([np.arange(problem.in_channels) * channel_pitch, x_channels[: problem.in_channels]])
-    along = [tap_lines(axis, own) for axis, own in zip(problem.axes, windows, strict=True)]
+    along = [tap_lines(axis, own) for axis, own in zip(problem.axes, read, strict=True)]
     columns = [_columns(problem, lines, shift, tile.rows, pitches, origins) for lines in product(*along)]
     column_blocks = max(1, -(-max(len(own.packed) for own in columns) // tile.columns))
     offsets_of = [[_padded(table, column_blocks * tile.columns) for table in (c.packed, c.inside)] for c in columns]
@@ -169,7 +169,7 @@ def plan(problem: Problem, may_shift: bool) -> GradientPlan:
         problem, tile, shift, columns,
         (parts, problem.groups, problem.branches, chunks, row_blocks, tile.rows, column_blocks * tile.columns),
         np.concatenate([first, second]), np.concatenate([outline.axes, given_outline.axes]),
-        (outline, given_outline, offsets_of, branches, routine, gradient), compile_gradient_worker(len(windows)),
+        (outline, given_outline, offsets_of, branches, routine, gradient), compile_gradient_worker(len(read)),
     )  # fmt: skip
 
 
@@ -241,7 +241,7 @@ def _padded(table: np.ndarray, length: int) -> np.ndarray:
     return np.pad(table, (0, length - len(table)), mode="edge" if len(table) else "constant")
 
 
-def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray, by_transforms: bool) -> np.ndarray:
     """Return the derivative by the kernel of the sum of products of a request's result for ``x`` with ``y``."""
     result = dtypes.default_result(x.dtype, y.dtype)
     weights = np.zeros(request.kernel.shape, result)
@@ -250,11 +250,8 @@ def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray) -> np.ndarra
     if result.kind == "c":  # planes of x and of the outputs are channels
         y = y.astype(np.result_type(y, np.complex64), copy=False)
     own = replace(request, x=x, kernel=weights, working=dtypes.working(x.dtype, y, result, request.fill))
-    problem = merged(canonical(own, y))
-    outside = fills(own, problem)
-    sums = plan(problem, True)(x, y, outside, request.workers)
-    if not np.isfinite(sums).all():  # zeros around the outputs may have met samples that they are not to touch
-        sums = plan(problem, False)(x, y, outside, request.workers)
+    problem = canonical(own, y)
+    sums = _sums(problem, x, y, fills(own, problem), request.workers, by_transforms)
     if result.kind == "c":
         sums = _conjugate_products(sums, problem.taps, 2 if x.dtype.kind == "c" else 1)
     filters = canonical_filters(own, weights)
@@ -267,6 +264,22 @@ def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray) -> np.ndarra
             exist = [slice(None) if own is None else slice(len(own.taps)) for own in branch]
             filters[(..., *taps)] = sums[:, number].reshape(shape)[(..., *exist)]
     return weights
+
+
+def _sums(
+    problem: Problem, x: np.ndarray, y: np.ndarray, fills: np.ndarray, workers: int | None, by_transforms: bool
+) -> np.ndarray:  # fmt: skip
+    """Return the sums of products of a problem, ``(groups, branches, C_out, C_in * taps)``."""
+    if by_transforms and not (problem.exact or problem.is_upsampled):
+        own = spectral_gradient.plan(windows.prepared(problem))
+        by_spectra = None if own is None else own(x, y, fills, workers)
+        if by_spectra is not None:
+            return by_spectra[:, None]
+    problem = merged(problem)
+    sums = plan(problem, True)(x, y, fills, workers)
+    if not np.isfinite(sums).all():  # zeros around the outputs may have met samples that they are not to touch
+        sums = plan(problem, False)(x, y, fills, workers)
+    return sums
 
 
 def _conjugate_products(sums: np.ndarray, taps: int, x_planes: int) -> np.ndarray:

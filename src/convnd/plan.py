@@ -342,7 +342,8 @@ class Plan:
         TypeError, ValueError
             Where `x` or `y` is not what the plan was made for.
         """
-        return kernel_gradient(self._request, check_x(x, self._request), check_y(y, self._request))
+        x, y = check_x(x, self._request), check_y(y, self._request)
+        return kernel_gradient(self._request, x, y, self.method == "fft")
 
     def as_linear_operator(self) -> Any:
         """Return the plan as a `scipy.sparse.linalg.LinearOperator` on flat arrays, for SciPy's solvers.

@@ -219,11 +219,17 @@ def _twist(layout: SpectralLayout, working: str) -> np.ndarray:
     return table
 
 
-def _place_runs(problem: Problem, windows: list[Window], pitches: list[int], columns: int, item: int) -> np.ndarray:
-    """Return the places of a filter's taps in a tile as runs of (place, length, first tap, step of the taps)."""
+def tap_places(windows: list[Window], pitches: list[int], item: int) -> np.ndarray:
+    """Return the place of every tap in a tile."""
     places = np.zeros(1, np.int64)
     for own, pitch in zip(windows, pitches, strict=True):
         places = (places[:, None] + own.places * (pitch // item)).ravel()
+    return places
+
+
+def _place_runs(problem: Problem, windows: list[Window], pitches: list[int], columns: int, item: int) -> np.ndarray:
+    """Return the places of a filter's taps in a tile as runs of (place, length, first tap, step of the taps)."""
+    places = tap_places(windows, pitches, item)
     taps = np.arange(len(places))
     if columns > 1:  # the same weight in every lane
         return np.stack([places, np.full_like(taps, columns), taps, np.zeros_like(taps)], axis=1)

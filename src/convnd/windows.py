@@ -205,10 +205,13 @@ def tiles(problem: Problem, layout: SpectralLayout) -> list[int]:
     return windows
 
 
-def memory(problem: Problem, layout: SpectralLayout) -> int:
-    """Return the bytes of every thread's tile and of the spectra."""
+def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> int:
+    """Return the bytes of every thread's tile and of the spectra; of a gradient every thread has its own."""
     item = np.dtype(transform_type(problem)).itemsize
     planes = max(problem.in_channels, problem.out_channels) * available() + filters(problem)
+    if gradient:
+        pairs = problem.in_channels * problem.out_channels
+        planes = (problem.in_channels + problem.out_channels + pairs) * available()
     return 2 * planes * layout.rows * layout.row * item
 
 
@@ -223,20 +226,20 @@ def elapsed(problem: Problem, layout: SpectralLayout, batch: bool) -> float:
 
 
 @lru_cache(maxsize=256)
-def best(problem: Problem) -> SpectralLayout | None:
-    """Return the layout of a prepared problem whose items take least time.
+def best(problem: Problem, gradient: bool = False) -> SpectralLayout | None:
+    """Return the layout of a prepared problem, or of its gradient by the kernel, whose items take least time.
 
     None where no axis has taps, or where the spectra of many filters would not fit. It does not depend on the size of
     the batch, nor does a result's rounding.
     """
     if all(axis.taps == 1 for axis in problem.axes):
         return None
-    fitting = [layout for layout in layouts(problem) if memory(problem, layout) <= TUNING.memory_bytes]
+    fitting = [layout for layout in layouts(problem) if memory(problem, layout, gradient) <= TUNING.memory_bytes]
     if fitting:
         return min(fitting, key=lambda layout: elapsed(problem, layout, batch=False))
-    smallest = min(layouts(problem), key=lambda layout: memory(problem, layout))
+    smallest = min(layouts(problem), key=lambda layout: memory(problem, layout, gradient))
     kernel_bytes = filters(problem) * problem.taps * np.dtype(problem.working).itemsize
-    return smallest if memory(problem, smallest) <= _MOST_GROWTH * kernel_bytes else None
+    return smallest if memory(problem, smallest, gradient) <= _MOST_GROWTH * kernel_bytes else None
 
 
 def filters(problem: Problem) -> int:
