@@ -106,8 +106,8 @@ def table(
         taps = np.concatenate([np.array(phase) for phase in axis.phases()])
         position = taps * axis.dilation
         lines.append(np.stack([windows[a].places[taps] * pitches[a], position * steps[a], taps * kernel_pitch[a + 1]]))
-    shared = len(lines) if sharing.axis is None else sharing.axis + 1
-    outer, inner = _product(lines[:shared]), _product(lines[shared + 1 :])
+    shared = -1 if sharing.axis is None else sharing.axis + 1  # where all rows share every tap, one loop runs over them
+    outer, inner = _product(lines[: max(0, shared)]), _product(lines[shared + 1 :])
 
     middle, row_taps, ends = [], [], [np.zeros(1, np.int64)]
     axis = Axis(1) if sharing.axis is None else axes[sharing.axis]
