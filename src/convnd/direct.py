@@ -12,6 +12,7 @@ import numpy as np
 
 from . import threads
 from .axis import Window, window
+from .butterfly import compile_transpose
 from .jobs import Geometry, Region, dense_pitches, geometry, offsets, run
 from .layout import Layout, best, granularity, line_length, round_up, tile_begins
 from .machine import CACHE_LINE
@@ -27,7 +28,7 @@ class PassLayout:
 
     sharing: Sharing
     taps: TapTable
-    routine: Any
+    routines: tuple[Any, ...]  # kept alive: the values hold their addresses
     blocks: int  # of output channels
     window_bytes: int  # with room for the vectors and rows behind it that are read and dropped
     results_bytes: int
@@ -50,32 +51,43 @@ def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) ->
         problem.axes, windows, sharing, pitches, problem.x_steps,
         channel_pitch, x_channels[: problem.in_channels],
     )  # fmt: skip
-    routine = compile_register_tile(tile)
+    routines = [compile_register_tile(tile)]
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
     channel_steps = set(np.diff(out_channels[: problem.out_channels]).tolist())
-    block_channels = tile.rows if sharing.channels else 1
+    block_channels = sharing.rows if sharing.channels else 1
     pieces = -(-line_length(problem, layout) // tile.block)  # of a flat run, whose lines are taken apart when stored
-    block_bytes = tile.rows * tile.block * item
+    block_bytes = sharing.rows * tile.block * item
     if layout.flat == 0:
-        pieces = min(pieces, max(1, TUNING.results_bytes // block_bytes))
+        # Those of a tile across channels are transposed, line by line: the longer the better.
+        pieces = min(pieces, max(1, TUNING.results_bytes * (4 if tile.across else 1) // block_bytes))
     rows_beyond = -layout.shape[row_axis] % (tile.rows * spacing) * pitches[row_axis] if row_axis >= 0 else 0
     blocks = -(-problem.out_channels // block_channels)
+    results_bytes = pieces * block_bytes
+    channel_step = max(channel_steps, default=0)
     values = {
         "channel_pitch": channel_pitch,
-        "routine": routine.address, "packed": taps.packed.ctypes.data, "inside": taps.inside.ctypes.data,
+        "routine": routines[0].address, "packed": taps.packed.ctypes.data, "inside": taps.inside.ctypes.data,
         "bounds": taps.bounds.ctypes.data, "steps": len(taps.bounds),
-        "rows": tile.rows if sharing.channels or row_axis >= 0 else 1, "row_axis": row_axis,
+        "rows": sharing.rows if sharing.channels or row_axis >= 0 else 1, "row_axis": row_axis,
         "row_spacing": spacing, "block": tile.block, "pieces": pieces,
         "x_row": problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
-        "block_channels": block_channels, "blocks": blocks, "weights_block": len(taps.source) * tile.rows * item,
+        "block_channels": block_channels, "blocks": blocks, "weights_block": len(taps.source) * sharing.rows * item,
         "direct_store": problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1,
-        "channel_step": max(channel_steps, default=0), "flat": layout.flat,
+        "channel_step": channel_step, "flat": layout.flat,
     }  # fmt: skip
+    if tile.across:
+        routines.append(compile_transpose(problem.working, tile.lanes))
+        results_bytes = 2 * sharing.rows * round_up(pieces * tile.block, tile.lanes) * item
+        values |= {
+            "across": tile.lanes, "transpose": routines[1].address,
+            "frames": len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1]),
+            "direct_store": problem.result == np.dtype(problem.accumulated).str and channel_step == item,
+        }  # fmt: skip
     # The last vectors and the rows that do not exist read behind the window.
     beyond = 2 * tile.rows * tile.block * item + rows_beyond
     window_bytes = round_up(problem.in_channels * channel_pitch + beyond, CACHE_LINE)
-    return PassLayout(sharing, taps, routine, blocks, window_bytes, pieces * block_bytes, values)
+    return PassLayout(sharing, taps, tuple(routines), blocks, window_bytes, results_bytes, values)
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,9 @@ JOB = np.dtype(
         # whether the register tile may write the result itself, and then the bytes between output channels;
         # axes run as one line; where results wait in a worker's scratch
         "direct_store", "channel_step", "flat", "results_at",
+        # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
+        # outputs; a routine that transposes blocks
+        "across", "frames", "transpose",
     )]
 )  # fmt: skip
 
@@ -267,8 +270,8 @@ def gather(group, origin, outputs, axes, job, scratch, window):
 @compiled
 def window_inside(group, origin, outputs, axes, job):
     """Return the address of the tile's first sample, or 0 where not all that the routine reads lies in the array."""
-    beyond = -carried(outputs[-1], axes[len(outputs) - 1]) % job.block
-    first, low, high = job.x, job.channels_low, job.channels_high + beyond * job.item
+    last = len(origin) - 1
+    first, low, high = job.x, job.channels_low, job.channels_high
     for a in range(len(origin)):
         axis = axes[a]
         start = axis.stride * origin[a] - axis.before
@@ -277,6 +280,8 @@ def window_inside(group, origin, outputs, axes, job):
             return 0
         if a == job.row_axis:  # the rows that do not exist are computed and dropped
             span += axis.stride * (-outputs[a] % (job.rows * job.row_spacing))
+        if a == last:  # so is what the last block has beyond the line
+            span += axis.stride * (-carried(outputs[a], axis) % job.block)
         first += start * axis.x_step
         if axis.x_step < 0:
             low += span * axis.x_step
@@ -303,6 +308,7 @@ def run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, firs
             count = -(-count // (job.rows * job.row_spacing)) * job.row_spacing
         starts = tuple_setitem(starts, a, 1 if is_flat else count)
 
+    step = axes[last].stride * axes[last].x_step if is_inside else axes[last].pitch  # along the line
     taps = job.inside if is_inside else job.packed
     ahead = job.ahead if is_inside else 0
     results = scratch + job.results_at
@@ -327,6 +333,9 @@ def run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, firs
             rows = rows_left if rows_left < most_rows else most_rows
             if rows <= 0:
                 continue
+            if job.across > 0:
+                run_across(source, step, target, taps, weights, rows, channel, length, lines, axes, job, results)
+                continue
             done = 0
             while done < length:
                 count = length - done
@@ -341,7 +350,7 @@ def run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, firs
                         pieces = job.pieces
                         count = pieces * job.block
                     write, write_step = results, pieces * job.block * job.item
-                first = source + done * job.item
+                first = source + done * step
                 call_address(
                     job.routine,
                     (first, taps, weights, job.bounds, job.steps, write, write_step, pieces, ahead, job.x_row),
@@ -351,6 +360,40 @@ def run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, firs
                     line = outputs[last] if job.flat else count
                     store(results, write_step, write, row_step, rows, channel, line, lines, axes, job)
                 done += count
+
+
+@compiled
+def run_across(source, step, target, taps, weights, filters, channel, length, lines, axes, job, results):
+    """Run a register tile whose lanes are output channels along a line, and store its results."""
+    out_step = axes[len(lines) - 1].out_step
+    frame = job.rows * job.item  # the results of one output
+    done = 0
+    while done < length:
+        count = min(length - done, job.pieces * job.block)
+        is_direct = job.direct_store and job.frames and filters == job.rows and count >= job.block
+        if is_direct:
+            count = count // job.block * job.block
+        first, write = source + done * step, target + done * out_step
+        to, to_step = (write, out_step) if is_direct else (results, frame)
+        pieces = -(-count // job.block)
+        call_address(job.routine, (first, taps, weights, job.bounds, job.steps, to, to_step, pieces, 0, step))
+        if not is_direct and job.frames:
+            for k in range(count):
+                call_address(job.store, (results + k * frame, filters, write + k * out_step, job.channel_step))
+        elif not is_direct:
+            blocks = -(-job.pieces * job.block // job.across)
+            columns, pitch = results + blocks * job.across * frame, blocks * job.across * job.item
+            for vector in range(job.rows // job.across):
+                call_address(
+                    job.transpose,
+                    (
+                        results + vector * job.across * job.item, frame, job.across * frame,
+                        columns + vector * job.across * pitch, pitch, job.across * job.item,
+                        -(-count // job.across),
+                    ),
+                )  # fmt: skip
+            store(columns, pitch, write, 0, filters, channel, count, lines, axes, job)
+        done += count
 
 
 @compiled
@@ -450,7 +493,7 @@ def compile_worker(rank: int) -> Any:
         axes = every_axis[: len(zeros)]
         scratch = job.scratch + number * job.scratch_bytes
         grid = tile_counts(zeros, axes)
-        task = take_next(job.next_task)
+        task, gathered = take_next(job.next_task), -1
         while task < job.tasks:
             chunk, rest = task % job.chunks, task // job.chunks
             group = rest % job.groups
@@ -461,7 +504,9 @@ def compile_worker(rank: int) -> Any:
                 clear(scratch + job.window_at, (job.results_at - job.window_at) // 8 * 8)
             if not is_inside:
                 samples = scratch + job.window_at
-                gather(group, origin, outputs, axes, job, scratch, samples)
+                if rest != gathered or job.passes > 1:  # a tile's chunks of output channels share its window
+                    gather(group, origin, outputs, axes, job, scratch, samples)
+                gathered = rest
             target = job.out
             for a in range(len(zeros)):
                 target += origin[a] * every_axis[(job.passes - 1) * len(zeros) + a].out_step
