@@ -18,8 +18,9 @@ from .layout import Layout, best, granularity, line_length, round_up, tile_begin
 from .machine import CACHE_LINE
 from .problem import Problem
 from .routine import compile_register_tile
-from .taps import Sharing, TapTable, pack, table
+from .taps import Sharing, TapTable, table
 from .tiles import JOB, TUNING, compile_worker
+from .weights import pack
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class PassLayout:
     results_bytes: int
     values: dict[str, Any]
 
-    def pack(self, kernel: np.ndarray) -> np.ndarray:
+    def pack(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
         """Return the filters ``(groups, C_out, C_in * taps)`` as the routine reads them."""
-        return pack(kernel, self.taps, self.sharing)
+        return pack(kernel, self.taps, self.sharing, workers)
 
 
 def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) -> PassLayout:
@@ -129,7 +130,7 @@ class DirectPlan:
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
         """Return the filters of every group, `problem.canonical_kernel`, as the routine reads them."""
-        return self.routine.pack(kernel)
+        return self.routine.pack(kernel, workers)
 
     def __call__(
         self,

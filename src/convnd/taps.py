@@ -146,19 +146,3 @@ def _product(lines: Sequence[np.ndarray]) -> np.ndarray:
     """Return the sums of every choice of one column of each line, the last line's running fastest."""
     start = np.zeros((lines[0].shape[0] if lines else 3, 1), np.int64)
     return reduce(lambda a, b: (a[:, :, None] + b[:, None, :]).reshape(len(a), -1), lines, start)
-
-
-def pack(kernel: np.ndarray, taps: TapTable, sharing: Sharing) -> np.ndarray:
-    """Return the weights as the register tile reads them, ``(groups, blocks, taps, rows)``.
-
-    ``kernel`` is ``(groups, C_out, C_in * taps)``. A block is one filter, or ``rows`` of them where the rows are output
-    channels; those that do not exist are zeros.
-    """
-    groups, filters = kernel.shape[:2]
-    if not sharing.channels:
-        with_zero = np.concatenate([kernel, np.zeros((groups, filters, 1), kernel.dtype)], axis=2)
-        return np.take(with_zero, taps.source, axis=2)
-    blocks = -(-filters // sharing.rows)
-    packed = np.zeros((groups, blocks * sharing.rows, len(taps.source)), kernel.dtype)
-    np.take(kernel, taps.source[:, 0], axis=2, out=packed[:, :filters])
-    return np.ascontiguousarray(packed.reshape(groups, blocks, sharing.rows, -1).swapaxes(2, 3))
