@@ -244,10 +244,11 @@ def gather(group, origin, outputs, axes, job, scratch, window):
             count = affine_runs(line_map, line_axis.window, job.fill_period, is_inside, runs + is_inside * runs_bytes)
             run_counts = tuple_setitem(run_counts, is_inside, count)
 
-    lines = tuple_setitem(origin, last, 1)
+    # Lines that are neighbours along the last axis but one are gathered in a row.
+    lines, row_axis = tuple_setitem(origin, last, 1), axes[last - 1]
     for a in range(last):
-        lines = tuple_setitem(lines, a, axes[a].window)
-    ahead = LINES_AHEAD * axes[last - 1].x_step if last > 0 else 0
+        lines = tuple_setitem(lines, a, axes[a].window if a < last - 1 else 1)
+    rows, ahead = (row_axis.window, LINES_AHEAD * row_axis.x_step) if last > 0 else (1, 0)
     for channel in range(job.in_channels):
         number = group * job.in_channels + channel
         plane = job.x + read_index(job.x_channels, number)
@@ -255,16 +256,20 @@ def gather(group, origin, outputs, axes, job, scratch, window):
         for line in range(total(lines)):
             place = unravel(line, lines)
             first, target, is_inside, is_read = plane, window + channel * job.channel_pitch, 1, True
-            for a in range(last):
+            for a in range(last - 1):
                 axis = axes[a]
                 index = read_index(maps, axis.first + place[a])
                 is_read = is_read and index != UNREAD
                 is_inside = is_inside if index >= 0 else 0
                 first += index * axis.x_step
                 target += place[a] * axis.pitch
-            if is_read:
-                line_runs, count = runs + is_inside * runs_bytes, run_counts[is_inside]
-                call_address(job.gather, (first, line_axis.x_step, line_runs, count, target, fill, ahead))
+            for row in range(rows if is_read else 0):
+                index = read_index(maps, row_axis.first + row) if last > 0 else 0
+                if index != UNREAD:
+                    line_inside = is_inside if index >= 0 else 0
+                    source, write = first + index * row_axis.x_step, target + row * row_axis.pitch
+                    line_runs, count = runs + line_inside * runs_bytes, run_counts[line_inside]
+                    call_address(job.gather, (source, line_axis.x_step, line_runs, count, write, fill, ahead))
 
 
 @compiled
@@ -555,7 +560,9 @@ def compile_gather(stored: str, working: str) -> Any:
             run = runs + 8 * RUN_FIELDS * k
             place, length = read_index(run, 0), read_index(run, 1)
             first, advance = read_index(run, 2), read_index(run, 3)
-            if first < 0:
+            if first < 0 and advance == 0:
+                read_line(fills + (-1 - first) * size, 0, length, window + place * size, 0, native, working)
+            elif first < 0:
                 for j in range(length):
                     fill = fills + (-1 - first - j * advance) * size
                     read_line(fill, size, 1, window + (place + j) * size, 0, native, working)
