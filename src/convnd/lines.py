@@ -109,13 +109,16 @@ def _emit_line(b, length, source, target, convert, ahead=None):
         """Copy ``count`` elements at a time, where that is possible; the last ones overlap those before them."""
         nonlocal done
         possible = b.and_(possible, b.icmp_signed(">=", length, ir.Constant(I64, count)))
-        end, last = b.select(possible, length, done), b.sub(length, ir.Constant(I64, count))
+        whole = b.sub(length, b.srem(length, ir.Constant(I64, count)))
+        end = b.select(possible, whole, done)
         with cgutils.for_range_slice(b, done, end, ir.Constant(I64, count), intp=I64) as (index, _):
             if ahead is not None and count > 4:
                 prefetch(b, b.add(address(0, index), ahead))
-            index = b.select(b.icmp_signed("<", index, last), index, last)
             b.store(convert(read(index, count)), b.inttoptr(address(1, index), POINTER), align=1)
-        done = end
+        with b.if_then(b.and_(possible, b.icmp_signed("<", whole, length))):
+            last = b.sub(length, ir.Constant(I64, count))
+            b.store(convert(read(last, count)), b.inttoptr(address(1, last), POINTER), align=1)
+        done = b.select(possible, length, done)
 
     if target[1] is None:
         copy(every_second, CACHE_LINE // sizes[0], b.icmp_signed("==", steps[0], ir.Constant(I64, 2 * sizes[0])))
