@@ -16,7 +16,7 @@ LAYERS = [
     ["axis", "dtypes", "factors", "machine", "samples", "threads"],
     ["boundary", "butterfly", "lines", "problem_text", "routine", "taps"],
     ["arguments", "tiles"],
-    ["fourier", "problem"],
+    ["fourier", "problem", "weights"],
     ["layout"],
     ["jobs", "windows"],
     ["direct"],

@@ -13,13 +13,15 @@ import numpy as np
 
 from . import threads
 from .axis import Window, tap_lines, window
+from .butterfly import compile_transpose
 from .jobs import Geometry, Region, branch_records, dense_pitches, geometry, offsets, run
 from .layout import Layout, best, granularity, line_length, round_up, tile_begins
 from .machine import CACHE_LINE
 from .problem import Problem
 from .routine import compile_register_tile
-from .taps import Sharing, TapTable, filter_blocks, pack, table
+from .taps import Sharing, TapTable, filter_blocks, table
 from .tiles import JOB, TUNING, compile_worker
+from .weights import pack
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,15 @@ class PassLayout:
     sharing: Sharing
     taps: list[TapTable]  # of each branch
     branches: np.ndarray  # what compiled code knows of each; like the tables kept alive
-    routine: Any
+    routines: tuple[Any, ...]  # kept alive: the values hold their addresses
     blocks: int  # of a group's filters, of all branches
     window_bytes: int  # with room for the vectors and rows behind it that are read and dropped
     results_bytes: int
     values: dict[str, Any]
 
-    def pack(self, kernel: np.ndarray) -> np.ndarray:
+    def pack(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
         """Return the filters ``(groups, C_out, C_in * taps)`` as the routine reads them."""
-        return pack(kernel, self.taps, self.sharing)
+        return pack(kernel, self.taps, self.sharing, workers)
 
 
 def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) -> PassLayout:
@@ -58,33 +60,44 @@ def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) ->
     ]  # fmt: skip
     fields = [(own.packed.ctypes.data, own.inside.ctypes.data, own.bounds.ctypes.data, len(own.bounds)) for own in taps]
     branches = branch_records(problem, fields)
-    routine = compile_register_tile(tile)
+    routines = [compile_register_tile(tile)]
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
     channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist())
-    block_channels = tile.rows if sharing.channels else 1
+    block_channels = sharing.rows if sharing.channels else 1
     pieces = -(-line_length(problem, layout) // tile.block)  # of a flat run, whose lines are taken apart when stored
-    block_bytes = tile.rows * tile.block * item
+    block_bytes = sharing.rows * tile.block * item
     if layout.flat == 0:
-        pieces = min(pieces, max(1, TUNING.results_bytes // block_bytes))
+        # Those of a tile across channels are transposed, line by line: the longer the better.
+        pieces = min(pieces, max(1, TUNING.results_bytes * (4 if tile.across else 1) // block_bytes))
     rows_beyond = -layout.shape[row_axis] % (tile.rows * spacing) * pitches[row_axis] if row_axis >= 0 else 0
     blocks = filter_blocks(problem.branch_channels, sharing)
-    most = max(len(t.source) for t in taps)
+    most = max(len(own.source) for own in taps)
+    results_bytes = pieces * block_bytes
+    channel_step = max(channel_steps, default=0)
     values = {
         "channel_pitch": channel_pitch,
-        "routine": routine.address, "branches": branches.ctypes.data, "branch_blocks": blocks,
+        "routine": routines[0].address, "branches": branches.ctypes.data, "branch_blocks": blocks,
         "branch_channels": problem.branch_channels,
-        "rows": tile.rows if sharing.channels or row_axis >= 0 else 1, "row_axis": row_axis,
+        "rows": sharing.rows if sharing.channels or row_axis >= 0 else 1, "row_axis": row_axis,
         "row_spacing": spacing, "block": tile.block, "pieces": pieces,
         "x_row": problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
-        "block_channels": block_channels, "blocks": len(taps) * blocks, "weights_block": most * tile.rows * item,
+        "block_channels": block_channels, "blocks": len(taps) * blocks, "weights_block": most * sharing.rows * item,
         "direct_store": problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1,
-        "channel_step": max(channel_steps, default=0), "flat": layout.flat,
+        "channel_step": channel_step, "flat": layout.flat,
     }  # fmt: skip
+    if tile.across:
+        routines.append(compile_transpose(problem.working, tile.lanes))
+        results_bytes = 2 * sharing.rows * round_up(pieces * tile.block, tile.lanes) * item
+        values |= {
+            "across": tile.lanes, "transpose": routines[1].address,
+            "frames": len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1]),
+            "direct_store": problem.result == np.dtype(problem.accumulated).str and channel_step == item,
+        }  # fmt: skip
     # The last vectors and the rows that do not exist read behind the window.
     beyond = 2 * tile.rows * tile.block * item + rows_beyond
     window_bytes = round_up(problem.in_channels * channel_pitch + beyond, CACHE_LINE)
-    return PassLayout(sharing, taps, branches, routine, len(taps) * blocks, window_bytes, pieces * block_bytes, values)
+    return PassLayout(sharing, taps, branches, tuple(routines), len(taps) * blocks, window_bytes, results_bytes, values)
 
 
 @dataclass(frozen=True)
@@ -126,7 +139,7 @@ class DirectPlan:
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
         """Return the filters of every group, `problem.canonical_kernel`, as the routine reads them."""
-        return self.routine.pack(kernel)
+        return self.routine.pack(kernel, workers)
 
     def __call__(
         self,

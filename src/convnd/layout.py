@@ -97,6 +97,24 @@ def _layouts(problem: Problem, most_outputs: int) -> Iterator[Layout]:
                         shape = _tile_shape(problem, tile, sharing, flat, inside, most_outputs)
                         if shape is not None:
                             yield Layout(tile, sharing, flat, inside, shape)
+    yield from _layouts_across(problem, lanes, most_outputs)
+
+
+def _layouts_across(problem: Problem, lanes: int, most_outputs: int) -> Iterator[Layout]:
+    """Yield the layouts whose lanes are output channels, each with the rows that cover the last axis evenly."""
+    outputs = problem.axes[-1].outputs
+    for vectors in _VECTORS:
+        # Samples of the next rows wait in registers too.
+        most = max((r for r in range(1, 32) if (r + 1) * vectors + -(-r // 6) <= vector_registers()), default=0)
+        if problem.branch_channels == 1 or most < 1 or vectors > -(-problem.branch_channels // lanes):
+            break
+        rows = -(-outputs // -(-outputs // most))
+        sharing = Sharing(vectors * lanes, channels=True)
+        tile = RegisterTile(problem.working, rows, vectors, lanes, False, ((0, rows),), across=True)
+        for inside in (False, True) if problem.stored == np.dtype(problem.working).str else (False,):
+            shape = _tile_shape(problem, tile, sharing, 0, inside, most_outputs)
+            if shape is not None:
+                yield Layout(tile, sharing, 0, inside, shape)
 
 
 def _sharings(problem: Problem, rows: int, lanes: int) -> Iterator[tuple[Sharing, bool]]:
@@ -139,7 +157,7 @@ def _tile_shape(
     axes, last = problem.axes, len(problem.axes) - 1
     least = [1] * len(axes)
     if flat == 0:
-        least[last] = min(tile.block, round_up(axes[last].outputs, tile.lanes))
+        least[last] = tile.block if tile.across else min(tile.block, round_up(axes[last].outputs, tile.lanes))
     if sharing.axis is not None and sharing.axis < last:
         least[sharing.axis] = sharing.rows * axes[sharing.axis].tap_spacing
     for a in range(last - flat + 1, last + 1 if flat else 0):
@@ -243,11 +261,18 @@ def routine_cycles(problem: Problem, layout: Layout) -> float:
     tile, sharing = layout.tile, layout.sharing
     axis = _shared_axis(problem, sharing)
     other_taps = problem.in_channels * problem.taps // (axis.taps if axis else 1)
-    block: float = 12 + 2 * tile.rows * tile.vectors + 2 * len(tile.runs) * problem.in_channels
+    block: float = 12 + 2 * tile.rows * tile.vectors + 2 * len(tile.runs) * (problem.in_channels if axis else 1)
     runs = shared_runs(axis, sharing)
     # Every line of the window that the block reads comes from the second level once.
     beside = other_taps if tile.interleaved else other_taps // problem.axes[-1].taps * sum(runs.values())
-    block += 3 * beside * tile.vectors * (tile.rows if tile.interleaved else 1)
+    block += (1 if sharing.channels else 3) * beside * tile.vectors * (tile.rows if tile.interleaved else 1)
+    if tile.across:
+        block = 12 + 2 * tile.rows * tile.vectors + other_taps // problem.axes[-1].taps
+        loads = (1.3 * tile.rows + tile.vectors) / 2
+        weights = tile.vectors * vector_bytes() / 28
+        block += other_taps * (max(tile.rows * tile.vectors / 2, loads, weights, 4) + 0.7)
+        block += 0.2 * tile.rows * sharing.rows  # the results are transposed
+        runs = {}
     for (r0, r1), count in runs.items():
         loads = (2 * tile.vectors + (r1 - r0) + 1) / 2
         block += count * other_taps * (max((r1 - r0) * tile.vectors / 2, loads) + 0.3)

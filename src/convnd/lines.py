@@ -85,23 +85,46 @@ def _emit_line(b, length, source, target, convert, ahead=None):
     for step, size in zip(steps, sizes):
         near = b.and_(near, b.icmp_signed("==", step, ir.Constant(I64, size)))
 
-    def copy(index, count):
-        read, write = (
-            b.inttoptr(b.add(address, b.mul(index, step)), POINTER) for (address, _, _), step in zip(sides, steps)
-        )
+    def address(side, index):
+        return b.add(sides[side][0], b.mul(index, steps[side]))
+
+    def elements(address, count):
         typ = ir.VectorType(source[2], count) if count > 1 else source[2]
-        b.store(convert(b.load(read, typ=typ, align=1)), write, align=1)
+        return b.load(b.inttoptr(address, POINTER), typ=typ, align=1)
+
+    def neighbours(index, count):
+        return elements(address(0, index), count)
+
+    def every_second(index, count):
+        first = address(0, index)
+        # The second vector ends at the last element that is taken: memory may end there.
+        second = b.add(first, ir.Constant(I64, (count - 1) * sizes[0]))
+        lanes = [2 * k if 2 * k < count else 2 * k + 1 for k in range(count)]
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), count), lanes)
+        return b.shuffle_vector(elements(first, count), elements(second, count), lanes)
 
     done = ir.Constant(I64, 0)
-    for count in (CACHE_LINE // min(sizes), 4, 1):
-        stride = ir.Constant(I64, count)
-        end = b.sub(length, b.srem(b.sub(length, done), stride))
-        end = end if count == 1 else b.select(near, end, done)
-        with cgutils.for_range_slice(b, done, end, stride, intp=I64) as (index, _):
+
+    def copy(read, count, possible):
+        """Copy ``count`` elements at a time, where that is possible; the last ones overlap those before them."""
+        nonlocal done
+        possible = b.and_(possible, b.icmp_signed(">=", length, ir.Constant(I64, count)))
+        whole = b.sub(length, b.srem(length, ir.Constant(I64, count)))
+        end = b.select(possible, whole, done)
+        with cgutils.for_range_slice(b, done, end, ir.Constant(I64, count), intp=I64) as (index, _):
             if ahead is not None and count > 4:
-                prefetch(b, b.add(b.add(source[0], ahead), b.mul(index, steps[0])))
-            copy(index, count)
-        done = end
+                prefetch(b, b.add(address(0, index), ahead))
+            b.store(convert(read(index, count)), b.inttoptr(address(1, index), POINTER), align=1)
+        with b.if_then(b.and_(possible, b.icmp_signed("<", whole, length))):
+            last = b.sub(length, ir.Constant(I64, count))
+            b.store(convert(read(last, count)), b.inttoptr(address(1, last), POINTER), align=1)
+        done = b.select(possible, length, done)
+
+    if target[1] is None:
+        copy(every_second, CACHE_LINE // sizes[0], b.icmp_signed("==", steps[0], ir.Constant(I64, 2 * sizes[0])))
+    copy(neighbours, CACHE_LINE // min(sizes), near)
+    copy(neighbours, 4, near)
+    copy(neighbours, 1, ir.Constant(ir.IntType(1), 1))
 
 
 def _raw(dtype):

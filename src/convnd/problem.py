@@ -209,7 +209,7 @@ def canonical_kernel(request: Request) -> np.ndarray:
     kernel, filters = request.kernel, canonical_filters(request, request.kernel)
     working = request.working
     if kernel.dtype.kind != "c":
-        weights, planes = filters.astype(working, order="C"), 1
+        weights, planes = filters.astype(working, order="C", copy=False), 1
     else:
         # (a + ib)(x + iy) = (ax - by) + i(bx + ay): two output planes, over the planes that x has.
         real, imaginary = filters.real.astype(working), filters.imag.astype(working)

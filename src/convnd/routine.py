@@ -41,6 +41,9 @@ class RegisterTile:
     interleaved : bool
         Whether the rows are neighbouring vectors of one line: row ``r``'s vector ``v`` then starts ``r + v*rows``
         vectors from the first.
+    across : bool
+        Whether the lanes are output channels and the rows neighbouring outputs: a tap then loads vectors of weights
+        and spreads one sample of each row.
     runs : tuple of (int, int)
         The runs of rows that a group of taps feeds.
     """
@@ -51,10 +54,13 @@ class RegisterTile:
     lanes: int
     interleaved: bool
     runs: tuple[tuple[int, int], ...]
+    across: bool = False
 
     @property
     def block(self) -> int:
         """Neighbouring outputs of one line that the tile computes at once."""
+        if self.across:
+            return self.rows
         return self.vectors * self.lanes * (self.rows if self.interleaved else 1)
 
 
@@ -62,9 +68,10 @@ class RegisterTile:
 def register_tile(typingctx, shape, x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row):
     """Run the register tile of the literal `RegisterTile` text ``shape`` over ``blocks`` neighbouring blocks.
 
-    ``x``, ``out`` and the tables are addresses: ``offsets`` counts in bytes, ``weights`` is (taps, rows), ``bounds``
-    (steps, groups + 1). ``steps`` counts outer steps. ``out_row`` and ``x_row`` are bytes between neighbouring rows,
-    ``ahead`` those from a block to the rows that memory is asked for; interleaved rows need none of the three.
+    ``x``, ``out`` and the tables are addresses: ``offsets`` counts in bytes, ``weights`` is (taps, rows) or, across
+    channels, (taps, vectors * lanes), ``bounds`` (steps, groups + 1). ``steps`` counts outer steps. ``out_row`` and
+    ``x_row`` are bytes between neighbouring rows, ``ahead`` those from a block to the rows that memory is asked for;
+    interleaved rows need none of the three.
     """
     tile = RegisterTile(**json.loads(shape.literal_value))
     signature = types.void(shape, *[types.intp] * 10)
@@ -82,6 +89,7 @@ def _emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_ro
     vector = ir.VectorType(scalar, tile.lanes)
     rows, vectors = range(tile.rows), range(tile.vectors)
     spacing = size * tile.lanes * (tile.rows if tile.interleaved else 1)
+    filters = tile.vectors * tile.lanes if tile.across else tile.rows  # that a tap has weights for
 
     def add(address, offset):
         return b.add(address, offset if isinstance(offset, ir.Value) else ir.Constant(I64, offset))
@@ -108,11 +116,11 @@ def _emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_ro
     acc = [[cgutils.alloca_once(b, vector) for _ in vectors] for _ in rows]
     zero = ir.Constant(vector, [0 if tile.dtype == "int64" else 0.0] * tile.lanes)
     with cgutils.for_range(b, blocks, intp=I64) as block:
-        start = scaled(block.index, tile.block * size)
+        start = b.mul(block.index, scaled(x_row, tile.rows) if tile.across else ir.Constant(I64, tile.block * size))
         for r in rows:
             for v in vectors:
                 b.store(zero, acc[r][v])
-        if not tile.interleaved:
+        if not tile.interleaved and not tile.across:
             _prefetch_rows(b, add(add(x, start), ahead), x_row, tile)
         with cgutils.for_range(b, steps, intp=I64) as outer:
             ends = add(bounds, scaled(outer.index, 8 * (len(tile.runs) + 1)))
@@ -120,15 +128,17 @@ def _emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_ro
                 first, last = (load(add(ends, 8 * (g + side)), I64, 8) for side in (0, 1))
                 with cgutils.for_range_slice(b, first, last, ir.Constant(I64, 1), intp=I64) as (tap, _):
                     base = add(add(x, start), index(offsets, tap))
-                    loaded = [load(add(base, v * spacing), vector, 1) for v in vectors]
-                    weight = add(weights, scaled(tap, tile.rows * size))
+                    weight = add(weights, scaled(tap, filters * size))
+                    loaded = [load(add(weight if tile.across else base, v * spacing), vector, 1) for v in vectors]
                     for r in range(r0, r1):
-                        w = splat(b, vector, load(add(weight, r * size), scalar, size))
+                        one = add(base, b.mul(x_row, ir.Constant(I64, r))) if tile.across else add(weight, r * size)
+                        spread = splat(b, vector, load(one, scalar, 1))
                         for v in vectors:
-                            b.store(multiply_add(loaded[v], w, b.load(acc[r][v], typ=vector)), acc[r][v])
+                            b.store(multiply_add(loaded[v], spread, b.load(acc[r][v], typ=vector)), acc[r][v])
+        written = b.mul(block.index, scaled(out_row, tile.rows)) if tile.across else start
         for r in rows:
             row = r * tile.lanes * size if tile.interleaved else b.mul(ir.Constant(I64, r), out_row)
-            row = add(add(out, start), row)
+            row = add(add(out, written), row)
             for v in vectors:
                 pointer = b.inttoptr(add(row, v * spacing), POINTER)
                 b.store(b.load(acc[r][v], typ=vector), pointer, align=1)

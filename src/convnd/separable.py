@@ -103,7 +103,7 @@ class SeparablePlan:
         packed = []
         for factor, own in zip(factors, self.passes, strict=True):
             weights = factor.weights.astype(self.problem.working)
-            packed.append(own.pack(weights.reshape(1, len(weights), -1)))
+            packed.append(own.pack(weights.reshape(1, len(weights), -1), None))
         return Factors(kernel, tuple(packed), _most_bits(self.problem, kernel))
 
     def __call__(

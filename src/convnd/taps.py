@@ -116,8 +116,8 @@ def table(
         taps = np.concatenate([np.array(phase) for phase in along.axis.phases()])
         places, positions = along.places[taps] * pitches[a], along.positions[taps] * steps[a]
         lines.append(np.stack([places, positions, taps * kernel_pitch[a + 1]]))
-    shared = len(lines) if sharing.axis is None else sharing.axis + 1
-    outer, inner = combinations(lines[:shared]), combinations(lines[shared + 1 :])
+    shared = -1 if sharing.axis is None else sharing.axis + 1  # where all rows share every tap, one loop runs over them
+    outer, inner = combinations(lines[: max(0, shared)]), combinations(lines[shared + 1 :])
 
     middle, row_taps, ends = [], [], [np.zeros(1, np.int64)]
     along = TapLine(Axis(1), np.zeros(1, np.int64), np.zeros(1, np.int64))  # one tap, which feeds every row
@@ -157,32 +157,6 @@ def combinations(lines: Sequence[np.ndarray]) -> np.ndarray:
     """Return the sums of every choice of one column of each line, the last line's running fastest."""
     start = np.zeros((lines[0].shape[0] if lines else 3, 1), np.int64)
     return reduce(lambda a, b: (a[:, :, None] + b[:, None, :]).reshape(len(a), -1), lines, start)
-
-
-def pack(kernel: np.ndarray, tables: Sequence[TapTable], sharing: Sharing) -> np.ndarray:
-    """Return the weights as the register tile reads them, ``(groups, branches * blocks, taps, rows)``.
-
-    ``kernel`` is ``(groups, branches * C_out, C_in * taps)``, and there is a table for each branch. A block is one
-    filter, or ``rows`` of them where the rows are output channels; those that do not exist are zeros, and so are taps
-    that another branch has more of.
-    """
-    groups, filters = kernel.shape[0], kernel.shape[1] // len(tables)
-    blocks, most = filter_blocks(filters, sharing), max(len(taps.source) for taps in tables)
-    own = kernel.reshape(groups, len(tables), filters, -1)
-    own = np.concatenate([own, np.zeros((*own.shape[:3], 1), kernel.dtype)], axis=3)
-    rows = 1 if sharing.channels else sharing.rows  # that have weights of their own
-    source = np.full((len(tables), most, rows), own.shape[3] - 1)
-    for branch, taps in enumerate(tables):
-        source[branch, : len(taps.source)] = taps.source[:, :rows]
-    if len(tables) == 1:
-        picked = own.take(source[0].ravel(), axis=3)
-    else:
-        picked = np.take_along_axis(own, source.reshape(1, len(tables), 1, -1), axis=3)
-    if sharing.channels:
-        packed = np.zeros((groups, len(tables), blocks * sharing.rows, most), kernel.dtype)
-        packed[:, :, :filters] = picked
-        picked = packed.reshape(groups, len(tables), blocks, sharing.rows, most).swapaxes(3, 4)
-    return np.ascontiguousarray(picked).reshape(groups, len(tables) * blocks, most, sharing.rows)
 
 
 def filter_blocks(filters: int, sharing: Sharing) -> int:

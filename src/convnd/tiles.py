@@ -110,6 +110,9 @@ JOB = np.dtype(
         # whether the register tile may write the result itself, and then the bytes between output channels;
         # axes run as one line; where results wait in a worker's scratch
         "direct_store", "channel_step", "flat", "results_at",
+        # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
+        # outputs; a routine that transposes blocks
+        "across", "frames", "transpose",
     )]
 )  # fmt: skip
 
@@ -245,10 +248,11 @@ def gather(group, origin, outputs, axes, job, scratch, window):
             count = affine_runs(line_map, line_axis.window, job.fill_period, is_inside, runs + is_inside * runs_bytes)
             run_counts = tuple_setitem(run_counts, is_inside, count)
 
-    lines = tuple_setitem(origin, last, 1)
+    # Lines that are neighbours along the last axis but one are gathered in a row.
+    lines, row_axis = tuple_setitem(origin, last, 1), axes[last - 1]
     for a in range(last):
-        lines = tuple_setitem(lines, a, axes[a].window)
-    ahead = LINES_AHEAD * axes[last - 1].x_step if last > 0 else 0
+        lines = tuple_setitem(lines, a, axes[a].window if a < last - 1 else 1)
+    rows, ahead = (row_axis.window, LINES_AHEAD * row_axis.x_step) if last > 0 else (1, 0)
     for channel in range(job.in_channels):
         number = group * job.in_channels + channel
         plane = job.x + read_index(job.x_channels, number)
@@ -256,23 +260,27 @@ def gather(group, origin, outputs, axes, job, scratch, window):
         for line in range(total(lines)):
             place = unravel(line, lines)
             first, target, is_inside, is_read = plane, window + channel * job.channel_pitch, 1, True
-            for a in range(last):
+            for a in range(last - 1):
                 axis = axes[a]
                 index = read_index(maps, axis.first + place[a])
                 is_read = is_read and index != UNREAD
                 is_inside = is_inside if index >= 0 else 0
                 first += index * axis.x_step
                 target += place[a] * axis.pitch
-            if is_read:
-                line_runs, count = runs + is_inside * runs_bytes, run_counts[is_inside]
-                call_address(job.gather, (first, line_axis.x_step, line_runs, count, target, fill, ahead))
+            for row in range(rows if is_read else 0):
+                index = read_index(maps, row_axis.first + row) if last > 0 else 0
+                if index != UNREAD:
+                    line_inside = is_inside if index >= 0 else 0
+                    source, write = first + index * row_axis.x_step, target + row * row_axis.pitch
+                    line_runs, count = runs + line_inside * runs_bytes, run_counts[line_inside]
+                    call_address(job.gather, (source, line_axis.x_step, line_runs, count, write, fill, ahead))
 
 
 @compiled
 def window_inside(group, origin, outputs, axes, job):
     """Return the address of the tile's first sample, or 0 where not all that the routine reads lies in the array."""
-    beyond = -carried(outputs[-1], axes[len(outputs) - 1]) % job.block
-    first, low, high = job.x, job.channels_low, job.channels_high + beyond * job.item
+    last = len(origin) - 1
+    first, low, high = job.x, job.channels_low, job.channels_high
     for a in range(len(origin)):
         axis = axes[a]
         start = axis.stride * origin[a] - axis.before
@@ -281,6 +289,8 @@ def window_inside(group, origin, outputs, axes, job):
             return 0
         if a == job.row_axis:  # the rows that do not exist are computed and dropped
             span += axis.stride * (-outputs[a] % (job.rows * job.row_spacing))
+        if a == last:  # so is what the last block has beyond the line
+            span += axis.stride * (-carried(outputs[a], axis) % job.block)
         first += start * axis.x_step
         if axis.x_step < 0:
             low += span * axis.x_step
@@ -321,6 +331,7 @@ def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch,
     ``box`` are the tile's outputs, of which a branch may have fewer where it ``is_last``.
     """
     last = len(box) - 1
+    step = axes[last].stride * axes[last].x_step if is_inside else axes[last].pitch  # along the line
     ahead = job.ahead if is_inside else 0
     results = scratch + job.results_at
     for block in range(chunk * job.chunk, min(job.blocks, (chunk + 1) * job.chunk)):
@@ -357,6 +368,11 @@ def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch,
             rows = rows_left if rows_left < most_rows else most_rows
             if rows <= 0:
                 continue
+            if job.across > 0:
+                run_across(
+                    source, step, target, taps, bounds, steps, weights, rows, channel, length, lines, axes, job, results
+                )
+                continue
             done = 0
             while done < length:
                 count = length - done
@@ -371,7 +387,7 @@ def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch,
                         pieces = job.pieces
                         count = pieces * job.block
                     write, write_step = results, pieces * job.block * job.item
-                first = source + done * job.item
+                first = source + done * step
                 call_address(
                     job.routine,
                     (first, taps, weights, bounds, steps, write, write_step, pieces, ahead, job.x_row),
@@ -381,6 +397,40 @@ def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch,
                     line = outputs[last] if job.flat else count
                     store(results, write_step, write, row_step, rows, channel, line, lines, axes, job)
                 done += count
+
+
+@compiled
+def run_across(source, step, target, taps, bounds, steps, weights, filters, channel, length, lines, axes, job, results):
+    """Run a register tile whose lanes are output channels along a line, and store its results."""
+    out_step = axes[len(lines) - 1].out_step
+    frame = job.rows * job.item  # the results of one output
+    done = 0
+    while done < length:
+        count = min(length - done, job.pieces * job.block)
+        is_direct = job.direct_store and job.frames and filters == job.rows and count >= job.block
+        if is_direct:
+            count = count // job.block * job.block
+        first, write = source + done * step, target + done * out_step
+        to, to_step = (write, out_step) if is_direct else (results, frame)
+        pieces = -(-count // job.block)
+        call_address(job.routine, (first, taps, weights, bounds, steps, to, to_step, pieces, 0, step))
+        if not is_direct and job.frames:
+            for k in range(count):
+                call_address(job.store, (results + k * frame, filters, write + k * out_step, job.channel_step))
+        elif not is_direct:
+            blocks = -(-job.pieces * job.block // job.across)
+            columns, pitch = results + blocks * job.across * frame, blocks * job.across * job.item
+            for vector in range(job.rows // job.across):
+                call_address(
+                    job.transpose,
+                    (
+                        results + vector * job.across * job.item, frame, job.across * frame,
+                        columns + vector * job.across * pitch, pitch, job.across * job.item,
+                        -(-count // job.across),
+                    ),
+                )  # fmt: skip
+            store(columns, pitch, write, 0, filters, channel, count, lines, axes, job)
+        done += count
 
 
 @compiled
@@ -480,7 +530,7 @@ def compile_worker(rank: int) -> Any:
         axes = every_axis[: len(zeros)]
         scratch = job.scratch + number * job.scratch_bytes
         grid = tile_counts(zeros, axes)
-        task = take_next(job.next_task)
+        task, gathered = take_next(job.next_task), -1
         while task < job.tasks:
             chunk, rest = task % job.chunks, task // job.chunks
             group = rest % job.groups
@@ -493,7 +543,9 @@ def compile_worker(rank: int) -> Any:
                 clear(scratch + job.window_at, (job.results_at - job.window_at) // 8 * 8)
             if not is_inside:
                 samples = scratch + job.window_at
-                gather(group, origin, outputs, axes, job, scratch, samples)
+                if rest != gathered or job.passes > 1:  # a tile's chunks of output channels share its window
+                    gather(group, origin, outputs, axes, job, scratch, samples)
+                gathered = rest
             target = job.out
             for a in range(len(zeros)):
                 target += origin[a] * every_axis[(job.passes - 1) * len(zeros) + a].out_step
@@ -542,7 +594,9 @@ def compile_gather(stored: str, working: str) -> Any:
             run = runs + 8 * RUN_FIELDS * k
             place, length = read_index(run, 0), read_index(run, 1)
             first, advance = read_index(run, 2), read_index(run, 3)
-            if first < 0:
+            if first < 0 and advance == 0:
+                read_line(fills + (-1 - first) * size, 0, length, window + place * size, 0, native, working)
+            elif first < 0:
                 for j in range(length):
                     fill = fills + (-1 - first - j * advance) * size
                     read_line(fill, size, 1, window + (place + j) * size, 0, native, working)
