@@ -23,23 +23,24 @@ SETTINGS = {
 
 @contextlib.contextmanager
 def _tuned(name):
-    from convnd import direct, layout, separable, spectral, tiles, windows
+    from convnd import calls, direct, layout, separable, spectral, tiles, windows
 
     plan = sys.modules["convnd.plan"]  # the package's name `plan` is the function
     made = [layout.best, direct.plan, separable.plan, spectral.plan, windows.best]
-    made += [plan._least, plan._runner, plan._transformed, plan._spectral_cycles]
+    made += [plan.settled, plan._least, plan.runner, plan._transformed, plan._spectral_cycles]
+    clear = [cached.cache_clear for cached in made] + [calls._CALLS.clear]
     with pytest.MonkeyPatch.context() as patch:
         for field, value in SETTINGS[name].items():
             patch.setattr(tiles.TUNING, field, value)
         if name == "tiny":  # "auto" looks for other ways, however little the work
             patch.setattr(plan, "_LOOKING_MS", 0.0)
-        for cached in made:  # with other settings
-            cached.cache_clear()
+        for forget in clear:  # with other settings
+            forget()
         try:
             yield
         finally:
-            for cached in made:
-                cached.cache_clear()
+            for forget in clear:
+                forget()
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import parse
-from .plan import Plan, prepare, run
-from .problem import canonical
+from .calls import Plan, convolve
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
@@ -126,12 +125,11 @@ def convnd(
     >>> convnd(np.ones((3, 8, 8)), np.ones((2, 3, 5, 5)), channel_axis=0).shape
     (2, 4, 4)
     """
-    request = parse(
-        x, kernel, padding=padding, stride=stride, dilation=dilation, upsample=upsample, groups=groups,
-        axes=axes, channel_axis=channel_axis, convention=convention, boundary=boundary, fill_value=fill_value,
-        method=method, dtype=dtype, out=out, workers=workers,
+    options = (
+        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method,
+        dtype, workers,
     )  # fmt: skip
-    return run(request, lambda request, result: prepare(request, canonical(request, result)))
+    return convolve(x, kernel, out, options)
 
 
 def plan(
@@ -185,10 +183,8 @@ def plan(
     >>> smooth(np.ones((300, 400)))[150, 200].round(12)
     np.float64(1.0)
     """
-    return Plan(
-        parse(
-            x, kernel, padding=padding, stride=stride, dilation=dilation, upsample=upsample, groups=groups,
-            axes=axes, channel_axis=channel_axis, convention=convention, boundary=boundary, fill_value=fill_value,
-            method=method, dtype=dtype, out=out, workers=workers,
-        )
+    options = (
+        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method,
+        dtype, workers,
     )  # fmt: skip
+    return Plan(parse(x, kernel, out, options))

@@ -20,6 +20,11 @@ METHODS = ("auto", "direct", "separable", "fft")
 _LARGEST = 2**62  # of any whole number, so that index arithmetic stays inside int64
 
 
+#: What the user asks for beside the arrays, as it was given: the options of `convnd.convnd` in the order of its
+#: signature, ``out`` left out.
+Options = tuple[Any, ...]
+
+
 @dataclass(frozen=True)
 class Request:
     """A convolution in the user's own terms: every argument checked, every default filled in."""
@@ -64,11 +69,12 @@ class Request:
         return tuple(shape)
 
 
-def parse(
-    x: Any, kernel: Any, *, padding: Any, stride: Any, dilation: Any, upsample: Any, groups: Any, axes: Any,
-    channel_axis: Any, convention: Any, boundary: Any, fill_value: Any, method: Any, dtype: Any, out: Any, workers: Any,
-) -> Request:  # fmt: skip
+def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     """Check every argument of `convnd.convnd` and return what they ask for."""
+    (
+        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method,
+        dtype, workers,
+    ) = options  # fmt: skip
     x, kernel = _array(x, "x"), _array(kernel, "kernel")
     channel = None if channel_axis is None else _axis_index(channel_axis, "channel_axis", x)
     spatial = _spatial_axes(axes, x, kernel, channel)
@@ -314,7 +320,7 @@ def check_out(request: Request) -> None:
     for length in shape:
         size *= length
     if size > np.iinfo(np.intp).max:
-        raise too_large(request)
+        raise too_large(shape, request.result)
     if out is None:
         return
     if not isinstance(out, np.ndarray):
@@ -327,6 +333,6 @@ def check_out(request: Request) -> None:
         raise ValueError("out is read-only")
 
 
-def too_large(request: Request) -> ValueError:
+def too_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ValueError:
     """Return the error of a result that no memory holds."""
-    return ValueError(f"the result does not fit in memory: shape {request.out_shape} of {request.result}")
+    return ValueError(f"the result does not fit in memory: shape {shape} of {dtype}")

@@ -249,6 +249,30 @@ def _swapped(b, raw, dtype):
 
 
 @intrinsic(prefer_literal=True)
+def read_weight(typingctx, kernel, place, target, stored, working):
+    """Copy a weight of the literal dtype text ``stored`` to an element of the literal ``working`` type.
+
+    ``place`` is its byte in the kernel, counted from 1; below zero for the weight negated, zero for a weight of zero.
+    """
+    dtype, target_type = np.dtype(stored.literal_value), np.dtype(working.literal_value)
+    signature = types.void(*[types.intp] * 3, stored, working)
+
+    def codegen(context, b, signature, args):
+        kernel, place, target = args[:3]
+        one, zero = ir.Constant(I64, 1), ir.Constant(I64, 0)
+        is_weight, is_negated = b.icmp_signed("!=", place, zero), b.icmp_signed("<", place, zero)
+        byte = b.select(is_negated, b.neg(place), b.select(is_weight, place, one))
+        raw = b.load(b.inttoptr(b.add(kernel, b.sub(byte, one)), POINTER), typ=_raw(dtype), align=1)
+        value = _to_working(b, _swapped(b, raw, dtype), dtype, target_type)
+        negated = b.fneg(value) if target_type.kind == "f" else b.neg(value)
+        value = b.select(is_weight, b.select(is_negated, negated, value), constant(value.type, 0))
+        b.store(value, b.inttoptr(target, POINTER), align=target_type.itemsize)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic(prefer_literal=True)
 def largest_magnitude(typingctx, dtype, source, count):
     """Return the bits of the largest magnitude of a line: they order as the magnitudes do, NaN last."""
     size = np.dtype(dtype.literal_value).itemsize

@@ -1,4 +1,4 @@
-"""What will run and why: the choice of a method, and the reusable plan.
+"""What will run and why: the choice of a method, and the method made ready for one kernel.
 
 The choice is a pure function of the problem, of the factors found in its kernel, and of constants that were measured
 once (`tiles.TUNING` and those of the cost models), and can be read: ``print(plan)``.
@@ -15,14 +15,11 @@ from typing import Any
 import numpy as np
 
 from . import direct, separable, spectral, windows
-from .adjoint import Piece, fold, transposed
-from .arguments import Request, check_out, check_x, check_y
-from .boundary import CONSTANT
-from .dtypes import default_result, largest
+from .arguments import Request
+from .dtypes import largest
 from .factors import Factor, factored, is_short
-from .gradient import kernel_gradient
 from .layout import best
-from .problem import Problem, allocate, canonical, canonical_kernel, fills, merged
+from .problem import Problem, canonical_kernel, fills, merged
 from .threads import team_size
 
 #: Cycles in a millisecond of the machine that the cost models and what follows were fitted to, by
@@ -75,8 +72,9 @@ def choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
     kernel : ndarray
         Its canonical kernel.
     """
-    if request.method == "direct":
-        return Choice("direct", "as asked", {"direct": direct_ms(problem)})
+    choice = settled(request.method, problem)
+    if choice is not None:
+        return choice
     if request.method == "separable":
         return _separable_as_asked(request, problem, kernel)
     why_not = _no_spectra(request, problem, kernel)
@@ -92,14 +90,25 @@ def choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
 
 
 @lru_cache(maxsize=256)
+def settled(method: str, problem: Problem) -> Choice | None:
+    """Return the choice where the kernel's weights have no say in it, else None."""
+    if method not in ("auto", "direct"):
+        return None
+    estimates = {"direct": direct_ms(problem)}
+    if method == "direct":
+        return Choice("direct", "as asked", estimates)
+    if estimates["direct"] < _LOOKING_MS:
+        return Choice("direct", "too little work to look further", estimates)
+    return None
+
+
+@lru_cache(maxsize=256)
 def _least(problem: Problem, why_not: str, factors: separable.Structure) -> tuple[Choice, bool]:
     """Return the method of least estimated time, and whether it takes so long that factors are worth looking for.
 
     ``why_not`` is the reason against transforms, if any; ``factors`` what is known of the kernel's, if anything.
     """
     estimates = {"direct": direct_ms(problem)}
-    if estimates["direct"] < _LOOKING_MS:
-        return Choice("direct", "too little work to look further", estimates), False
     if not why_not:
         estimates["fft"] = spectral_ms(problem)
     if factors:
@@ -212,193 +221,6 @@ def _transformed(problem: Problem) -> int:
     return 0 if layout is None else layout.samples
 
 
-class Plan:
-    """A convolution that is ready to run on any array of one shape and dtype.
-
-    Made by `convnd.plan`. The kernel's weights are packed, factored or transformed once, for each memory layout of the
-    arrays that it is called with. Any number of threads may call it at once.
-
-    Attributes
-    ----------
-    method : str
-        What runs: "direct", "separable" or "fft". Tiles that the method cannot do within what `convnd` promises,
-        with NaN or infinity among their samples, run by the direct one.
-    why : str
-        The reason.
-    output_shape : tuple of int
-        The result's shape.
-    dtype : numpy.dtype
-        The result's type.
-    flops : int
-        Floating-point (or integer) operations of a call: two for each tap of each output, after factoring; for "fft"
-        ``5 N log2 N`` for each complex transform of ``N`` samples, and six for each product of frequencies.
-    scratch_bytes : int
-        Memory that a call takes beside its arrays, all threads together.
-    estimates : dict
-        Estimated milliseconds of each method that was considered.
-    """
-
-    def __init__(self, request: Request) -> None:
-        template = allocate(request) if request.out is None else request.out
-        request = replace(request, kernel=request.kernel.copy())
-        # Of x only shape and dtype are kept.
-        self._request = replace(request, x=np.broadcast_to(np.zeros((), request.x.dtype), request.x.shape), out=None)
-        self._ready: dict[Problem, Ready] = {}
-        self._transposes: dict[np.dtype[Any], list[tuple[Piece, Plan]]] = {}
-        if template.size == 0:  # an empty batch
-            self.method, self.why, self.estimates, self._text = "direct", "there is nothing to compute", {}, []
-            self.flops = self.scratch_bytes = 0
-        else:
-            ready = self._prepared(request, template)
-            choice, runner = ready.choice, ready.runner
-            threads = team_size(request.workers, runner.workers)
-            self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
-            self.flops = runner.flops
-            self.scratch_bytes = threads * runner.scratch_bytes + runner.weight_bytes
-            self._text = [*runner.describe(), f"threads   {threads}"]
-        self.output_shape = request.out_shape
-        self.dtype = request.result
-
-    def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """Convolve an array.
-
-        Parameters
-        ----------
-        x : array_like
-            An array of the plan's shape and dtype, in any memory layout.
-        out : ndarray, optional
-            Where the result goes, of the plan's `output_shape` and `dtype`. It may overlap `x`.
-
-        Returns
-        -------
-        ndarray
-            The result; `out` where it was given.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Where `x` or `out` is not what the plan was made for.
-        """
-        request = replace(self._request, x=check_x(x, self._request), out=out)
-        check_out(request)
-        return run(request, self._prepared)
-
-    def adjoint(self, y: Any) -> np.ndarray:
-        """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
-
-        ``<plan(x), y> == <x, plan.adjoint(y)>`` to rounding, with ``<a, b>`` the sum of ``conj(a) * b``, where the fill
-        value is 0. Another fill value adds a constant to ``plan(x)``, which has no part in the linear map.
-
-        Parameters
-        ----------
-        y : array_like
-            An array of the plan's `output_shape`.
-
-        Returns
-        -------
-        ndarray
-            An array of the shape of ``x``, of the type that ``convnd(y, kernel)`` has.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Where `y` is not numeric or has another shape.
-        """
-        y = check_y(y, self._request)
-        pieces = self._transposes.get(y.dtype)
-        if pieces is None:
-            if len(self._transposes) >= _LAYOUTS:
-                self._transposes.clear()
-            pieces = [(piece, Plan(piece.request)) for piece in transposed(self._request, y.dtype)]
-            self._transposes[y.dtype] = pieces
-        if self._request.channel_axis is not None and not self._request.is_bank:
-            y = np.expand_dims(y, self._request.channel_axis)
-        (_, inside), *outside = pieces
-        result = inside(y)
-        for piece, own in outside:
-            fold(self._request, piece, own(y), result)
-        return result.astype(default_result(y.dtype, self._request.kernel.dtype), copy=False)
-
-    def kernel_gradient(self, x: Any, y: Any) -> np.ndarray:
-        """Return the derivative of ``<plan(x), y>`` by the kernel: for each weight the sum of ``conj(x) * y`` it joins.
-
-        It is the transpose of the plan as a map of its kernel: ``<plan(x), y> == <kernel, plan.kernel_gradient(x, y)>``
-        to rounding. ``x`` is extended by the boundary, and by the fill value, as in ``plan(x)``.
-
-        Parameters
-        ----------
-        x : array_like
-            An array of the plan's shape and dtype.
-        y : array_like
-            An array of the plan's `output_shape`.
-
-        Returns
-        -------
-        ndarray
-            An array of the kernel's shape, of the type that ``convnd(x, y)`` has.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Where `x` or `y` is not what the plan was made for.
-        """
-        x, y = check_x(x, self._request), check_y(y, self._request)
-        return kernel_gradient(self._request, x, y, self.method == "fft")
-
-    def as_linear_operator(self) -> Any:
-        """Return the plan as a `scipy.sparse.linalg.LinearOperator` on flat arrays, for SciPy's solvers.
-
-        Raises
-        ------
-        ImportError
-            Where SciPy is not installed.
-        ValueError
-            Where the map is not linear: another `fill_value` than 0, or a result that is rounded to whole numbers.
-        """
-        from scipy.sparse.linalg import LinearOperator
-
-        x, request = self._request.x, self._request
-        if request.fill and request.mode == CONSTANT:
-            raise ValueError(f"fill_value is {request.fill}, but only with 0 is the map linear")
-        if x.dtype.kind not in "fc" or self.dtype.kind not in "fc":
-            raise ValueError(f"x is {x.dtype} and the result {self.dtype}, but only floating maps are linear")
-        return LinearOperator(
-            (prod(self.output_shape), x.size),
-            dtype=np.result_type(self.dtype, request.kernel.dtype),
-            matvec=lambda v: self(v.reshape(x.shape).astype(x.dtype, copy=False)).ravel(),
-            rmatvec=lambda v: self.adjoint(v.reshape(self.output_shape).astype(self.dtype, copy=False)).ravel(),
-        )
-
-    def _prepared(self, request: Request, result: np.ndarray) -> Ready:
-        problem = canonical(request, result)
-        ready = self._ready.get(problem)
-        if ready is None:
-            ready = prepare(request, problem)
-            if len(self._ready) >= _LAYOUTS:
-                self._ready.clear()
-            self._ready[problem] = ready
-        return ready
-
-    def __str__(self) -> str:
-        estimated = ", ".join(f"{name} {ms:.3g} ms" for name, ms in self.estimates.items())
-        x = self._request.x
-        lines = [
-            f"{x.dtype} {x.shape} * {self._request.kernel.dtype} {self._request.kernel.shape}"
-            f" -> {self.dtype} {self.output_shape}",
-            f"method    {self.method}: {self.why}",
-            *self._text,
-            f"work      {self.flops:.3g} operations, {self.scratch_bytes / 2**20:.3g} MiB beside the arrays",
-            f"estimated {estimated or 'nothing'}",
-        ]
-        return "\n".join(lines)
-
-    def __repr__(self) -> str:
-        return f"<convnd.Plan {self._request.x.shape} -> {self.output_shape} by {self.method}>"
-
-
-_LAYOUTS = 8  # of arrays that a plan keeps weights for
-
-
 @dataclass(frozen=True)
 class Ready:
     """A method that is ready to run a problem with one kernel."""
@@ -407,38 +229,28 @@ class Ready:
     runner: Any
     weights: Any
     fills: np.ndarray
+    workers: int | None
+
+    def __call__(self, x: np.ndarray, out: np.ndarray, kernel: np.ndarray | None = None) -> None:
+        """Convolve ``x`` into ``out``, arrays of the strides and types that the problem was made from."""
+        self.runner(x, self.weights, self.fills, out, self.workers)
 
 
 def prepare(request: Request, problem: Problem) -> Ready:
     """Choose a method and make its weights ready."""
     kernel = canonical_kernel(request)
     choice = choose(request, problem, kernel)
-    runner = _runner(choice.method, problem, separable.structure(choice.factors))
+    plan = runner(choice.method, problem, separable.structure(choice.factors))
     if choice.method == "separable":
-        weights = runner.prepare(kernel, choice.factors)
+        weights = plan.prepare(kernel, choice.factors)
     else:
-        weights = runner.prepare(kernel, request.workers)
-    return Ready(choice, runner, weights, fills(request, problem))
+        weights = plan.prepare(kernel, request.workers)
+    return Ready(choice, plan, weights, fills(request, problem), request.workers)
 
 
 @lru_cache(maxsize=256)
-def _runner(method: str, problem: Problem, factors: separable.Structure) -> Any:
+def runner(method: str, problem: Problem, factors: separable.Structure = ()) -> Any:
     """Return the method's plan of a problem."""
     if method == "separable":
         return separable.plan(merged(problem), factors)
     return spectral.plan(windows.prepared(problem)) if method == "fft" else direct.plan(merged(problem))
-
-
-def run(request: Request, prepared: Any) -> np.ndarray:
-    """Compute what a request asks for, by what ``prepared(request, result)`` has ready for its arrays."""
-    out = request.out
-    result = allocate(request) if out is None or np.may_share_memory(out, request.x) else out
-    if result.size:
-        ready = prepared(request, result)
-        ready.runner(request.x, ready.weights, ready.fills, result, request.workers)
-    if result.dtype.kind == "c" and "c" not in (request.x.dtype.kind, request.kernel.dtype.kind):
-        result.imag = 0  # what was computed is the real part
-    if out is None or result is out:
-        return result
-    out[...] = result
-    return out

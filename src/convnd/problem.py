@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -97,17 +98,31 @@ def memory_order(x: np.ndarray) -> list[int]:
     return [next(by_step) if a in telling else a for a in range(x.ndim)]
 
 
-def allocate(request: Request) -> np.ndarray:
-    """Return an uninitialised result in the memory order of ``x``."""
+@dataclass(frozen=True)
+class Allocation:
+    """How results are allocated in the memory order of ``x``: the shape in that order, and the axes that undo it."""
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...] | None  # None where the order is the result's own
+    dtype: np.dtype[Any]
+
+    def __call__(self) -> np.ndarray:
+        """Return an uninitialised result."""
+        try:
+            out = np.empty(self.shape, self.dtype)
+        except (MemoryError, ValueError):
+            raise too_large(tuple(self.shape[a] for a in self.axes or range(len(self.shape))), self.dtype) from None
+        return out if self.axes is None else out.transpose(self.axes)
+
+
+def allocation(request: Request) -> Allocation:
+    """Return how the results of a request are allocated."""
     order = memory_order(request.x)
     shape = request.out_shape
     if request.channel_axis is not None and not request.is_bank:
         order = [a - (a > request.channel_axis) for a in order if a != request.channel_axis]
-    try:
-        out = np.empty([shape[a] for a in order], request.result)
-    except (MemoryError, ValueError):
-        raise too_large(request) from None
-    return out.transpose(np.argsort(order))
+    axes = None if order == sorted(order) else tuple(np.argsort(order).tolist())
+    return Allocation(tuple(shape[a] for a in order), axes, request.result)
 
 
 def canonical(request: Request, out: np.ndarray) -> Problem:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numba
+from numba.np.ufunc import parallel
 
 _one_at_a_time = threading.Lock()  # the workqueue layer aborts the process when two threads call at once
 _forked = False
@@ -26,7 +27,8 @@ if hasattr(os, "register_at_fork"):
 def available() -> int:
     """Return the number of threads that a call may use: the process' affinity and Numba's setting respected."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, numba.get_num_threads())
+    # Asking Numba would start its threads; before they run nobody can have set another number.
+    return min(count, numba.get_num_threads() if parallel._is_initialized else numba.config.NUMBA_NUM_THREADS)
 
 
 def team_size(wanted: int | None, useful: int) -> int:
@@ -45,11 +47,11 @@ def team(wanted: int | None, useful: int) -> Iterator[int]:
     useful : int
         The number of threads that the work is large enough for.
     """
-    before = numba.get_num_threads()
     count = team_size(wanted, useful)
     if count <= 1 or _forked or not _one_at_a_time.acquire(blocking=False):
         yield 1
         return
+    before = numba.get_num_threads()
     try:
         numba.set_num_threads(count)
         yield count

@@ -1,0 +1,179 @@
+"""A direct convolution that one thread runs: its weights packed and its tasks done in one compiled call.
+
+What does not depend on the arrays' values and addresses lies ready in a record. The call takes the four arrays
+themselves, finds where their elements are, and needs one piece of fresh memory: any number of threads may be in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ctypes import string_at
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+from numba import carray, njit, types
+
+from . import dtypes
+from .arguments import Request
+from .direct import DirectPlan
+from .layout import round_up
+from .lines import read_weight
+from .machine import (
+    CACHE_LINE,
+    as_pointer,
+    call_address,
+    compile_routine,
+    read_index,
+    source_digest,
+    with_disk_cache,
+    write_index,
+)
+from .problem import canonical_kernel
+from .tiles import JOB
+
+MOST_WEIGHTS = 2**12  #: whose places in the kernel a record holds
+
+ROOM = 64 * 1024  #: bytes that a small call takes beside its arrays, at most
+_ROOMS: list[np.ndarray] = []  # that no call is in: as many, at most, as calls have run at once
+
+#: What a call needs: the worker, the job but for addresses and the axes; the routine that packs ``weights`` weights
+#: from their ``places`` in the kernel, whose first byte in memory is ``kernel_low`` from its first element; and where
+#: in the fresh memory everything goes.
+CALL = np.dtype(
+    [(name, np.int64) for name in (
+        "worker", "job", "job_words", "axes", "pack", "places", "weights", "kernel_low",
+        "next_task_at", "weights_at", "scratch_at",
+    )]
+)  # fmt: skip
+
+
+def _address_place() -> int:
+    """Return the byte of an array object that its elements' address is at."""
+    probe = np.empty(1)
+    address = probe.ctypes.data.to_bytes(np.intp().itemsize, "little")
+    return string_at(id(probe), type(probe).__basicsize__).index(address)
+
+
+ADDRESS_AT = _address_place()
+
+
+class Single:
+    """The direct method for one kernel's shape and strides, or for one kernel, in the thread that calls it.
+
+    Parameters
+    ----------
+    request : Request
+        What the user asks for; of its arrays only shape, strides and types are read.
+    plan : DirectPlan
+        Its plan, of work for one thread.
+    fills : ndarray
+        What stands outside every channel, `problem.fills`.
+    weights : ndarray, optional
+        What the plan made of the kernel; without it the kernel of every call is packed.
+    """
+
+    def __init__(self, request: Request, plan: DirectPlan, fills: np.ndarray, weights: np.ndarray | None) -> None:
+        low, high = plan.problem.bounds(request.x)
+        job = plan.job.copy()
+        job["x_low"], job["x_high"] = low - request.x.ctypes.data, high - request.x.ctypes.data
+        job["fills"] = fills.ctypes.data
+        call = np.zeros(1, CALL)
+        places, pack = np.zeros(0, np.int64), None
+        if weights is None:
+            places = _places(request, plan)
+            pack = compile_pack(dtypes.real(request.kernel.dtype).str, plan.problem.working)
+            call["pack"], call["places"] = pack.address, places.ctypes.data
+            call["weights"], call["kernel_low"] = places.size, _low(request.kernel)
+        else:
+            job["weights"] = weights.ctypes.data
+        next_task_at = job.nbytes
+        weights_at = round_up(next_task_at + 8, CACHE_LINE)
+        scratch_at = round_up(weights_at + np.dtype(plan.problem.working).itemsize * places.size, CACHE_LINE)
+        call["worker"], call["axes"] = plan.worker.address, plan.geometry.axes.ctypes.data
+        call["job"], call["job_words"] = job.ctypes.data, job.nbytes // 8
+        call["next_task_at"], call["weights_at"], call["scratch_at"] = next_task_at, weights_at, scratch_at
+        self._room = scratch_at + plan.scratch_bytes + CACHE_LINE
+        self._record = call.ctypes.data
+        self._kept = (plan, job, call, fills, weights, places, pack)  # alive: the records hold their addresses
+        self._run = _compile_call()
+
+    def __call__(self, x: np.ndarray, out: np.ndarray, kernel: np.ndarray | None = None) -> None:
+        """Convolve ``x`` into ``out``, which do not overlap. A kernel that is packed already is not read."""
+        try:
+            room = _ROOMS.pop() if self._room <= ROOM else np.empty(self._room, np.uint8)
+        except IndexError:
+            room = np.empty(ROOM, np.uint8)
+        self._run(self._record, id(x), id(kernel), id(out), id(room))
+        if self._room <= ROOM:
+            _ROOMS.append(room)
+
+
+def single(request: Request, plan: DirectPlan, fills: np.ndarray, weights: np.ndarray | None = None) -> Single | None:
+    """Return `Single` where it can run the plan, else None."""
+    one = plan.workers == 1 or request.workers == 1
+    few = plan.weight_bytes <= MOST_WEIGHTS * np.dtype(plan.problem.working).itemsize
+    return Single(request, plan, fills, weights) if one and few else None
+
+
+def _low(kernel: np.ndarray) -> int:
+    """Return the bytes from an array's first element to its first byte in memory."""
+    return sum(min(0, (n - 1) * step) for n, step in zip(kernel.shape, kernel.strides, strict=True))
+
+
+def _places(request: Request, plan: DirectPlan) -> np.ndarray:
+    """Return the place of every packed weight in the kernel, as `read_weight` wants it.
+
+    It is where the weights go that arrive as their own places.
+    """
+    kernel = request.kernel
+    places = np.full(kernel.shape, 1 - _low(kernel), np.int64)
+    for a, (n, step) in enumerate(zip(kernel.shape, kernel.strides, strict=True)):
+        places += (np.arange(n) * step).reshape([-1] + [1] * (kernel.ndim - 1 - a))
+    if kernel.dtype.kind == "c":
+        places = places + 1j * (places + kernel.itemsize // 2)
+    packed = plan.prepare(canonical_kernel(replace(request, kernel=places, working="int64")), None)
+    return np.ascontiguousarray(packed).ravel()
+
+
+@lru_cache(maxsize=256)
+def compile_pack(stored: str, working: str) -> Any:
+    """Compile the copy of a kernel's weights, of the type ``stored``, to where the register tile reads them."""
+    digest, size = source_digest(), np.dtype(working).itemsize
+
+    def pack(kernel, places, count, weights):
+        digest  # noqa: B018 (a free variable is part of the cache's key)
+        for k in range(count):
+            read_weight(kernel, read_index(places, k), weights + k * size, stored, working)
+
+    return compile_routine(types.void(*[types.intp] * 4), pack)
+
+
+@lru_cache(maxsize=1)
+def _compile_call() -> Callable[..., None]:
+    """Compile the call of a `CALL` record: it takes the record's address and four array objects."""
+    digest = source_digest()
+
+    def run(record, x, kernel, out, room):
+        digest  # noqa: B018
+        call = carray(as_pointer(record), 1, CALL)[0]
+        memory = (read_index(room + ADDRESS_AT, 0) + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+        for word in range(call.job_words):
+            write_index(memory, word, read_index(call.job, word))
+        write_index(memory + call.next_task_at, 0, 0)
+        job = carray(as_pointer(memory), 1, JOB)[0]
+        job.x = read_index(x + ADDRESS_AT, 0)
+        job.x_low += job.x
+        job.x_high += job.x
+        job.out = read_index(out + ADDRESS_AT, 0)
+        job.next_task = memory + call.next_task_at
+        job.scratch = memory + call.scratch_at
+        if call.weights > 0:
+            job.weights = memory + call.weights_at
+            first = read_index(kernel + ADDRESS_AT, 0) + call.kernel_low
+            call_address(call.pack, (first, call.places, call.weights, job.weights))
+        call_address(call.worker, (0, memory, call.axes))
+
+    signature = types.void(*[types.intp] * 5)
+    return with_disk_cache(partial(njit, signature, nogil=True), run)
