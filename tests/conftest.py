@@ -23,10 +23,10 @@ SETTINGS = {
 
 @contextlib.contextmanager
 def _tuned(name):
-    from convnd import direct, layout, separable, spectral, tiles, windows
+    from convnd import boxes, direct, layout, separable, spectral, tiles, windows, winograd
 
     plan = sys.modules["convnd.plan"]  # the package's name `plan` is the function
-    made = [layout.best, direct.plan, separable.plan, spectral.plan, windows.best]
+    made = [layout.best, direct.plan, separable.plan, spectral.plan, windows.best, boxes.best, winograd.plan]
     made += [plan._least, plan._runner, plan._transformed, plan._spectral_cycles]
     with pytest.MonkeyPatch.context() as patch:
         for field, value in SETTINGS[name].items():

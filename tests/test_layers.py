@@ -14,20 +14,20 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
     ["axis", "dtypes", "factors", "machine", "samples", "threads"],
-    ["boundary", "butterfly", "lines", "problem_text", "routine", "taps"],
+    ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps"],
     ["arguments", "tiles"],
-    ["fourier", "problem"],
+    ["filtering", "fourier", "problem"],
     ["layout"],
-    ["jobs", "windows"],
+    ["boxes", "jobs", "windows"],
     ["direct"],
-    ["separable", "spectral"],
+    ["separable", "spectral", "winograd"],
     ["plan"],
     ["api"],
     ["warm"],
     ["__init__"],
     ["__main__"],
 ]
-SPEAK_LLVM = {"butterfly", "lines", "machine", "routine"}
+SPEAK_LLVM = {"butterfly", "lines", "machine", "minimal", "routine"}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 
 

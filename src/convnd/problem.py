@@ -158,7 +158,10 @@ def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
 
 
 def canonical_kernel(request: Request) -> np.ndarray:
-    """Return the kernel as ``(groups, C_out, C_in * taps)`` real weights in the order of the canonical axes."""
+    """Return the kernel as ``(groups, C_out, C_in * taps)`` real weights in the order of the canonical axes.
+
+    They may be the kernel itself.
+    """
     kernel, spatial = request.kernel, request.kernel_spatial
     if request.is_flipped:
         kernel = np.flip(kernel, spatial)
@@ -174,7 +177,7 @@ def canonical_kernel(request: Request) -> np.ndarray:
         filters = kernel.transpose(bank + in_order)
     working = request.working
     if kernel.dtype.kind != "c":
-        weights, planes = filters.astype(working, order="C"), 1
+        weights, planes = filters.astype(working, order="C", copy=False), 1
     else:
         # (a + ib)(x + iy) = (ax - by) + i(bx + ay): two output planes, over the planes that x has.
         real, imaginary = filters.real.astype(working), filters.imag.astype(working)
