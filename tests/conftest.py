@@ -23,10 +23,23 @@ SETTINGS = {
 
 @contextlib.contextmanager
 def _tuned(name):
-    from convnd import calls, direct, layout, separable, spectral, tiles, windows
+    from convnd import (
+        boxes,
+        calls,
+        direct,
+        gradient,
+        layout,
+        separable,
+        spectral,
+        spectral_gradient,
+        tiles,
+        windows,
+        winograd,
+    )
 
     plan = sys.modules["convnd.plan"]  # the package's name `plan` is the function
-    made = [layout.best, direct.plan, separable.plan, spectral.plan, windows.best]
+    made = [layout.best, direct.plan, separable.plan, spectral.plan, windows.best, boxes.best, winograd.plan]
+    made += [gradient.plan, spectral_gradient.plan]
     made += [plan.settled, plan._least, plan.runner, plan._transformed, plan._spectral_cycles]
     clear = [cached.cache_clear for cached in made] + [calls._CALLS.clear]
     with pytest.MonkeyPatch.context() as patch:

@@ -199,7 +199,9 @@ def problems(draw):
         options["fill_value"] = draw(st.integers(0 if kinds <= set("bu") else -3, 3))
         if "c" in kinds:
             options["fill_value"] += 2j
-    method = draw(st.sampled_from(["auto", "direct", "fft"] if channel else ["auto", "direct", "separable", "fft"]))
+    method = draw(
+        st.sampled_from(["auto", "direct", "fft", "winograd"] if channel else ["auto", "direct", "separable", "fft"])
+    )
     layout, seed = st.sampled_from(list(LAYOUTS)), draw(st.integers(0, 2**16))
     return Problem(
         x=Array(tuple(shape), x_type.name, often(draw, "C", layout), largest, seed),

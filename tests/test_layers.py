@@ -14,13 +14,13 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
     ["axis", "dtypes", "factors", "machine", "samples", "threads"],
-    ["boundary", "butterfly", "lines", "problem_text", "routine", "taps"],
+    ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps"],
     ["arguments", "tiles"],
-    ["fourier", "problem", "weights"],
+    ["filtering", "fourier", "problem", "weights"],
     ["layout"],
-    ["jobs", "windows"],
+    ["boxes", "jobs", "windows"],
     ["direct"],
-    ["separable", "single", "spectral"],
+    ["separable", "single", "spectral", "winograd"],
     ["plan"],
     ["calls"],
     ["api"],
@@ -28,7 +28,7 @@ LAYERS = [
     ["__init__"],
     ["__main__"],
 ]
-SPEAK_LLVM = {"butterfly", "lines", "machine", "routine"}
+SPEAK_LLVM = {"butterfly", "lines", "machine", "minimal", "routine"}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 
 

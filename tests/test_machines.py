@@ -33,6 +33,8 @@ def every_type():
     for dtype in REAL:
         check(integers((37, 70), dtype), integers((3, 5), dtype, seed=1), padding="same", boundary="edge")
         check(integers((37, 70), np.float64, largest=300), integers((3, 5), seed=1), padding=2, dtype=dtype)
+    x, kernel = integers((35, 9, 30), np.float32), integers((19, 35, 3, 3), np.float32, seed=1)
+    check(x, kernel, padding="same", channel_axis=0, method="winograd")
 
 
 def test_this_machine():

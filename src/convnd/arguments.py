@@ -16,7 +16,7 @@ from . import boundary as boundaries
 from . import dtypes
 from .axis import Axis, extent, same_padding
 
-METHODS = ("auto", "direct", "separable", "fft")
+METHODS = ("auto", "direct", "separable", "fft", "winograd")
 _LARGEST = 2**62  # of any whole number, so that index arithmetic stays inside int64
 
 

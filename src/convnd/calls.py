@@ -105,7 +105,7 @@ class Call:
 
     def convolve(self, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         """Convolve ``x`` with a kernel of any values."""
-        if out is not None and np.may_share_memory(out, x):
+        if out is not None and (np.may_share_memory(out, x) or np.may_share_memory(out, kernel)):
             out[...] = self.variant(out=None).convolve(x, kernel, None)
             return out
         ready: Single | Ready | None = self._packs
@@ -195,8 +195,8 @@ class Plan:
     Attributes
     ----------
     method : str
-        What runs: "direct", "separable" or "fft". Tiles that the method cannot do within what `convnd` promises,
-        with NaN or infinity among their samples, run by the direct one.
+        What runs: "direct", "separable", "fft" or "winograd". Tiles that the method cannot do within what `convnd`
+        promises, with NaN or infinity among their samples, run by the direct one.
     why : str
         The reason.
     output_shape : tuple of int
@@ -205,7 +205,8 @@ class Plan:
         The result's type.
     flops : int
         Floating-point (or integer) operations of a call: two for each tap of each output, after factoring; for "fft"
-        ``5 N log2 N`` for each complex transform of ``N`` samples, and six for each product of frequencies.
+        ``5 N log2 N`` for each complex transform of ``N`` samples, and six for each product of frequencies; for
+        "winograd" two for each product.
     scratch_bytes : int
         Memory that a call takes beside its arrays, all threads together.
     estimates : dict

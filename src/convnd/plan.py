@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import direct, separable, spectral, windows
+from . import boxes, direct, separable, spectral, windows, winograd
 from .arguments import Request
 from .dtypes import largest
 from .factors import Factor, factored, is_short
@@ -27,8 +27,15 @@ from .threads import team_size
 _CYCLES_PER_MS = 3.7e6
 #: Milliseconds of a call beside its tasks; the time of an estimated cycle in theirs; and how much of the time in which
 #: memory carries x and the result does not pass behind them.
-_FITTED = {"direct": (0.12, 1.15, 0.35), "separable": (0.15, 1.15, 0.6), "fft": (0.15, 1.2, 0.7)}
+_FITTED = {
+    "direct": (0.12, 1.15, 0.35),
+    "separable": (0.15, 1.15, 0.6),
+    "fft": (0.15, 1.2, 0.7),
+    "winograd": (0.18, 1.0, 0.35),
+}
 _BYTES_PER_MS = 3.0e7
+#: Share of the next best's estimated time that Winograd's method may take: its rounding errors are larger.
+_CLEARLY = 0.85
 #: Estimated milliseconds of direct summation below which looking for another way costs more than it brings.
 _LOOKING_MS = 0.14
 #: Milliseconds of looking for factors, for each weight, and the share of the call that this may be.
@@ -45,7 +52,7 @@ class Choice:
     Parameters
     ----------
     method : str
-        "direct", "separable" or "fft".
+        "direct", "separable", "fft" or "winograd".
     why : str
         The reason in a few words.
     estimates : dict
@@ -77,6 +84,10 @@ def choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
         return choice
     if request.method == "separable":
         return _separable_as_asked(request, problem, kernel)
+    if request.method == "winograd":
+        if why_not := boxes.why_not(boxes.prepared(problem)):
+            return Choice("direct", why_not, {"direct": direct_ms(problem)})
+        return Choice("winograd", "as asked", {"winograd": winograd_ms(problem)})
     why_not = _no_spectra(request, problem, kernel)
     if request.method == "fft":
         if why_not:
@@ -106,7 +117,8 @@ def settled(method: str, problem: Problem) -> Choice | None:
 def _least(problem: Problem, why_not: str, factors: separable.Structure) -> tuple[Choice, bool]:
     """Return the method of least estimated time, and whether it takes so long that factors are worth looking for.
 
-    ``why_not`` is the reason against transforms, if any; ``factors`` what is known of the kernel's, if anything.
+    ``why_not`` is the reason against Fourier transforms, if any; ``factors`` what is known of the kernel's, if
+    anything.
     """
     estimates = {"direct": direct_ms(problem)}
     if not why_not:
@@ -114,6 +126,10 @@ def _least(problem: Problem, why_not: str, factors: separable.Structure) -> tupl
     if factors:
         estimates["separable"] = separable_ms(problem, factors)
     method = min(estimates, key=estimates.__getitem__)
+    if not boxes.why_not(boxes.prepared(problem)):
+        estimates["winograd"] = winograd_ms(problem)
+        if estimates["winograd"] < _CLEARLY * estimates[method]:
+            method = "winograd"
     why = "least estimated time" if len(estimates) > 1 else why_not
     weights = windows.filters(problem) * problem.taps
     looks = weights <= _CACHED_WEIGHTS or _FACTORING_MS * weights < _FACTORING_SHARE * estimates[method]
@@ -142,6 +158,11 @@ def _spectral_cycles(problem: Problem) -> float:
     layout = windows.best(problem)
     assert layout is not None
     return windows.elapsed(problem, layout, batch=True)
+
+
+def winograd_ms(problem: Problem) -> float:
+    """Estimate the time of Winograd's method."""
+    return _milliseconds("winograd", problem, boxes.best(boxes.prepared(problem))[1])
 
 
 def _milliseconds(method: str, problem: Problem, cycles: float) -> float:
@@ -253,4 +274,6 @@ def runner(method: str, problem: Problem, factors: separable.Structure = ()) -> 
     """Return the method's plan of a problem."""
     if method == "separable":
         return separable.plan(merged(problem), factors)
+    if method == "winograd":
+        return winograd.plan(boxes.prepared(problem))
     return spectral.plan(windows.prepared(problem)) if method == "fft" else direct.plan(merged(problem))

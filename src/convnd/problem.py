@@ -219,7 +219,8 @@ def canonical_axes(request: Request) -> list[Axis]:
 def canonical_kernel(request: Request) -> np.ndarray:
     """Return the kernel as ``(groups, branches * C_out, C_in * taps)`` real weights.
 
-    The taps are in the order of the canonical axes; a branch that has fewer than others has zeros behind them.
+    The taps are in the order of the canonical axes; a branch that has fewer than others has zeros behind them. They
+    may be the kernel itself.
     """
     kernel, filters = request.kernel, canonical_filters(request, request.kernel)
     working = request.working

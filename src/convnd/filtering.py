@@ -1,0 +1,212 @@
+"""Winograd's minimal filtering on the tile pipeline: gather, transforms, products, transforms back, store.
+
+A task is a *box* of outputs, a group, and a chunk of its output channels. The box is cut into Winograd's tiles of four
+by four outputs, whose windows of six by six samples are lanes: one tile beside the other, one row of tiles below the
+other, item by item. Each of the 36 *planes* of the transformed windows is a matrix (input channels, lanes); the
+products are the register tile's, with input channels for taps and output channels for rows.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba import carray, from_dtype, types
+from numba.cpython.unsafe.tuple import tuple_setitem
+
+from .machine import call_address, compile_routine, read_index, source_digest, take_next, write_index
+from .minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
+from .tiles import AXIS, JOB_FIELDS, clear, compiled, gather, largest_of, tile_box, tile_counts, total, unravel
+
+#: What the tasks of one call share. ``weights`` are the transformed filters: (groups, blocks, planes, input channels,
+#: rows).
+WINOGRAD_JOB = np.dtype(
+    JOB_FIELDS + [(name, np.int64) for name in (
+        # the axis of the kernel that is not the last, lanes of a vector
+        "down", "lanes",
+        # routines, and the register tile's tables
+        "transform_line", "transform_tiles", "transform_sums", "transform_filters", "product", "taps", "bounds",
+        # bytes: of a channel's lanes; of the planes between two transforms, of windows, of sums, of lines of outputs
+        "row", "between_plane", "plane", "sums_plane", "results_plane",
+        # where these lie in a worker's scratch
+        "between_at", "planes_at", "sums_at", "results_at",
+        # output channels of a block, lanes of a block; blocks of a group, of a chunk, and those summed before they are
+        # transformed; chunks of a group; bytes of a block's weights for one plane
+        "rows", "block", "blocks", "chunk", "span", "chunks", "weights_plane",
+        # bits of what a tile's largest magnitude must be at least, or 0
+        "least",
+        # the filters to transform, bytes of one, blocks of as many as there are lanes in a group, the transposition of
+        # these, and the bits of each one's largest magnitude
+        "filters", "filter_bytes", "filter_blocks", "transpose", "largest_taps",
+    )]
+)  # fmt: skip
+
+
+@compiled
+def pieces(count, size):
+    """Return how many times ``size`` covers ``count``."""
+    return -(-count // size)
+
+
+@compiled
+def tiles_along(outputs, job):
+    """Return the rows of Winograd's tiles of a box, the tiles of a row, and the multi-indices of its items."""
+    items = tuple_setitem(tuple_setitem(outputs, job.down, 1), len(outputs) - 1, 1)
+    return pieces(outputs[job.down], OUTPUTS), pieces(outputs[-1], OUTPUTS), items
+
+
+@compiled
+def transform_windows(outputs, axes, job, scratch):
+    """Transform the gathered windows of all channels into planes."""
+    down, across, items = tiles_along(outputs, job)
+    between, lines = scratch + job.between_at, axes[job.down]
+    vectors = pieces(across, job.lanes)
+    for channel in range(job.in_channels):
+        window = scratch + job.window_at + channel * job.channel_pitch
+        target = scratch + job.planes_at + channel * job.row
+        for item in range(total(items)):
+            place = unravel(item, items)
+            first = window
+            for a in range(len(outputs)):
+                first += place[a] * axes[a].pitch
+            for line in range(OUTPUTS * down + SAMPLES - OUTPUTS):
+                to = between + line % OUTPUTS * job.between_plane + line // OUTPUTS * across * FLOAT
+                source = first + line * lines.pitch
+                call_address(job.transform_line, (source, to, OUTPUTS * job.between_plane, vectors))
+            count = pieces(down * across, job.lanes)
+            arguments = (between, job.between_plane, across * FLOAT, target, job.plane, count)
+            call_address(job.transform_tiles, arguments)
+            target += down * across * FLOAT
+
+
+@compiled
+def sum_products(group, first, blocks, lanes, job, scratch):
+    """Sum the products of all planes over the input channels, for some blocks of output channels."""
+    for plane in range(PLANES):
+        source = scratch + job.planes_at + plane * job.plane
+        for block in range(blocks):
+            weights = job.weights + ((group * job.blocks + first + block) * PLANES + plane) * job.weights_plane
+            target = scratch + job.sums_at + plane * job.sums_plane + block * job.rows * job.row
+            arguments = (source, job.taps, weights, job.bounds, 1, target, job.row, pieces(lanes, job.block), 0, 0)
+            call_address(job.product, arguments)
+
+
+@compiled
+def store_outputs(channel, target, outputs, axes, job, results):
+    """Write the lines of outputs of one channel that exist."""
+    down, across, items = tiles_along(outputs, job)
+    for item in range(total(items)):
+        place = unravel(item, items)
+        first = target + read_index(job.out_channels, channel)
+        for a in range(len(outputs)):
+            first += place[a] * axes[a].out_step
+        for line in range(outputs[job.down]):
+            read = results + line % OUTPUTS * job.results_plane
+            read += (item * down + line // OUTPUTS) * across * OUTPUTS * FLOAT
+            write = first + line * axes[job.down].out_step
+            call_address(job.store, (read, outputs[-1], write, axes[len(outputs) - 1].out_step))
+
+
+@compiled
+def convolve_box(group, chunk, outputs, target, axes, job, scratch):
+    """Turn the planes of a box into the outputs of a chunk of a group's channels."""
+    down, across, items = tiles_along(outputs, job)
+    lanes = down * across * total(items)
+    results = scratch + job.results_at
+    end = min(pieces(job.out_per_group, job.rows), (chunk + 1) * job.chunk)
+    for first in range(chunk * job.chunk, end, job.span):
+        blocks = min(job.span, end - first)
+        sum_products(group, first, blocks, lanes, job, scratch)
+        for row in range(min(blocks * job.rows, job.out_per_group - first * job.rows)):
+            sums = scratch + job.sums_at + row * job.row
+            arguments = (sums, job.sums_plane, results, job.results_plane, pieces(lanes, job.lanes))
+            call_address(job.transform_sums, arguments)
+            channel = group * job.out_per_group + first * job.rows + row
+            store_outputs(channel, target, outputs, axes, job, results)
+
+
+@compiled
+def is_whole(outputs, axes):
+    """Return whether a box has all the outputs that its window has room for."""
+    whole = True
+    for a in range(len(outputs)):
+        whole &= outputs[a] == axes[a].window - axes[a].reach
+    return whole
+
+
+@lru_cache(maxsize=32)
+def compile_winograd_worker(rank: int) -> Any:
+    """Compile a worker for one number of axes: it runs tasks until none is left.
+
+    A box out of range is left alone and flagged.
+    """
+    digest, zeros = source_digest(), (np.int64(0),) * rank
+
+    def worker(number, jobs, axis_records):
+        digest  # noqa: B018 (a free variable is part of the cache's key)
+        job, axes = carray(jobs, 1)[0], carray(axis_records, len(zeros))
+        scratch = job.scratch + number * job.scratch_bytes
+        window = scratch + job.window_at
+        size = job.in_channels * job.channel_pitch
+        grid = tile_counts(zeros, axes)
+        task = take_next(job.next_task)
+        while task < job.tasks:
+            chunk, rest = task % job.chunks, task // job.chunks
+            group = rest % job.groups
+            origin, outputs = tile_box(unravel(rest // job.groups, grid), axes, job)
+            if not is_whole(outputs, axes):  # a tile's sums cancel what lies beyond the outputs that exist
+                clear(window, size)
+            gather(group, origin, outputs, axes, job, scratch, window)
+            bits = largest_of(window, size, job, scratch)
+            if bits == 0 or job.least <= bits <= job.most:
+                transform_windows(outputs, axes, job, scratch)
+                target = job.out
+                for a in range(len(zeros)):
+                    target += origin[a] * axes[a].out_step
+                convolve_box(group, chunk, outputs, target, axes, job, scratch)
+            else:
+                write_index(job.flags, rest, 1)
+            task = take_next(job.next_task)
+
+    signature = types.void(types.intp, types.CPointer(from_dtype(WINOGRAD_JOB)), types.CPointer(from_dtype(AXIS)))
+    return compile_routine(signature, worker)
+
+
+@compiled
+def transform_block(group, block, job, scratch):
+    """Transform the filters of as many output channels as there are lanes."""
+    taps, line = scratch + job.planes_at, job.lanes * FLOAT
+    first = block * job.lanes
+    filters = job.filters + (group * job.filter_blocks + block) * job.lanes * job.filter_bytes
+    for row in range(min(job.lanes, job.out_per_group - first)):
+        bits = largest_of(filters + row * job.filter_bytes, job.filter_bytes, job, scratch)
+        write_index(job.largest_taps, group * job.out_per_group + first + row, bits)
+    rows = group * job.blocks * job.rows + first
+    target = job.weights + rows // job.rows * PLANES * job.weights_plane + rows % job.rows * FLOAT
+    for channel in range(0, job.in_channels, job.lanes):
+        channels = min(job.lanes, job.in_channels - channel)
+        source = filters + channel * TAPS * TAPS * FLOAT
+        blocks = pieces(channels * TAPS * TAPS, job.lanes)
+        call_address(job.transpose, (source, job.filter_bytes, line, taps, line, job.lanes * line, blocks))
+        to = target + channel * job.rows * FLOAT
+        arguments = (taps, to, job.weights_plane, PLANES * job.weights_plane, channels)
+        call_address(job.transform_filters, arguments)
+
+
+@lru_cache(maxsize=1)
+def compile_filters_worker() -> Any:
+    """Compile a worker whose tasks are the transforms of blocks of filters."""
+    digest = source_digest()
+
+    def worker(number, jobs, unused):
+        digest  # noqa: B018
+        job = carray(jobs, 1)[0]
+        scratch = job.scratch + number * job.scratch_bytes
+        task = take_next(job.next_task)
+        while task < job.tasks:
+            transform_block(task // job.filter_blocks, task % job.filter_blocks, job, scratch)
+            task = take_next(job.next_task)
+
+    signature = types.void(types.intp, types.CPointer(from_dtype(WINOGRAD_JOB)), types.CPointer(from_dtype(AXIS)))
+    return compile_routine(signature, worker)

@@ -1,0 +1,253 @@
+"""The transforms of Winograd's minimal filtering F(4x4, 3x3), after Lavin and Gray (2016), across vector lanes.
+
+Along one axis four outputs of three taps are six products in place of twelve: samples and taps are taken to the values
+of polynomials at the points ``0, a, -a, b, -b`` and infinity, and products back (Toom and Cook). With two axes they are
+36 products in place of 144, and sums over input channels are taken between the transforms. Every lane is a tile of
+six by six samples; neighbours overlap by two.
+
+The points decide the error (Barabasz et al., 2018, "Error analysis and improving the accuracy of Winograd
+convolution"): of those with few bits, whose transforms have exact coefficients, these had the least.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .machine import FLOATS, I64, POINTER, call, compile_routine, constant, source_digest, splat, suffix
+
+A, B = 11 / 16, 3 / 2
+OUTPUTS, SAMPLES, TAPS = 4, 6, 3  # of a tile along one axis
+PLANES = SAMPLES * SAMPLES
+FLOAT = 4  # bytes
+
+#: The most that a transform adds up, as a multiple of the largest magnitude of what it is given.
+SAMPLES_GAIN = max(A**2 * B**2 + A**2 + B**2 + 1, (1 + B) * (1 + A**2), (1 + A) * (1 + B**2))
+OUTPUTS_GAIN = max(5, 2 * (A**3 + B**3) + 1)
+
+
+def _multiply_add(b, factor, x, plus):
+    return call(b, f"llvm.fmuladd.{suffix(x.type)}", x.type, constant(x.type, factor), x, plus)
+
+
+def _transform_samples(b, d):
+    """Return the products' first factors: the samples' polynomial at the points."""
+    sums = [(_multiply_add(b, -p * p, d[2], d[4]), _multiply_add(b, -p * p, d[1], d[3])) for p in (B, A)]
+    ends = [_multiply_add(b, A * A * B * B, d[n], _multiply_add(b, -A * A - B * B, d[n + 2], d[n + 4])) for n in (0, 1)]
+    pairs = [
+        _multiply_add(b, sign * p, odd, even) for p, (even, odd) in zip((A, B), sums, strict=True) for sign in (1, -1)
+    ]
+    return [ends[0], *pairs, ends[1]]
+
+
+def _transform_taps(b, g):
+    """Return the products' second factors: the taps' polynomial at the points, over what the way back multiplies."""
+
+    def at(p, other):
+        scale = 1 / (2 * p * p * (p * p - other * other))
+        even = _multiply_add(b, p * p * scale, g[2], b.fmul(g[0], constant(g[0].type, scale)))
+        return [_multiply_add(b, sign * p * scale, g[1], even) for sign in (1, -1)]
+
+    return [b.fmul(g[0], constant(g[0].type, 1 / (A * A * B * B))), *at(A, B), *at(B, A), g[2]]
+
+
+def _transform_products(b, m):
+    """Return the four outputs."""
+    sums, differences = ([op(m[n], m[n + 1]) for n in (1, 3)] for op in (b.fadd, b.fsub))
+
+    def at(power, pair):
+        return _multiply_add(b, A**power, pair[0], b.fmul(pair[1], constant(pair[1].type, B**power)))
+
+    last = _multiply_add(b, A**3, differences[0], _multiply_add(b, B**3, differences[1], m[5]))
+    return [b.fadd(b.fadd(*sums), m[0]), at(1, differences), at(2, sums), last]
+
+
+def _address(b, base, *terms):
+    """Return ``base`` plus the products of pairs, each a value or a number."""
+    for pair in terms:
+        values = [part if isinstance(part, ir.Value) else ir.Constant(I64, part) for part in pair]
+        base = b.add(base, b.mul(*values))
+    return base
+
+
+def _load(b, address, typ):
+    return b.load(b.inttoptr(address, POINTER), typ=typ, align=1)
+
+
+def _store(b, value, address):
+    b.store(value, b.inttoptr(address, POINTER), align=1)
+
+
+def _chosen(b, x, y, lanes):
+    """Return these lanes of two vectors that are one behind the other."""
+    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes)))
+
+
+def _dealt(b, vectors):
+    """Return every fourth element of four neighbouring vectors, from each of their first four."""
+    lanes = vectors[0].type.count
+    even, odd = range(0, 2 * lanes, 2), range(1, 2 * lanes, 2)
+    halves = [[_chosen(b, vectors[n], vectors[n + 1], which) for n in (0, 2)] for which in (even, odd)]
+    return [_chosen(b, halves[n % 2][0], halves[n % 2][1], (even, odd)[n // 2]) for n in range(4)]
+
+
+def _collected(b, vectors):
+    """Undo `_dealt`."""
+    lanes = vectors[0].type.count
+
+    def interleaved(x, y):
+        order = [lane + side * lanes for lane in range(lanes) for side in (0, 1)]
+        return [_chosen(b, x, y, order[n : n + lanes]) for n in (0, lanes)]
+
+    pairs = zip(interleaved(vectors[0], vectors[2]), interleaved(vectors[1], vectors[3]), strict=True)
+    return [part for even, odd in pairs for part in interleaved(even, odd)]
+
+
+@intrinsic(prefer_literal=True)
+def transform_line(typingctx, lanes, source, target, plane, vectors):
+    """Transform a line of samples along itself: of each tile of the line, into six planes."""
+    count = lanes.literal_value
+
+    def codegen(context, b, signature, args):
+        vector = ir.VectorType(FLOATS[FLOAT], count)
+        _, source, target, plane, vectors = args
+        with cgutils.for_range(b, vectors, intp=I64) as block:
+            begin = _address(b, source, (block.index, OUTPUTS * count * FLOAT))
+            samples = _dealt(b, [_load(b, _address(b, begin, (n, count * FLOAT)), vector) for n in range(4)])
+            for n in (0, 1):  # the first two samples of the next tile
+                beyond = _load(b, _address(b, begin, (OUTPUTS * count + n, FLOAT)), FLOATS[FLOAT])
+                samples.append(_chosen(b, samples[n], splat(b, vector, beyond), range(1, count + 1)))
+            for n, value in enumerate(_transform_samples(b, samples)):
+                _store(b, value, _address(b, target, (block.index, count * FLOAT), (n, plane)))
+        return context.get_dummy_value()
+
+    return types.void(lanes, *[types.intp] * 4), codegen
+
+
+@intrinsic(prefer_literal=True)
+def transform_tiles(typingctx, lanes, source, plane, below, target, target_plane, vectors):
+    """Transform the planes that `transform_line` left across their lines, into 36 planes.
+
+    Of each of the six there are four, ``plane`` bytes apart, of every fourth line; ``below`` are the bytes from a line
+    of tiles to the next.
+    """
+    count = lanes.literal_value
+
+    def codegen(context, b, signature, args):
+        vector = ir.VectorType(FLOATS[FLOAT], count)
+        _, source, plane, below, target, target_plane, vectors = args
+        with cgutils.for_range(b, vectors, intp=I64) as block:
+            for column in range(SAMPLES):
+                samples = [
+                    _load(
+                        b,
+                        _address(
+                            b, source, (block.index, count * FLOAT),
+                            (OUTPUTS * column + n % OUTPUTS, plane), (n // OUTPUTS, below),
+                        ),
+                        vector,
+                    )
+                    for n in range(SAMPLES)
+                ]  # fmt: skip
+                for n, value in enumerate(_transform_samples(b, samples)):
+                    to = _address(b, target, (block.index, count * FLOAT), (SAMPLES * n + column, target_plane))
+                    _store(b, value, to)
+        return context.get_dummy_value()
+
+    return types.void(lanes, *[types.intp] * 6), codegen
+
+
+@intrinsic(prefer_literal=True)
+def transform_sums(typingctx, lanes, source, plane, target, target_plane, vectors):
+    """Transform 36 planes of products, summed over channels, into four lines of outputs."""
+    count = lanes.literal_value
+
+    def codegen(context, b, signature, args):
+        vector = ir.VectorType(FLOATS[FLOAT], count)
+        _, source, plane, target, target_plane, vectors = args
+        with cgutils.for_range(b, vectors, intp=I64) as block:
+            begin = _address(b, source, (block.index, count * FLOAT))
+            rows = [
+                _transform_products(
+                    b, [_load(b, _address(b, begin, (SAMPLES * row + n, plane)), vector) for n in range(SAMPLES)]
+                )
+                for row in range(SAMPLES)
+            ]
+            columns = [_transform_products(b, column) for column in zip(*rows, strict=True)]
+            for row, line in enumerate(zip(*columns, strict=True)):
+                for n, part in enumerate(_collected(b, list(line))):
+                    place = _address(b, target, (block.index, OUTPUTS * count * FLOAT), (row, target_plane))
+                    _store(b, part, _address(b, place, (n, count * FLOAT)))
+        return context.get_dummy_value()
+
+    return types.void(lanes, *[types.intp] * 5), codegen
+
+
+@intrinsic(prefer_literal=True)
+def transform_filters(typingctx, lanes, rows, source, target, target_plane, target_block, channels):
+    """Transform the taps of some channels of ``lanes`` filters into 36 planes of blocks of ``rows`` filters.
+
+    The source is (channels, taps, filters). The arithmetic is in double precision, half the lanes at a time.
+    """
+    count, block = lanes.literal_value, rows.literal_value
+    half = count // 2
+
+    def codegen(context, b, signature, args):
+        vector, wide = (ir.VectorType(FLOATS[size], half) for size in (FLOAT, 8))
+        _, _, source, target, target_plane, target_block, channels = args
+        with cgutils.for_range(b, channels, intp=I64) as channel:
+            for first in (0, half):
+                begin = _address(b, source, (channel.index, TAPS * TAPS * count * FLOAT), (first, FLOAT))
+                taps = [_load(b, _address(b, begin, (n, count * FLOAT)), vector) for n in range(TAPS * TAPS)]
+                taps = [b.fpext(tap, wide) for tap in taps]
+                values = [_transform_taps(b, taps[TAPS * row : TAPS * (row + 1)]) for row in range(TAPS)]
+                to = _address(b, target, (first // block, target_block), (first % block, FLOAT))
+                to = _address(b, to, (channel.index, block * FLOAT))
+                for column, samples in enumerate(zip(*values, strict=True)):
+                    for row, value in enumerate(_transform_taps(b, samples)):
+                        place = _address(b, to, (SAMPLES * row + column, target_plane))
+                        _store(b, b.fptrunc(value, vector), place)
+        return context.get_dummy_value()
+
+    return types.void(lanes, rows, *[types.intp] * 5), codegen
+
+
+@lru_cache(maxsize=4)
+def compile_transforms(lanes: int) -> tuple[Any, Any, Any]:
+    """Compile the transforms of lines, tiles and sums."""
+    digest = source_digest()
+
+    def lines(source, target, plane, vectors):
+        digest  # noqa: B018 (a free variable is part of the cache's key)
+        transform_line(lanes, source, target, plane, vectors)
+
+    def tiles(source, plane, below, target, target_plane, vectors):
+        digest  # noqa: B018
+        transform_tiles(lanes, source, plane, below, target, target_plane, vectors)
+
+    def sums(source, plane, target, target_plane, vectors):
+        digest  # noqa: B018
+        transform_sums(lanes, source, plane, target, target_plane, vectors)
+
+    return (
+        compile_routine(types.void(*[types.intp] * 4), lines),
+        compile_routine(types.void(*[types.intp] * 6), tiles),
+        compile_routine(types.void(*[types.intp] * 5), sums),
+    )
+
+
+@lru_cache(maxsize=16)
+def compile_filter_transform(lanes: int, rows: int) -> Any:
+    """Compile the transform of filters."""
+    digest = source_digest()
+
+    def filters(source, target, target_plane, target_block, channels):
+        digest  # noqa: B018
+        transform_filters(lanes, rows, source, target, target_plane, target_block, channels)
+
+    return compile_routine(types.void(*[types.intp] * 5), filters)

@@ -1,0 +1,197 @@
+"""Winograd's method: everything laid out for compiled code, and run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from . import direct
+from .axis import window
+from .boxes import WinogradLayout, best, cycles, span_of
+from .butterfly import compile_transpose
+from .filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
+from .jobs import Geometry, geometry, run
+from .layout import round_up
+from .machine import CACHE_LINE, vector_bytes
+from .minimal import (
+    FLOAT,
+    OUTPUTS,
+    OUTPUTS_GAIN,
+    PLANES,
+    SAMPLES,
+    SAMPLES_GAIN,
+    compile_filter_transform,
+    compile_transforms,
+)
+from .problem import Problem
+from .routine import RegisterTile, compile_register_tile
+
+
+@dataclass(frozen=True)
+class Filters:
+    """A kernel, its transformed filters, and the bits of the magnitudes between which samples must lie."""
+
+    kernel: np.ndarray
+    transformed: np.ndarray
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class WinogradPlan:
+    """All of a problem that does not depend on the arrays' contents and addresses, laid out for compiled code."""
+
+    problem: Problem
+    layout: WinogradLayout
+    workers: int
+    job: np.ndarray
+    geometry: Geometry
+    tables: tuple[Any, ...]  # kept alive: the job holds their addresses
+    worker: Any
+
+    @property
+    def flops(self) -> int:
+        """Operations of a call: the products and their sums."""
+        tiles = prod(-(-axis.outputs // (OUTPUTS if axis.taps > 1 else 1)) for axis in self.problem.axes)
+        filters = self.problem.groups * self.problem.out_channels * self.problem.in_channels
+        return 2 * PLANES * tiles * filters
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes that a thread takes."""
+        return int(self.job["scratch_bytes"][0])
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes that the transformed filters take."""
+        return int(self.job["groups"][0] * self.job["blocks"][0] * self.job["weights_plane"][0]) * PLANES
+
+    def describe(self) -> list[str]:
+        """Say what runs."""
+        return [
+            f"taps      {self.problem.in_channels * self.problem.taps} for each output, by 2.25 products in place of 9",
+            f"tile      {self.layout.shape} outputs, {self.layout.tiles} tiles of {OUTPUTS} x {OUTPUTS} at once",
+        ]
+
+    def prepare(self, kernel: np.ndarray, workers: int | None) -> Filters:
+        """Return the transformed filters of every group, `problem.canonical_kernel`."""
+        job = self.job.copy()
+        groups, filters, taps = kernel.shape
+        job["tasks"] = job["groups"] * job["filter_blocks"]
+        shape = groups, int(job["filter_blocks"][0] * job["lanes"][0]), int(job["filter_bytes"][0]) // FLOAT
+        padded = kernel
+        if kernel.shape != shape:
+            padded = np.zeros(shape, kernel.dtype)
+            padded[:, :filters, :taps] = kernel
+        arrays = {
+            "filters": padded,
+            "weights": np.empty(self.weight_bytes, np.uint8),
+            "largest_taps": np.empty(groups * filters, np.int64),
+        }
+        run(job, self.geometry.axes, compile_filters_worker(), arrays, workers, self.workers)
+        largest = arrays["largest_taps"].astype(np.int32).view(np.float32)
+        return Filters(kernel, arrays["weights"], *_range(largest, taps))
+
+    def __call__(
+        self, x: np.ndarray, weights: Filters, fills: np.ndarray, out: np.ndarray, workers: int | None
+    ) -> None:
+        """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
+        job = self.job.copy()
+        job["least"], job["most"] = weights.least, weights.most
+        flags = np.zeros(int(job["tasks"][0] // job["chunks"][0]), np.int64)
+        arrays = {"x": x, "out": out, "weights": weights.transformed, "flags": flags, "fills": fills}
+        run(job, self.geometry.axes, self.worker, arrays, workers, self.workers)
+        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, fills, out, workers)
+
+
+def _range(largest: np.ndarray, taps: int) -> tuple[int, int]:
+    """Return the bits of the least and the most magnitude of samples whose transforms keep what is promised.
+
+    ``largest`` are the largest magnitudes of the filters, of so many taps each.
+    """
+    info = np.finfo(np.float32)
+    used = largest[largest > 0].astype(np.float64)
+    least = float(info.tiny) / float(info.eps)
+    sums = max(1.0, float(used.max(initial=0)) * taps)
+    most = float(info.max) / (8 * (SAMPLES_GAIN * OUTPUTS_GAIN) ** 2 * sums)
+    if not np.isfinite(largest).all() or used.min(initial=1) < least or least > most:
+        return 1, 0
+    bits = [int(np.array(v, np.float32).view(np.int32)) for v in (least, most)]
+    return bits[0], bits[1]
+
+
+@lru_cache(maxsize=64)
+def plan(problem: Problem) -> WinogradPlan:
+    """Return the plan of a prepared problem."""
+    return build(problem, best(problem)[0])
+
+
+def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
+    """Lay out the tables and the job of a problem."""
+    lanes = vector_bytes() // FLOAT
+    down, last = (a for a, axis in enumerate(problem.axes) if not axis.is_batch)
+    windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
+    begins = [
+        np.minimum(np.arange(0, axis.outputs + size, size), axis.outputs)
+        for axis, size in zip(problem.axes, layout.shape, strict=True)
+    ]
+    lengths = [len(own.positions) for own in windows]
+    pitches = [FLOAT] * len(lengths)
+    size = FLOAT
+    for a in (last, down, *(a for a in reversed(range(last)) if a != down)):  # an item's lines beside each other
+        pitches[a], size = size, size * lengths[a]
+    outline = geometry(problem, problem.working, windows, begins, pitches)
+
+    block = layout.vectors * lanes
+    register_tile = RegisterTile(problem.working, layout.rows, layout.vectors, lanes, False, ((0, layout.rows),))
+    product_routine = compile_register_tile(register_tile)
+    transforms, transpose = compile_transforms(lanes), compile_transpose(problem.working, lanes)
+    filter_transform = compile_filter_transform(lanes, layout.rows)
+    row = FLOAT * round_up(layout.tiles, block)
+    down_tiles, across_tiles = layout.shape[down] // OUTPUTS, layout.shape[last] // OUTPUTS
+    blocks = -(-problem.out_channels // layout.rows)
+    chunk = -(-blocks // layout.chunks)
+    span = span_of(layout, row, chunk)
+    # One cache line too many keeps planes out of each other's way in the caches.
+    planes = {
+        "between_plane": round_up(FLOAT * ((down_tiles + 1) * across_tiles + 2 * lanes), CACHE_LINE) + CACHE_LINE,
+        "plane": round_up(problem.in_channels * row + FLOAT * lanes, CACHE_LINE) + CACHE_LINE,
+        "sums_plane": round_up(span * layout.rows * row, CACHE_LINE) + CACHE_LINE,
+        "results_plane": round_up(OUTPUTS * row, CACHE_LINE) + CACHE_LINE,
+    }
+    window_bytes = problem.in_channels * size + 2 * OUTPUTS * block * FLOAT  # with room for the vectors behind it
+    at = round_up(outline.values["window_at"] + window_bytes, CACHE_LINE)
+    places = {}
+    for name, plane, count in (
+        ("between_at", "between_plane", SAMPLES * OUTPUTS),
+        ("planes_at", "plane", PLANES),
+        ("sums_at", "sums_plane", PLANES),
+        ("results_at", "results_plane", OUTPUTS),
+    ):
+        places[name] = at
+        at += planes[plane] * count
+    taps = np.arange(problem.in_channels, dtype=np.int64) * row
+    bounds = np.array([0, problem.in_channels], np.int64)
+    boxes = prod(len(own) - 1 for own in begins)
+    values = {
+        "down": down, "lanes": lanes, "channel_pitch": size, "row": row, **planes, **places,
+        "transform_line": transforms[0].address, "transform_tiles": transforms[1].address,
+        "transform_sums": transforms[2].address, "transform_filters": filter_transform.address,
+        "transpose": transpose.address, "filter_blocks": -(-problem.out_channels // lanes),
+        "product": product_routine.address, "taps": taps.ctypes.data, "bounds": bounds.ctypes.data,
+        "rows": layout.rows, "block": block,
+        "blocks": round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, "chunk": chunk, "span": span,
+        "chunks": -(-blocks // chunk),
+        "weights_plane": round_up(problem.in_channels * layout.rows * FLOAT, CACHE_LINE) + CACHE_LINE,
+        "filter_bytes": FLOAT * round_up(problem.in_channels * problem.taps, lanes),
+        "tasks": boxes * problem.groups * -(-blocks // chunk), "scratch_bytes": round_up(at, CACHE_LINE),
+    }  # fmt: skip
+    useful = direct.useful_workers(problem, cycles(problem, layout) * boxes)
+    return WinogradPlan(
+        problem, layout, useful, outline.job(WINOGRAD_JOB, values), outline,
+        (taps, bounds, product_routine, transforms, filter_transform, transpose), compile_winograd_worker(len(windows)),
+    )  # fmt: skip
