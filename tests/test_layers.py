@@ -13,8 +13,8 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
-    ["axis", "dtypes", "factors", "machine", "samples", "threads"],
-    ["boundary", "butterfly", "lines", "problem_text", "routine", "taps"],
+    ["axis", "dtypes", "factors", "machine", "samples"],
+    ["boundary", "butterfly", "lines", "problem_text", "routine", "taps", "threads"],
     ["arguments", "tiles"],
     ["fourier", "problem"],
     ["layout"],

@@ -53,6 +53,11 @@ def vector_registers() -> int:
     return 32 if wide else 16
 
 
+def address_of(symbol: str) -> int:
+    """Return the address of a function that Numba has made known to compiled code."""
+    return llvm.address_of_symbol(symbol)
+
+
 def like(value, scalar):
     """Return ``scalar``, or the vector of it that has the lanes of ``value``."""
     return ir.VectorType(scalar, value.type.count) if isinstance(value.type, ir.VectorType) else scalar

@@ -16,20 +16,13 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype, njit, prange, types
+from numba import carray, from_dtype, njit, types
 from numba.cpython.unsafe.tuple import tuple_setitem
 
 from .boundary import source_position
 from .lines import largest_magnitude, read_line, write_line
-from .machine import (
-    call_address,
-    compile_routine,
-    read_index,
-    source_digest,
-    take_next,
-    with_disk_cache,
-    write_index,
-)
+from .machine import call_address, compile_routine, read_index, source_digest, take_next, write_index
+from .threads import parallel_for
 
 
 @dataclass
@@ -436,10 +429,11 @@ def is_smaller(outputs, axes, job):
 
 
 @lru_cache(maxsize=32)
-def compile_worker(rank: int) -> Any:
+def compile_worker(rank: int, several: bool = False) -> Any:
     """Compile a worker for one number of axes: it runs tasks, each the next that no worker has taken.
 
-    A task is one tile, one group, and one chunk of the group's output channels.
+    A task is one tile, one group, and one chunk of the group's output channels; ``several`` says whether a tile takes
+    several passes. Numba leaves the other branch out.
     """
     digest, zeros = source_digest(), (np.int64(0),) * rank  # an int would be typed as the literal 0
 
@@ -457,20 +451,21 @@ def compile_worker(rank: int) -> Any:
             origin, outputs = tile_box(unravel(rest // job.groups, grid), axes, job)
             samples = window_inside(group, origin, outputs, axes, job) if job.inside_allowed else 0
             is_inside = samples != 0
-            if job.passes > 1 and is_smaller(outputs, axes, job):  # what is left of others may be out of range
-                clear(scratch + job.window_at, (job.results_at - job.window_at) // 8 * 8)
+            if several:  # noqa: SIM102 (Numba leaves out what a constant alone excludes)
+                if is_smaller(outputs, axes, job):  # what is left of others may be out of range
+                    clear(scratch + job.window_at, (job.results_at - job.window_at) // 8 * 8)
             if not is_inside:
                 samples = scratch + job.window_at
                 gather(group, origin, outputs, axes, job, scratch, samples)
             target = job.out
             for a in range(len(zeros)):
                 target += origin[a] * every_axis[(job.passes - 1) * len(zeros) + a].out_step
-            if job.passes == 1:
-                run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, target)
-            else:
+            if several:
                 every_job = carray(jobs, job.passes)
                 if not run_passes(outputs, samples, is_inside, every_job, every_axis, scratch, target):
                     write_index(job.flags, task, 1)
+            else:
+                run_tile(group, chunk, outputs, samples, is_inside, axes, job, scratch, target)
             task = take_next(job.next_task)
 
     signature = types.void(types.intp, types.CPointer(from_dtype(JOB)), types.CPointer(from_dtype(AXIS)))
@@ -478,17 +473,17 @@ def compile_worker(rank: int) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _compile_team() -> Any:
-    """Compile the loop that runs one worker in each thread of a team."""
+def _compile_share() -> Any:
+    """Compile the workers that one thread of a team runs, as `threads.parallel_for` calls them."""
     digest = source_digest()
 
-    def team(workers, worker, job, axes):
+    def share(arguments, counts, steps, call):
         digest  # noqa: B018
-        for number in prange(workers):
-            call_address(worker, (number, job, axes))
+        first = read_index(read_index(arguments, 0), 0)
+        for number in range(first, first + read_index(counts, 0)):
+            call_address(read_index(call, 0), (number, read_index(call, 1), read_index(call, 2)))
 
-    signature = types.void(types.intp, types.intp, types.intp, types.intp)
-    return with_disk_cache(partial(njit, signature, nogil=True, parallel=True), team)
+    return compile_routine(types.void(*[types.intp] * 4), share)
 
 
 def run_workers(count: int, worker: Any, job: np.ndarray, axes: np.ndarray) -> None:
@@ -496,7 +491,7 @@ def run_workers(count: int, worker: Any, job: np.ndarray, axes: np.ndarray) -> N
     if count == 1:
         _WORKER(worker.address)(0, job.ctypes.data, axes.ctypes.data)  # releases the GIL
     else:
-        _compile_team()(count, worker.address, job.ctypes.data, axes.ctypes.data)
+        parallel_for(_compile_share().address, count, (worker.address, job.ctypes.data, axes.ctypes.data))
 
 
 @lru_cache(maxsize=256)
