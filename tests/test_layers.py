@@ -13,7 +13,9 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
-    ["axis", "dtypes", "factors", "machine", "samples"],
+    ["axis", "disk", "dtypes", "expressions", "factors", "samples"],
+    ["compiler"],
+    ["machine"],
     ["boundary", "butterfly", "lines", "problem_text", "routine", "taps", "threads"],
     ["arguments", "tiles"],
     ["fourier", "problem"],
@@ -28,7 +30,7 @@ LAYERS = [
     ["__init__"],
     ["__main__"],
 ]
-SPEAK_LLVM = {"butterfly", "lines", "machine", "routine"}
+SPEAK_LLVM = {"butterfly", "compiler", "expressions", "lines", "machine", "routine"}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 
 
