@@ -34,7 +34,7 @@ VOLUMES = (  # 1 GiB
     "float32 512x512x1024 * 3x3x3 same",
     "float32 512x512x1024 * 5x5x5 same",
 )
-COLD_LIMIT, CACHED_LIMIT = 1.5, 0.3  # seconds
+COLD_LIMIT, CACHED_LIMIT = 1.0, 0.2  # seconds
 MEMORY_LIMIT = 64  # MiB
 
 

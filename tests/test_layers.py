@@ -13,8 +13,10 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
-    ["axis", "dtypes", "factors", "machine", "samples", "threads"],
-    ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps"],
+    ["axis", "disk", "dtypes", "expressions", "factors", "samples"],
+    ["compiler"],
+    ["machine"],
+    ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
     ["arguments", "tiles"],
     ["filtering", "fourier", "problem", "weights"],
     ["layout"],
@@ -28,7 +30,7 @@ LAYERS = [
     ["__init__"],
     ["__main__"],
 ]
-SPEAK_LLVM = {"butterfly", "lines", "machine", "minimal", "routine"}
+SPEAK_LLVM = {"butterfly", "compiler", "expressions", "lines", "machine", "minimal", "outer", "routine"}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 
 

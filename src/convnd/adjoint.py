@@ -124,7 +124,7 @@ def _add_along(result: np.ndarray, axis: int, first: int, length: int, mode: int
 
 def _supplied(first: int, count: int, length: int, mode: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield neighbouring positions as runs of place, length, and the first source with its step of -1, 0 or 1."""
-    sources = [source_position.py_func(position, length, mode) for position in range(first, first + count)]
+    sources = [source_position(position, length, mode) for position in range(first, first + count)]
     start = 0
     while start < count:
         end = start + 1

@@ -6,8 +6,6 @@ does for any amount of padding. The maps are compiled with the routines that gat
 
 from __future__ import annotations
 
-from numba import njit
-
 OUTSIDE = -1  #: what a map returns for the fill value
 
 #: The modes in the order of their codes, each with the names that other libraries give it.
@@ -21,7 +19,6 @@ MODES: dict[str, tuple[str, ...]] = {
 CONSTANT, EDGE, REFLECT, SYMMETRIC, WRAP = range(len(MODES))
 
 
-@njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def source_position(i: int, n: int, mode: int) -> int:
     """Return the position in ``0..n-1`` that supplies position ``i``, or `OUTSIDE` for the fill value."""
     if 0 <= i < n:

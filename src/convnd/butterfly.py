@@ -22,7 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .machine import I64, POINTER, SCALARS, compile_routine, constant, declare, source_digest, splat
+from .machine import I64, POINTER, SCALARS, compile_routine, constant, declare, splat
 
 RADICES = (8, 5, 4, 3, 2)
 
@@ -233,15 +233,14 @@ def frequencies(length: int) -> np.ndarray:
 @lru_cache(maxsize=64)
 def compile_pass(wanted: Pass) -> Any:
     """Compile one pass."""
-    shape, digest = json.dumps(asdict(wanted)), source_digest()
+    shape = json.dumps(asdict(wanted))
 
     def routine(source, source_pitch, source_plane, target, target_pitch, target_plane, blocks, span, twiddles):
-        digest  # noqa: B018 (a free variable is part of the cache's key)
         butterflies(
             shape, source, source_pitch, source_plane, target, target_pitch, target_plane, blocks, span, twiddles
         )
 
-    return compile_routine(types.void(*[types.intp] * 9), routine)
+    return compile_routine(routine)
 
 
 @intrinsic(prefer_literal=True)
@@ -274,13 +273,12 @@ def products(typingctx, dtype, lanes, accumulate, conjugate, source, table, targ
 @lru_cache(maxsize=16)
 def compile_product(dtype: str, lanes: int, accumulate: bool, conjugate: bool) -> Any:
     """Compile a product of slabs."""
-    digest, adds, conjugates = source_digest(), int(accumulate), int(conjugate)
+    adds, conjugates = int(accumulate), int(conjugate)
 
     def routine(source, table, target, count):
-        digest  # noqa: B018
         products(dtype, lanes, adds, conjugates, source, table, target, count)
 
-    return compile_routine(types.void(*[types.intp] * 4), routine)
+    return compile_routine(routine)
 
 
 @intrinsic(prefer_literal=True)
@@ -326,10 +324,8 @@ def transpose_blocks(
 @lru_cache(maxsize=4)
 def compile_transpose(dtype: str, lanes: int) -> Any:
     """Compile the transposition of blocks."""
-    digest = source_digest()
 
     def routine(source, source_pitch, source_step, target, target_pitch, target_step, count):
-        digest  # noqa: B018
         transpose_blocks(dtype, lanes, source, source_pitch, source_step, target, target_pitch, target_step, count)
 
-    return compile_routine(types.void(*[types.intp] * 7), routine)
+    return compile_routine(routine)

@@ -12,12 +12,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype, types
-from numba.cpython.unsafe.tuple import tuple_setitem
 
-from .machine import call_address, compile_routine, read_index, source_digest, take_next, write_index
+from .expressions import call_address, with_element
+from .machine import compile_routine, read_index, take_next, write_index
 from .minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
-from .tiles import AXIS, JOB_FIELDS, clear, compiled, gather, largest_of, tile_box, tile_counts, total, unravel
+from .tiles import AXIS, JOB_FIELDS, clear, gather, largest_of, tile_box, tile_counts, total, unravel
 
 #: What the tasks of one call share. ``weights`` are the transformed filters: (groups, blocks, planes, input channels,
 #: rows).
@@ -43,20 +42,17 @@ WINOGRAD_JOB = np.dtype(
 )  # fmt: skip
 
 
-@compiled
 def pieces(count, size):
     """Return how many times ``size`` covers ``count``."""
     return -(-count // size)
 
 
-@compiled
 def tiles_along(outputs, job):
     """Return the rows of Winograd's tiles of a box, the tiles of a row, and the multi-indices of its items."""
-    items = tuple_setitem(tuple_setitem(outputs, job.down, 1), len(outputs) - 1, 1)
+    items = with_element(with_element(outputs, job.down, 1), len(outputs) - 1, 1)
     return pieces(outputs[job.down], OUTPUTS), pieces(outputs[-1], OUTPUTS), items
 
 
-@compiled
 def transform_windows(outputs, axes, job, scratch):
     """Transform the gathered windows of all channels into planes."""
     down, across, items = tiles_along(outputs, job)
@@ -80,7 +76,6 @@ def transform_windows(outputs, axes, job, scratch):
             target += down * across * FLOAT
 
 
-@compiled
 def sum_products(group, first, blocks, lanes, job, scratch):
     """Sum the products of all planes over the input channels, for some blocks of output channels."""
     for plane in range(PLANES):
@@ -92,7 +87,6 @@ def sum_products(group, first, blocks, lanes, job, scratch):
             call_address(job.product, arguments)
 
 
-@compiled
 def store_outputs(channel, target, outputs, axes, job, results):
     """Write the lines of outputs of one channel that exist."""
     down, across, items = tiles_along(outputs, job)
@@ -108,7 +102,6 @@ def store_outputs(channel, target, outputs, axes, job, results):
             call_address(job.store, (read, outputs[-1], write, axes[len(outputs) - 1].out_step))
 
 
-@compiled
 def convolve_box(group, chunk, outputs, target, axes, job, scratch):
     """Turn the planes of a box into the outputs of a chunk of a group's channels."""
     down, across, items = tiles_along(outputs, job)
@@ -126,7 +119,6 @@ def convolve_box(group, chunk, outputs, target, axes, job, scratch):
             store_outputs(channel, target, outputs, axes, job, results)
 
 
-@compiled
 def is_whole(outputs, axes):
     """Return whether a box has all the outputs that its window has room for."""
     whole = True
@@ -141,11 +133,10 @@ def compile_winograd_worker(rank: int) -> Any:
 
     A box out of range is left alone and flagged.
     """
-    digest, zeros = source_digest(), (np.int64(0),) * rank
+    zeros = (0,) * rank
 
     def worker(number, jobs, axis_records):
-        digest  # noqa: B018 (a free variable is part of the cache's key)
-        job, axes = carray(jobs, 1)[0], carray(axis_records, len(zeros))
+        job, axes = jobs[0], axis_records
         scratch = job.scratch + number * job.scratch_bytes
         window = scratch + job.window_at
         size = job.in_channels * job.channel_pitch
@@ -169,11 +160,9 @@ def compile_winograd_worker(rank: int) -> Any:
                 write_index(job.flags, rest, 1)
             task = take_next(job.next_task)
 
-    signature = types.void(types.intp, types.CPointer(from_dtype(WINOGRAD_JOB)), types.CPointer(from_dtype(AXIS)))
-    return compile_routine(signature, worker)
+    return compile_routine(worker, jobs=WINOGRAD_JOB, axis_records=AXIS)
 
 
-@compiled
 def transform_block(group, block, job, scratch):
     """Transform the filters of as many output channels as there are lanes."""
     taps, line = scratch + job.planes_at, job.lanes * FLOAT
@@ -197,16 +186,13 @@ def transform_block(group, block, job, scratch):
 @lru_cache(maxsize=1)
 def compile_filters_worker() -> Any:
     """Compile a worker whose tasks are the transforms of blocks of filters."""
-    digest = source_digest()
 
     def worker(number, jobs, unused):
-        digest  # noqa: B018
-        job = carray(jobs, 1)[0]
+        job = jobs[0]
         scratch = job.scratch + number * job.scratch_bytes
         task = take_next(job.next_task)
         while task < job.tasks:
             transform_block(task // job.filter_blocks, task % job.filter_blocks, job, scratch)
             task = take_next(job.next_task)
 
-    signature = types.void(types.intp, types.CPointer(from_dtype(WINOGRAD_JOB)), types.CPointer(from_dtype(AXIS)))
-    return compile_routine(signature, worker)
+    return compile_routine(worker, jobs=WINOGRAD_JOB, axis_records=AXIS)

@@ -17,11 +17,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype, types
-from numba.cpython.unsafe.tuple import tuple_setitem
 
-from .machine import as_pointer, call_address, compile_routine, read_index, source_digest, take_next, write_index
-from .tiles import AXIS, JOB_FIELDS, clear, compiled, gather, largest_of, store, tile_box, tile_counts, unravel
+from .expressions import call_address, records_at, with_element
+from .machine import compile_routine, read_index, take_next, write_index
+from .tiles import AXIS, JOB_FIELDS, clear, gather, largest_of, store, tile_box, tile_counts, unravel
 
 #: A dimension that is transformed: ``outer`` times around it, ``columns`` vectors inside it, ``pitch`` bytes apart.
 DIMENSION = np.dtype(
@@ -52,7 +51,6 @@ SPECTRAL_JOB = np.dtype(
 )  # fmt: skip
 
 
-@compiled
 def run_passes(dimension, passes, inverse, source, target, slab):
     """Transform one slab: from an (address, pitch, plane) to another, in ``slab`` in between."""
     read = source
@@ -64,7 +62,6 @@ def run_passes(dimension, passes, inverse, source, target, slab):
         read = slab
 
 
-@compiled
 def is_zero(address, dimension, job):
     """Return whether a slab of a tile holds zeros only: transforms of windows, and more so of kernels, start so."""
     for sample in range(dimension.length):
@@ -77,7 +74,6 @@ def is_zero(address, dimension, job):
     return True
 
 
-@compiled
 def transform_columns(dimension, passes, inverse, tile, job, slab):
     """Transform every column of a tile along a dimension, in place."""
     between = (slab, 2 * job.vector, job.vector)
@@ -89,7 +85,6 @@ def transform_columns(dimension, passes, inverse, tile, job, slab):
                 run_passes(dimension, passes, inverse, line, line, between)
 
 
-@compiled
 def slab_address(number, dimension, tile, job):
     """Return where a slab of the last transform begins in a tile."""
     if job.transposed:
@@ -98,13 +93,11 @@ def slab_address(number, dimension, tile, job):
     return tile + outer * dimension.length * dimension.pitch + column * job.vector
 
 
-@compiled
 def slab_steps(slab, job):
     """Return a slab's address, and the bytes to its next sample, its next block and its imaginary parts."""
     return slab, 2 * job.vector, 2 * job.vector * (job.vector // job.item), job.vector
 
 
-@compiled
 def transpose(source, target, dimension, job):
     """Transpose rows of a tile into a slab, or back: between (address, pitch, step, plane)."""
     blocks = -(-dimension.length * job.item // job.vector)
@@ -113,7 +106,6 @@ def transpose(source, target, dimension, job):
         call_address(job.transpose, (read, source[1], source[2], write, target[1], target[2], blocks))
 
 
-@compiled
 def load_slab(address, number, dimension, passes, job, slab):
     """Transform a slab of a tile along the last transformed dimension, into ``slab``."""
     inside = (slab, 2 * job.vector, job.vector)
@@ -126,7 +118,6 @@ def load_slab(address, number, dimension, passes, job, slab):
     run_passes(dimension, passes, False, inside, inside, inside)
 
 
-@compiled
 def unload_slab(slab, number, dimension, passes, job, address):
     """Undo `load_slab`, times the dimension's length."""
     inside = (slab, 2 * job.vector, job.vector)
@@ -139,7 +130,6 @@ def unload_slab(slab, number, dimension, passes, job, address):
     transpose(slab_steps(slab, job), (address, job.row, job.vector, job.plane), dimension, job)
 
 
-@compiled
 def transform_filter(number, dimensions, passes, job, scratch):
     """Write the spectrum of one filter."""
     tile, slab = scratch + job.window_at, scratch + job.slabs_at
@@ -154,7 +144,6 @@ def transform_filter(number, dimensions, passes, job, scratch):
         load_slab(slab_address(n, last, tile, job), n, last, passes, job, target)
 
 
-@compiled
 def convolve_tile(group, dimensions, passes, job, tile, slabs):
     """Turn the windows of a group's channels, in place, into its output channels."""
     last = dimensions[job.dimension_count - 1]
@@ -179,18 +168,16 @@ def convolve_tile(group, dimensions, passes, job, tile, slabs):
             transform_columns(dimensions[d], passes, True, tile + out_channel * job.channel_pitch, job, slabs)
 
 
-@compiled
 def is_in_range(tile, job, scratch):
     """Return whether transforms can represent the tile's samples: none infinite, NaN, or near a type's limits."""
     bits = largest_of(tile, job.in_channels * job.channel_pitch, job, scratch)
     return bits == 0 or job.least <= bits <= job.most
 
 
-@compiled
 def store_window(group, origin, outputs, axes, job, window):
     """Write the outputs of one window, for every output channel of a group."""
     last = len(origin) - 1
-    lines = tuple_setitem(outputs, last, 1)
+    lines = with_element(outputs, last, 1)
     target = job.out
     for a in range(len(origin)):
         target += origin[a] * axes[a].out_step
@@ -206,13 +193,12 @@ def compile_spectral_worker(rank: int) -> Any:
 
     A tile out of range is left alone and flagged.
     """
-    digest, zeros = source_digest(), (np.int64(0),) * rank
+    zeros = (0,) * rank
 
     def worker(number, jobs, axis_records):
-        digest  # noqa: B018 (a free variable is part of the cache's key)
-        job, axes = carray(jobs, 1)[0], carray(axis_records, len(zeros))
-        dimensions = carray(as_pointer(job.dimensions), job.dimension_count, DIMENSION)
-        passes = carray(as_pointer(job.passes), job.pass_count, PASS)
+        job, axes = jobs[0], axis_records
+        dimensions = records_at(job.dimensions, job.dimension_count, DIMENSION)
+        passes = records_at(job.passes, job.pass_count, PASS)
         scratch = job.scratch + number * job.scratch_bytes
         tile, slabs, pair = scratch + job.window_at, scratch + job.slabs_at, job.pair_axis
         grid = tile_counts(zeros, axes)
@@ -221,9 +207,9 @@ def compile_spectral_worker(rank: int) -> Any:
             group = task % job.groups
             origin, outputs = tile_box(unravel(task // job.groups, grid), axes, job)
             first = min(outputs[pair], job.pair_outputs)
-            second_origin = tuple_setitem(origin, pair, origin[pair] + first)
-            second_outputs = tuple_setitem(outputs, pair, outputs[pair] - first)
-            first_outputs = tuple_setitem(outputs, pair, first)
+            second_origin = with_element(origin, pair, origin[pair] + first)
+            second_outputs = with_element(outputs, pair, outputs[pair] - first)
+            first_outputs = with_element(outputs, pair, first)
             clear(tile, job.in_channels * job.channel_pitch)
             gather(group, origin, first_outputs, axes, job, scratch, tile)
             if outputs[pair] > first:
@@ -236,25 +222,21 @@ def compile_spectral_worker(rank: int) -> Any:
                 write_index(job.flags, task, 1)
             task = take_next(job.next_task)
 
-    signature = types.void(types.intp, types.CPointer(from_dtype(SPECTRAL_JOB)), types.CPointer(from_dtype(AXIS)))
-    return compile_routine(signature, worker)
+    return compile_routine(worker, jobs=SPECTRAL_JOB, axis_records=AXIS)
 
 
 @lru_cache(maxsize=1)
 def compile_filter_worker() -> Any:
     """Compile a worker whose tasks are the transforms of filters."""
-    digest = source_digest()
 
     def worker(number, jobs, unused):
-        digest  # noqa: B018
-        job = carray(jobs, 1)[0]
-        dimensions = carray(as_pointer(job.dimensions), job.dimension_count, DIMENSION)
-        passes = carray(as_pointer(job.passes), job.pass_count, PASS)
+        job = jobs[0]
+        dimensions = records_at(job.dimensions, job.dimension_count, DIMENSION)
+        passes = records_at(job.passes, job.pass_count, PASS)
         scratch = job.scratch + number * job.scratch_bytes
         task = take_next(job.next_task)
         while task < job.tasks:
             transform_filter(task, dimensions, passes, job, scratch)
             task = take_next(job.next_task)
 
-    signature = types.void(types.intp, types.CPointer(from_dtype(SPECTRAL_JOB)), types.CPointer(from_dtype(AXIS)))
-    return compile_routine(signature, worker)
+    return compile_routine(worker, jobs=SPECTRAL_JOB, axis_records=AXIS)

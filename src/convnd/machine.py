@@ -6,21 +6,30 @@ has no word for.
 
 from __future__ import annotations
 
+import inspect
+import pickle
 from collections.abc import Callable
-from functools import lru_cache, partial
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
+import numba
+import numpy as np
 from llvmlite import ir
-from numba import cfunc, config, types
+from numba import config, types
 from numba.core import cgutils
+from numba.core.codegen import JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
+
+from . import compiler, disk, expressions
 
 POINTER = ir.PointerType()
 I64 = ir.IntType(64)
 CACHE_LINE = 64
+_VERSIONS = (numba.__version__, llvmlite.__version__)
 FLOATS = {2: ir.HalfType(), 4: ir.FloatType(), 8: ir.DoubleType()}
 SCALARS = {"float32": FLOATS[4], "float64": FLOATS[8], "int64": I64, "uint64": I64}
 _FLOAT_BYTES = {str(scalar): size for size, scalar in FLOATS.items()}
@@ -51,6 +60,11 @@ def vector_registers() -> int:
     """Return the number of vector registers."""
     wide = _features().get("avx512f") or "x86" not in llvm.get_default_triple()
     return 32 if wide else 16
+
+
+def address_of(symbol: str) -> int:
+    """Return the address of a function that Numba has made known to compiled code."""
+    return llvm.address_of_symbol(symbol)
 
 
 def like(value, scalar):
@@ -101,20 +115,6 @@ def prefetch(b, address):
 
 
 @intrinsic
-def call_address(typingctx, address, arguments):
-    """Call the C function at ``address`` with a tuple of whole numbers or addresses."""
-    signature = types.void(types.intp, arguments)
-
-    def codegen(context, b, signature, args):
-        values = [b.extract_value(args[1], k) for k in range(len(arguments))]
-        function = ir.FunctionType(ir.VoidType(), [I64] * len(values))
-        b.call(b.inttoptr(args[0], function.as_pointer()), values)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@intrinsic
 def read_index(typingctx, table, index):
     """Return the whole number at ``index`` of the table at an address."""
 
@@ -140,16 +140,6 @@ def _element(b, table, index):
 
 
 @intrinsic
-def as_pointer(typingctx, address):
-    """Return an address as a pointer, for `numba.carray`."""
-
-    def codegen(context, b, signature, args):
-        return b.inttoptr(args[0], context.get_value_type(types.voidptr))
-
-    return types.voidptr(types.intp), codegen
-
-
-@intrinsic
 def take_next(typingctx, address):
     """Return the whole number at ``address`` and add one to it, atomically."""
 
@@ -160,26 +150,40 @@ def take_next(typingctx, address):
     return types.intp(types.intp), codegen
 
 
-@lru_cache(maxsize=1)
-def source_digest() -> str:
-    """Return a digest of the package's sources.
+@dataclass(frozen=True)
+class Routine:
+    """Machine code: a C function of whole numbers at an address."""
 
-    Every compiled closure holds it, because Numba's disk cache notices edits of the file it compiles alone.
+    address: int
+    library: Any  # keeps it
+
+
+def compile_routine(function: Callable[..., None], **records: np.dtype[Any]) -> Routine:
+    """Compile a function of the `compiler`'s subset to machine code that is called by its address.
+
+    Its arguments are whole numbers; those named in ``records`` are addresses of records of that type.
     """
-    digest = sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def with_disk_cache(decorate: Callable[..., Any], function: Callable[..., Any]) -> Any:
-    """Return ``decorate(cache=True)(function)``, or the same without a cache where no folder can hold one."""
-    try:
-        return decorate(cache=True)(function)
-    except RuntimeError:  # "no locator available": nothing is writable
-        return decorate()(function)
-
-
-def compile_routine(signature: Any, function: Callable[..., Any]) -> Any:
-    """Compile ``function`` to machine code that is called by its address."""
-    return with_disk_cache(partial(cfunc, signature, error_model="numpy"), function)
+    name, codegen = function.__name__, JITCPUCodegen("convnd")  # one each: their names need not differ
+    constants = [cell.cell_contents for cell in function.__closure__ or ()]
+    key = repr((function.__module__, function.__qualname__, constants, records, codegen.magic_tuple(), _VERSIONS))
+    with global_compiler_lock:
+        data = disk.load(key)
+        if data is not None:
+            library = codegen.unserialize_library(pickle.loads(data))
+        else:
+            library = codegen.create_library(name)
+            library.enable_object_caching()
+            module = library.create_ir_module(name)
+            parameters = inspect.signature(function).parameters
+            routine = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * len(parameters)), name=name)
+            builder = ir.IRBuilder(routine.append_basic_block())
+            arguments = [
+                expressions.Records(value, records[own]) if own in records else value
+                for own, value in zip(parameters, routine.args, strict=True)
+            ]
+            compiler.emit(builder, function, arguments)
+            builder.ret_void()
+            library.add_ir_module(module)
+            library.finalize()
+            disk.save(key, pickle.dumps(library.serialize_using_object_code()))
+        return Routine(library.get_pointer_to_function(name), library)

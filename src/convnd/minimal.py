@@ -19,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .machine import FLOATS, I64, POINTER, call, compile_routine, constant, source_digest, splat, suffix
+from .machine import FLOATS, I64, POINTER, call, compile_routine, constant, splat, suffix
 
 A, B = 11 / 16, 3 / 2
 OUTPUTS, SAMPLES, TAPS = 4, 6, 3  # of a tile along one axis
@@ -220,34 +220,28 @@ def transform_filters(typingctx, lanes, rows, source, target, target_plane, targ
 @lru_cache(maxsize=4)
 def compile_transforms(lanes: int) -> tuple[Any, Any, Any]:
     """Compile the transforms of lines, tiles and sums."""
-    digest = source_digest()
 
     def lines(source, target, plane, vectors):
-        digest  # noqa: B018 (a free variable is part of the cache's key)
         transform_line(lanes, source, target, plane, vectors)
 
     def tiles(source, plane, below, target, target_plane, vectors):
-        digest  # noqa: B018
         transform_tiles(lanes, source, plane, below, target, target_plane, vectors)
 
     def sums(source, plane, target, target_plane, vectors):
-        digest  # noqa: B018
         transform_sums(lanes, source, plane, target, target_plane, vectors)
 
     return (
-        compile_routine(types.void(*[types.intp] * 4), lines),
-        compile_routine(types.void(*[types.intp] * 6), tiles),
-        compile_routine(types.void(*[types.intp] * 5), sums),
+        compile_routine(lines),
+        compile_routine(tiles),
+        compile_routine(sums),
     )
 
 
 @lru_cache(maxsize=16)
 def compile_filter_transform(lanes: int, rows: int) -> Any:
     """Compile the transform of filters."""
-    digest = source_digest()
 
     def filters(source, target, target_plane, target_block, channels):
-        digest  # noqa: B018
         transform_filters(lanes, rows, source, target, target_plane, target_block, channels)
 
-    return compile_routine(types.void(*[types.intp] * 5), filters)
+    return compile_routine(filters)

@@ -11,16 +11,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype, types
-from numba.cpython.unsafe.tuple import tuple_setitem
 
-from .machine import as_pointer, call_address, compile_routine, read_index, source_digest, take_next, write_index
+from .expressions import call_address, records_at, with_element
+from .machine import compile_routine, read_index, take_next, write_index
 from .tiles import (
     AXIS,
     JOB,
     branch_record,
     clear,
-    compiled,
     gather,
     last_tiles,
     outputs_of_branch,
@@ -45,11 +43,10 @@ GRADIENT = np.dtype([(name, np.int64) for name in (
 )])  # fmt: skip
 
 
-@compiled
 def write_lines(outputs, samples, is_inside, axes, values, are_inside, value_axes, lines):
     """Write the addresses of every line of a tile, in x and in the outputs; return how many there are."""
     last = len(outputs) - 1
-    counts = tuple_setitem(outputs, last, 1)
+    counts = with_element(outputs, last, 1)
     for number in range(total(counts)):
         place = unravel(number, counts)
         x, y = samples, values
@@ -62,7 +59,6 @@ def write_lines(outputs, samples, is_inside, axes, values, are_inside, value_axe
     return total(counts)
 
 
-@compiled
 def sum_products(number, taps, line_count, length, item, gradient, values, are_inside, scratch, sums):
     """Add the products of a tile's lines to the sums of the ``number``-th chunk of filters."""
     rows, lines = scratch + gradient.rows_at, scratch + gradient.lines_at
@@ -88,13 +84,12 @@ def compile_gradient_worker(rank: int) -> Any:
 
     A task is one part of the tiles, one group, and one chunk of the group's filters.
     """
-    digest, zeros = source_digest(), (np.int64(0),) * rank
+    zeros = (0,) * rank
 
     def worker(number, jobs, axis_records):
-        digest  # noqa: B018 (a free variable is part of the cache's key)
-        job, values = carray(jobs, 2)[0], carray(jobs, 2)[1]
-        gradient = carray(as_pointer(job.weights), 1, GRADIENT)[0]
-        every_axis = carray(axis_records, 2 * len(zeros))
+        job, values = jobs[0], jobs[1]
+        gradient = records_at(job.weights, 1, GRADIENT)[0]
+        every_axis = axis_records
         axes, value_axes = every_axis[: len(zeros)], every_axis[len(zeros) :]
         scratch = job.scratch + number * job.scratch_bytes
         grid = tile_counts(zeros, axes)
@@ -129,7 +124,7 @@ def compile_gradient_worker(rank: int) -> Any:
                         gather(chunk_number, origin, outputs, value_axes, values, tables, first)
                     for a in range(len(zeros)):
                         if a == gradient.shift_axis:
-                            outputs = tuple_setitem(outputs, a, outputs[a] + (gradient.rows - 1) * gradient.shift)
+                            outputs = with_element(outputs, a, outputs[a] + (gradient.rows - 1) * gradient.shift)
                     lines = scratch + gradient.lines_at
                     count = write_lines(outputs, samples, is_inside, axes, first, are_inside, value_axes, lines)
                     taps = read_index(record, int(is_inside))
@@ -139,5 +134,4 @@ def compile_gradient_worker(rank: int) -> Any:
                     sum_products(chunk_number, taps, count, length, item, gradient, values, are_inside, scratch, sums)
             task = take_next(job.next_task)
 
-    signature = types.void(types.intp, types.CPointer(from_dtype(JOB)), types.CPointer(from_dtype(AXIS)))
-    return compile_routine(signature, worker)
+    return compile_routine(worker, jobs=JOB, axis_records=AXIS)

@@ -25,7 +25,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .machine import CACHE_LINE, I64, POINTER, SCALARS, compile_routine, declare, prefetch, source_digest, splat
+from .machine import CACHE_LINE, I64, POINTER, SCALARS, compile_routine, declare, prefetch, splat
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,9 @@ def _prefetch_rows(b, address, x_row, tile):
 @lru_cache(maxsize=256)
 def compile_register_tile(tile: RegisterTile) -> Any:
     """Compile the register tile of one shape."""
-    shape, digest = json.dumps(asdict(tile)), source_digest()
+    shape = json.dumps(asdict(tile))
 
     def routine(x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row):
-        digest  # noqa: B018 (a free variable is part of the cache's key)
         register_tile(shape, x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row)
 
-    return compile_routine(types.void(*[types.intp] * 10), routine)
+    return compile_routine(routine)

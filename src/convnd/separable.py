@@ -179,7 +179,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     records["scratch_bytes"] = round_up(at + max(own.results_bytes for own in passes), CACHE_LINE)
     return SeparablePlan(
         problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), records, np.concatenate(axes),
-        outline, tuple(tables), compile_worker(len(shape)),
+        outline, tuple(tables), compile_worker(len(shape), several=True),
     )  # fmt: skip
 
 

@@ -7,27 +7,23 @@ themselves, finds where their elements are, and needs one piece of fresh memory:
 from __future__ import annotations
 
 from collections.abc import Callable
-from ctypes import string_at
+from ctypes import CFUNCTYPE, c_void_p, string_at
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
 
 from . import dtypes
 from .arguments import Request
 from .direct import DirectPlan
+from .expressions import call_address, records_at
 from .layout import round_up
 from .lines import read_weight
 from .machine import (
     CACHE_LINE,
-    as_pointer,
-    call_address,
     compile_routine,
     read_index,
-    source_digest,
-    with_disk_cache,
     write_index,
 )
 from .problem import canonical_kernel
@@ -57,6 +53,7 @@ def _address_place() -> int:
 
 
 ADDRESS_AT = _address_place()
+_RUN = CFUNCTYPE(None, *[c_void_p] * 5)  # releases the GIL
 
 
 class Single:
@@ -140,29 +137,26 @@ def _places(request: Request, plan: DirectPlan) -> np.ndarray:
 @lru_cache(maxsize=256)
 def compile_pack(stored: str, working: str) -> Any:
     """Compile the copy of a kernel's weights, of the type ``stored``, to where the register tile reads them."""
-    digest, size = source_digest(), np.dtype(working).itemsize
+    size = np.dtype(working).itemsize
 
     def pack(kernel, places, count, weights):
-        digest  # noqa: B018 (a free variable is part of the cache's key)
         for k in range(count):
             read_weight(kernel, read_index(places, k), weights + k * size, stored, working)
 
-    return compile_routine(types.void(*[types.intp] * 4), pack)
+    return compile_routine(pack)
 
 
 @lru_cache(maxsize=1)
 def _compile_call() -> Callable[..., None]:
     """Compile the call of a `CALL` record: it takes the record's address and four array objects."""
-    digest = source_digest()
 
     def run(record, x, kernel, out, room):
-        digest  # noqa: B018
-        call = carray(as_pointer(record), 1, CALL)[0]
+        call = record[0]
         memory = (read_index(room + ADDRESS_AT, 0) + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
         for word in range(call.job_words):
             write_index(memory, word, read_index(call.job, word))
         write_index(memory + call.next_task_at, 0, 0)
-        job = carray(as_pointer(memory), 1, JOB)[0]
+        job = records_at(memory, 1, JOB)[0]
         job.x = read_index(x + ADDRESS_AT, 0)
         job.x_low += job.x
         job.x_high += job.x
@@ -175,5 +169,7 @@ def _compile_call() -> Callable[..., None]:
             call_address(call.pack, (first, call.places, call.weights, job.weights))
         call_address(call.worker, (0, memory, call.axes))
 
-    signature = types.void(*[types.intp] * 5)
-    return with_disk_cache(partial(njit, signature, nogil=True), run)
+    routine = compile_routine(run, record=CALL)
+    function = _RUN(routine.address)
+    function.routine = routine  # type: ignore[attr-defined]  # keeps the code that it calls
+    return function

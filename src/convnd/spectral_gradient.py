@@ -13,18 +13,17 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype, types
-from numba.cpython.unsafe.tuple import tuple_setitem
 
 from .axis import Axis, window
 from .boundary import CONSTANT
+from .expressions import call_address, records_at, with_element
 from .fourier import DIMENSION, PASS, SPECTRAL_JOB, is_in_range, load_slab, slab_address, transform_columns, unload_slab
 from .jobs import geometry, run
 from .layout import round_up
-from .machine import CACHE_LINE, as_pointer, call_address, compile_routine, source_digest, take_next, write_index
+from .machine import CACHE_LINE, compile_routine, take_next, write_index
 from .problem import Problem
 from .spectral import SpectralPlan, build, tap_places
-from .tiles import AXIS, clear, compiled, gather, tile_box, tile_counts, unravel
+from .tiles import AXIS, clear, gather, tile_box, tile_counts, unravel
 from .windows import best
 
 _PARTS = 8  # that the tiles are divided into, however many threads there are
@@ -38,19 +37,17 @@ SPECTRAL_GRADIENT = np.dtype([(name, np.int64) for name in (
 )])  # fmt: skip
 
 
-@compiled
 def gather_pair(group, origin, outputs, axes, job, scratch, tile):
     """Gather the two windows of a tile, for every channel, into its planes."""
     pair = job.pair_axis
     first = min(outputs[pair], job.pair_outputs)
     clear(tile, job.in_channels * job.channel_pitch)
-    gather(group, origin, tuple_setitem(outputs, pair, first), axes, job, scratch, tile)
+    gather(group, origin, with_element(outputs, pair, first), axes, job, scratch, tile)
     if outputs[pair] > first:
-        second = tuple_setitem(origin, pair, origin[pair] + first)
-        gather(group, second, tuple_setitem(outputs, pair, outputs[pair] - first), axes, job, scratch, tile + job.plane)
+        second = with_element(origin, pair, origin[pair] + first)
+        gather(group, second, with_element(outputs, pair, outputs[pair] - first), axes, job, scratch, tile + job.plane)
 
 
-@compiled
 def add_products(dimensions, passes, job, values, tile, others, slabs, sums):
     """Add a tile's products of spectra, of every output channel and every input channel, to their sums."""
     last = dimensions[job.dimension_count - 1]
@@ -75,7 +72,6 @@ def add_products(dimensions, passes, job, values, tile, others, slabs, sums):
             call_address(job.multiply_add, (slab, other, target, last.length))
 
 
-@compiled
 def write_taps(dimensions, passes, job, gradient, tile, slabs, sums, target):
     """Transform the sums of one pair of channels back and write what stands at the places of the taps."""
     last = dimensions[job.dimension_count - 1]
@@ -92,16 +88,15 @@ def compile_worker(rank: int) -> Any:
 
     A tile out of range is left out and its part flagged.
     """
-    digest, zeros = source_digest(), (np.int64(0),) * rank
+    zeros = (0,) * rank
 
     def worker(number, jobs, axis_records):
-        digest  # noqa: B018 (a free variable is part of the cache's key)
-        job, values = carray(jobs, 2)[0], carray(jobs, 2)[1]
-        gradient = carray(as_pointer(job.weights), 1, SPECTRAL_GRADIENT)[0]
-        every_axis = carray(axis_records, 2 * len(zeros))
+        job, values = jobs[0], jobs[1]
+        gradient = records_at(job.weights, 1, SPECTRAL_GRADIENT)[0]
+        every_axis = axis_records
         axes, value_axes = every_axis[: len(zeros)], every_axis[len(zeros) :]
-        dimensions = carray(as_pointer(job.dimensions), job.dimension_count, DIMENSION)
-        passes = carray(as_pointer(job.passes), job.pass_count, PASS)
+        dimensions = records_at(job.dimensions, job.dimension_count, DIMENSION)
+        passes = records_at(job.passes, job.pass_count, PASS)
         scratch = job.scratch + number * job.scratch_bytes
         tile, others = scratch + job.window_at, scratch + gradient.outputs_at
         slabs, sums = scratch + job.slabs_at, scratch + gradient.sums_at
@@ -125,8 +120,7 @@ def compile_worker(rank: int) -> Any:
                 write_taps(dimensions, passes, job, gradient, tile, slabs, own, target)
             task = take_next(job.next_task)
 
-    signature = types.void(types.intp, types.CPointer(from_dtype(SPECTRAL_JOB)), types.CPointer(from_dtype(AXIS)))
-    return compile_routine(signature, worker)
+    return compile_routine(worker, jobs=SPECTRAL_JOB, axis_records=AXIS)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from ctypes import CFUNCTYPE, c_int, c_size_t, c_void_p
+from functools import lru_cache
 
 import numba
+import numpy as np
 from numba.np.ufunc import parallel
+
+from .machine import address_of
 
 _one_at_a_time = threading.Lock()  # the workqueue layer aborts the process when two threads call at once
 _forked = False
+
+#: Function, arguments, lengths, steps, data; lengths beyond the first, arguments, threads.
+_PARALLEL_FOR = CFUNCTYPE(None, *[c_void_p] * 5, c_size_t, c_size_t, c_int)  # releases the GIL
 
 
 def _after_fork() -> None:
@@ -51,10 +59,33 @@ def team(wanted: int | None, useful: int) -> Iterator[int]:
     if count <= 1 or _forked or not _one_at_a_time.acquire(blocking=False):
         yield 1
         return
-    before = numba.get_num_threads()
     try:
-        numba.set_num_threads(count)
         yield count
     finally:
-        numba.set_num_threads(before)
         _one_at_a_time.release()
+
+
+def parallel_for(share: int, count: int, data: Sequence[int]) -> None:
+    """Run ``count`` shares of some work in as many threads: by Numba's threading layer, without compiling a loop.
+
+    Parameters
+    ----------
+    share : int
+        The address of a function of four addresses: of the address of its first share's number, of how many shares it
+        is to run, of the bytes between two numbers, and of ``data``.
+    count : int
+        The number of shares.
+    data : sequence of int
+        What they all read.
+    """
+    table = np.array([0, count, 8, *data, *range(count)], np.int64)
+    address = table.ctypes.data
+    table[0] = address + 8 * (3 + len(data))
+    _started()(share, address, address + 8, address + 16, address + 24, 0, 1, count)
+
+
+@lru_cache(maxsize=1)
+def _started() -> Callable[..., None]:
+    """Start Numba's threads and return its parallel loop."""
+    numba.get_num_threads()
+    return _PARALLEL_FOR(address_of("numba_parallel_for"))

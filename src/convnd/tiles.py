@@ -12,24 +12,16 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype, njit, prange, types
-from numba.cpython.unsafe.tuple import tuple_setitem
 
 from .boundary import source_position
+from .expressions import call_address, with_element
 from .lines import largest_magnitude, read_line, write_line
-from .machine import (
-    call_address,
-    compile_routine,
-    read_index,
-    source_digest,
-    take_next,
-    with_disk_cache,
-    write_index,
-)
+from .machine import compile_routine, read_index, take_next, write_index
+from .threads import parallel_for
 
 
 @dataclass
@@ -123,21 +115,17 @@ RUN_FIELDS = 4  # of an affine run: first place, length, first source, step of t
 
 _WORKER = ctypes.CFUNCTYPE(None, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_ssize_t)
 
-compiled = partial(njit, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-
-@compiled
 def unravel(index, counts):
     """Return the multi-index of a flat index, the last axis running fastest."""
     place = counts
     for back in range(len(counts)):
         a = len(counts) - 1 - back
-        place = tuple_setitem(place, a, index % counts[a])
+        place = with_element(place, a, index % counts[a])
         index //= counts[a]
     return place
 
 
-@compiled
 def total(counts):
     """Return the number of multi-indices."""
     product = 1
@@ -146,14 +134,12 @@ def total(counts):
     return product
 
 
-@compiled
 def clear(address, size):
     """Set ``size`` bytes, a multiple of 8, to zero."""
     for word in range(size // 8):
         write_index(address, word, 0)
 
 
-@compiled
 def map_window(origin, outputs, axes, count, job, maps):
     """Write for every place of the window, along the first ``count`` axes, the index along the axis that supplies it.
 
@@ -177,7 +163,6 @@ def map_window(origin, outputs, axes, count, job, maps):
             write_index(maps, axis.first + place, index)
 
 
-@compiled
 def affine_runs(map_address, length, fill_period, is_inside, runs):
     """Write the places of a line as runs whose source advances by one step; return their number.
 
@@ -206,7 +191,6 @@ def affine_runs(map_address, length, fill_period, is_inside, runs):
     return count
 
 
-@compiled
 def inside_runs(first, reach, job, runs):
     """Write the runs of a line that lies inside the array throughout; return their number.
 
@@ -226,7 +210,6 @@ def inside_runs(first, reach, job, runs):
     return count
 
 
-@compiled
 def gather(group, origin, outputs, axes, job, scratch, window):
     """Copy the window of the tile at ``origin`` to the address ``window``; the tables go to the worker's scratch."""
     maps, runs = scratch, scratch + job.runs_at
@@ -246,12 +229,12 @@ def gather(group, origin, outputs, axes, job, scratch, window):
         for is_inside in range(2):
             line_map = maps + 8 * line_axis.first
             count = affine_runs(line_map, line_axis.window, job.fill_period, is_inside, runs + is_inside * runs_bytes)
-            run_counts = tuple_setitem(run_counts, is_inside, count)
+            run_counts = with_element(run_counts, is_inside, count)
 
     # Lines that are neighbours along the last axis but one are gathered in a row.
-    lines, row_axis = tuple_setitem(origin, last, 1), axes[last - 1]
+    lines, row_axis = with_element(origin, last, 1), axes[last - 1]
     for a in range(last):
-        lines = tuple_setitem(lines, a, axes[a].window if a < last - 1 else 1)
+        lines = with_element(lines, a, axes[a].window if a < last - 1 else 1)
     rows, ahead = (row_axis.window, LINES_AHEAD * row_axis.x_step) if last > 0 else (1, 0)
     for channel in range(job.in_channels):
         number = group * job.in_channels + channel
@@ -276,7 +259,6 @@ def gather(group, origin, outputs, axes, job, scratch, window):
                     call_address(job.gather, (source, line_axis.x_step, line_runs, count, write, fill, ahead))
 
 
-@compiled
 def window_inside(group, origin, outputs, axes, job):
     """Return the address of the tile's first sample, or 0 where not all that the routine reads lies in the array."""
     last = len(origin) - 1
@@ -301,30 +283,26 @@ def window_inside(group, origin, outputs, axes, job):
     return first + read_index(job.x_channels, group * job.in_channels)
 
 
-@compiled
 def branch_record(branch, rank, job):
     """Return the address of what a job knows of a branch."""
     return job.branches + branch * 8 * (BRANCH_FIELDS + rank)
 
 
-@compiled
 def outputs_of_branch(box, is_last, record):
     """Return a branch's outputs in a tile of ``box`` outputs; ``is_last`` is 1 along axes whose last tile it is."""
     for a in range(len(box)):
-        box = tuple_setitem(box, a, box[a] - is_last[a] * read_index(record, BRANCH_FIELDS + a))
+        box = with_element(box, a, box[a] - is_last[a] * read_index(record, BRANCH_FIELDS + a))
     return box
 
 
-@compiled
 def last_tiles(tile, grid):
     """Return 1 along the axes whose last tile a tile is, else 0."""
     is_last = tile
     for a in range(len(tile)):
-        is_last = tuple_setitem(is_last, a, int(tile[a] + 1 == grid[a]))
+        is_last = with_element(is_last, a, int(tile[a] + 1 == grid[a]))
     return is_last
 
 
-@compiled
 def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch, first_target):
     """Run the register tile over a tile, for one chunk of a group's output channels, and store its results.
 
@@ -343,12 +321,12 @@ def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch,
         for a in range(len(box)):
             axis, count = axes[a], outputs[a]
             is_flat = a >= last - job.flat
-            lines = tuple_setitem(lines, a, count if is_flat and a < last else 1)
+            lines = with_element(lines, a, count if is_flat and a < last else 1)
             if is_flat:
                 length += (count - 1) * (axis.pitch // job.item)
             if a == job.row_axis:
                 count = -(-count // (job.rows * job.row_spacing)) * job.row_spacing
-            starts = tuple_setitem(starts, a, 1 if is_flat else count)
+            starts = with_element(starts, a, 1 if is_flat else count)
         filters = block % job.branch_blocks * job.block_channels
         channels_left = job.branch_channels - filters
         channel = group * job.out_per_group + block // job.branch_blocks * job.branch_channels + filters
@@ -399,7 +377,6 @@ def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch,
                 done += count
 
 
-@compiled
 def run_across(source, step, target, taps, bounds, steps, weights, filters, channel, length, lines, axes, job, results):
     """Run a register tile whose lanes are output channels along a line, and store its results."""
     out_step = axes[len(lines) - 1].out_step
@@ -433,7 +410,6 @@ def run_across(source, step, target, taps, bounds, steps, weights, filters, chan
         done += count
 
 
-@compiled
 def run_passes(outputs, is_last, samples, is_inside, jobs, axes, scratch, target):
     """Run one pass after the other, each into the window of the next and the last into the result.
 
@@ -449,26 +425,23 @@ def run_passes(outputs, is_last, samples, is_inside, jobs, axes, scratch, target
                 return False
         here = outputs
         for a in range(rank):
-            here = tuple_setitem(here, a, carried(outputs[a], own[a]))
+            here = with_element(here, a, carried(outputs[a], own[a]))
         to = target if p == len(jobs) - 1 else scratch + jobs[p + 1].window_at
         run_tile(0, 0, here, is_last, samples, is_inside and p == 0, own, job, scratch, to)
     return True
 
 
-@compiled
 def carried(outputs, axis):
     """Return what a pass computes along an axis: outputs, or as many positions as later passes need for them."""
     return outputs if axis.whole == 0 else min(axis.whole, outputs + axis.halo)
 
 
-@compiled
 def largest_of(samples, size, job, scratch):
     """Return the bits of the largest magnitude of a gathered window; they order as the magnitudes do, NaN last."""
     call_address(job.largest, (samples, size // job.item, scratch))
     return read_index(scratch, 0)
 
 
-@compiled
 def store(results, results_step, target, row_step, rows, channel, length, lines, axes, job):
     """Write the rows of results that exist, line by line, as the result's type."""
     last = len(lines) - 1
@@ -486,27 +459,24 @@ def store(results, results_step, target, row_step, rows, channel, length, lines,
             call_address(job.store, (read, length, write, axes[last].out_step))
 
 
-@compiled
 def tile_counts(grid, axes):
     """Return the number of tiles along each axis; ``grid`` is any multi-index."""
     for a in range(len(grid)):
-        grid = tuple_setitem(grid, a, axes[a].tiles)
+        grid = with_element(grid, a, axes[a].tiles)
     return grid
 
 
-@compiled
 def tile_box(tile, axes, job):
     """Return a tile's first output along each axis, and its numbers of outputs."""
     origin, outputs = tile, tile
     for a in range(len(tile)):
         begin = read_index(job.begins, axes[a].first_tile + tile[a])
         end = read_index(job.begins, axes[a].first_tile + tile[a] + 1)
-        origin = tuple_setitem(origin, a, begin)
-        outputs = tuple_setitem(outputs, a, end - begin)
+        origin = with_element(origin, a, begin)
+        outputs = with_element(outputs, a, end - begin)
     return origin, outputs
 
 
-@compiled
 def is_smaller(outputs, axes, job):
     """Return whether a tile is smaller than the first."""
     smaller = False
@@ -516,18 +486,17 @@ def is_smaller(outputs, axes, job):
 
 
 @lru_cache(maxsize=32)
-def compile_worker(rank: int) -> Any:
+def compile_worker(rank: int, several: bool = False) -> Any:
     """Compile a worker for one number of axes: it runs tasks, each the next that no worker has taken.
 
-    A task is one tile, one group, and one chunk of the group's output channels.
+    A task is one tile, one group, and one chunk of the group's output channels; ``several`` says whether a tile takes
+    several passes, whose code is left out elsewhere.
     """
-    digest, zeros = source_digest(), (np.int64(0),) * rank  # an int would be typed as the literal 0
+    zeros = (0,) * rank
 
     def worker(number, jobs, axis_records):
-        digest  # noqa: B018 (a free variable is part of the cache's key)
-        job = carray(jobs, 1)[0]
-        every_axis = carray(axis_records, job.passes * len(zeros))  # pass by pass
-        axes = every_axis[: len(zeros)]
+        job = jobs[0]
+        axes = axis_records[: len(zeros)]  # of the first pass
         scratch = job.scratch + number * job.scratch_bytes
         grid = tile_counts(zeros, axes)
         task, gathered = take_next(job.next_task), -1
@@ -539,40 +508,37 @@ def compile_worker(rank: int) -> Any:
             is_last = last_tiles(tile, grid)
             samples = window_inside(group, origin, outputs, axes, job) if job.inside_allowed else 0
             is_inside = samples != 0
-            if job.passes > 1 and is_smaller(outputs, axes, job):  # what is left of others may be out of range
+            if several and is_smaller(outputs, axes, job):  # what is left of others may be out of range
                 clear(scratch + job.window_at, (job.results_at - job.window_at) // 8 * 8)
             if not is_inside:
                 samples = scratch + job.window_at
-                if rest != gathered or job.passes > 1:  # a tile's chunks of output channels share its window
+                if several or rest != gathered:  # a tile's chunks of output channels share its window
                     gather(group, origin, outputs, axes, job, scratch, samples)
                 gathered = rest
             target = job.out
             for a in range(len(zeros)):
-                target += origin[a] * every_axis[(job.passes - 1) * len(zeros) + a].out_step
-            if job.passes == 1:
-                run_tile(group, chunk, outputs, is_last, samples, is_inside, axes, job, scratch, target)
-            else:
-                every_job = carray(jobs, job.passes)
-                if not run_passes(outputs, is_last, samples, is_inside, every_job, every_axis, scratch, target):
+                target += origin[a] * axis_records[(job.passes - 1) * len(zeros) + a].out_step
+            if several:
+                every_job = jobs[: job.passes]
+                if not run_passes(outputs, is_last, samples, is_inside, every_job, axis_records, scratch, target):
                     write_index(job.flags, task, 1)
+            else:
+                run_tile(group, chunk, outputs, is_last, samples, is_inside, axes, job, scratch, target)
             task = take_next(job.next_task)
 
-    signature = types.void(types.intp, types.CPointer(from_dtype(JOB)), types.CPointer(from_dtype(AXIS)))
-    return compile_routine(signature, worker)
+    return compile_routine(worker, jobs=JOB, axis_records=AXIS)
 
 
 @lru_cache(maxsize=1)
-def _compile_team() -> Any:
-    """Compile the loop that runs one worker in each thread of a team."""
-    digest = source_digest()
+def _compile_share() -> Any:
+    """Compile the workers that one thread of a team runs, as `threads.parallel_for` calls them."""
 
-    def team(workers, worker, job, axes):
-        digest  # noqa: B018
-        for number in prange(workers):
-            call_address(worker, (number, job, axes))
+    def share(arguments, counts, steps, call):
+        first = read_index(read_index(arguments, 0), 0)
+        for number in range(first, first + read_index(counts, 0)):
+            call_address(read_index(call, 0), (number, read_index(call, 1), read_index(call, 2)))
 
-    signature = types.void(types.intp, types.intp, types.intp, types.intp)
-    return with_disk_cache(partial(njit, signature, nogil=True, parallel=True), team)
+    return compile_routine(share)
 
 
 def run_workers(count: int, worker: Any, job: np.ndarray, axes: np.ndarray) -> None:
@@ -580,16 +546,15 @@ def run_workers(count: int, worker: Any, job: np.ndarray, axes: np.ndarray) -> N
     if count == 1:
         _WORKER(worker.address)(0, job.ctypes.data, axes.ctypes.data)  # releases the GIL
     else:
-        _compile_team()(count, worker.address, job.ctypes.data, axes.ctypes.data)
+        parallel_for(_compile_share().address, count, (worker.address, job.ctypes.data, axes.ctypes.data))
 
 
 @lru_cache(maxsize=256)
 def compile_gather(stored: str, working: str) -> Any:
     """Compile the copy of one line into a window, from the type ``stored`` to the ``working`` type."""
-    digest, native, size = source_digest(), np.dtype(working).str, np.dtype(working).itemsize
+    native, size = np.dtype(working).str, np.dtype(working).itemsize
 
     def gather_line(source, step, runs, count, window, fills, ahead):
-        digest  # noqa: B018
         for k in range(count):
             run = runs + 8 * RUN_FIELDS * k
             place, length = read_index(run, 0), read_index(run, 1)
@@ -604,7 +569,7 @@ def compile_gather(stored: str, working: str) -> Any:
                 target = window + place * size
                 read_line(source + first * step, advance * step, length, target, ahead, stored, working)
 
-    return compile_routine(types.void(*[types.intp] * 7), gather_line)
+    return compile_routine(gather_line)
 
 
 @lru_cache(maxsize=256)
@@ -613,22 +578,19 @@ def compile_store(working: str, stored: str, whole: bool = False) -> Any:
 
     ``whole`` says that they are whole numbers but for rounding.
     """
-    digest, rounds = source_digest(), int(whole)
+    rounds = int(whole)
 
     def store_line(results, length, target, step):
-        digest  # noqa: B018
         write_line(results, length, target, step, working, stored, rounds)
 
-    return compile_routine(types.void(*[types.intp] * 4), store_line)
+    return compile_routine(store_line)
 
 
 @lru_cache(maxsize=4)
 def compile_largest(working: str) -> Any:
     """Compile the search for the largest magnitude of a line; its bits go to the address ``target``."""
-    digest = source_digest()
 
     def largest(source, count, target):
-        digest  # noqa: B018
         write_index(target, 0, largest_magnitude(working, source, count))
 
-    return compile_routine(types.void(*[types.intp] * 3), largest)
+    return compile_routine(largest)

@@ -21,7 +21,7 @@ def warmup(
 ) -> None:
     """Compile ahead what convolutions need, so that no first call of theirs waits for it.
 
-    Compiled code is kept in Numba's disk cache, where there is a folder for it: a fresh process then loads it in
+    Compiled code is kept in the folder of Numba's disk cache, where there is one: a fresh process then loads it in
     milliseconds. What a call needs depends on the sizes of its arrays too; this covers large arrays in C order with odd
     kernels and "same" padding, and plans of problems beyond these compile what they lack.
 

@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import carray, types
 
 from .butterfly import compile_transpose
-from .machine import as_pointer, call_address, compile_routine, read_index, source_digest, vector_bytes
+from .expressions import call_address
+from .lines import write_line
+from .machine import compile_routine, read_index, vector_bytes
 from .taps import Sharing, TapTable, filter_blocks
 from .threads import team
 from .tiles import run_workers
@@ -56,24 +57,23 @@ def _pack_filters(kernel: np.ndarray, taps: TapTable, sharing: Sharing, workers:
     in_order = np.array_equal(order, np.arange(kernel.shape[2]))
     kernel = np.ascontiguousarray(kernel if in_order else np.take(kernel, order, axis=2))
     blocks, item = filter_blocks(filters, sharing), kernel.itemsize
-    packed = np.empty((groups, blocks, count, sharing.rows), kernel.dtype)
+    packed = np.zeros((groups, blocks, count, sharing.rows), kernel.dtype)  # filters that do not exist
     side = min(sharing.rows & -sharing.rows, vector_bytes() // item)
     transpose = compile_transpose(kernel.dtype.name, side)
     job = np.array([
         kernel.ctypes.data, packed.ctypes.data, groups, filters, count, blocks, sharing.rows, side, transpose.address
     ])  # fmt: skip
     with team(workers, 1 + packed.size // _PACKED_BY_ONE) as threads:
-        run_workers(threads, _compile_pack(item), job, np.array([threads]))
+        run_workers(threads, _compile_pack(kernel.dtype.name), job, np.array([threads]))
     return packed
 
 
-@lru_cache(maxsize=2)
-def _compile_pack(size: int) -> Any:
-    """Compile the worker that packs its share of the blocks, of elements of so many bytes."""
-    digest, bits = source_digest(), np.dtype(f"u{size}")
+@lru_cache(maxsize=4)
+def _compile_pack(dtype: str) -> Any:
+    """Compile the worker that packs its share of the blocks."""
+    size, stored = np.dtype(dtype).itemsize, np.dtype(dtype).str
 
     def pack_blocks(number, job, threads):
-        digest  # noqa: B018
         kernel, packed, groups = read_index(job, 0), read_index(job, 1), read_index(job, 2)
         filters, count, blocks, rows = read_index(job, 3), read_index(job, 4), read_index(job, 5), read_index(job, 6)
         side, transpose = read_index(job, 7), read_index(job, 8)
@@ -82,8 +82,8 @@ def _compile_pack(size: int) -> Any:
             there = min(rows, filters - first)
             source = kernel + (block // blocks * filters + first) * count * size
             target = packed + block * count * rows * size
-            squares = count // side
-            for row in range(0, there - side + 1, side):
+            squares, squared_rows = count // side, there // side * side
+            for row in range(0, squared_rows, side):
                 call_address(
                     transpose,
                     (
@@ -91,10 +91,9 @@ def _compile_pack(size: int) -> Any:
                         target + row * size, rows * size, side * rows * size, squares,
                     ),
                 )  # fmt: skip
-            weights = carray(as_pointer(source), there * count, bits)
-            ours = carray(as_pointer(target), count * rows, bits)
-            for tap in range(count):  # what makes no square
-                for row in range(there // side * side if tap < squares * side else 0, rows):
-                    ours[tap * rows + row] = weights[row * count + tap] if row < there else 0
+            for row in range(there):  # what makes no square
+                tap = squares * side if row < squared_rows else 0
+                line, column = source + (row * count + tap) * size, target + (tap * rows + row) * size
+                write_line(line, count - tap, column, rows * size, dtype, stored, 0)
 
-    return compile_routine(types.void(types.intp, types.intp, types.intp), pack_blocks)
+    return compile_routine(pack_blocks)
