@@ -45,7 +45,7 @@ def pack(kernel: np.ndarray, taps: TapTable, sharing: Sharing, workers: int | No
 @lru_cache(maxsize=2)
 def _compile_pack(size: int) -> Any:
     """Compile the worker that packs its share of the blocks, of elements of so many bytes."""
-    digest, bits = source_digest(), np.dtype(f"u{size}")
+    digest, bits = source_digest(), np.dtype(f"i{size}")  # unsigned ones and a 0 would make a float
 
     def pack_blocks(number, job, threads):
         digest  # noqa: B018
