@@ -15,7 +15,7 @@ from . import threads
 from .axis import Window, tap_lines, window
 from .butterfly import compile_transpose
 from .jobs import Geometry, Region, branch_records, dense_pitches, geometry, offsets, run
-from .layout import Layout, best, granularity, line_length, round_up, tile_begins
+from .layout import Layout, best, frame, granularity, line_length, round_up, tile_begins
 from .machine import CACHE_LINE
 from .problem import Problem
 from .routine import compile_register_tile
@@ -47,8 +47,9 @@ def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) ->
     tile, sharing = layout.tile, layout.sharing
     item = np.dtype(problem.working).itemsize
     lengths = [len(w.positions) for w in windows]
-    pitches = dense_pitches(windows, item)
-    channel_pitch = item * prod(lengths)
+    together = frame(problem, layout)
+    pitches = dense_pitches(windows, item * together)
+    channel_pitch = item * prod(lengths) if together == 1 else item
     x_channels, out_channels = offsets(problem.x_channel_steps), offsets(problem.out_channel_steps)
     along = [tap_lines(axis, own) for axis, own in zip(problem.axes, windows, strict=True)]
     taps = [
@@ -95,8 +96,8 @@ def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) ->
             "direct_store": problem.result == np.dtype(problem.accumulated).str and channel_step == item,
         }  # fmt: skip
     # The last vectors and the rows that do not exist read behind the window.
-    beyond = 2 * tile.rows * tile.block * item + rows_beyond
-    window_bytes = round_up(problem.in_channels * channel_pitch + beyond, CACHE_LINE)
+    beyond = tile.rows * pitches[-1] if tile.across else 2 * tile.rows * tile.block * item + rows_beyond
+    window_bytes = round_up(problem.in_channels * prod(lengths) * item + beyond, CACHE_LINE)
     return PassLayout(sharing, taps, branches, tuple(routines), len(taps) * blocks, window_bytes, results_bytes, values)
 
 
@@ -207,7 +208,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
         tile_begins(axis, outputs, granularity(problem, layout, a) if layout.inside else 0)
         for a, (axis, outputs) in enumerate(along)
     ]
-    outline = geometry(problem, problem.working, windows, begins)
+    outline = geometry(problem, problem.working, windows, begins, frame=frame(problem, layout))
     routine = lay_out_pass(problem, layout, windows)
     tiles = prod(len(b) - 1 for b in begins) * problem.groups
     workers = useful_workers(problem, cycles)

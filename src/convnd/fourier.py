@@ -135,7 +135,7 @@ def transform_filter(number, dimensions, passes, job, scratch):
     tile, slab = scratch + job.window_at, scratch + job.slabs_at
     clear(tile, 2 * job.plane)
     weights = job.filters + number * job.filter_bytes
-    call_address(job.copy, (weights, job.item, job.place_runs, job.place_count, tile, 0, 0))
+    call_address(job.copy, (weights, job.item, job.place_runs, job.place_count, tile, 0, 0, 1))
     last = dimensions[job.dimension_count - 1]
     for d in range(job.dimension_count - 1):
         transform_columns(dimensions[d], passes, False, tile, job, slab)

@@ -65,6 +65,7 @@ def geometry(
     begins: Sequence[np.ndarray],
     pitches: Sequence[int] | None = None,
     whole: bool = False,
+    frame: int = 1,
 ) -> Geometry:
     """Lay out a problem.
 
@@ -82,10 +83,12 @@ def geometry(
         Bytes between neighbours of the gathered window along each axis; by default it is dense.
     whole : bool
         Whether results are whole numbers but for rounding.
+    frame : int
+        Channels that are gathered together, sample by sample.
     """
     lengths = [len(w.positions) for w in windows]
     item = np.dtype(working).itemsize
-    pitches = pitches or dense_pitches(windows, item)
+    pitches = pitches or dense_pitches(windows, item * frame)
     axes = np.zeros(len(lengths), AXIS)
     for a, axis in enumerate(problem.axes):
         axes[a] = (
@@ -98,7 +101,7 @@ def geometry(
     line_runs = windows[-1].runs
     stored = problem.accumulated if working == problem.working else working
     routines = (
-        compile_gather(problem.stored, working),
+        compile_gather(problem.stored, working, frame > 1),
         compile_store(stored, problem.result, whole),
         compile_largest(working),
     )
@@ -106,7 +109,7 @@ def geometry(
     values = {
         "begins": all_begins.ctypes.data, "positions": positions.ctypes.data,
         "x_channels": x_channels.ctypes.data, "out_channels": out_channels.ctypes.data,
-        "gather": routines[0].address, "mode": problem.mode, "fill_period": problem.fill_period,
+        "gather": routines[0].address, "frame": frame, "mode": problem.mode, "fill_period": problem.fill_period,
         "item": item, "in_channels": problem.in_channels,
         "line_runs": line_runs.ctypes.data, "line_run_count": len(line_runs),
         "store": routines[1].address, "row_axis": -1, "largest": routines[2].address,

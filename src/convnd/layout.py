@@ -216,6 +216,16 @@ def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
     return np.unique(np.concatenate(begins))
 
 
+def frame(problem: Problem, layout: Layout) -> int:
+    """Return the channels that lie together in ``x`` and in a window, sample by sample, or 1.
+
+    A register tile across channels takes single samples from anywhere.
+    """
+    _, step = problem.x_channel_steps[-1]
+    gathers = layout.tile.across and problem.fill_period == 1 and len(problem.x_channel_steps) == 2
+    return problem.in_channels if gathers and step == problem.stored_bytes != problem.x_steps[-1] else 1
+
+
 def window_length(axis: Axis, outputs: int) -> int:
     """Return the number of positions that ``outputs`` neighbouring outputs read, or a little more."""
     axis = axis.reading
@@ -236,15 +246,16 @@ def cycles(problem: Problem, layout: Layout) -> float:
     routine = routine_cycles(problem, layout)
     tiles = prod(max(1.0, axis.outputs / n) for axis, n in zip(problem.axes, layout.shape, strict=True))
     lengths = [window_length(a, outputs) for a, outputs in zip(problem.axes, layout.shape, strict=True)]
-    lines = problem.groups * problem.in_channels * prod(lengths[:-1]) * tiles
+    together = frame(problem, layout)
+    lines = problem.groups * problem.in_channels // together * prod(lengths[:-1]) * tiles
     if not layout.inside:
-        return routine + lines * gather_cycles(lengths[-1])
+        return routine + lines * gather_cycles(lengths[-1] * together)
     # The ends of lines alone, each a block; the last block of the rest is a tile's too.
     last = problem.axes[-1]
     ends = (last.before > 0) + (last.after > 0)
     share = ends * min(1.0, layout.shape[-1] / last.outputs)
     blocks = 1 + ends * layout.tile.block / max(last.outputs, layout.tile.block)
-    return routine * blocks + share * lines * gather_cycles(layout.tile.block + last.extent)
+    return routine * blocks + share * lines * gather_cycles((layout.tile.block + last.extent) * together)
 
 
 def gather_cycles(length: float) -> float:
@@ -259,23 +270,7 @@ def routine_cycles(problem: Problem, layout: Layout) -> float:
     most do, loads twice. The other constants were fitted to timings of single tiles (AMD Zen 5, AVX-512).
     """
     tile, sharing = layout.tile, layout.sharing
-    axis = _shared_axis(problem, sharing)
-    other_taps = problem.in_channels * problem.taps // (axis.taps if axis else 1)
-    block: float = 12 + 2 * tile.rows * tile.vectors + 2 * len(tile.runs) * (problem.in_channels if axis else 1)
-    runs = shared_runs(axis, sharing)
-    # Every line of the window that the block reads comes from the second level once.
-    beside = other_taps if tile.interleaved else other_taps // problem.axes[-1].taps * sum(runs.values())
-    block += (1 if sharing.channels else 3) * beside * tile.vectors * (tile.rows if tile.interleaved else 1)
-    if tile.across:
-        block = 12 + 2 * tile.rows * tile.vectors + other_taps // problem.axes[-1].taps
-        loads = (1.3 * tile.rows + tile.vectors) / 2
-        weights = tile.vectors * vector_bytes() / 28
-        block += other_taps * (max(tile.rows * tile.vectors / 2, loads, weights, 4) + 0.7)
-        block += 0.2 * tile.rows * sharing.rows  # the results are transposed
-        runs = {}
-    for (r0, r1), count in runs.items():
-        loads = (2 * tile.vectors + (r1 - r0) + 1) / 2
-        block += count * other_taps * (max((r1 - r0) * tile.vectors / 2, loads) + 0.3)
+    block = _block_cycles_across(problem, tile) if tile.across else _block_cycles(problem, tile, sharing)
     last = len(problem.axes) - 1
     blocks = 1.0
     for a, (along, outputs) in enumerate(zip(problem.axes, layout.shape, strict=True)):
@@ -285,6 +280,31 @@ def routine_cycles(problem: Problem, layout: Layout) -> float:
             blocks *= _pieces(along.outputs, outputs, tile.rows if a == sharing.axis else 1, outputs)
     blocks *= problem.branches * filter_blocks(problem.branch_channels, sharing)
     return block * blocks * problem.groups
+
+
+def _block_cycles(problem: Problem, tile: RegisterTile, sharing: Sharing) -> float:
+    axis = _shared_axis(problem, sharing)
+    other_taps = problem.in_channels * problem.taps // (axis.taps if axis else 1)
+    block: float = 12 + 2 * tile.rows * tile.vectors + 2 * len(tile.runs) * (problem.in_channels if axis else 1)
+    runs = shared_runs(axis, sharing)
+    # Every line of the window that the block reads comes from the second level once.
+    beside = other_taps if tile.interleaved else other_taps // problem.axes[-1].taps * sum(runs.values())
+    block += (1 if sharing.channels else 3) * beside * tile.vectors * (tile.rows if tile.interleaved else 1)
+    for (r0, r1), count in runs.items():
+        loads = (2 * tile.vectors + (r1 - r0) + 1) / 2
+        block += count * other_taps * (max((r1 - r0) * tile.vectors / 2, loads) + 0.3)
+    return block
+
+
+def _block_cycles_across(problem: Problem, tile: RegisterTile) -> float:
+    """Estimate those of a tile across channels: its weights come from the second level, its sums wait for each other.
+
+    Spreading a sample takes a little more than a load, for its address; the results are transposed.
+    """
+    taps, sums = problem.in_channels * problem.taps, tile.rows * tile.vectors
+    loads, weights = (1.3 * tile.rows + tile.vectors) / 2, tile.vectors * vector_bytes() / 28
+    block = taps * (max(sums / 2, loads, weights, 4) + 0.7) + taps // problem.axes[-1].taps
+    return block + 12 + (2 + 0.2 * tile.lanes) * sums
 
 
 def _pieces(outputs: int, tile: int, size: int, length: int) -> int:

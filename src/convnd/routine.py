@@ -10,6 +10,9 @@ taps: each a byte offset from the tile's first sample, and the run ``r0..r1`` of
                     load the vectors at x + offset[t]
                     for r in r0..r1:  acc[r] += weight[t, r] * vectors   (fused multiply-adds)
         store the vectors
+
+Across channels the roles change: the vectors are weights, of neighbouring output channels, and each row spreads its
+one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def write_taps(dimensions, passes, job, gradient, tile, slabs, sums, target):
         unload_slab(sums + n * job.slab_bytes, n, last, passes, job, slab_address(n, last, tile, job))
     for d in range(job.dimension_count - 2, -1, -1):
         transform_columns(dimensions[d], passes, True, tile, job, slabs)
-    call_address(job.copy, (tile, job.item, gradient.place_runs, gradient.place_count, target, 0, 0))
+    call_address(job.copy, (tile, job.item, gradient.place_runs, gradient.place_count, target, 0, 0, 1))
 
 
 @lru_cache(maxsize=32)

@@ -68,8 +68,9 @@ JOB_FIELDS = [(name, np.int64) for name in (
     "x", "out", "weights",
     # tables: the tiles' first outputs, the windows' relative positions, the channels' offsets, the fill values
     "begins", "positions", "x_channels", "out_channels", "fills",
-    # gather: routine, boundary code, period of the fill values, bytes of a working element, affine runs of a line
-    "gather", "mode", "fill_period", "item", "in_channels", "channel_pitch", "line_runs", "line_run_count",
+    # gather: routine, channels that are copied together, sample by sample of a line (or 1), boundary code, period of
+    # the fill values, bytes of a working element, affine runs of a line
+    "gather", "frame", "mode", "fill_period", "item", "in_channels", "channel_pitch", "line_runs", "line_run_count",
     # search for the largest magnitude of a window, the bits of what it may be at most, and a flag for each task
     # whose tile holds more
     "largest", "most", "flags",
@@ -236,7 +237,7 @@ def gather(group, origin, outputs, axes, job, scratch, window):
     for a in range(last):
         lines = with_element(lines, a, axes[a].window if a < last - 1 else 1)
     rows, ahead = (row_axis.window, LINES_AHEAD * row_axis.x_step) if last > 0 else (1, 0)
-    for channel in range(job.in_channels):
+    for channel in range(job.in_channels // job.frame):
         number = group * job.in_channels + channel
         plane = job.x + read_index(job.x_channels, number)
         fill = job.fills + number * job.fill_period * job.item
@@ -256,7 +257,9 @@ def gather(group, origin, outputs, axes, job, scratch, window):
                     line_inside = is_inside if index >= 0 else 0
                     source, write = first + index * row_axis.x_step, target + row * row_axis.pitch
                     line_runs, count = runs + line_inside * runs_bytes, run_counts[line_inside]
-                    call_address(job.gather, (source, line_axis.x_step, line_runs, count, write, fill, ahead))
+                    call_address(
+                        job.gather, (source, line_axis.x_step, line_runs, count, write, fill, ahead, job.frame)
+                    )
 
 
 def window_inside(group, origin, outputs, axes, job):
@@ -323,7 +326,7 @@ def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch,
             is_flat = a >= last - job.flat
             lines = with_element(lines, a, count if is_flat and a < last else 1)
             if is_flat:
-                length += (count - 1) * (axis.pitch // job.item)
+                length += (count - 1) * (axis.pitch // axes[last].pitch)
             if a == job.row_axis:
                 count = -(-count // (job.rows * job.row_spacing)) * job.row_spacing
             starts = with_element(starts, a, 1 if is_flat else count)
@@ -550,11 +553,14 @@ def run_workers(count: int, worker: Any, job: np.ndarray, axes: np.ndarray) -> N
 
 
 @lru_cache(maxsize=256)
-def compile_gather(stored: str, working: str) -> Any:
-    """Compile the copy of one line into a window, from the type ``stored`` to the ``working`` type."""
-    native, size = np.dtype(working).str, np.dtype(working).itemsize
+def compile_gather(stored: str, working: str, frames: bool = False) -> Any:
+    """Compile the copy of one line into a window, from the type ``stored`` to the ``working`` type.
 
-    def gather_line(source, step, runs, count, window, fills, ahead):
+    The line is one of single samples, or of ``frames`` whose samples are neighbours in memory and in the window.
+    """
+    native, size, stored_size = np.dtype(working).str, np.dtype(working).itemsize, np.dtype(stored).itemsize
+
+    def gather_line(source, step, runs, count, window, fills, ahead, _frame):
         for k in range(count):
             run = runs + 8 * RUN_FIELDS * k
             place, length = read_index(run, 0), read_index(run, 1)
@@ -569,7 +575,23 @@ def compile_gather(stored: str, working: str) -> Any:
                 target = window + place * size
                 read_line(source + first * step, advance * step, length, target, ahead, stored, working)
 
-    return compile_routine(gather_line)
+    def gather_frames(source, step, runs, count, window, fills, ahead, frame):
+        for k in range(count):
+            run = runs + 8 * RUN_FIELDS * k
+            place, length = read_index(run, 0), read_index(run, 1)
+            first, advance = read_index(run, 2), read_index(run, 3)
+            pieces, samples = length, frame
+            if first >= 0 and advance * step == frame * stored_size:  # frames follow each other
+                pieces, samples = 1, length * frame
+            for piece in range(pieces):
+                target = window + (place + piece) * frame * size
+                if first < 0:
+                    read_line(fills, size, samples, target, 0, native, working)
+                else:
+                    read = source + (first + piece * advance) * step
+                    read_line(read, stored_size, samples, target, ahead, stored, working)
+
+    return compile_routine(gather_frames if frames else gather_line)
 
 
 @lru_cache(maxsize=256)
