@@ -33,6 +33,12 @@ class Branch(NamedTuple):
     shift: int  # positions from the first that any branch reads to that of its own first tap
     outputs: int
 
+    @property
+    def weights(self) -> tuple[slice, slice]:
+        """Where its weights are along an axis of the kernel, and among as many as any branch has."""
+        kernel = slice(self.taps.start, self.taps.stop, self.taps.step) if self.taps else slice(0)
+        return kernel, slice(len(self.taps))
+
 
 @dataclass(frozen=True)
 class Axis:

@@ -24,7 +24,7 @@ from .jobs import branch_records, dense_pitches, geometry, offsets, run
 from .layout import round_up, tile_begins, window_length
 from .machine import CACHE_LINE
 from .outer import OuterTile, Shift, compile_outer_tile, outer_tile
-from .problem import Problem, canonical, canonical_axes, canonical_filters, fills, merged
+from .problem import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
 from .products import GRADIENT, compile_gradient_worker
 from .taps import combinations
 from .tiles import JOB, TUNING
@@ -258,11 +258,8 @@ def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray, by_transform
     filters = filters.reshape(request.groups, -1, *filters.shape[1:])
     axes = canonical_axes(own)
     shape = (*filters.shape[:3], *(axis.taps for axis in axes))
-    for number, branch in enumerate(product(*(axis.branches or (None,) for axis in axes))):
-        if all(own is None or own.taps for own in branch):
-            taps = [slice(None) if own is None else slice(own.taps.start, None, own.taps.step) for own in branch]
-            exist = [slice(None) if own is None else slice(len(own.taps)) for own in branch]
-            filters[(..., *taps)] = sums[:, number].reshape(shape)[(..., *exist)]
+    for number, (taps, there) in enumerate(branch_weights(axes)):
+        filters[taps] = sums[:, number].reshape(shape)[there]
     return weights
 
 

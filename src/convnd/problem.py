@@ -7,7 +7,9 @@ A problem says nothing of addresses and values: two calls that differ in these a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -225,7 +227,7 @@ def canonical_kernel(request: Request) -> np.ndarray:
     kernel, filters = request.kernel, canonical_filters(request, request.kernel)
     working = request.working
     if kernel.dtype.kind != "c":
-        weights, planes = filters.astype(working, order="C", copy=False), 1
+        weights, planes = filters.astype(working, copy=False), 1
     else:
         # (a + ib)(x + iy) = (ax - by) + i(bx + ay): two output planes, over the planes that x has.
         real, imaginary = filters.real.astype(working), filters.imag.astype(working)
@@ -240,18 +242,21 @@ def canonical_kernel(request: Request) -> np.ndarray:
 
 def _branched(weights: np.ndarray, axes: list[Axis]) -> np.ndarray:
     """Return filters ``(groups, C_out, C_in, *K)`` branch by branch, ``(groups, branches * C_out, C_in * taps)``."""
-    done = 1  # axes before C_out: the groups, and the branches of each upsampled axis
-    for a, axis in enumerate(axes):
-        if axis.branches:
-            # Behind the kernel's weights stands a zero for the taps that a branch lacks.
-            taps = np.full((len(axis.branches), axis.taps), weights.shape[done + 2 + a])
-            for branch, own in enumerate(axis.branches):
-                taps[branch, : len(own.taps)] = own.taps
-            end = [(0, 0)] * weights.ndim
-            end[done + 2 + a] = (0, 1)
-            weights = np.moveaxis(np.pad(weights, end).take(taps, axis=done + 2 + a), done + 2 + a, done)
-            done += 1
-    return np.ascontiguousarray(weights).reshape(weights.shape[0], prod(weights.shape[1 : done + 1]), -1)
+    if not any(axis.branches for axis in axes):
+        return np.ascontiguousarray(weights).reshape(*weights.shape[:2], -1)
+    groups, filters, channels = weights.shape[:3]
+    branches = prod(len(axis.branches) or 1 for axis in axes)
+    ours = np.zeros((groups, branches, filters, channels, *(axis.taps for axis in axes)), weights.dtype)
+    for number, (taps, there) in enumerate(branch_weights(axes)):
+        ours[:, number][there] = weights[taps]
+    return ours.reshape(groups, branches * filters, -1)
+
+
+def branch_weights(axes: list[Axis]) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """Yield for each branch of a problem where its weights are in the kernel, and in canonical form."""
+    everything = [(slice(None), slice(None))]
+    for branch in product(*([own.weights for own in axis.branches] or everything for axis in axes)):
+        yield (..., *(taps for taps, _ in branch)), (..., *(there for _, there in branch))
 
 
 def fills(request: Request, problem: Problem) -> np.ndarray:
