@@ -18,7 +18,7 @@ UNFOLD_LIMIT = 2**31  # bytes; torch copies x once per tap for all types but flo
 
 
 def torch_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndarray) -> dict[str, Call]:
-    """``torch.nn.functional.conv1d`` to ``conv3d``, ``conv_transpose1d`` to ``conv_transpose3d`` where x is upsampled."""
+    """``torch.nn.functional.conv1d`` to ``conv3d``, ``conv_transpose1d`` to ``conv_transpose3d`` where upsampled."""
     rank, work = len(problem.kernel), np.result_type(x, kernel)
     unfolded = 0 if work == "float32" else x.size * math.prod(problem.kernel) * work.itemsize
     if rank > 3 or problem.boundary not in TORCH_PADS or unfolded > UNFOLD_LIMIT:
@@ -59,7 +59,7 @@ def _torch_transpose_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, 
     from torch.nn import functional
 
     samples, weights = layer_arrays(problem, x, kernel)
-    grouped = np.flip(weights, range(2, weights.ndim)).reshape(problem.groups, -1, *weights.shape[1:])
+    grouped = np.flip(weights, tuple(range(2, weights.ndim))).reshape(problem.groups, -1, *weights.shape[1:])
     swapped = grouped.swapaxes(1, 2).reshape(-1, grouped.shape[1], *problem.kernel)
     tensors = torch.from_numpy(samples), torch.from_numpy(np.ascontiguousarray(swapped))
     transpose = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[rank - 1]
