@@ -33,7 +33,8 @@ PATIENCE = 2  # seconds that a peer's call may take
 
 def affordable(problem: Problem, result: np.ndarray, rate: float) -> bool:
     """Whether a peer that sums about so many products a second, in each channel of x, is worth asking."""
-    return result.size * math.prod(problem.kernel) <= PATIENCE * rate
+    taps = math.prod(problem.kernel) / math.prod(problem.each(problem.upsample))
+    return result.size * taps <= PATIENCE * rate
 
 
 def has_mode(problem: Problem) -> bool:

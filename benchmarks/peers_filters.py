@@ -68,11 +68,16 @@ def numpy_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.
 
 
 def scipy_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndarray) -> dict[str, Call]:
-    """``scipy.signal`` by FFT, on an x padded by NumPy where it does not know the borders; ``scipy.ndimage``."""
+    """``scipy.signal`` by FFT, on an x padded by NumPy where it does not know the borders; ``scipy.ndimage``.
+
+    Upsampled signals by ``scipy.signal.upfirdn``.
+    """
     from scipy import ndimage
 
     if problem.channel_axis is not None:
         return {}
+    if problem.is_upsampled:
+        return _upfirdn(problem, x, kernel, result)
     calls = _by_fft(problem, x, kernel, result) if result.dtype.kind in "fc" else {}
     arguments = _ndimage_arguments(problem, x, kernel, result)
     output = np.empty(x.shape, result.dtype) if problem.out else result.dtype
@@ -83,6 +88,16 @@ def scipy_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.
     for name, keywords in arguments.items():
         calls[f"ndimage.{name}"] = call(getattr(ndimage, name), keywords)
     return calls
+
+
+def _upfirdn(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndarray) -> dict[str, Call]:
+    from scipy import signal
+
+    whole = problem.padding == "full" and problem.boundary == "constant"
+    if kernel.ndim != 1 or not whole or result.dtype.kind not in "fc" or not affordable(problem, result, 5e8):
+        return {}
+    weights, (up,), (down,) = convolution_weights(problem, kernel), problem.upsample, problem.stride
+    return {"scipy.upfirdn": lambda: signal.upfirdn(weights, x, up, down).astype(result.dtype, copy=False)}
 
 
 def _by_fft(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndarray) -> dict[str, Call]:

@@ -18,13 +18,15 @@ UNFOLD_LIMIT = 2**31  # bytes; torch copies x once per tap for all types but flo
 
 
 def torch_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndarray) -> dict[str, Call]:
-    """``torch.nn.functional.conv1d`` to ``conv3d``."""
+    """``torch.nn.functional.conv1d`` to ``conv3d``, ``conv_transpose1d`` to ``conv_transpose3d`` where upsampled."""
     rank, work = len(problem.kernel), np.result_type(x, kernel)
     unfolded = 0 if work == "float32" else x.size * math.prod(problem.kernel) * work.itemsize
     if rank > 3 or problem.boundary not in TORCH_PADS or unfolded > UNFOLD_LIMIT:
         return {}
     if work.kind not in "fc" or result.dtype.kind not in "fc" or not affordable(problem, result, 1e9):
         return {}
+    if problem.is_upsampled:
+        return _torch_transpose_calls(problem, x, kernel, result)
     import torch
     from torch.nn import functional
 
@@ -45,16 +47,44 @@ def torch_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.
     return {f"torch.conv{rank}d": call}
 
 
+def _torch_transpose_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndarray) -> dict[str, Call]:
+    """Its stride is our upsample; it convolves, so that the filters turn round, and counts its padding from "full"."""
+    rank, upsample, dilation = len(problem.kernel), problem.each(problem.upsample), problem.each(problem.dilation)
+    padding = tuple(e - 1 - before for e, (before, _) in zip(problem.extents, pads(problem), strict=True))
+    more = tuple(after - before for before, after in pads(problem))
+    known = min(padding) >= 0 and all(0 <= q < max(u, d) for q, u, d in zip(more, upsample, dilation, strict=True))
+    if problem.boundary != "constant" or max(problem.stride) > 1 or not known:
+        return {}
+    import torch
+    from torch.nn import functional
+
+    samples, weights = layer_arrays(problem, x, kernel)
+    grouped = np.flip(weights, tuple(range(2, weights.ndim))).reshape(problem.groups, -1, *weights.shape[1:])
+    swapped = grouped.swapaxes(1, 2).reshape(-1, grouped.shape[1], *problem.kernel)
+    tensors = torch.from_numpy(samples), torch.from_numpy(np.ascontiguousarray(swapped))
+    transpose = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[rank - 1]
+
+    def call() -> np.ndarray:
+        signals, filters = tensors
+        y = transpose(signals.to(filters.dtype), filters, None, upsample, padding, more, problem.groups, dilation)
+        return from_layer(problem, y.numpy(), result)
+
+    return {f"torch.conv_transpose{rank}d": call}
+
+
 def jax_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndarray) -> dict[str, Call]:
     """``jax.lax.conv_general_dilated``, compiled by ``jax.jit``: any rank."""
     rank, work = len(problem.kernel), np.result_type(x, kernel)
     if work.kind not in "fc" or result.dtype.kind not in "fc" or problem.dtype == "float16":
         return {}
-    if not affordable(problem, result, 6e7 if rank == 3 and work == "float32" else 1e9):
+    constant = problem.boundary == "constant"
+    rate = 6e7 if rank == 3 and work == "float32" else 1e9
+    if not affordable(problem, result, rate / math.prod(problem.each(problem.upsample))):  # it multiplies the zeros
+        return {}
+    if problem.is_upsampled and not constant:
         return {}
     jax = import_module("jax")
     jax.config.update("jax_enable_x64", True)
-    constant = problem.boundary == "constant"
 
     def layer(samples: Any, weights: Any) -> Any:
         samples = samples.astype(weights.dtype)
@@ -65,6 +95,7 @@ def jax_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.nd
             weights,
             window_strides=problem.each(problem.stride),
             padding=pads(problem) if constant else "VALID",
+            lhs_dilation=problem.each(problem.upsample),
             rhs_dilation=problem.each(problem.dilation),
             feature_group_count=problem.groups,
         )

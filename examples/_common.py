@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -89,15 +89,23 @@ def check_outputs(output: Path, suffixes: Sequence[str], plot: Path | None) -> l
     return [path for path, _ in outputs]
 
 
-def positive(text: str) -> float:
-    """An option's value that is a finite number above 0."""
+def finite(text: str) -> float:
+    """An option's value that is a finite number."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number above 0, but is {text}")
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a number, but is {text}")
     return value
+
+
+def positive(text: str) -> float:
+    """An option's value that is a finite number above 0."""
+    with suppress(argparse.ArgumentTypeError):
+        if (value := finite(text)) > 0:
+            return value
+    raise argparse.ArgumentTypeError(f"must be a number above 0, but is {text}")
 
 
 def count(text: str) -> int:

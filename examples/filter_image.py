@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import png
-import skimage.data
 import tifffile
-from PIL import Image, ImageOps
+from PIL import Image
 
-from _common import Parser, Refusal, check_outputs, reading, run, writing
+from _common import Parser, Refusal, check_outputs, run, writing
+from _images import DEFAULT_IMAGE, has_alpha, read_image
 from convnd import convnd
 
 KERNELS = {  # name: weights, and what they are divided by
@@ -31,8 +31,6 @@ KERNELS = {  # name: weights, and what they are divided by
     "emboss": ([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], 1),
     "outline": ([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], 1),
 }
-DEFAULT_IMAGE = Path(skimage.data.__file__).with_name("coffee.png")
-KEPT = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.PALETTE)
 JPEG = (".jpg", ".jpeg")
 TIFF = (".tif", ".tiff")
 
@@ -51,54 +49,6 @@ and not where it gets lighter. An alpha channel is kept as it is. The suffix of 
 
 kernels:
 """ + "\n".join(map(drawn, KERNELS))
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read a grey (rows, columns) or colour (rows, columns, channels) image of 8 or 16 bits."""
-    with reading(path):
-        with path.open("rb") as file:
-            head = file.read(26)
-        if head.startswith(b"\x89PNG") and head[24] == 16 and head[25] != 0:  # 16 bits, and not plain grey
-            image = read_deep_png(path)
-        elif head.startswith((b"II*\0", b"MM\0*")):
-            image = read_tiff(path)
-        else:
-            image = read_with_pillow(path)
-    if image.dtype not in (np.uint8, np.uint16):
-        raise Refusal(f"cannot process {path}: its samples are {image.dtype}, not uint8 or uint16")
-    return image
-
-
-def read_deep_png(path: Path) -> np.ndarray:
-    """Read a PNG of 16 bits and several channels, which Pillow would cut to 8 bits."""
-    with path.open("rb") as file:
-        width, height, rows, header = png.Reader(file=file).read()
-        return np.array(list(rows), np.uint16).reshape(height, width, header["planes"])
-
-
-def read_tiff(path: Path) -> np.ndarray:
-    """Read a TIFF: by tifffile where it has 16 bits and several channels, as with PNG."""
-    with tifffile.TiffFile(path) as file:
-        page = file.pages.first
-        if len(file.pages) > 1 or page.photometric not in KEPT:
-            raise Refusal(f"cannot process {path}: a TIFF must hold one grey or RGB image")
-        if page.bitspersample <= 8:
-            return read_with_pillow(path)
-        image = page.asarray()
-        return np.moveaxis(image, page.axes.index("S"), -1) if "S" in page.axes else image
-
-
-def read_with_pillow(path: Path) -> np.ndarray:
-    """Read anything else, turned upright where the camera was not."""
-    with Image.open(path) as picture:
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode == "1":
-            upright = upright.convert("L")
-        elif upright.mode == "P":
-            upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-        if upright.mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
-            raise Refusal(f"cannot process {path}: its pixels are {upright.mode}, not grey or RGB")
-        return np.asarray(upright)
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -127,8 +77,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
 def apply(kernel: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Put the kernel over each colour; alpha, where there is one, stays."""
     result = image.copy()
-    has_alpha = image.ndim == 3 and image.shape[2] in (2, 4)
-    colours = np.s_[..., :-1] if has_alpha else np.s_[...]
+    colours = np.s_[..., :-1] if has_alpha(image) else np.s_[...]
     result[colours] = convnd(
         image[colours],
         kernel,

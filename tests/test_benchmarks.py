@@ -43,6 +43,10 @@ LINES = [
     "float32 5x4c20 * 4c1 groups4 edge correlation",
     "float32 2x3x4x5x6 * 2x2x2 same fortran",
     "float32 9x10x6x7 * 3x2x3x3 same reflect",
+    "float64 2x300 * 31 full s3 d2 u4",
+    "float32 300 * 31 full s3 u4 symmetric correlation",
+    "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 d1,2 u3,2 groups2",
+    "float32 2x6c10x11 * 4x4 pad2 u2 correlation",
 ]
 
 
@@ -66,10 +70,13 @@ def test_peers_compute_the_same(line, peer):
         ("scipy", "float32 80x71 * gaussian5x3 same", {"ndimage.gaussian_filter", "scipy.fftconvolve"}),
         ("scipy", "float32 80x71 * box5x3 same", {"ndimage.uniform_filter", "scipy.oaconvolve"}),
         ("scipy", "float32 80x71 * box4x3 same", {"ndimage.correlate"}),
-        ("opencv", "float32 300 * 9 same", {"cv2.filter2D"}),
+        ("scipy", "float32 2x300 * 31 full s3 u4", {"scipy.upfirdn"}),
+        ("opencv", "float32 80x71 * 9x3 same", {"cv2.filter2D"}),
         ("opencv", "uint8 80x71 * gaussian5x3 -> uint8 same", {"cv2.filter2D", "cv2.GaussianBlur"}),
         ("opencv", "float32 80x71 * box5x3 same reflect", {"cv2.blur"}),
         ("opencv", "uint8 80x71 * sobel3x3 -> int16 same", {"cv2.Sobel"}),
+        ("torch", "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 u3,2 groups2", {"torch.conv_transpose2d"}),
+        ("jax", "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 s2 u3,2 groups2", {"jax.lax.conv"}),
         ("jax", "float32 7x8x9x10 * 3x3x3x3 same", {"jax.lax.conv"}),
         ("simpleitk", "float32 80x71 * 5x3 same", {"sitk.Convolution", "sitk.FFTConvolution"}),
         ("simpleitk", "float32 80x71 * box5x3 same reflect", {"≈ sitk.BoxMean"}),
@@ -85,6 +92,14 @@ def test_peers_have_functions_for_kernels_by_name(peer, line, functions):
     pytest.importorskip(peers.MODULES[peer])
     calls, _ = agreeing(line, peer)
     assert functions <= calls.keys()
+
+
+@pytest.mark.parametrize("line", ["float32 30x41 * 4x5 full u2", "float32 2x6c10x11 * 4x4 pad2 s2 u2 correlation"])
+def test_peers_that_know_no_upsampling_are_not_asked(line):
+    names = peers.installed(peers.PEERS)
+    calls, rejected = agreeing(line, *names)
+    assert not rejected
+    assert calls.keys() <= {"torch.conv_transpose2d", "jax.lax.conv"}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from PIL import Image
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from scipy import ndimage, signal
 
+import deblur
 import filter_audio
 import filter_image
 import process_scan
@@ -66,6 +67,7 @@ def truncate(path):
         (["process_scan.py", "--plot", "plot.png"], "CTChest4_smooth.nii.gz"),
         (["filter_audio.py", "--lowpass", "800", "--plot", "plot.png"], "guitar_lowpass.flac"),
         (["filter_image.py", "--kernel", "sharpen"], "coffee_sharpen.png"),
+        (["deblur.py", "--steps", "3"], "coffee_deblurred.png"),
     ],
 )
 def test_command_on_its_own_data(folder, command, output):
@@ -78,12 +80,12 @@ def test_command_on_its_own_data(folder, command, output):
         assert np.ptp(np.asarray(Image.open("plot.png"))) == 255
 
 
-@pytest.mark.parametrize("example", [process_scan, filter_audio, filter_image])
+@pytest.mark.parametrize("example", [process_scan, filter_audio, filter_image, deblur])
 def test_help_and_unknown_option(example, capsys, refused):
     with pytest.raises(SystemExit, match="0"):
         example.main(["--help"])
     assert "default: " in capsys.readouterr().out
-    refused(example, "--nonsense", words="--nonsense" if example is process_scan else "required")
+    refused(example, "--nonsense", words="required" if example in (filter_audio, filter_image) else "--nonsense")
 
 
 # process_scan
@@ -578,3 +580,87 @@ def test_images_that_cannot_be_processed(refused):
 )
 def test_image_options(refused, options, words):
     refused(filter_image, *options, words=words)
+
+
+# deblur
+
+
+def test_a_moving_point_of_light_leaves_a_line():
+    np.testing.assert_allclose(deblur.motion(5, 0), np.full((1, 5), 0.2), rtol=0.02)
+    np.testing.assert_allclose(deblur.motion(5, 90), np.full((5, 1), 0.2), rtol=0.02)
+    rows, columns = np.nonzero(deblur.motion(20, 30))
+    assert rows[np.argmax(columns)] == 0 and np.ptp(columns) > 1.5 * np.ptp(rows) > 0  # to the right is up
+    for angle in 0, 30, 200:
+        kernel = deblur.motion(7.5, angle)
+        assert kernel.sum() == pytest.approx(1) and all(n % 2 for n in kernel.shape)
+
+
+def test_the_gaussian_is_that_of_scipy():
+    point = np.zeros((41, 41))
+    point[20, 20] = 1
+    blurred = ndimage.gaussian_filter(point, 1.5, mode="reflect")
+    np.testing.assert_allclose(ndimage.convolve(point, deblur.gaussian(1.5)), blurred, atol=1e-12)
+
+
+def decibels(output, word):
+    (line,) = [line for line in output.splitlines() if line.startswith(word)]
+    return float(line.split()[1])
+
+
+def scene(channels, dtype):
+    """A photograph of soft shapes, as a blur leaves some of them."""
+    soft = ndimage.gaussian_filter(photograph(channels, dtype).astype(float), (1, 1, 0)[: 3 if channels else 2])
+    return np.rint((soft - soft.min()) / np.ptp(soft) * np.iinfo(dtype).max).astype(dtype)
+
+
+KINDS = [(0, np.uint8, ".png"), (2, np.uint16, ".tif"), (3, np.uint8, ".png"), (4, np.uint16, ".png")]
+
+
+@pytest.mark.parametrize(("channels", "dtype", "suffix"), KINDS)
+@pytest.mark.parametrize("blur", [("--motion", 6), ("--gaussian", 1)])
+def test_deblurring_brings_the_photograph_back(capsys, blur, channels, dtype, suffix):
+    image = scene(channels, dtype)
+    write(f"in{suffix}", image)
+    run(deblur, f"in{suffix}", *blur, "--noise", 0.1, "--damping", 0.01, "--steps", 30, "-o", "out.png")
+    output = capsys.readouterr().out
+    assert decibels(output, "restored") > decibels(output, "blurred") + 3
+    picture = np.asarray(Image.open("out.png").convert("RGB")).astype(int)
+    assert picture.shape == (60, 3 * 41, 3)
+    sharp, blurred, restored = np.split(picture[30:], 3, axis=1)  # below the titles
+    colours = np.atleast_3d(image[..., :-1] if channels in (2, 4) else image)
+    shown = np.broadcast_to(colours * (255 / np.iinfo(dtype).max), sharp.shape)
+    np.testing.assert_allclose(sharp, shown, atol=1)
+    assert ((restored - sharp) ** 2).mean() < ((blurred - sharp) ** 2).mean() / 2
+
+
+def test_the_blur_is_the_one_asked_for():
+    image = scene(0, np.uint8)
+    write("in.png", image)
+    run(deblur, "in.png", "--gaussian", 1.5, "--noise", 1e-6, "-o", "out.png")
+    blurred = np.asarray(Image.open("out.png").convert("L"))[30:, 41:82]
+    expected = ndimage.gaussian_filter(image.astype(float), 1.5, mode="reflect")
+    np.testing.assert_allclose(blurred, expected, atol=1.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--motion", "31"], "a blur of 31 pixels is wider than its 30 x 41"),
+        (["--motion", "1e300"], "is wider than"),
+        (["--gaussian", "4"], "a blur of 32 pixels"),
+        (["--gaussian", "2", "--motion", "3"], "not allowed with"),
+        (["--angle", "nan"], "must be a number, but is nan"),
+        (["--noise", "-1"], "must be a number above 0, but is -1"),
+        (["--steps", "0"], "must be a whole number from 1 up"),
+        (["-o", "out.jpg"], "its name must end in .png"),
+        (["-o", "nowhere/out.png"], "there is no folder nowhere"),
+    ],
+)
+def test_deblur_refuses(refused, options, words):
+    write("in.png", photograph(0, np.uint8))
+    refused(deblur, "in.png", *options, words=words)
+
+
+def test_deblur_refuses_what_is_no_photograph(folder, refused):
+    (folder / "in.png").write_text("not an image")
+    refused(deblur, "in.png", words="cannot read in.png")

@@ -19,6 +19,8 @@ LINES = [
     "float32 4x6c10x11 * 8c3x3 pad1 s2 groups2",
     "float32 10x11x6c * 3x3 pad1:0,2:1",
     "float32 2x3x4x5x6 * 2x2x2 same fortran",
+    "float32 30x41 * 4x5 full s2,3 u5",
+    "float32 4x6c10x11 * 8c3x3 pad1 d2 u2,1 groups2",
 ]
 ENTRIES = st.integers(1, 3)
 
@@ -43,6 +45,7 @@ def problems(draw):
         ),
         "stride": draw(st.tuples(ENTRIES) | st.tuples(*[ENTRIES] * rank)),
         "dilation": draw(st.tuples(ENTRIES) | st.tuples(*[ENTRIES] * rank)),
+        "upsample": draw(st.tuples(ENTRIES) | st.tuples(*[ENTRIES] * rank)),
         "groups": draw(ENTRIES) if channels else 1,
         "boundary": draw(st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap"])),
         "convention": draw(st.sampled_from(["convolution", "correlation"])),
@@ -80,11 +83,13 @@ def test_options_in_any_order_and_defaults_spelt_out():
         ("float32 9 * 3 -> object", "'object' is not the name of a numeric dtype"),
         ("float32 9x0 * 3", "must be 1 or more"),
         ("float32 9 * 3 s0", "must be 1 or more"),
+        ("float32 9 * 3 u0", "must be 1 or more"),
         ("float32 9 * 3x3", "the kernel has 2 axes but x has 1"),
         ("float32 2c3c9 * 3", "2c3c9 has two channel axes"),
         ("float32 9 * 3 mirror", "'mirror' is not an option"),
         ("float32 9 * 3 s1:2", "'s1:2' is not an option"),
         ("float32 9 * 3 edge wrap", "'wrap' gives boundary a second time"),
+        ("float32 9x9 * 3x3 u1,2,3", "upsample has 3 entries but the kernel has 2 axes"),
         ("float32 9x9 * 3x3 pad1,2,3", "padding has 3 entries but the kernel has 2 axes"),
         ("float32 9x9 * 3x3 pad1:2", "padding has 1 entries but the kernel has 2 axes"),
         ("float32 9 * 4c3", "filters and groups need channels"),
@@ -99,6 +104,12 @@ def test_malformed_lines(line, message):
     with pytest.raises(ValueError, match=message) as caught:
         parse(line)
     assert f"problem {line!r}: " in str(caught.value)
+
+
+def test_upsampling_reaches_the_call_and_divides_the_work():
+    problem = parse("float32 3c9x8 * 4c6x5 u3,2")
+    assert problem.keywords()["upsample"] == (3, 2) and parse("float32 9x8 * 6x5 u2").keywords()["upsample"] == 2
+    assert problem.flops(100) == 100 * 2 * 3 * (6 / 3 * 5 / 2)
 
 
 def test_kernels_by_name():

@@ -109,6 +109,14 @@ def convnd(
     that is ``padding=((K//2, (K-1)//2),)`` along an axis, for `scipy.ndimage.convolve` ``((K-1)//2, K//2)`` with the
     default convention. SciPy's boundary "reflect" is "symmetric" here and its "mirror" is "reflect".
 
+    Resampling: with ``upsample=up, stride=down, padding="full"`` a signal becomes `scipy.signal.upfirdn` of it, with
+    "same" and an odd number of taps each output stands where its sample would.
+
+    Transposed convolution: torch's ``conv_transpose2d(x, w, stride=s, padding=p, output_padding=q, dilation=d)``, with
+    ``w`` of shape ``(C_in, C_out, *K)``, is ``convnd(x, w.swapaxes(0, 1), upsample=s, dilation=d, channel_axis=1,
+    axes=(2, 3), padding=((e-1-p, e-1-p+q),)*2)`` with the extent ``e = d*(K-1) + 1`` and the default convention. With
+    groups the swap is of each group's filters by themselves.
+
     Examples
     --------
     >>> import numpy as np
@@ -124,6 +132,17 @@ def convnd(
 
     >>> convnd(np.ones((3, 8, 8)), np.ones((2, 3, 5, 5)), channel_axis=0).shape
     (2, 4, 4)
+
+    Three samples for each two, by straight lines between them:
+
+    >>> convnd([0.0, 6, 6, 0, 0], np.array([1, 2, 3, 2, 1]) / 3, upsample=3, stride=2, padding="same")
+    array([0., 4., 6., 6., 2., 0., 0.])
+
+    A transposed convolution with stride 2:
+
+    >>> x, w = np.ones((1, 3, 8, 8)), np.ones((3, 2, 4, 4))
+    >>> convnd(x, w.swapaxes(0, 1), upsample=2, padding=2, channel_axis=1, axes=(2, 3)).shape
+    (1, 2, 16, 16)
     """
     options = (
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method,

@@ -9,6 +9,7 @@
     float32 64x64x64 * gaussian9x9x9 same       a Gaussian, given as one array
     float32 4x64c60x60 * 64c3x3 pad1 s2         4 items of 64 channels, a bank of 64 filters
     float32 60x60x64c * 64c3x3 groups64         channels last, one filter for each
+    float32 48000 * 3000 full s147 u160         resampling by 160/147
 
 Shapes
     Lengths, each followed by ``x``, or by ``c`` where it counts channels. The kernel's are those of its
@@ -20,7 +21,7 @@ Types
     The kernel's may be left out: it is that of x, or float32 where x has whole numbers. So may ``-> dtype``.
 Options, in any order
     ``valid`` (default), ``same``, ``full``, ``pad1``, ``pad1,2`` (each axis), ``pad1:2,0:3`` (each end);
-    ``s2`` or ``s2,1`` (stride); ``d2`` or ``d2,1`` (dilation); ``groups2``;
+    ``s2`` or ``s2,1`` (stride); ``d2`` or ``d2,1`` (dilation); ``u2`` or ``u2,1`` (upsample); ``groups2``;
     ``constant`` (default), ``edge``, ``reflect``, ``symmetric``, ``wrap``;
     ``convolution`` (default), ``correlation``;
     ``fortran`` (x is in Fortran order); ``out`` (the caller gives the result array).
@@ -51,7 +52,7 @@ CHOICES = {
     "convention": ("convolution", "correlation"),
 }
 FLAGS = ("fortran", "out")
-NUMBERS = {"padding": "pad", "stride": "s", "dilation": "d", "groups": "groups"}
+NUMBERS = {"padding": "pad", "stride": "s", "dilation": "d", "upsample": "u", "groups": "groups"}
 
 Pairs = tuple[tuple[int, int], ...]
 T = TypeVar("T")
@@ -77,7 +78,7 @@ class Problem:
         The axis of x that counts channels; the number of filters in the bank.
     padding : str, tuple of int or tuple of pairs
         A name, one number for all axes, one for each, or (before, after) for each.
-    stride, dilation : tuple of int
+    stride, dilation, upsample : tuple of int
         One number for all axes, or one for each.
     """
 
@@ -92,6 +93,7 @@ class Problem:
     padding: str | Ints | Pairs = "valid"
     stride: Ints = (1,)
     dilation: Ints = (1,)
+    upsample: Ints = (1,)
     groups: int = 1
     boundary: str = "constant"
     convention: str = "convolution"
@@ -101,12 +103,13 @@ class Problem:
     def __post_init__(self) -> None:
         for dtype in filter(None, (self.dtype, self.kernel_dtype, self.result_dtype)):
             _check_dtype(dtype)
-        if min(*self.shape, *self.kernel, *self.stride, *self.dilation, self.groups, self.filters or 1) < 1:
-            raise ValueError("lengths, strides, dilations, groups and filters must be 1 or more")
+        steps = (*self.stride, *self.dilation, *self.upsample)
+        if min(*self.shape, *self.kernel, *steps, self.groups, self.filters or 1) < 1:
+            raise ValueError("lengths, strides, dilations, upsamples, groups and filters must be 1 or more")
         rank, available = len(self.kernel), len(self.shape) - (self.channel_axis is not None)
         if rank > available:
             raise ValueError(f"the kernel has {rank} axes but x has {available} (channels apart)")
-        for name in ("padding", "stride", "dilation"):
+        for name in ("padding", "stride", "dilation", "upsample"):
             entries = getattr(self, name)
             if isinstance(entries, str) or len(entries) == rank:
                 continue
@@ -151,6 +154,11 @@ class Problem:
         steps = self.each(self.dilation)
         return tuple(step * (n - 1) + 1 for n, step in zip(self.kernel, steps, strict=True))
 
+    @property
+    def is_upsampled(self) -> bool:
+        """Whether zeros stand between neighbouring samples, along any axis."""
+        return max(self.upsample) > 1
+
     def each(self, entries: tuple[T, ...]) -> tuple[T, ...]:
         """Give one entry for each spatial axis, where one may stand for all."""
         return entries * len(self.kernel) if len(entries) == 1 else entries
@@ -162,7 +170,7 @@ class Problem:
         words += [self.kernel_dtype] if self.kernel_dtype else []
         words += [kind + bank + _lengths_text(self.kernel)]
         words += ["->", self.result_dtype] if self.result_dtype else []
-        for name in ("padding", "stride", "dilation", "groups", "boundary", "convention"):
+        for name in ("padding", "stride", "dilation", "upsample", "groups", "boundary", "convention"):
             value = getattr(self, name)
             if value != getattr(Problem, name):
                 words.append(value if isinstance(value, str) else NUMBERS[name] + _entries_text(value))
@@ -204,6 +212,7 @@ class Problem:
             "padding": self.padding if isinstance(self.padding, str) else _one_or_each(self.padding),
             "stride": _one_or_each(self.stride),
             "dilation": _one_or_each(self.dilation),
+            "upsample": _one_or_each(self.upsample),
             "groups": self.groups,
             "axes": None if self.channel_axis is None else self.axes,
             "channel_axis": self.channel_axis,
@@ -213,10 +222,14 @@ class Problem:
         }
 
     def flops(self, outputs: int) -> int:
-        """Operations for so many output samples: for each tap a product and a sum (of real numbers)."""
+        """Operations for so many output samples: for each tap a product and a sum (of real numbers).
+
+        Of the taps of an upsampled axis one in ``upsample`` meets a sample, on average over the outputs.
+        """
         kinds = (np.dtype(dtype).kind for dtype in (self.dtype, self.kernel_dtype or self.dtype))
         real_products = math.prod(2 if kind == "c" else 1 for kind in kinds)
-        return 2 * real_products * outputs * math.prod(self.kernel) * self.channels // self.groups
+        taps = outputs * math.prod(self.kernel) * self.channels // self.groups
+        return 2 * real_products * taps // math.prod(self.each(self.upsample))
 
 
 def parse(text: str) -> Problem:
