@@ -23,16 +23,17 @@ SETTINGS = {
 
 @contextlib.contextmanager
 def _tuned(name):
-    from convnd import direct, layout, separable, spectral, tiles, windows
+    from convnd import direct, gradient, layout, separable, spectral, tiles, windows
 
     plan = sys.modules["convnd.plan"]  # the package's name `plan` is the function
-    made = [layout.best, direct.plan, separable.plan, spectral.plan, windows.best]
+    made = [layout.best, direct.plan, gradient.plan, separable.plan, spectral.plan, windows.best]
     made += [plan._least, plan._runner, plan._transformed, plan._spectral_cycles]
     with pytest.MonkeyPatch.context() as patch:
         for field, value in SETTINGS[name].items():
             patch.setattr(tiles.TUNING, field, value)
         if name == "tiny":  # "auto" looks for other ways, however little the work
             patch.setattr(plan, "_LOOKING_MS", 0.0)
+            patch.setattr(gradient, "_SMALL_WORK", 1)
         for cached in made:  # with other settings
             cached.cache_clear()
         try:
