@@ -241,6 +241,7 @@ def _padded(table: np.ndarray, length: int) -> np.ndarray:
     return np.pad(table, (0, length - len(table)), mode="edge" if len(table) else "constant")
 
 
+@np.errstate(over="ignore", invalid="ignore")  # as in the sums that are compiled
 def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the derivative by the kernel of the sum of products of a request's result for ``x`` with ``y``."""
     result = dtypes.default_result(x.dtype, y.dtype)
