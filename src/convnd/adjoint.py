@@ -1,7 +1,7 @@
 """The transpose of a convolution, as convolutions.
 
-Output ``o`` reads position ``i`` by tap ``t`` where ``upsample*i = stride*o + dilation*t - before``. Read from its other
-end, ``i`` is an output that reads ``o`` by the kernel turned round:
+Output ``o`` reads position ``i`` by tap ``t`` where ``upsample*i = stride*o + dilation*t - before``. Read from its
+other end, ``i`` is an output that reads ``o`` by the kernel turned round:
 
     stride * o = upsample * i + dilation * (K-1-t) - (extent - 1 - before)
 

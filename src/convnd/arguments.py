@@ -65,8 +65,8 @@ class Request:
 
 
 def parse(
-    x: Any, kernel: Any, *, padding: Any, stride: Any, dilation: Any, upsample: Any, groups: Any, axes: Any, channel_axis: Any,
-    convention: Any, boundary: Any, fill_value: Any, method: Any, dtype: Any, out: Any, workers: Any,
+    x: Any, kernel: Any, *, padding: Any, stride: Any, dilation: Any, upsample: Any, groups: Any, axes: Any,
+    channel_axis: Any, convention: Any, boundary: Any, fill_value: Any, method: Any, dtype: Any, out: Any, workers: Any,
 ) -> Request:  # fmt: skip
     """Check every argument of `convnd.convnd` and return what they ask for."""
     x, kernel = _array(x, "x"), _array(kernel, "kernel")

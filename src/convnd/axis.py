@@ -110,9 +110,9 @@ class Axis:
 def polyphase(axis: Axis) -> Axis:
     """Return an upsampled axis as one of samples alone, its outputs divided into branches.
 
-    Output ``o`` and tap ``t`` read a sample where ``u`` divides ``stride*o + dilation*t - before``. Outputs ``n`` apart,
-    with ``n = u / gcd(stride, u)``, do so with the same taps, which are ``u / gcd(dilation, u)`` apart: each branch is
-    an axis without zeros. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983, section 3.3.)
+    Output ``o`` and tap ``t`` read a sample where ``u`` divides ``stride*o + dilation*t - before``. Outputs ``n``
+    apart, with ``n = u / gcd(stride, u)``, do so with the same taps, which are ``u / gcd(dilation, u)`` apart: each
+    branch is an axis without zeros. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983, section 3.3.)
     """
     up = axis.upsample
     if up == 1:

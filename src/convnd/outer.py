@@ -74,7 +74,7 @@ def outer_tile(problem: Problem, may_shift: bool) -> tuple[OuterTile, Shift | No
     """Return the outer tile of least cost, and how its rows are shifted where they are not filters."""
     filters, last = problem.branch_channels, len(problem.axes) - 1
     taps, lanes = problem.in_channels * problem.taps, vector_bytes() // np.dtype(problem.working).itemsize
-    choices = []
+    choices: list[tuple[float, int, int, Shift | None]] = []
     for rows in range(1, 7):
         most = min((vector_registers() - rows - 1) // rows, _OFFSETS - rows)
         for columns in range(1, most + 1):
@@ -89,8 +89,8 @@ def outer_tile(problem: Problem, may_shift: bool) -> tuple[OuterTile, Shift | No
                 if a < 0 or rows * step > phase or axis.outputs < axis.tap_spacing:
                     continue
                 blocks = filters * -(-taps // phase * (-(-phase // (rows * step)) * step) // columns)
-                shift = Shift(a, step, step * axis.tap_spacing)
-                choices.append((blocks * _cycles(rows, columns), rows, columns, shift))
+                by = Shift(a, step, step * axis.tap_spacing)
+                choices.append((blocks * _cycles(rows, columns), rows, columns, by))
     _, rows, columns, shift = min(choices, key=lambda choice: choice[:3])
     return OuterTile(problem.working, rows, columns, lanes), shift
 

@@ -223,7 +223,7 @@ def canonical_kernel(request: Request) -> np.ndarray:
 
 
 def _branched(weights: np.ndarray, axes: list[Axis]) -> np.ndarray:
-    """Return filters ``(groups, C_out, C_in, *K)`` as those of every branch, ``(groups, branches * C_out, C_in * taps)``."""
+    """Return filters ``(groups, C_out, C_in, *K)`` as every branch's, ``(groups, branches * C_out, C_in * taps)``."""
     done = 1  # axes before C_out: the groups, and the branches of each upsampled axis
     for a, axis in enumerate(axes):
         if axis.branches:
