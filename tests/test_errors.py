@@ -62,6 +62,16 @@ ERRORS = [
     (IMAGE, SQUARE, {"dilation": 1.5}, TypeError, "dilation 1.5 whole number"),
     (IMAGE, SQUARE, {"dilation": False}, TypeError, "dilation False"),
     (LINE, TAPS, {"dilation": HUGE}, ValueError, f"dilation {HUGE}"),
+    # upsample
+    (SCAN, CUBE, {"upsample": (1, 2)}, ValueError, "upsample 2 3 (0, 1, 2)"),
+    (IMAGE, SQUARE, {"upsample": 0}, ValueError, "upsample 0 1"),
+    (IMAGE, SQUARE, {"upsample": (2, -1)}, ValueError, "upsample -1 1"),
+    (IMAGE, SQUARE, {"upsample": 1.5}, TypeError, "upsample 1.5 whole number"),
+    (IMAGE, SQUARE, {"upsample": True}, TypeError, "upsample True"),
+    (IMAGE, SQUARE, {"upsample": None}, TypeError, "upsample None"),
+    (LINE, TAPS, {"upsample": HUGE}, ValueError, f"upsample {HUGE} 9 {8 * HUGE + 1}"),
+    (IMAGE, SQUARE, {"upsample": 2**40}, ValueError, f"memory {7 * 2**40 - 1} {8 * 2**40 - 1}"),
+    (LINE, np.ones(20), {"upsample": 2}, ValueError, "axis 0 17 20"),
     # axes, channel_axis, groups
     (SCAN, SQUARE, {"axes": (0, 3)}, ValueError, "axes 3"),
     (SCAN, SQUARE, {"axes": (0, -4)}, ValueError, "axes -4 3"),
@@ -204,9 +214,9 @@ def test_signature():
         convnd(LINE)
     keywords = " ".join(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY)
     expected = (
-        "padding stride dilation groups axes channel_axis convention boundary fill_value method dtype out workers"
+        "padding stride dilation upsample groups axes channel_axis convention boundary fill_value method dtype out"
     )
-    assert keywords == expected
+    assert keywords == f"{expected} workers"
 
 
 def test_an_error_leaves_out_as_it_was():

@@ -11,12 +11,13 @@ from check import check, integers, same
 from convnd import convnd
 from strategies import LAYOUTS, WRITEABLE, overlapping
 
-# One problem for each way through the tiles: inside the array, over its edges, strided, with channels.
+# One problem for each way through the tiles: inside the array, over its edges, strided, upsampled, with channels.
 PROBLEMS = {
     "1-D": ((70,), (5,), {"padding": "same"}),
     "2-D": ((13, 37), (3, 4), {}),
     "2-D padded": ((13, 37), (3, 4), {"padding": 3, "boundary": "symmetric"}),
     "2-D strided": ((13, 37), (3, 4), {"stride": (2, 3), "padding": "full", "boundary": "wrap"}),
+    "2-D upsampled": ((7, 20), (3, 4), {"upsample": (2, 3), "padding": "full", "boundary": "reflect"}),
     "3-D": ((2, 6, 7, 19), (2, 3, 3), {"padding": "same", "fill_value": 1}),
     "channels": ((4, 9, 20), (6, 2, 3, 3), {"channel_axis": 0, "groups": 2, "padding": "same"}),
     "channels last": ((9, 20, 3), (3, 3, 3, 5), {"channel_axis": -1, "boundary": "edge", "padding": 1}),
@@ -146,13 +147,16 @@ def test_nothing_is_written_around_out(tuning, problem, dtype):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
 def test_nothing_is_read_beyond_x_nor_written_beyond_out():
-    """x and out end, then begin, where a page begins that no one may touch: one element too far is a crash."""
+    """x and out end, then begin, where a page begins that no one may touch: one element too far is a crash.
+
+    The result, too, as the transposes of the plan read it.
+    """
     script = """
         import ctypes, mmap, sys
         import numpy as np
         from check import integers, same
         from conftest import SETTINGS, _tuned
-        from convnd import convnd
+        from convnd import convnd, plan
         from test_memory import PROBLEMS
 
         libc = ctypes.CDLL(None, use_errno=True)
@@ -172,12 +176,19 @@ def test_nothing_is_read_beyond_x_nor_written_beyond_out():
         for shape, taps, options in PROBLEMS.values():
             for dtype in "float32", "uint8", "float64", "complex64":
                 x, kernel = integers(shape, dtype), integers(taps, np.float32, seed=1)
-                expected = convnd(x, kernel, **options)
+                made = plan(x, kernel, **options)
+                expected = made(x)
+                transposes = made.adjoint(expected), made.kernel_gradient(x, expected)
                 for at_end in True, False:
                     for setting in SETTINGS:
                         with _tuned(setting):
-                            out = guarded(np.zeros_like(expected), at_end)
-                            same(convnd(guarded(x, at_end), kernel, out=out, **options), expected)
+                            out, own = guarded(np.zeros_like(expected), at_end), guarded(x, at_end)
+                            same(convnd(own, kernel, out=out, **options), expected)
+                            if dtype in ("float64", "complex64"):  # read like the others
+                                continue
+                            made = plan(x, kernel, **options)
+                            same(made.adjoint(out), transposes[0])
+                            same(made.kernel_gradient(own, out), transposes[1])
     """
     script = f"import sys; sys.path[:0] = {sys.path!r}\n" + textwrap.dedent(script)
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -123,6 +123,16 @@ def test_channels(tuning, rank, at, case):
     check(integers([2, *shape], dtype), kernel, padding=2, stride=2, convention="correlation", **options)
 
 
+@pytest.mark.parametrize("at, groups", [(0, 1), (-1, 1), (-1, 3)])
+def test_complex_filters_of_one_real_channel(tuning, at, groups):
+    """Channels last, the axes of such a bank are in an order that reshaping keeps: packed weights have to be copied."""
+    for shape, taps in ((9, 20), (4, 2)), ((30,), (5,)):
+        x = integers([groups, *shape] if at == 0 else [*shape, groups], np.float32)
+        kernel = integers([3, 1, *taps] if at == 0 else [*taps, 1, 3], np.complex64, seed=1)
+        for method in "fft", "direct":
+            check(x, kernel, method=method, channel_axis=at, groups=groups, padding="same")
+
+
 # --- types and memory ---------------------------------------------------------------------------------------
 
 

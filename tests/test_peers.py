@@ -6,6 +6,7 @@ import pytest
 import oracle
 from check import integers, same
 from convnd import convnd as convnd_
+from convnd import plan
 
 NDIMAGE_MODES = {"constant": "constant", "nearest": "edge", "mirror": "reflect", "reflect": "symmetric", "wrap": "wrap"}
 LENGTHS = [1, 2, 3, 4, 7, 8]  # kernels, odd and even
@@ -50,11 +51,12 @@ def test_scipy_signal_convolve2d(convnd, mode, theirs, ours):
     same(convnd(x, kernel, padding=mode, boundary=ours, fill_value=3 if ours == "constant" else 0), expected)
 
 
-@pytest.mark.parametrize("stride", [1, 2, 3, 7])
-def test_scipy_signal_upfirdn(convnd, stride):
+@pytest.mark.parametrize("taps", [9, 500])
+@pytest.mark.parametrize("up, down", [(1, 1), (1, 3), (2, 1), (3, 2), (6, 4), (4, 7), (147, 160)])
+def test_scipy_signal_upfirdn(convnd, up, down, taps):
     signal = pytest.importorskip("scipy.signal")
-    x, kernel = integers((2, 40)), integers(9, seed=1)
-    same(convnd(x, kernel, padding="full", stride=stride), signal.upfirdn(kernel, x, down=stride))
+    x, kernel = integers((2, 400)), integers(taps, seed=1)
+    same(convnd(x, kernel, upsample=up, stride=down, padding="full"), signal.upfirdn(kernel, x, up, down))
 
 
 @pytest.mark.parametrize("theirs, ours", NDIMAGE_MODES.items())
@@ -96,6 +98,41 @@ def test_torch(convnd, rank, groups, c_out):
     same(convnd(x, kernel, stride=stride, dilation=dilation, padding=padding, **ours), expected.numpy())
     expected = theirs(*tensors, dilation=dilation, padding="same", groups=groups)
     same(convnd(x, kernel, dilation=dilation, padding="same", **ours), expected.numpy())
+
+
+@pytest.mark.parametrize("groups, c_out", [(1, 1), (1, 5), (2, 4), (6, 6), (6, 12)])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_torch_transposed_convolution(convnd, rank, groups, c_out):
+    torch = pytest.importorskip("torch")
+    stride, dilation, padding, extra = (2, 1, 3)[:rank], (1, 2, 2)[:rank], (3, 0, 1)[:rank], (1, 0, 2)[:rank]
+    x = integers((2, 6, 8, 7, 5)[: 2 + rank])
+    kernel = integers((6, c_out // groups, 4, 3, 2)[: 2 + rank], seed=1)
+    theirs = getattr(torch.nn.functional, f"conv_transpose{rank}d")(
+        torch.from_numpy(x), torch.from_numpy(kernel), stride=stride, dilation=dilation, padding=padding,
+        output_padding=extra, groups=groups,
+    )  # fmt: skip
+    # Their kernels are (C_in, C_out/groups, *K): the first two axes change places, group by group.
+    exchanged = (
+        kernel.reshape(groups, 6 // groups, *kernel.shape[1:]).swapaxes(1, 2).reshape(c_out, -1, *kernel.shape[2:])
+    )
+    ends = [d * (k - 1) - p for d, k, p in zip(dilation, kernel.shape[2:], padding)]
+    options = {"channel_axis": 1, "axes": tuple(range(2, 2 + rank)), "groups": groups, "dilation": dilation}
+    y = convnd(x, exchanged, upsample=stride, padding=[(end, end + more) for end, more in zip(ends, extra)], **options)
+    same(y, theirs.numpy())
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_torch_gradients(groups):
+    torch = pytest.importorskip("torch")
+    x, kernel = integers((2, 6, 9, 8)), integers((4, 6 // groups, 3, 2), seed=1)
+    tensors = [torch.from_numpy(a).requires_grad_() for a in (x, kernel)]
+    result = torch.nn.functional.conv2d(*tensors, stride=(2, 3), padding=(2, 1), dilation=(1, 2), groups=groups)
+    y = integers(tuple(result.shape), seed=2)
+    result.backward(torch.from_numpy(y))
+    options = {"convention": "correlation", "channel_axis": 1, "axes": (2, 3), "groups": groups}
+    made = plan(x, kernel, stride=(2, 3), padding=(2, 1), dilation=(1, 2), **options)
+    same(made.adjoint(y), tensors[0].grad.numpy())
+    same(made.kernel_gradient(x, y), tensors[1].grad.numpy())
 
 
 @pytest.mark.parametrize("theirs, ours", [("replicate", "edge"), ("reflect", "reflect"), ("circular", "wrap")])

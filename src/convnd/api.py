@@ -178,8 +178,9 @@ def plan(
         An array of the shape, the dtype and preferably the memory layout of those to come. Its samples are not read.
     kernel : array_like
         The weights.
-    padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method, dtype,
-    out, workers
+    padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary
+        As in `convnd`.
+    fill_value, method, dtype, out, workers
         As in `convnd`. `out` tells the result's dtype and memory layout; it is not written to.
 
     Returns

@@ -345,11 +345,18 @@ class Plan:
             raise ValueError(f"fill_value is {request.fill}, but only with 0 is the map linear")
         if x.dtype.kind not in "fc" or self.dtype.kind not in "fc":
             raise ValueError(f"x is {x.dtype} and the result {self.dtype}, but only floating maps are linear")
+
+        def apply(vector: np.ndarray) -> np.ndarray:
+            samples = vector.reshape(x.shape)
+            if samples.dtype.kind == "c" and x.dtype.kind != "c":
+                return apply(samples.real) + 1j * apply(samples.imag)
+            return self(samples.astype(x.dtype, copy=False)).ravel()
+
         return LinearOperator(
             (prod(self.output_shape), x.size),
-            dtype=np.result_type(self.dtype, request.kernel.dtype),
-            matvec=lambda v: self(v.reshape(x.shape).astype(x.dtype, copy=False)).ravel(),
-            rmatvec=lambda v: self.adjoint(v.reshape(self.output_shape).astype(self.dtype, copy=False)).ravel(),
+            dtype=self.dtype,
+            matvec=apply,
+            rmatvec=lambda vector: self.adjoint(vector.reshape(self.output_shape)).ravel(),
         )
 
     def _prepare(self, call: Call, request: Request) -> Ready | None:

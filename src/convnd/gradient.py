@@ -241,6 +241,7 @@ def _padded(table: np.ndarray, length: int) -> np.ndarray:
     return np.pad(table, (0, length - len(table)), mode="edge" if len(table) else "constant")
 
 
+@np.errstate(over="ignore", invalid="ignore")  # as in the sums that are compiled
 def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray, by_transforms: bool) -> np.ndarray:
     """Return the derivative by the kernel of the sum of products of a request's result for ``x`` with ``y``."""
     result = dtypes.default_result(x.dtype, y.dtype)
@@ -283,5 +284,10 @@ def _conjugate_products(sums: np.ndarray, taps: int, x_planes: int) -> np.ndarra
     """Return the sums of ``conj(x) * y`` from those of the products of their planes, which are channels."""
     groups, branches, rows, columns = sums.shape
     planes = sums.reshape(groups, branches, rows // 2, 2, columns // taps // x_planes, x_planes, taps)
-    with_y = planes[:, :, :, 0] + 1j * planes[:, :, :, 1]  # each plane of x with both of y
-    return with_y[..., 0, :] - 1j * with_y[..., 1, :] if x_planes == 2 else with_y[..., 0, :]
+    by_real, by_imaginary = planes[:, :, :, 0], planes[:, :, :, 1]  # the plane of y; before the taps that of x
+    products = np.empty((groups, branches, rows // 2, by_real.shape[3], taps), np.complex128)
+    products.real, products.imag = by_real[..., 0, :], by_imaginary[..., 0, :]
+    if x_planes == 2:
+        products.real += by_imaginary[..., 1, :]
+        products.imag -= by_real[..., 1, :]
+    return products
