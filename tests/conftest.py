@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 
 import hypothesis
 import pytest
@@ -26,6 +25,7 @@ def _tuned(name):
     from convnd import (
         boxes,
         calls,
+        choice,
         direct,
         gradient,
         layout,
@@ -37,16 +37,15 @@ def _tuned(name):
         winograd,
     )
 
-    plan = sys.modules["convnd.plan"]  # the package's name `plan` is the function
     made = [layout.best, direct.plan, separable.plan, spectral.plan, windows.best, boxes.best, winograd.plan]
     made += [gradient.plan, spectral_gradient.plan]
-    made += [plan.settled, plan._least, plan.runner, plan._transformed, plan._spectral_cycles]
+    made += [choice.settled, choice._least, choice.runner, choice._transformed, choice._spectral_cycles]
     clear = [cached.cache_clear for cached in made] + [calls._CALLS.clear]
     with pytest.MonkeyPatch.context() as patch:
         for field, value in SETTINGS[name].items():
             patch.setattr(tiles.TUNING, field, value)
         if name == "tiny":  # "auto" looks for other ways, however little the work
-            patch.setattr(plan, "_LOOKING_MS", 0.0)
+            patch.setattr(choice, "_LOOKING_MS", 0.0)
             patch.setattr(gradient, "_SMALL_WORK", 1)
         for forget in clear:  # with other settings
             forget()

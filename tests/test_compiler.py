@@ -9,8 +9,8 @@ import pytest
 
 from convnd import boundary, disk, machine
 from convnd.expressions import with_element
+from convnd.gather import total, unravel
 from convnd.machine import compile_routine, read_index, write_index
-from convnd.tiles import total, unravel
 
 NUMBERS = (-7, -3, -1, 0, 1, 2, 3, 8)
 

@@ -17,7 +17,8 @@ LAYERS = [
     ["compiler"],
     ["machine"],
     ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
-    ["arguments", "tiles"],
+    ["arguments", "gather"],
+    ["tiles"],
     ["adjoint", "filtering", "fourier", "problem", "products", "weights"],
     ["layout", "outer"],
     ["boxes", "jobs", "windows"],
@@ -25,14 +26,15 @@ LAYERS = [
     ["separable", "single", "spectral", "winograd"],
     ["spectral_gradient"],
     ["gradient"],
-    ["plan"],
+    ["choice"],
     ["calls"],
+    ["plan"],
     ["api"],
     ["warm"],
     ["__init__"],
     ["__main__"],
 ]
-WHEN_CALLED = {"calls": {"scipy"}}  # what no import of the package needs
+WHEN_CALLED = {"plan": {"scipy"}}  # what no import of the package needs
 SPEAK_LLVM = {"butterfly", "compiler", "expressions", "lines", "machine", "minimal", "outer", "routine"}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 

@@ -1,7 +1,7 @@
 """One function that convolves arrays of any rank."""
 
 from .api import convnd, plan
-from .calls import Plan
+from .plan import Plan
 from .warm import warmup
 
 __version__ = "0.1.0"

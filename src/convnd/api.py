@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .arguments import parse
-from .calls import Plan, convolve
+from .calls import convolve
+from .plan import Plan
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 

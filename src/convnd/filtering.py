@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from .expressions import call_address, with_element
+from .gather import AXIS, JOB_FIELDS, clear, gather, largest_of, tile_box, tile_counts, total, unravel
 from .machine import compile_routine, read_index, take_next, write_index
 from .minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
-from .tiles import AXIS, JOB_FIELDS, clear, gather, largest_of, tile_box, tile_counts, total, unravel
 
 #: What the tasks of one call share. ``weights`` are the transformed filters: (groups, blocks, planes, input channels,
 #: rows).

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from .expressions import call_address, records_at, with_element
+from .gather import AXIS, JOB_FIELDS, clear, gather, largest_of, tile_box, tile_counts, unravel
 from .machine import compile_routine, read_index, take_next, write_index
-from .tiles import AXIS, JOB_FIELDS, clear, gather, largest_of, store, tile_box, tile_counts, unravel
+from .tiles import store
 
 #: A dimension that is transformed: ``outer`` times around it, ``columns`` vectors inside it, ``pitch`` bytes apart.
 DIMENSION = np.dtype(

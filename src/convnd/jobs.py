@@ -12,10 +12,11 @@ import numpy as np
 
 from . import threads
 from .axis import Window
+from .gather import AXIS, RUN_FIELDS, compile_gather, compile_largest
 from .layout import round_up
 from .machine import CACHE_LINE
 from .problem import Levels, Problem
-from .tiles import AXIS, RUN_FIELDS, compile_gather, compile_largest, compile_store, run_workers
+from .tiles import compile_store, run_workers
 
 Region = Sequence[tuple[int, int]]
 

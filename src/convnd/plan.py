@@ -1,279 +1,219 @@
-"""What will run and why: the choice of a method, and the method made ready for one kernel.
-
-The choice is a pure function of the problem, of the factors found in its kernel, and of constants that were measured
-once (`tiles.TUNING` and those of the cost models), and can be read: ``print(plan)``.
-"""
+"""The plan that a user keeps: a convolution ready to run, its transpose and its derivative."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from math import log2, prod
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from . import boxes, direct, separable, spectral, windows, winograd
-from .arguments import Request
-from .dtypes import largest
-from .factors import Factor, factored, is_short
-from .layout import best
-from .problem import Problem, canonical_kernel, fills, merged
+from . import dtypes
+from .adjoint import Piece, fold, transposed
+from .arguments import Request, check_out, check_x, check_y
+from .boundary import CONSTANT
+from .calls import Call, Recent, out_traits, traits
+from .choice import Ready
+from .gradient import kernel_gradient
+from .single import Single
 from .threads import team_size
 
-#: Cycles in a millisecond of the machine that the cost models and what follows were fitted to, by
-#: ``benchmarks/choice.py`` (AMD Zen 5 at 3.7 GHz, 2 cores with AVX-512).
-_CYCLES_PER_MS = 3.7e6
-#: Milliseconds of a call beside its tasks; the time of an estimated cycle in theirs; and how much of the time in which
-#: memory carries x and the result does not pass behind them.
-_FITTED = {
-    "direct": (0.12, 1.15, 0.35),
-    "separable": (0.15, 1.15, 0.6),
-    "fft": (0.15, 1.2, 0.7),
-    "winograd": (0.18, 1.0, 0.35),
-}
-_BYTES_PER_MS = 3.0e7
-#: Share of the next best's estimated time that Winograd's method may take: its rounding errors are larger.
-_CLEARLY = 0.85
-#: Estimated milliseconds of direct summation below which looking for another way costs more than it brings.
-_LOOKING_MS = 0.14
-#: Milliseconds of looking for factors, for each weight, and the share of the call that this may be.
-_FACTORING_MS, _FACTORING_SHARE = 1.5e-5, 0.05
-_MOST_TERMS = 4  #: of a sum of outer products that auto looks for
-_CACHED_WEIGHTS = 2**15  #: of a kernel whose factors are remembered
-_PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
+_LAYOUTS = 8  # of arrays that a plan keeps weights for
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A method for a problem.
+class Plan:
+    """A convolution that is ready to run on any array of one shape and dtype.
 
-    Parameters
+    Made by `convnd.plan`. The kernel's weights are packed, factored or transformed once, for each memory layout of the
+    arrays that it is called with. Any number of threads may call it at once.
+
+    Attributes
     ----------
     method : str
-        "direct", "separable", "fft" or "winograd".
+        What runs: "direct", "separable", "fft" or "winograd". Tiles that the method cannot do within what `convnd`
+        promises, with NaN or infinity among their samples, run by the direct one.
     why : str
-        The reason in a few words.
+        The reason.
+    output_shape : tuple of int
+        The result's shape.
+    dtype : numpy.dtype
+        The result's type.
+    flops : int
+        Floating-point (or integer) operations of a call: two for each tap of each output, after factoring; for "fft"
+        ``5 N log2 N`` for each complex transform of ``N`` samples, and six for each product of frequencies; for
+        "winograd" two for each product.
+    scratch_bytes : int
+        Memory that a call takes beside its arrays, all threads together.
     estimates : dict
         Estimated milliseconds of each method that was considered.
-    factors : tuple of Factor
-        The kernel's factors, for the separable method.
     """
 
-    method: str
-    why: str
-    estimates: dict[str, float] = field(default_factory=dict)
-    factors: tuple[Factor, ...] = ()
+    def __init__(self, request: Request) -> None:
+        self._kernel = request.kernel.copy()
+        self._known: Recent[tuple[Call, Single | Ready | None]] = Recent(_LAYOUTS)
+        self._transposes: Recent[list[tuple[Piece, Plan]]] = Recent(_LAYOUTS)
+        call = Call(replace(request, kernel=self._kernel))
+        self._request = call.request
+        ready = self._prepare(call, request)
+        if ready is None:
+            self.method, self.why, self.estimates, self._text = "direct", "there is nothing to compute", {}, []
+            self.flops = self.scratch_bytes = 0
+        else:
+            choice, runner = ready.choice, ready.runner
+            threads = team_size(request.workers, runner.workers)
+            self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
+            self.flops = runner.flops
+            self.scratch_bytes = threads * runner.scratch_bytes + runner.weight_bytes
+            self._text = [*runner.describe(), f"threads   {threads}"]
+        self.output_shape = request.out_shape
+        self.dtype = request.result
 
+    def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Convolve an array.
 
-def choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
-    """Choose the method: the one named, or the fastest that keeps what is promised.
+        Parameters
+        ----------
+        x : array_like
+            An array of the plan's shape and dtype, in any memory layout.
+        out : ndarray, optional
+            Where the result goes, of the plan's `output_shape` and `dtype`. It may overlap `x`.
 
-    Parameters
-    ----------
-    request : Request
-        What the user asks for.
-    problem : Problem
-        Its canonical form.
-    kernel : ndarray
-        Its canonical kernel.
-    """
-    choice = settled(request.method, problem)
-    if choice is not None:
-        return choice
-    if request.method == "separable":
-        return _separable_as_asked(request, problem, kernel)
-    if request.method == "winograd":
-        if why_not := boxes.why_not(boxes.prepared(problem)):
-            return Choice("direct", why_not, {"direct": direct_ms(problem)})
-        return Choice("winograd", "as asked", {"winograd": winograd_ms(problem)})
-    why_not = _no_spectra(request, problem, kernel)
-    if request.method == "fft":
-        if why_not:
-            return Choice("direct", why_not, {"direct": direct_ms(problem)})
-        return Choice("fft", "as asked", {"fft": spectral_ms(problem)})
-    choice, looks = _least(problem, why_not, ())
-    factors = _factors(request, problem, kernel, _MOST_TERMS) if looks else None
-    if factors and _taps(factors) < kernel.size:
-        choice, _ = _least(problem, why_not, separable.structure(factors))
-    return replace(choice, factors=tuple(factors)) if factors and choice.method == "separable" else choice
+        Returns
+        -------
+        ndarray
+            The result; `out` where it was given.
 
+        Raises
+        ------
+        TypeError, ValueError
+            Where `x` or `out` is not what the plan was made for.
+        """
+        known = None
+        if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):
+            known = self._known.get((traits(x), out_traits(out)))
+        if known is None:
+            request = replace(self._request, x=check_x(x, self._request), out=out)
+            check_out(request)
+            x, call = request.x, Call(request)
+            known = call, self._prepare(call, request)
+        call, ready = known
+        if out is not None and np.may_share_memory(out, x):
+            out[...] = self(x)
+            return out
+        return call.run(ready, x, out)
 
-@lru_cache(maxsize=256)
-def settled(method: str, problem: Problem) -> Choice | None:
-    """Return the choice where the kernel's weights have no say in it, else None."""
-    if method not in ("auto", "direct"):
-        return None
-    estimates = {"direct": direct_ms(problem)}
-    if method == "direct":
-        return Choice("direct", "as asked", estimates)
-    if estimates["direct"] < _LOOKING_MS:
-        return Choice("direct", "too little work to look further", estimates)
-    return None
+    def adjoint(self, y: Any) -> np.ndarray:
+        """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
 
+        ``<plan(x), y> == <x, plan.adjoint(y)>`` to rounding, with ``<a, b>`` the sum of ``conj(a) * b``, where the fill
+        value is 0. Another fill value adds a constant to ``plan(x)``, which has no part in the linear map.
 
-@lru_cache(maxsize=256)
-def _least(problem: Problem, why_not: str, factors: separable.Structure) -> tuple[Choice, bool]:
-    """Return the method of least estimated time, and whether it takes so long that factors are worth looking for.
+        Parameters
+        ----------
+        y : array_like
+            An array of the plan's `output_shape`.
 
-    ``why_not`` is the reason against Fourier transforms, if any; ``factors`` what is known of the kernel's, if
-    anything.
-    """
-    estimates = {"direct": direct_ms(problem)}
-    if not why_not:
-        estimates["fft"] = spectral_ms(problem)
-    if factors:
-        estimates["separable"] = separable_ms(problem, factors)
-    method = min(estimates, key=estimates.__getitem__)
-    if not boxes.why_not(boxes.prepared(problem)):
-        estimates["winograd"] = winograd_ms(problem)
-        if estimates["winograd"] < _CLEARLY * estimates[method]:
-            method = "winograd"
-    why = "least estimated time" if len(estimates) > 1 else why_not
-    weights = windows.filters(problem) * problem.taps
-    looks = weights <= _CACHED_WEIGHTS or _FACTORING_MS * weights < _FACTORING_SHARE * estimates[method]
-    return Choice(method, why, estimates), looks
+        Returns
+        -------
+        ndarray
+            An array of the shape of ``x``, of the type that ``convnd(y, kernel)`` has.
 
+        Raises
+        ------
+        TypeError, ValueError
+            Where `y` is not numeric or has another shape.
+        """
+        y = check_y(y, self._request)
+        pieces = self._transposes.get(y.dtype)
+        if pieces is None:
+            request = replace(self._request, kernel=self._kernel)
+            pieces = [(piece, Plan(piece.request)) for piece in transposed(request, y.dtype)]
+            self._transposes.add(y.dtype, pieces)
+        if self._request.channel_axis is not None and not self._request.is_bank:
+            y = np.expand_dims(y, self._request.channel_axis)
+        (_, inside), *outside = pieces
+        result = inside(y)
+        for piece, own in outside:
+            fold(self._request, piece, own(y), result)
+        return result.astype(dtypes.default_result(y.dtype, self._kernel.dtype), copy=False)
 
-def direct_ms(problem: Problem) -> float:
-    """Estimate the time of the direct method."""
-    _, cycles = best(merged(problem))
-    return _milliseconds("direct", problem, cycles / team_size(None, direct.useful_workers(problem, cycles)))
+    def kernel_gradient(self, x: Any, y: Any) -> np.ndarray:
+        """Return the derivative of ``<plan(x), y>`` by the kernel: for each weight the sum of ``conj(x) * y`` it joins.
 
+        It is the transpose of the plan as a map of its kernel: ``<plan(x), y> == <kernel, plan.kernel_gradient(x, y)>``
+        to rounding. ``x`` is extended by the boundary, and by the fill value, as in ``plan(x)``.
 
-def separable_ms(problem: Problem, factors: separable.Structure) -> float:
-    """Estimate the time of the separable method."""
-    plan = separable.plan(merged(problem), factors)
-    return _milliseconds("separable", problem, plan.cycles / team_size(None, plan.workers))
+        Parameters
+        ----------
+        x : array_like
+            An array of the plan's shape and dtype.
+        y : array_like
+            An array of the plan's `output_shape`.
 
+        Returns
+        -------
+        ndarray
+            An array of the kernel's shape, of the type that ``convnd(x, y)`` has.
 
-def spectral_ms(problem: Problem) -> float:
-    """Estimate the time of the FFT method."""
-    return _milliseconds("fft", problem, _spectral_cycles(windows.prepared(problem)))
+        Raises
+        ------
+        TypeError, ValueError
+            Where `x` or `y` is not what the plan was made for.
+        """
+        x, y = check_x(x, self._request), check_y(y, self._request)
+        return kernel_gradient(self._request, x, y, self.method == "fft")
 
+    def as_linear_operator(self) -> Any:
+        """Return the plan as a `scipy.sparse.linalg.LinearOperator` on flat arrays, for SciPy's solvers.
 
-@lru_cache(maxsize=256)
-def _spectral_cycles(problem: Problem) -> float:
-    layout = windows.best(problem)
-    assert layout is not None
-    return windows.elapsed(problem, layout, batch=True)
+        Raises
+        ------
+        ImportError
+            Where SciPy is not installed.
+        ValueError
+            Where the map is not linear: another `fill_value` than 0, or a result that is rounded to whole numbers.
+        """
+        from scipy.sparse.linalg import LinearOperator
 
+        x, request = self._request.x, self._request
+        if request.fill and request.mode == CONSTANT:
+            raise ValueError(f"fill_value is {request.fill}, but only with 0 is the map linear")
+        if x.dtype.kind not in "fc" or self.dtype.kind not in "fc":
+            raise ValueError(f"x is {x.dtype} and the result {self.dtype}, but only floating maps are linear")
 
-def winograd_ms(problem: Problem) -> float:
-    """Estimate the time of Winograd's method."""
-    return _milliseconds("winograd", problem, boxes.best(boxes.prepared(problem))[1])
+        def apply(vector: np.ndarray) -> np.ndarray:
+            samples = vector.reshape(x.shape)
+            if samples.dtype.kind == "c" and x.dtype.kind != "c":
+                return apply(samples.real) + 1j * apply(samples.imag)
+            return self(samples.astype(x.dtype, copy=False)).ravel()
 
-
-def _milliseconds(method: str, problem: Problem, cycles: float) -> float:
-    call, times, share = _FITTED[method]
-    samples = problem.groups * problem.in_channels * prod(axis.length for axis in problem.axes)
-    moved = samples * problem.stored_bytes + problem.outputs * np.dtype(problem.result).itemsize
-    return call + times * cycles / _CYCLES_PER_MS + share * moved / _BYTES_PER_MS
-
-
-def _separable_as_asked(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
-    factors = _factors(request, problem, kernel, max(request.kernel.shape, default=1))
-    if factors:
-        structure = separable.structure(factors)
-        return Choice("separable", "as asked", {"separable": separable_ms(problem, structure)}, tuple(factors))
-    finite = np.isfinite(request.kernel).all()
-    if finite and not is_short(request.kernel.astype(np.complex128), _epsilon(problem.working)):
-        raise ValueError(
-            f"method 'separable' needs a kernel that is a short sum of outer products, but the kernel of shape "
-            f"{request.kernel.shape} is none within the rounding of {problem.working}"
+        return LinearOperator(
+            (prod(self.output_shape), x.size),
+            dtype=self.dtype,
+            matvec=apply,
+            rmatvec=lambda vector: self.adjoint(vector.reshape(self.output_shape)).ravel(),
         )
-    why = "its factors are not whole numbers" if problem.exact else "its factors are complex or lose precision"
-    if problem.is_upsampled:
-        why = "the branches of an upsampled axis are short"
-    return Choice("direct", f"{why}: summed as it is", {"direct": direct_ms(problem)})
 
+    def _prepare(self, call: Call, request: Request) -> Ready | None:
+        """Make the kernel ready for a call of a request, and remember it. There is nothing to do in an empty one."""
+        ready = None if call.is_empty else call.ready(self._kernel)
+        if request.x.dtype == request.x_dtype:
+            key = traits(request.x), out_traits(request.out)
+            self._known.add(key, (call, ready and call.quick(ready)))
+        return ready
 
-def _epsilon(working: str) -> float:
-    """Return the residual of factors that is rounding: of the working type, and of a kernel that was made in it."""
-    return 2 * float(np.finfo(working if working != "int64" else "float64").eps)
+    def __str__(self) -> str:
+        estimated = ", ".join(f"{name} {ms:.3g} ms" for name, ms in self.estimates.items())
+        x = self._request.x
+        lines = [
+            f"{x.dtype} {x.shape} * {self._request.kernel.dtype} {self._request.kernel.shape}"
+            f" -> {self.dtype} {self.output_shape}",
+            f"method    {self.method}: {self.why}",
+            *self._text,
+            f"work      {self.flops:.3g} operations, {self.scratch_bytes / 2**20:.3g} MiB beside the arrays",
+            f"estimated {estimated or 'nothing'}",
+        ]
+        return "\n".join(lines)
 
-
-def _factors(request: Request, problem: Problem, kernel: np.ndarray, most_terms: int) -> list[Factor] | None:
-    """Return the kernel's factors along the axes of the merged problem, or None."""
-    if problem.is_upsampled or request.channel_axis is not None or request.kernel.dtype.kind == "c":
-        return None
-    weights = kernel.reshape([axis.taps for axis in merged(problem).axes])
-    if kernel.size > _CACHED_WEIGHTS:
-        return factored(weights, problem.exact, _epsilon(problem.working), most_terms)
-    return _cached_factors(weights.tobytes(), weights.shape, problem.working, problem.exact, most_terms)
-
-
-@lru_cache(maxsize=32)
-def _cached_factors(
-    weights: bytes, shape: tuple[int, ...], working: str, exact: bool, most_terms: int
-) -> list[Factor] | None:
-    kernel = np.frombuffer(weights, working).reshape(shape)
-    return factored(kernel, exact, _epsilon(working), most_terms)
-
-
-def _taps(factors: Sequence[Factor]) -> int:
-    return sum(factor.weights.size for factor in factors)
-
-
-def _no_spectra(request: Request, problem: Problem, kernel: np.ndarray) -> str:
-    """Return why transforms cannot do a problem within what is promised, or nothing where they can."""
-    if problem.is_upsampled:
-        return "the branches of an upsampled axis are summed directly"
-    transformed = _transformed(problem)
-    if transformed == 0:
-        return "there is no extent to transform, or too many filters for their spectra"
-    if not problem.exact:
-        return ""
-    if problem.working == "int64":
-        return "sums beyond 2^53 are exact in whole numbers only"
-    # With d the relative error of a transform, |error| <= d (2 |x| |w| + |x| sum |w|), |.| the Euclidean norm.
-    relative = _PASS_ERROR * np.finfo(np.float64).eps * log2(transformed)
-    samples = max(largest(request.x.dtype), abs(request.fill)) * (2 * problem.in_channels * transformed) ** 0.5
-    weights = np.abs(kernel.astype(np.float64))
-    error = relative * samples * (2 * (weights**2).sum(axis=2).max() ** 0.5 + weights.sum(axis=2).max())
-    return "" if error < 0.25 else "transforms of such large whole numbers would not be exact"
-
-
-@lru_cache(maxsize=256)
-def _transformed(problem: Problem) -> int:
-    """Return the samples of a transform, 0 where there is none."""
-    layout = windows.best(windows.prepared(problem))
-    return 0 if layout is None else layout.samples
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A method that is ready to run a problem with one kernel."""
-
-    choice: Choice
-    runner: Any
-    weights: Any
-    fills: np.ndarray
-    workers: int | None
-
-    def __call__(self, x: np.ndarray, out: np.ndarray, kernel: np.ndarray | None = None) -> None:
-        """Convolve ``x`` into ``out``, arrays of the strides and types that the problem was made from."""
-        self.runner(x, self.weights, self.fills, out, self.workers)
-
-
-def prepare(request: Request, problem: Problem) -> Ready:
-    """Choose a method and make its weights ready."""
-    kernel = canonical_kernel(request)
-    choice = choose(request, problem, kernel)
-    plan = runner(choice.method, problem, separable.structure(choice.factors))
-    if choice.method == "separable":
-        weights = plan.prepare(kernel, choice.factors)
-    else:
-        weights = plan.prepare(kernel, request.workers)
-    return Ready(choice, plan, weights, fills(request, problem), request.workers)
-
-
-@lru_cache(maxsize=256)
-def runner(method: str, problem: Problem, factors: separable.Structure = ()) -> Any:
-    """Return the method's plan of a problem."""
-    if method == "separable":
-        return separable.plan(merged(problem), factors)
-    if method == "winograd":
-        return winograd.plan(boxes.prepared(problem))
-    return spectral.plan(windows.prepared(problem)) if method == "fft" else direct.plan(merged(problem))
+    def __repr__(self) -> str:
+        return f"<convnd.Plan {self._request.x.shape} -> {self.output_shape} by {self.method}>"

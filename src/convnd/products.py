@@ -13,21 +13,9 @@ from typing import Any
 import numpy as np
 
 from .expressions import call_address, records_at, with_element
+from .gather import AXIS, clear, gather, tile_box, tile_counts, total, unravel
 from .machine import compile_routine, read_index, take_next, write_index
-from .tiles import (
-    AXIS,
-    JOB,
-    branch_record,
-    clear,
-    gather,
-    last_tiles,
-    outputs_of_branch,
-    tile_box,
-    tile_counts,
-    total,
-    unravel,
-    window_inside,
-)
+from .tiles import JOB, branch_record, last_tiles, outputs_of_branch, window_inside
 
 #: What a gradient's tasks share beside two jobs, of x and of the outputs, which are gathered as another x.
 GRADIENT = np.dtype([(name, np.int64) for name in (

@@ -21,11 +21,11 @@ from .butterfly import (
     twiddle_table,
 )
 from .fourier import DIMENSION, PASS, SPECTRAL_JOB, compile_filter_worker, compile_spectral_worker
+from .gather import compile_gather
 from .jobs import Geometry, geometry, run
 from .layout import round_up
 from .machine import CACHE_LINE
 from .problem import Problem
-from .tiles import compile_gather
 from .windows import SpectralLayout, best, cycles, filters, transform_type
 
 

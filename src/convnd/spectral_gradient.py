@@ -18,12 +18,12 @@ from .axis import Axis, window
 from .boundary import CONSTANT
 from .expressions import call_address, records_at, with_element
 from .fourier import DIMENSION, PASS, SPECTRAL_JOB, is_in_range, load_slab, slab_address, transform_columns, unload_slab
+from .gather import AXIS, clear, gather, tile_box, tile_counts, unravel
 from .jobs import geometry, run
 from .layout import round_up
 from .machine import CACHE_LINE, compile_routine, take_next, write_index
 from .problem import Problem
 from .spectral import SpectralPlan, build, tap_places
-from .tiles import AXIS, clear, gather, tile_box, tile_counts, unravel
 from .windows import best
 
 _PARTS = 8  # that the tiles are divided into, however many threads there are
