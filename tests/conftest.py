@@ -29,6 +29,7 @@ def _tuned(name):
         direct,
         gradient,
         layout,
+        parts,
         separable,
         spectral,
         spectral_gradient,
@@ -46,7 +47,7 @@ def _tuned(name):
             patch.setattr(tiles.TUNING, field, value)
         if name == "tiny":  # "auto" looks for other ways, however little the work
             patch.setattr(choice, "_LOOKING_MS", 0.0)
-            patch.setattr(gradient, "_SMALL_WORK", 1)
+            patch.setattr(parts, "_SMALL_WORK", 1)
         for forget in clear:  # with other settings
             forget()
         try:

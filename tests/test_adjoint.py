@@ -7,7 +7,7 @@ import pytest
 
 import oracle
 from check import TOLERANCE, integers, reals, same
-from convnd import gradient, plan
+from convnd import gradient, parts, plan
 from strategies import LAYOUTS, outer
 
 BOUNDARIES = ["constant", "edge", "reflect", "symmetric", "wrap"]
@@ -213,20 +213,20 @@ def test_however_the_work_is_cut(tuned, monkeypatch, case, cut):
     for setting in "default", "tiny":
         with tuned(setting):
             for name, value in constants.items():
-                monkeypatch.setattr(gradient, name, value)
+                monkeypatch.setattr(parts, name, value)
             monkeypatch.setattr(gradient, "plan", lambda *about: made.append(lay_out(*about)) or made[-1])
             own = plan(x, kernel, **options)
             same(own.kernel_gradient(x, integers(own.output_shape, np.float32, seed=2)), plain)
             monkeypatch.undo()
-    parts, _, _, chunks, *_ = made[-1].parts
-    assert parts > 1 or "parts" not in expected
+    count, _, _, chunks, *_ = made[-1].parts
+    assert count > 1 or "parts" not in expected
     assert chunks > 1 or "chunks" not in expected or made[-1].problem.branch_channels == 1
 
 
 def test_rows_are_shifted_along_the_last_axis_and_the_one_before(monkeypatch):
     """Where there are few filters; with many they are filters."""
-    seen, choose = [], gradient.outer_tile
-    monkeypatch.setattr(gradient, "outer_tile", lambda *about: seen.append(choose(*about)) or seen[-1])
+    seen, choose = [], parts.outer_tile
+    monkeypatch.setattr(parts, "outer_tile", lambda *about: seen.append(choose(*about)) or seen[-1])
     gradient.plan.cache_clear()
     for shape, taps, options in (
         ((300,), (64,), {}),

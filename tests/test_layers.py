@@ -21,7 +21,7 @@ LAYERS = [
     ["tiles"],
     ["adjoint", "filtering", "fourier", "problem", "products", "weights"],
     ["layout", "outer"],
-    ["boxes", "jobs", "windows"],
+    ["boxes", "jobs", "parts", "windows"],
     ["direct"],
     ["separable", "single", "spectral", "winograd"],
     ["spectral_gradient"],

@@ -21,18 +21,14 @@ from .arguments import Request
 from .axis import Axis, TapLine, tap_lines, window
 from .boundary import CONSTANT
 from .jobs import branch_records, dense_pitches, geometry, offsets, run
-from .layout import round_up, tile_begins, window_length
+from .layout import round_up
 from .machine import CACHE_LINE
-from .outer import OuterTile, Shift, compile_outer_tile, outer_tile
+from .outer import OuterTile, Shift, compile_outer_tile
+from .parts import cut
 from .problem import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
 from .products import GRADIENT, compile_gradient_worker
 from .taps import combinations
-from .tiles import JOB, TUNING
-
-_TASKS = 16  # that large problems are divided into, however many threads there are
-_SMALL_WORK = 2**20  # products that are not worth dividing
-_PARTS_BYTES = 2**20  # of partial sums: more take longer to add up than filters to divide
-_TAPS_IN_PLACE = 32  # of an array that is not gathered, at most: memory carries it once, the caches the rest
+from .tiles import JOB
 
 
 @dataclass(frozen=True)
@@ -92,35 +88,17 @@ class GradientPlan:
 @lru_cache(maxsize=64)
 def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     """Lay out the gradient of a merged problem, whose results are the outputs that are given."""
-    item, taps = np.dtype(problem.working).itemsize, problem.in_channels * problem.taps
-    in_place = (
-        problem.reads_inside
-        and taps <= _TAPS_IN_PLACE
-        and problem.outputs // problem.groups * item > TUNING.window_bytes
-    )
-    tile, shift = outer_tile(problem, may_shift and not in_place)
-    weight_bytes = problem.groups * problem.out_channels * taps * item
-    parts, chunks = 1, 1
-    if taps * problem.outputs > _SMALL_WORK:
-        parts = max(1, min(_TASKS // problem.groups, _PARTS_BYTES // weight_bytes))
-        chunks = _chunks(problem.branch_channels, 1 if shift else tile.rows, -(-_TASKS // (parts * problem.groups)))
-    filters = problem.branch_channels // chunks
-    shape = _tile_outputs(problem, filters, 1 if shift else tile.rows, parts, shift)
-    is_inside = in_place and shift is None
-    begins = [tile_begins(axis, n, int(is_inside)) for axis, n in zip(problem.axes, shape, strict=True)]
-    tiles = prod(len(own) - 1 for own in begins)
-    tiles_of_part = -(-tiles // parts)
-    parts = -(-tiles // tiles_of_part)
-    widest = [int(np.diff(own).max()) for own in begins]
-
+    item, own = np.dtype(problem.working).itemsize, cut(problem, may_shift)
+    tile, shift, widest = own.tile, own.shift, own.widest
+    filters = problem.branch_channels // own.chunks
     read = [window(axis, outputs) for axis, outputs in zip(problem.axes, widest, strict=True)]
-    outline = geometry(problem, problem.working, read, begins)
+    outline = geometry(problem, problem.working, read, own.begins)
     pitches, channel_pitch = dense_pitches(read, item), item * prod(len(w.positions) for w in read)
     x_channels = offsets(problem.x_channel_steps)
     origins = np.stack([np.arange(problem.in_channels) * channel_pitch, x_channels[: problem.in_channels]])
-    along = [tap_lines(axis, own) for axis, own in zip(problem.axes, read, strict=True)]
+    along = [tap_lines(axis, axis_window) for axis, axis_window in zip(problem.axes, read, strict=True)]
     columns = [_columns(problem, lines, shift, tile.rows, pitches, origins) for lines in product(*along)]
-    column_blocks = max(1, -(-max(len(own.packed) for own in columns) // tile.columns))
+    column_blocks = max(1, -(-max(len(c.packed) for c in columns) // tile.columns))
     offsets_of = [[_padded(table, column_blocks * tile.columns) for table in (c.packed, c.inside)] for c in columns]
     branches = branch_records(
         problem, [(packed.ctypes.data, inside.ctypes.data, 0, 0) for packed, inside in offsets_of]
@@ -129,15 +107,14 @@ def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     # The outputs are gathered as another x, amid zeros where rows are shifted.
     given = replace(
         problem, axes=tuple(Axis(axis.outputs) for axis in problem.axes), x_steps=problem.out_steps,
-        groups=problem.groups * problem.branches * chunks, in_channels=filters, mode=CONSTANT, fill_period=1,
+        groups=problem.groups * problem.branches * own.chunks, in_channels=filters, mode=CONSTANT, fill_period=1,
         x_channel_steps=problem.out_channel_steps, stored=problem.result,
     )  # fmt: skip
     margin = (tile.rows - 1) * shift.outputs if shift else 0
     lengths = [n + (2 * margin if shift and a == shift.axis else 0) for a, n in enumerate(widest)]
     given_pitches = [item * prod(lengths[a + 1 :]) for a in range(len(lengths))]
     given_windows = [window(axis, n) for axis, n in zip(given.axes, widest, strict=True)]
-    given_outline = geometry(given, problem.working, given_windows, begins, given_pitches)
-    row_step = shift.outputs * given_pitches[shift.axis] if shift else 0
+    given_outline = geometry(given, problem.working, given_windows, own.begins, given_pitches)
 
     beyond = margin * pitches[shift.axis] if shift else 0
     outputs_at = round_up(outline.values["window_at"] + problem.in_channels * channel_pitch + beyond, CACHE_LINE)
@@ -145,11 +122,11 @@ def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     lines_at = round_up(outputs_at + given_bytes, CACHE_LINE)
     rows_at = lines_at + 16 * prod(lengths[:-1])
     row_blocks = filters if shift else -(-filters // tile.rows)
+    row_bytes, row_step = column_blocks * tile.columns * item, shift.outputs * given_pitches[shift.axis] if shift else 0
     routine, gradient = compile_outer_tile(tile), np.zeros(1, GRADIENT)
-    row_bytes = column_blocks * tile.columns * item
     for name, value in {
         "outer": routine.address, "rows": tile.rows, "row_blocks": row_blocks, "column_blocks": column_blocks,
-        "columns": tile.columns, "branches": problem.branches, "tiles": tiles, "tiles_of_part": tiles_of_part,
+        "columns": tile.columns, "branches": problem.branches, "tiles": own.tiles, "tiles_of_part": own.tiles_of_part,
         "chunk_bytes": row_blocks * tile.rows * row_bytes, "row_bytes": row_bytes,
         "block_filters": 1 if shift else tile.rows, "row_filters": 0 if shift else 1, "row_step": row_step,
         "shift_axis": shift.axis if shift else -1, "shift": shift.outputs if shift else 0,
@@ -157,9 +134,9 @@ def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     }.items():  # fmt: skip
         gradient[name] = value
     first = outline.job(JOB, {
-        "inside_allowed": is_inside, "channels_low": x_channels.min(), "channels_high": x_channels.max(),
-        "channel_pitch": channel_pitch, "block": 1, "branches": branches.ctypes.data, "chunks": chunks,
-        "weights": gradient.ctypes.data, "tasks": parts * problem.groups * chunks,
+        "inside_allowed": own.is_inside, "channels_low": x_channels.min(), "channels_high": x_channels.max(),
+        "channel_pitch": channel_pitch, "block": 1, "branches": branches.ctypes.data, "chunks": own.chunks,
+        "weights": gradient.ctypes.data, "tasks": own.parts * problem.groups * own.chunks,
         "scratch_bytes": round_up(rows_at + 8 * tile.rows, CACHE_LINE),
     })  # fmt: skip
     second = given_outline.job(JOB, {
@@ -167,7 +144,7 @@ def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     })  # fmt: skip
     return GradientPlan(
         problem, tile, shift, columns,
-        (parts, problem.groups, problem.branches, chunks, row_blocks, tile.rows, column_blocks * tile.columns),
+        (own.parts, problem.groups, problem.branches, own.chunks, row_blocks, tile.rows, column_blocks * tile.columns),
         np.concatenate([first, second]), np.concatenate([outline.axes, given_outline.axes]),
         (outline, given_outline, offsets_of, branches, routine, gradient), compile_gradient_worker(len(read)),
     )  # fmt: skip
@@ -199,41 +176,6 @@ def _columns(
     packed, inside = combinations(reads)
     source = combinations([own.T for own in weights]).T
     return Columns(packed, inside, np.where(source < 0, -1, source))
-
-
-def _tile_outputs(
-    problem: Problem, filters: int, rows: int, parts: int, shift: Shift | None
-) -> tuple[int, ...]:  # fmt: skip
-    """Return the outputs of a tile along each axis.
-
-    They are as many as fit the second cache level, nearly the first those of several rows, in tiles for every part.
-    """
-    axes, last = problem.axes, len(problem.axes) - 1
-    item, shape = np.dtype(problem.working).itemsize, [axis.outputs for axis in axes]
-    most = max(1, prod(shape) // parts)
-    if rows > 1:
-        most = min(most, max(1, 2 * TUNING.first_level_bytes // (rows * item)))
-
-    def bytes_of(shape: list[int]) -> int:
-        read = prod(window_length(axis, n) for axis, n in zip(axes, shape, strict=True))
-        return item * (problem.in_channels * read + filters * prod(shape))
-
-    def halo(a: int) -> float:  # what half the outputs would read twice, or of vectors at the ends of lines
-        return (axes[a].extent - 1 + (TUNING.line_price if a == last else 0)) / (axes[a].stride * shape[a])
-
-    while bytes_of(shape) > TUNING.window_bytes or prod(shape) > most:
-        least = [axes[a].tap_spacing if shift and a == shift.axis else 1 for a in range(len(shape))]
-        divisible = [a for a in range(len(shape)) if shape[a] // 2 >= least[a]]
-        if not divisible:
-            break
-        a = min(divisible, key=lambda a: (halo(a), a))
-        shape[a] = -(-shape[a] // 2)
-    return tuple(shape)
-
-
-def _chunks(filters: int, least: int, wanted: int) -> int:
-    """Return how many chunks of equal size, of no fewer than ``least``, filters make: as many as are wanted at most."""
-    return max(n for n in range(1, max(1, min(wanted, filters // least)) + 1) if filters % n == 0)
 
 
 def _padded(table: np.ndarray, length: int) -> np.ndarray:

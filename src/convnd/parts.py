@@ -1,0 +1,110 @@
+"""How a gradient by the kernel is cut: which outputs a tile holds, and which tiles' sums are added up in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from .layout import tile_begins, window_length
+from .outer import OuterTile, Shift, outer_tile
+from .problem import Problem
+from .tiles import TUNING
+
+_TASKS = 16  # that large problems are divided into, however many threads there are
+_SMALL_WORK = 2**20  # products that are not worth dividing
+_PARTS_BYTES = 2**20  # of partial sums: more take longer to add up than filters to divide
+_TAPS_IN_PLACE = 32  # of an array that is not gathered, at most: memory carries it once, the caches the rest
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a gradient is cut.
+
+    Parameters
+    ----------
+    tile : OuterTile
+        The routine's shape.
+    shift : Shift or None
+        How its rows are shifted, where they are not filters.
+    is_inside : bool
+        Whether the routine reads ``x`` itself where a window lies inside it.
+    begins : list of ndarray
+        The first output of every tile along each axis, and the number of outputs behind them.
+    tiles, tiles_of_part : int
+        All tiles, and those whose sums one part holds.
+    chunks : int
+        Tasks that the filters of a group are divided among.
+    """
+
+    tile: OuterTile
+    shift: Shift | None
+    is_inside: bool
+    begins: list[np.ndarray]
+    tiles: int
+    tiles_of_part: int
+    chunks: int
+
+    @property
+    def parts(self) -> int:
+        """Parts of the tiles, each with sums of its own."""
+        return -(-self.tiles // self.tiles_of_part)
+
+    @property
+    def widest(self) -> list[int]:
+        """Most outputs of a tile along each axis."""
+        return [int(np.diff(own).max()) for own in self.begins]
+
+
+def cut(problem: Problem, may_shift: bool) -> Cut:
+    """Cut a problem into tiles, parts and chunks: enough tasks, and no more sums than are soon added up."""
+    item, taps = np.dtype(problem.working).itemsize, problem.in_channels * problem.taps
+    large = problem.outputs // problem.groups * item > TUNING.window_bytes
+    in_place = problem.reads_inside and taps <= _TAPS_IN_PLACE and large
+    tile, shift = outer_tile(problem, may_shift and not in_place)
+    weight_bytes = problem.groups * problem.out_channels * taps * item
+    parts, chunks = 1, 1
+    if taps * problem.outputs > _SMALL_WORK:
+        parts = max(1, min(_TASKS // problem.groups, _PARTS_BYTES // weight_bytes))
+        chunks = _chunks(problem.branch_channels, 1 if shift else tile.rows, -(-_TASKS // (parts * problem.groups)))
+    shape = _tile_outputs(problem, problem.branch_channels // chunks, 1 if shift else tile.rows, parts, shift)
+    is_inside = in_place and shift is None
+    begins = [tile_begins(axis, n, int(is_inside)) for axis, n in zip(problem.axes, shape, strict=True)]
+    tiles = prod(len(own) - 1 for own in begins)
+    return Cut(tile, shift, is_inside, begins, tiles, -(-tiles // parts), chunks)
+
+
+def _tile_outputs(
+    problem: Problem, filters: int, rows: int, parts: int, shift: Shift | None
+) -> tuple[int, ...]:  # fmt: skip
+    """Return the outputs of a tile along each axis.
+
+    They are as many as fit the second cache level, nearly the first those of several rows, in tiles for every part.
+    """
+    axes, last = problem.axes, len(problem.axes) - 1
+    item, shape = np.dtype(problem.working).itemsize, [axis.outputs for axis in axes]
+    most = max(1, prod(shape) // parts)
+    if rows > 1:
+        most = min(most, max(1, 2 * TUNING.first_level_bytes // (rows * item)))
+
+    def bytes_of(shape: list[int]) -> int:
+        read = prod(window_length(axis, n) for axis, n in zip(axes, shape, strict=True))
+        return item * (problem.in_channels * read + filters * prod(shape))
+
+    def halo(a: int) -> float:  # what half the outputs would read twice, or of vectors at the ends of lines
+        return (axes[a].extent - 1 + (TUNING.line_price if a == last else 0)) / (axes[a].stride * shape[a])
+
+    while bytes_of(shape) > TUNING.window_bytes or prod(shape) > most:
+        least = [axes[a].tap_spacing if shift and a == shift.axis else 1 for a in range(len(shape))]
+        divisible = [a for a in range(len(shape)) if shape[a] // 2 >= least[a]]
+        if not divisible:
+            break
+        a = min(divisible, key=lambda a: (halo(a), a))
+        shape[a] = -(-shape[a] // 2)
+    return tuple(shape)
+
+
+def _chunks(filters: int, least: int, wanted: int) -> int:
+    """Return how many chunks of equal size, of no fewer than ``least``, filters make: as many as are wanted at most."""
+    return max(n for n in range(1, max(1, min(wanted, filters // least)) + 1) if filters % n == 0)
