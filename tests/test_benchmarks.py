@@ -233,7 +233,8 @@ def test_choice_is_judged_by_the_mean_and_the_worst(quick, monkeypatch, tmp_path
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_cold_processes_share_a_disk_cache_that_stays_as_it_is(capsys):
     cold.main(["--first", "float32 99 * 3"])  # its status depends on the machine's speed
-    problem, *processes = capsys.readouterr().out.splitlines()
+    importing, problem, *processes = capsys.readouterr().out.splitlines()
+    assert importing.startswith("import 0.")
     assert problem == "float32 99 * 3"
     assert [line.split(":")[0].strip() for line in processes] == ["process 1", "process 2", "process 3"]
     assert "cache 0 files" not in processes[0]
