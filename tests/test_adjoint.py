@@ -195,9 +195,9 @@ LARGE = {  # of several tiles
     "many filters of one channel": ((1, 900), (30, 1, 3), {"channel_axis": 0}),
 }
 CUTS = {  # and what must have come of them: parts, chunks of filters
-    "parts": ({"_SMALL_WORK": 1}, {"parts"}),
-    "chunks": ({"_SMALL_WORK": 1, "_PARTS_BYTES": 1}, {"chunks"}),
-    "gathered": ({"_SMALL_WORK": 1, "_TAPS_IN_PLACE": 0}, {"parts"}),
+    "parts": ({"_SMALL_WORK": 1, "_OUTPUTS_OF_PART": 1}, {"parts"}),
+    "chunks": ({"_SMALL_WORK": 1, "_PARTS_BYTES": 1, "_ROW_BLOCKS": 1}, {"chunks"}),
+    "gathered": ({"_SMALL_WORK": 1, "_OUTPUTS_OF_PART": 1, "_TAPS_IN_PLACE": 0}, {"parts"}),
 }
 
 

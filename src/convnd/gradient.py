@@ -64,10 +64,7 @@ class GradientPlan:
         job["x"] = [x.ctypes.data, y.ctypes.data]
         job["x_low"][0], job["x_high"][0] = self.problem.bounds(x)
         run(job, self.axes, self.worker, {"fills": fills, "out": parts}, workers, int(job["tasks"][0]))
-        sums = parts[0]
-        if len(parts) > 1:
-            sums = parts.sum(axis=0, dtype=np.int64 if self.tile.dtype == "int64" else np.float64)
-        return self._in_order(sums)
+        return self._in_order(parts.sum(axis=0) if len(parts) > 1 else parts[0])
 
     def _in_order(self, sums: np.ndarray) -> np.ndarray:
         groups, branches, chunks, _, rows, columns = sums.shape

@@ -14,7 +14,9 @@ from .tiles import TUNING
 
 _TASKS = 16  # that large problems are divided into, however many threads there are
 _SMALL_WORK = 2**20  # products that are not worth dividing
-_PARTS_BYTES = 2**20  # of partial sums: more take longer to add up than filters to divide
+_PARTS_BYTES = 2**22  # of partial sums: more take longer to add up than filters to divide
+_OUTPUTS_OF_PART = 1024  # at least: the lanes of their sums are added up once for each
+_ROW_BLOCKS = 8  # of a chunk's filters, at least: every chunk gathers x anew
 _TAPS_IN_PLACE = 32  # of an array that is not gathered, at most: memory carries it once, the caches the rest
 
 
@@ -66,8 +68,9 @@ def cut(problem: Problem, may_shift: bool) -> Cut:
     weight_bytes = problem.groups * problem.out_channels * taps * item
     parts, chunks = 1, 1
     if taps * problem.outputs > _SMALL_WORK:
-        parts = max(1, min(_TASKS // problem.groups, _PARTS_BYTES // weight_bytes))
-        chunks = _chunks(problem.branch_channels, 1 if shift else tile.rows, -(-_TASKS // (parts * problem.groups)))
+        outputs = prod(axis.outputs for axis in problem.axes)
+        parts = max(1, min(_TASKS // problem.groups, _PARTS_BYTES // weight_bytes, outputs // _OUTPUTS_OF_PART))
+        chunks = _chunks(problem.branch_channels, _ROW_BLOCKS * tile.rows, _TASKS // (parts * problem.groups))
     shape = _tile_outputs(problem, problem.branch_channels // chunks, 1 if shift else tile.rows, parts, shift)
     is_inside = in_place and shift is None
     begins = [tile_begins(axis, n, int(is_inside)) for axis, n in zip(problem.axes, shape, strict=True)]
