@@ -11,7 +11,7 @@ import numpy as np
 
 from . import direct
 from .axis import window
-from .boxes import WinogradLayout, best, cycles, span_of
+from .boxes import WinogradLayout, best, cycles, items_of, plane_axes, span_of, terms_of
 from .butterfly import compile_transpose
 from .filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
 from .jobs import Geometry, geometry, run
@@ -24,6 +24,7 @@ from .minimal import (
     PLANES,
     SAMPLES,
     SAMPLES_GAIN,
+    TAPS,
     compile_filter_transform,
     compile_transforms,
 )
@@ -56,8 +57,9 @@ class WinogradPlan:
     @property
     def flops(self) -> int:
         """Operations of a call: the products and their sums."""
-        tiles = prod(-(-axis.outputs // (OUTPUTS if axis.taps > 1 else 1)) for axis in self.problem.axes)
-        filters = self.problem.groups * self.problem.out_channels * self.problem.in_channels
+        planes = plane_axes(self.problem)
+        tiles = prod(-(-axis.outputs // (OUTPUTS if a in planes else 1)) for a, axis in enumerate(self.problem.axes))
+        filters = self.problem.groups * self.problem.out_channels * terms_of(self.problem)
         return 2 * PLANES * tiles * filters
 
     @property
@@ -133,7 +135,7 @@ def plan(problem: Problem) -> WinogradPlan:
 def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     """Lay out the tables and the job of a problem."""
     lanes = vector_bytes() // FLOAT
-    down, last = (a for a, axis in enumerate(problem.axes) if not axis.is_batch)
+    down, last = plane_axes(problem)
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     begins = [
         np.minimum(np.arange(0, axis.outputs + size, size), axis.outputs)
@@ -151,17 +153,19 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     product_routine = compile_register_tile(register_tile)
     transforms, transpose = compile_transforms(lanes), compile_transpose(problem.working, lanes)
     filter_transform = compile_filter_transform(lanes, layout.rows)
-    row = FLOAT * round_up(layout.tiles, block)
+    terms, items = terms_of(problem), items_of(problem, layout.shape)
+    sums_row = FLOAT * round_up(items.summed_lanes, block)
+    row = sums_row + FLOAT * (items.lanes - items.summed_lanes)
     down_tiles, across_tiles = layout.shape[down] // OUTPUTS, layout.shape[last] // OUTPUTS
     blocks = -(-problem.out_channels // layout.rows)
     chunk = -(-blocks // layout.chunks)
-    span = span_of(layout, row, chunk)
+    span = span_of(layout, sums_row, chunk)
     # One cache line too many keeps planes out of each other's way in the caches.
     planes = {
         "between_plane": round_up(FLOAT * ((down_tiles + 1) * across_tiles + 2 * lanes), CACHE_LINE) + CACHE_LINE,
         "plane": round_up(problem.in_channels * row + FLOAT * lanes, CACHE_LINE) + CACHE_LINE,
-        "sums_plane": round_up(span * layout.rows * row, CACHE_LINE) + CACHE_LINE,
-        "results_plane": round_up(OUTPUTS * row, CACHE_LINE) + CACHE_LINE,
+        "sums_plane": round_up(span * layout.rows * sums_row, CACHE_LINE) + CACHE_LINE,
+        "results_plane": round_up(OUTPUTS * sums_row, CACHE_LINE) + CACHE_LINE,
     }
     window_bytes = problem.in_channels * size + 2 * OUTPUTS * block * FLOAT  # with room for the vectors behind it
     at = round_up(outline.values["window_at"] + window_bytes, CACHE_LINE)
@@ -174,11 +178,17 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     ):
         places[name] = at
         at += planes[plane] * count
-    taps = np.arange(problem.in_channels, dtype=np.int64) * row
-    bounds = np.array([0, problem.in_channels], np.int64)
+    item_row = FLOAT * items.tiles
+    taps = row * np.arange(problem.in_channels, dtype=np.int64)
+    for a, own in enumerate(windows):
+        if a not in (down, last):
+            step = item_row * prod(items.windows[a + 1 :])
+            taps = (taps[:, None] + own.places * step).ravel()
+    bounds = np.array([0, terms], np.int64)
     boxes = prod(len(own) - 1 for own in begins)
     values = {
-        "down": down, "lanes": lanes, "channel_pitch": size, "row": row, **planes, **places,
+        "down": down, "lanes": lanes, "channel_pitch": size, "terms": terms,
+        "item_row": item_row, "row": row, "sums_row": sums_row, **planes, **places,
         "transform_line": transforms[0].address, "transform_tiles": transforms[1].address,
         "transform_sums": transforms[2].address, "transform_filters": filter_transform.address,
         "transpose": transpose.address, "filter_blocks": -(-problem.out_channels // lanes),
@@ -186,8 +196,8 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
         "rows": layout.rows, "block": block,
         "blocks": round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, "chunk": chunk, "span": span,
         "chunks": -(-blocks // chunk),
-        "weights_plane": round_up(problem.in_channels * layout.rows * FLOAT, CACHE_LINE) + CACHE_LINE,
-        "filter_bytes": FLOAT * round_up(problem.in_channels * problem.taps, lanes),
+        "weights_plane": round_up(terms * layout.rows * FLOAT, CACHE_LINE) + CACHE_LINE,
+        "filter_bytes": FLOAT * round_up(terms * TAPS**2, lanes),
         "tasks": boxes * problem.groups * -(-blocks // chunk), "scratch_bytes": round_up(at, CACHE_LINE),
     }  # fmt: skip
     useful = direct.useful_workers(problem, cycles(problem, layout) * boxes)
