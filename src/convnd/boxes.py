@@ -18,12 +18,13 @@ from .problem import Problem, merged
 from .threads import available
 from .tiles import TUNING
 
-# Measured beside direct summation, normal samples and weights: 1.95 times its root mean square error at 24 terms (input
-# channels times taps summed as they are), 1.9 at 32, 1.7 at 128; positive ones: 0.4 and 0.3. With fewer it is more than
-# twice.
-_LEAST_TERMS = 24
+# Of products that a plane sums, without a folded axis and with one. Measured beside direct summation, normal samples
+# and weights: 1.95 times its root mean square error at 24, 1.9 at 32, 1.7 at 128; with a folded axis 1.9 at 16, 1.7 at
+# 32, 1.5 at 128. Positive ones: 0.4 and 0.3. With fewer terms it comes to more than twice.
+_LEAST_TERMS = {1: 24, TAPS: 16}
 _MOST_OF_MEMORY = 0.75  # that a call may hold, for the transformed filters
 _PIECES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
+_FEW_PIECES = tuple(n for n in _PIECES if n & (n - 1) == 0)  # of axes without tiles, to find a layout sooner
 _REGISTER_TILES = ((8, 3), (8, 2), (16, 1), (4, 6), (4, 3), (4, 2), (8, 1))
 _LINE_CYCLES, _TILE_CYCLES, _SUM_CYCLES = 34.0, 90.0, 110.0  # of a vector that is transformed
 _PRODUCT_CYCLES = 60.0  # of a block of lanes and channels beside its multiply-adds
@@ -48,11 +49,6 @@ class WinogradLayout:
     rows: int
     vectors: int
     chunks: int
-
-    @property
-    def tiles(self) -> int:
-        """Winograd's tiles of a box."""
-        return prod(self.shape) // (OUTPUTS * OUTPUTS)
 
 
 @dataclass(frozen=True)
@@ -92,12 +88,13 @@ class Items:
 def items_of(problem: Problem, shape: tuple[int, ...]) -> Items:
     """Return the items of a box."""
     planes = plane_axes(problem)
+    tiles = (size // unit for size, unit in zip(shape, units(problem), strict=True))
     outputs = tuple(1 if a in planes else size for a, size in enumerate(shape))
     windows = tuple(
         1 if a in planes else size + (axis.taps - 1) * min(axis.dilation, size)
         for a, (axis, size) in enumerate(zip(problem.axes, shape, strict=True))
     )
-    return Items(prod(shape[a] // OUTPUTS for a in planes), outputs, windows)
+    return Items(prod(count for a, count in enumerate(tiles) if a in planes), outputs, windows)
 
 
 def prepared(problem: Problem) -> Problem:
@@ -105,14 +102,39 @@ def prepared(problem: Problem) -> Problem:
     return merged(problem, most_interleaved=0)
 
 
+def folds(problem: Problem) -> int:
+    """Return into how many lines the last axis of a prepared problem is folded: three if it has nine taps, else one.
+
+    Sample ``3 i + c`` is then the ``i``-th of line ``c``, and line ``c + 3`` is line ``c`` from its next sample on: the
+    nine taps are three by three, and a tile is four outputs of each of three lines, twelve neighbours.
+    """
+    return TAPS if problem.axes[-1].taps == TAPS**2 else 1
+
+
 def plane_axes(problem: Problem) -> tuple[int, int]:
-    """Return the two axes of Winograd's tiles: the last two of a prepared problem that have a kernel."""
-    *_, down, last = (a for a, axis in enumerate(problem.axes) if not axis.is_batch)
+    """Return the two axes of Winograd's tiles: the last two that have a kernel, or twice one that is folded."""
+    *_, down, last = (a for a, axis in enumerate(problem.axes) if not axis.is_batch for _ in range(folds(problem)))
     return down, last
 
 
+def tile_height(problem: Problem) -> int:
+    """Return the lines of outputs of a tile."""
+    return TAPS if folds(problem) > 1 else OUTPUTS
+
+
+def planes_of(problem: Problem) -> int:
+    """Return the products of a tile."""
+    return SAMPLES * (tile_height(problem) + TAPS - 1)
+
+
+def units(problem: Problem) -> tuple[int, ...]:
+    """Return the outputs of a tile along each axis."""
+    planes = plane_axes(problem)
+    return tuple(OUTPUTS * folds(problem) if a in planes else 1 for a in range(len(problem.axes)))
+
+
 def terms_of(problem: Problem) -> int:
-    """Return the products that each of the 36 planes sums: input channels, times the taps along further axes."""
+    """Return the products that each plane sums: input channels, times the taps along further axes."""
     return problem.in_channels * problem.taps // TAPS**2
 
 
@@ -123,14 +145,15 @@ def why_not(problem: Problem) -> str:
         return "the branches of an upsampled axis are summed directly"
     if problem.working != "float32" or problem.exact or len(problem.out_channel_steps) > 2:
         return "minimal filtering is for real floats in single precision"
-    if len(along) < 2 or problem.axes[-1].is_batch:
-        return "minimal filtering takes two axes or more, the contiguous one among them"
-    if any((axis.taps, axis.dilation) != (TAPS, 1) for axis in along[-2:]) or any(
-        (axis.stride, axis.unit) != (1, 1) for axis in along
+    ways = [((TAPS, 1),) * 2, ((TAPS**2, 1),)]
+    if problem.axes[-1].is_batch or not any(
+        tuple((axis.taps, axis.dilation) for axis in along[-len(way) :]) == way for way in ways
     ):
-        return "minimal filtering takes kernels of 3 x 3 taps, without strides and dilation"
-    if terms_of(problem) < _LEAST_TERMS:
-        return f"minimal filtering of fewer than {_LEAST_TERMS} channels has larger rounding errors"
+        return "minimal filtering takes 3 x 3 taps along two axes or 9 along one, the contiguous one among them"
+    if any((axis.stride, axis.unit) != (1, 1) for axis in along):
+        return "minimal filtering takes no strides"
+    if terms_of(problem) < (least := _LEAST_TERMS[folds(problem)]):
+        return f"minimal filtering of fewer than {least} channels has larger rounding errors"
     filters = problem.groups * problem.out_channels * terms_of(problem)
     if PLANES * FLOAT * filters > _MOST_OF_MEMORY * TUNING.memory_bytes:
         return "there are too many filters for their transforms"
@@ -156,11 +179,10 @@ def layouts(problem: Problem) -> Iterator[WinogradLayout]:
 
 def _shapes(problem: Problem) -> list[tuple[int, ...]]:
     """Return the shapes that a box can have, the smallest first; several of a batch are in a box as a whole only."""
-    choices, planes = [], plane_axes(problem)
-    for a, axis in enumerate(problem.axes):
-        unit = OUTPUTS if a in planes else 1
-        tiles = -(-axis.outputs // unit)
-        choices.append(sorted({unit * -(-tiles // n) for n in _PIECES}))
+    choices = []
+    for axis, unit in zip(problem.axes, units(problem), strict=True):
+        tiles, pieces = -(-axis.outputs // unit), _PIECES if unit > 1 else _FEW_PIECES
+        choices.append(sorted({unit * -(-tiles // n) for n in pieces}))
     return [
         shape
         for shape in product(*choices)
@@ -174,23 +196,25 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
 def cycles(problem: Problem, layout: WinogradLayout) -> float:
     """Estimate the cycles of one core for one box, every group and output channel."""
     lanes = vector_bytes() // FLOAT
-    down, last = plane_axes(problem)
-    down_tiles, across_tiles = layout.shape[down] // OUTPUTS, layout.shape[last] // OUTPUTS
+    _, last = plane_axes(problem)
     items, terms = items_of(problem, layout.shape), terms_of(problem)
-    blocks, lines = -(-problem.out_channels // layout.rows), OUTPUTS * down_tiles + SAMPLES - OUTPUTS
+    planes, height = planes_of(problem), tile_height(problem)
+    across_tiles = layout.shape[last] // units(problem)[last]
+    down_tiles = items.tiles // across_tiles
+    blocks, lines = -(-problem.out_channels // layout.rows), height * down_tiles + TAPS - 1
     of_line = gather_cycles(OUTPUTS * across_tiles + SAMPLES - OUTPUTS) + -(-across_tiles // lanes) * _LINE_CYCLES
     of_item = lines * of_line + -(-down_tiles * across_tiles // lanes) * _TILE_CYCLES
     windows = problem.in_channels * prod(items.windows) * of_item * layout.chunks
     register_tile = max(layout.rows * layout.vectors / 2, (layout.rows + layout.vectors + 1) / 2) + 0.3
     lane_blocks = -(-items.summed_lanes // (layout.vectors * lanes))
-    products = PLANES * blocks * lane_blocks * (terms * register_tile + _PRODUCT_CYCLES)
+    products = planes * blocks * lane_blocks * (terms * register_tile + _PRODUCT_CYCLES)
     row = FLOAT * round_up(items.summed_lanes, layout.vectors * lanes)
-    windows_bytes = PLANES * problem.in_channels * FLOAT * round_up(items.lanes, layout.vectors * lanes)
+    windows_bytes = planes * problem.in_channels * FLOAT * round_up(items.lanes, layout.vectors * lanes)
     if windows_bytes > TUNING.near_bytes:  # the planes come from the next level
         products += windows_bytes * blocks / span_of(layout, row, blocks) / TUNING.far_bytes
-    products += PLANES * blocks * layout.rows * terms * FLOAT / TUNING.far_bytes / 2
+    products += planes * blocks * layout.rows * terms * FLOAT / TUNING.far_bytes / 2
     sums = -(-items.summed_lanes // lanes) * _SUM_CYCLES
-    stored = prod(items.outputs) * OUTPUTS * down_tiles * gather_cycles(OUTPUTS * across_tiles)
+    stored = prod(items.outputs) * height * down_tiles * gather_cycles(OUTPUTS * across_tiles)
     return problem.groups * (windows + products + problem.out_channels * (sums + stored))
 
 

@@ -17,13 +17,16 @@ import numpy as np
 from .expressions import call_address, with_element
 from .gather import AXIS, JOB_FIELDS, clear, gather, largest_of, tile_box, tile_counts, total, unravel
 from .machine import compile_routine, read_index, take_next, write_index
-from .minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
+from .minimal import FLOAT, OUTPUTS, PLANES, TAPS
 
 #: What the tasks of one call share. ``weights`` are the transformed filters: (groups, blocks, planes, terms, rows).
 WINOGRAD_JOB = np.dtype(
     JOB_FIELDS + [(name, np.int64) for name in (
-        # the axis of the kernel that is not the last, lanes of a vector
+        # the axis of the kernel that is not the last, or the last where it is folded; lanes of a vector
         "down", "lanes",
+        # into how many lines the last axis is folded, 1 where it is not, and then the bytes between lines of a window;
+        # lines and outputs of a tile along these axes, and its planes
+        "folds", "line_pitch", "height", "width", "planes",
         # routines, and the register tile's tables
         "transform_line", "transform_tiles", "transform_sums", "transform_filters", "product", "taps", "bounds",
         # bytes: of an item's lanes, of a channel's, of a row of sums; of the planes between two transforms, of windows,
@@ -53,7 +56,8 @@ def pieces(count, size):
 def tiles_along(outputs, job):
     """Return the rows of Winograd's tiles of a box, the tiles of a row, and the multi-indices of its items."""
     items = with_element(with_element(outputs, job.down, 1), len(outputs) - 1, 1)
-    return pieces(outputs[job.down], OUTPUTS), pieces(outputs[-1], OUTPUTS), items
+    down = pieces(outputs[job.down], job.height) if job.folds == 1 else 1
+    return down, pieces(outputs[-1], job.width), items
 
 
 def lanes_before(item, axes, job):
@@ -79,7 +83,7 @@ def transform_windows(outputs, axes, job, scratch):
     for a in range(len(items)):
         if a != job.down and a != len(items) - 1:
             items = with_element(items, a, min(axes[a].window, items[a] + axes[a].reach))
-    between, lines = scratch + job.between_at, axes[job.down]
+    between = scratch + job.between_at
     vectors = pieces(across, job.lanes)
     for channel in range(job.in_channels):
         window = scratch + job.window_at + channel * job.channel_pitch
@@ -89,9 +93,11 @@ def transform_windows(outputs, axes, job, scratch):
             first = window
             for a in range(len(outputs)):
                 first += place[a] * axes[a].pitch
-            for line in range(OUTPUTS * down + SAMPLES - OUTPUTS):
+            for line in range(job.height * down + TAPS - 1):
                 to = between + line % OUTPUTS * job.between_plane + line // OUTPUTS * across * FLOAT
-                source = first + line * lines.pitch
+                source = first + line * job.line_pitch
+                if job.folds > 1 and line >= job.folds:
+                    source += FLOAT - job.folds * job.line_pitch
                 call_address(job.transform_line, (source, to, OUTPUTS * job.between_plane, vectors))
             count = pieces(down * across, job.lanes)
             arguments = (between, job.between_plane, across * FLOAT, target, job.plane, count)
@@ -100,7 +106,7 @@ def transform_windows(outputs, axes, job, scratch):
 
 def sum_products(group, first, blocks, lanes, job, scratch):
     """Sum the products of all planes over the terms, for some blocks of output channels."""
-    for plane in range(PLANES):
+    for plane in range(job.planes):
         source = scratch + job.planes_at + plane * job.plane
         for block in range(blocks):
             weights = job.weights + ((group * job.blocks + first + block) * PLANES + plane) * job.weights_plane
@@ -117,9 +123,9 @@ def store_outputs(channel, target, outputs, axes, job, results):
         first = target + read_index(job.out_channels, channel)
         for a in range(len(outputs)):
             first += place[a] * axes[a].out_step
-        for line in range(outputs[job.down]):
+        for line in range(outputs[job.down] if job.folds == 1 else 1):
             read = results + line % OUTPUTS * job.results_plane
-            read += OUTPUTS * (lanes_before(place, axes, job) + line // OUTPUTS * across * FLOAT)
+            read += job.width * (lanes_before(place, axes, job) + line // OUTPUTS * across * FLOAT)
             write = first + line * axes[job.down].out_step
             call_address(job.store, (read, outputs[-1], write, axes[len(outputs) - 1].out_step))
 
