@@ -24,7 +24,7 @@ from .tiles import TUNING
 _LEAST_TERMS = {1: 24, TAPS: 16}
 _MOST_OF_MEMORY = 0.75  # that a call may hold, for the transformed filters
 _PIECES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
-_FEW_PIECES = tuple(n for n in _PIECES if n & (n - 1) == 0)  # of axes without tiles, to find a layout sooner
+_FEW_PIECES = tuple(n for n in _PIECES if n & (n - 1) == 0)  # where more axes have a kernel, to find a layout sooner
 _REGISTER_TILES = ((8, 3), (8, 2), (16, 1), (4, 6), (4, 3), (4, 2), (8, 1))
 _LINE_CYCLES, _TILE_CYCLES, _SUM_CYCLES = 34.0, 90.0, 110.0  # of a vector that is transformed
 _PRODUCT_CYCLES = 60.0  # of a block of lanes and channels beside its multiply-adds
@@ -180,8 +180,9 @@ def layouts(problem: Problem) -> Iterator[WinogradLayout]:
 def _shapes(problem: Problem) -> list[tuple[int, ...]]:
     """Return the shapes that a box can have, the smallest first; several of a batch are in a box as a whole only."""
     choices = []
+    pieces = _PIECES if problem.taps == TAPS**2 else _FEW_PIECES
     for axis, unit in zip(problem.axes, units(problem), strict=True):
-        tiles, pieces = -(-axis.outputs // unit), _PIECES if unit > 1 else _FEW_PIECES
+        tiles = -(-axis.outputs // unit)
         choices.append(sorted({unit * -(-tiles // n) for n in pieces}))
     return [
         shape
