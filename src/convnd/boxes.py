@@ -19,9 +19,11 @@ from .threads import available
 from .tiles import TUNING
 
 # Of products that a plane sums, without a folded axis and with one. Measured beside direct summation, normal samples
-# and weights: 1.95 times its root mean square error at 24, 1.9 at 32, 1.7 at 128; with a folded axis 1.9 at 16, 1.7 at
+# and weights: 1.7 times its root mean square error at 24, 1.9 at 32, 1.7 at 128; with a folded axis 1.7 at 16, 1.7 at
 # 32, 1.5 at 128. Positive ones: 0.4 and 0.3. With fewer terms it comes to more than twice.
 _LEAST_TERMS = {1: 24, TAPS: 16}
+# Fewer terms are summed in two parts: as one sum they have up to 2.07 times that error.
+_LEAST_TERMS_OF_ONE_SUM = 32
 _MOST_OF_MEMORY = 0.75  # that a call may hold, for the transformed filters
 _PIECES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
 _FEW_PIECES = tuple(n for n in _PIECES if n & (n - 1) == 0)  # where more axes have a kernel, to find a layout sooner
@@ -138,6 +140,11 @@ def terms_of(problem: Problem) -> int:
     return problem.in_channels * problem.taps // TAPS**2
 
 
+def parts_of(problem: Problem) -> int:
+    """Return how many sums the terms are divided among: half as many in each halve what rounding adds."""
+    return 2 if terms_of(problem) < _LEAST_TERMS_OF_ONE_SUM else 1
+
+
 def why_not(problem: Problem) -> str:
     """Return why a prepared problem cannot be done within what is promised, or nothing where it can."""
     along = [axis for axis in problem.axes if not axis.is_batch]
@@ -208,7 +215,7 @@ def cycles(problem: Problem, layout: WinogradLayout) -> float:
     windows = problem.in_channels * prod(items.windows) * of_item * layout.chunks
     register_tile = max(layout.rows * layout.vectors / 2, (layout.rows + layout.vectors + 1) / 2) + 0.3
     lane_blocks = -(-items.summed_lanes // (layout.vectors * lanes))
-    products = planes * blocks * lane_blocks * (terms * register_tile + _PRODUCT_CYCLES)
+    products = planes * blocks * lane_blocks * (terms * register_tile + parts_of(problem) * _PRODUCT_CYCLES)
     row = FLOAT * round_up(items.summed_lanes, layout.vectors * lanes)
     windows_bytes = planes * problem.in_channels * FLOAT * round_up(items.lanes, layout.vectors * lanes)
     if windows_bytes > TUNING.near_bytes:  # the planes come from the next level

@@ -39,6 +39,8 @@ WINOGRAD_JOB = np.dtype(
         "rows", "block", "blocks", "chunk", "span", "chunks", "weights_plane",
         # input channels times the taps that are summed as they are
         "terms",
+        # parts that they are summed in, the terms of one, and the bytes between the sums of one and the next
+        "parts", "part_terms", "part_bytes",
         # bits of what a tile's largest magnitude must be at least, or 0
         "least",
         # the filters to transform, bytes of one, blocks of as many as there are lanes in a group, the transposition of
@@ -111,8 +113,10 @@ def sum_products(group, first, blocks, lanes, job, scratch):
         for block in range(blocks):
             weights = job.weights + ((group * job.blocks + first + block) * PLANES + plane) * job.weights_plane
             target = scratch + job.sums_at + plane * job.sums_plane + block * job.rows * job.sums_row
-            arguments = (source, job.taps, weights, job.bounds, 1, target, job.sums_row, pieces(lanes, job.block), 0, 0)
-            call_address(job.product, arguments)
+            for part in range(job.parts):
+                taps, own = job.taps + part * job.part_terms * 8, weights + part * job.part_terms * job.rows * FLOAT
+                to, count = target + part * job.part_bytes, pieces(lanes, job.block)
+                call_address(job.product, (source, taps, own, job.bounds + 16 * part, 1, to, job.sums_row, count, 0, 0))
 
 
 def store_outputs(channel, target, outputs, axes, job, results):
@@ -140,7 +144,7 @@ def convolve_box(group, chunk, outputs, target, axes, job, scratch):
         sum_products(group, first, blocks, lanes, job, scratch)
         for row in range(min(blocks * job.rows, job.out_per_group - first * job.rows)):
             sums = scratch + job.sums_at + row * job.sums_row
-            arguments = (sums, job.sums_plane, results, job.results_plane, pieces(lanes, job.lanes))
+            arguments = (sums, job.sums_plane, job.part_bytes, results, job.results_plane, pieces(lanes, job.lanes))
             call_address(job.transform_sums, arguments)
             channel = group * job.out_per_group + first * job.rows + row
             store_outputs(channel, target, outputs, axes, job, results)

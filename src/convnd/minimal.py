@@ -183,8 +183,8 @@ def transform_tiles(typingctx, lanes, lines, source, plane, below, target, targe
 
 
 @intrinsic(prefer_literal=True)
-def transform_sums(typingctx, lanes, lines, source, plane, target, target_plane, vectors):
-    """Transform planes of products, summed over terms, into the four lines of outputs of a tile.
+def transform_sums(typingctx, lanes, lines, parts, source, plane, part, target, target_plane, vectors):
+    """Transform planes of products, summed over terms in so many parts, into the four lines of outputs of a tile.
 
     Three of one that is folded are one line again.
     """
@@ -192,13 +192,18 @@ def transform_sums(typingctx, lanes, lines, source, plane, target, target_plane,
 
     def codegen(context, b, signature, args):
         vector = ir.VectorType(FLOATS[FLOAT], count)
-        _, _, source, plane, target, target_plane, vectors = args
+        *_, source, plane, part, target, target_plane, vectors = args
+
+        def total(begin, n):
+            first, *others = (
+                _load(b, _address(b, begin, (n, plane), (k, part)), vector) for k in range(parts.literal_value)
+            )
+            return b.fadd(first, others[0]) if others else first
+
         with cgutils.for_range(b, vectors, intp=I64) as block:
             begin = _address(b, source, (block.index, count * FLOAT))
             rows = [
-                _transform_products(
-                    b, [_load(b, _address(b, begin, (SAMPLES * row + n, plane)), vector) for n in range(SAMPLES)]
-                )
+                _transform_products(b, [total(begin, SAMPLES * row + n) for n in range(SAMPLES)])
                 for row in range(lines.literal_value + TAPS - 1)
             ]
             columns = [_transform_products(b, column) for column in zip(*rows, strict=True)]
@@ -211,7 +216,7 @@ def transform_sums(typingctx, lanes, lines, source, plane, target, target_plane,
                     _store(b, part, _address(b, place, (n, count * FLOAT)))
         return context.get_dummy_value()
 
-    return types.void(lanes, lines, *[types.intp] * 5), codegen
+    return types.void(lanes, lines, parts, *[types.intp] * 6), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -244,8 +249,8 @@ def transform_filters(typingctx, lanes, rows, source, target, target_plane, targ
 
 
 @lru_cache(maxsize=4)
-def compile_transforms(lanes: int, height: int) -> tuple[Any, Any, Any]:
-    """Compile the transforms of lines, tiles and sums; tiles are ``height`` lines of outputs, four or three."""
+def compile_transforms(lanes: int, height: int, parts: int) -> tuple[Any, Any, Any]:
+    """Compile the transforms of lines, tiles and sums in ``parts``; tiles are ``height`` lines of outputs, 4 or 3."""
 
     def lines(source, target, plane, vectors):
         transform_line(lanes, source, target, plane, vectors)
@@ -253,8 +258,8 @@ def compile_transforms(lanes: int, height: int) -> tuple[Any, Any, Any]:
     def tiles(source, plane, below, target, target_plane, vectors):
         transform_tiles(lanes, height, source, plane, below, target, target_plane, vectors)
 
-    def sums(source, plane, target, target_plane, vectors):
-        transform_sums(lanes, height, source, plane, target, target_plane, vectors)
+    def sums(source, plane, part, target, target_plane, vectors):
+        transform_sums(lanes, height, parts, source, plane, part, target, target_plane, vectors)
 
     return (
         compile_routine(lines),

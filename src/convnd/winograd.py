@@ -17,6 +17,7 @@ from .boxes import (
     cycles,
     folds,
     items_of,
+    parts_of,
     plane_axes,
     planes_of,
     span_of,
@@ -179,10 +180,13 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
         pitches[a], size = size, size * lengths[a]
     outline = geometry(problem, problem.working, windows, begins, pitches)
 
-    block = layout.vectors * lanes
+    block, parts = layout.vectors * lanes, parts_of(problem)
     register_tile = RegisterTile(problem.working, layout.rows, layout.vectors, lanes, False, ((0, layout.rows),))
     product_routine = compile_register_tile(register_tile)
-    transforms, transpose = compile_transforms(lanes, tile_height(problem)), compile_transpose(problem.working, lanes)
+    transforms, transpose = (
+        compile_transforms(lanes, tile_height(problem), parts),
+        compile_transpose(problem.working, lanes),
+    )
     filter_transform = compile_filter_transform(lanes, layout.rows)
     terms, items = terms_of(problem), items_of(problem, layout.shape)
     sums_row = FLOAT * round_up(items.summed_lanes, block)
@@ -191,12 +195,13 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     down_tiles = items.tiles // across_tiles
     blocks = -(-problem.out_channels // layout.rows)
     chunk = -(-blocks // layout.chunks)
-    span = span_of(layout, sums_row, chunk)
+    span = span_of(layout, parts * sums_row, chunk)
+    part_bytes = span * layout.rows * sums_row
     # One cache line too many keeps planes out of each other's way in the caches.
     plane_bytes = {
         "between_plane": round_up(FLOAT * ((down_tiles + 1) * across_tiles + 2 * lanes), CACHE_LINE) + CACHE_LINE,
         "plane": round_up(problem.in_channels * row + FLOAT * lanes, CACHE_LINE) + CACHE_LINE,
-        "sums_plane": round_up(span * layout.rows * sums_row, CACHE_LINE) + CACHE_LINE,
+        "sums_plane": round_up(parts * part_bytes, CACHE_LINE) + CACHE_LINE,
         "results_plane": round_up(OUTPUTS * sums_row, CACHE_LINE) + CACHE_LINE,
     }
     window_bytes = problem.in_channels * size + 2 * OUTPUTS * block * FLOAT  # with room for the vectors behind it
@@ -215,11 +220,13 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     for a, own in enumerate(windows):  # each tap that is summed as it is, of each channel, is a term
         if a not in (down, last):
             taps = (taps[:, None] + item_row * prod(items.windows[a + 1 :]) * own.places).ravel()
-    bounds = np.array([0, terms], np.int64)
+    part_terms = -(-terms // parts)
+    bounds = np.array([bound for k in range(parts) for bound in (0, min(part_terms, terms - k * part_terms))], np.int64)
     boxes = prod(len(own) - 1 for own in begins)
     values = {
         "down": down, "lanes": lanes, "folds": folds(problem), "line_pitch": FLOAT * line_samples,
         "height": tile_height(problem), "width": units(problem)[last], "planes": planes_of(problem),
+        "parts": parts, "part_terms": part_terms, "part_bytes": part_bytes,
         "channel_pitch": size, "terms": terms, "item_row": item_row, "row": row, "sums_row": sums_row,
         **plane_bytes, **places,
         "transform_line": transforms[0].address, "transform_tiles": transforms[1].address,
