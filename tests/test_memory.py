@@ -14,6 +14,7 @@ from strategies import LAYOUTS, WRITEABLE, overlapping
 # One problem for each way through the tiles: inside the array, over its edges, strided, upsampled, with channels.
 PROBLEMS = {
     "1-D": ((70,), (5,), {"padding": "same"}),
+    "1-D strided": ((248,), (5,), {"stride": 3}),
     "2-D": ((13, 37), (3, 4), {}),
     "2-D padded": ((13, 37), (3, 4), {"padding": 3, "boundary": "symmetric"}),
     "2-D strided": ((13, 37), (3, 4), {"stride": (2, 3), "padding": "full", "boundary": "wrap"}),

@@ -10,11 +10,15 @@ from strategies import LAYOUTS, WRITEABLE
 
 FIRST = {"axes": (-2, -1), "channel_axis": -3, "convention": "correlation"}
 LAST = {"axes": (-3, -2), "channel_axis": -1, "convention": "correlation"}
+LINE = {"axes": (-1,), "channel_axis": -2, "convention": "correlation"}
+VOLUME = {"axes": (-3, -2, -1), "channel_axis": -4, "convention": "correlation"}
 
 
 def bound(x, kernel):
-    """Sum |kernel| * max |x| of the filter that has most, of what is finite; the kernel is (C_out, C_in, 3, 3)."""
-    weights = np.abs(np.where(np.isfinite(kernel), kernel, 0), dtype=np.float64).sum(axis=(1, 2, 3)).max()
+    """Sum |kernel| * max |x| of the filter that has most, of what is finite; the kernel is (C_out, C_in, *K)."""
+    weights = (
+        np.abs(np.where(np.isfinite(kernel), kernel, 0), dtype=np.float64).sum(axis=(*range(1, kernel.ndim),)).max()
+    )
     return weights * np.abs(x, dtype=np.float64).max(where=np.isfinite(x), initial=0)
 
 
@@ -42,17 +46,46 @@ def test_against_the_oracle(tuning, size, boundary):
         check(x, kernel, oracle.convnd(x, kernel, **options), **options)
 
 
+#: Channels, axes, taps, and the axes' own options.
+SHAPES = {
+    "nine taps": (33, (40,), (9,), {}),
+    "nine taps, shorter than a tile": (17, (9,), (9,), {}),
+    "nine taps, many tiles": (32, (331,), (9,), {}),
+    "a row of tiles for every three lines": (16, (7, 30), (3, 9), {}),
+    "volumes": (9, (5, 11, 6), (3, 3, 3), {}),
+    "deep volumes": (8, (29, 4, 5), (4, 3, 3), {}),
+    "dilated between planes": (13, (9, 7, 18), (3, 3, 3), {"dilation": (4, 1, 1)}),
+    "two axes beside a plane": (8, (4, 3, 5, 6), (2, 3, 3, 3), {"dilation": (1, 2, 1, 1)}),
+}
+
+
+@pytest.mark.parametrize("boundary", ["constant", "reflect", "wrap"])
+@pytest.mark.parametrize("case", SHAPES)
+def test_other_numbers_of_axes_against_the_oracle(tuning, case, boundary):
+    channels, shape, taps, own = SHAPES[case]
+    x, kernel = integers((2, channels, *shape), np.float32), integers((9, channels, *taps), np.float32, seed=1)
+    rank = len(shape)
+    options = {"axes": (*range(-rank, 0),), "channel_axis": -rank - 1, "boundary": boundary, **own}
+    for padding in "same", [(3, 8), *[(9, 1)] * (rank - 1)]:
+        check(x, kernel, oracle.convnd(x, kernel, padding=padding, **options), padding=padding, **options)
+
+
 @pytest.mark.parametrize("kind", ["normal", "positive"])
-@pytest.mark.parametrize("channels", [32, 64, 100])
-def test_the_error_is_at_most_twice_that_of_direct_summation(channels, kind):
+@pytest.mark.parametrize(
+    "case", [(24, 3, 3), (32, 3, 3), (64, 3, 3), (100, 3, 3), (8, 3, 3, 3), (32, 3, 3, 3), (16, 9), (64, 9)], ids=str
+)
+def test_the_error_is_at_most_twice_that_of_direct_summation(case, kind):
     """In root mean square, for every filter, and in the largest of a thousand outputs."""
+    channels, *taps = case
     rng = np.random.default_rng(channels)
     draw = rng.standard_normal if kind == "normal" else rng.random
-    x, kernel = (draw(shape).astype(np.float32) for shape in ((channels, 50, 50), (16, channels, 3, 3)))
-    options = {**FIRST, "padding": 1}
+    shape = {1: (2500,), 2: (50, 50), 3: (14, 14, 14)}[len(taps)]
+    x, kernel = (draw(own).astype(np.float32) for own in ((channels, *shape), (16, channels, *taps)))
+    options = {"channel_axis": 0, "convention": "correlation", "padding": "same"}
+    assert plan(x, kernel, method="winograd", **options).method == "winograd"
     exact = convnd(x.astype(np.float64), kernel.astype(np.float64), **options)
     error = {m: np.abs(convnd(x, kernel, method=m, **options) - exact) for m in ("direct", "winograd")}
-    rms = {m: np.sqrt((e**2).mean(axis=(1, 2))) for m, e in error.items()}
+    rms = {m: np.sqrt((e.reshape(16, -1) ** 2).mean(axis=1)) for m, e in error.items()}
     largest = {m: np.quantile(e, 0.999) for m, e in error.items()}
     assert (rms["winograd"] > 0).all() and (rms["winograd"] <= 2.1 * rms["direct"]).all()
     assert rms["winograd"].mean() <= 2.05 * rms["direct"].mean()  # 2.02 without fused multiply-adds, 1.9 with them
@@ -135,6 +168,21 @@ def test_nan_and_infinity_reach_what_they_reach_directly(tuning, value, boundary
     agrees(reals(x.shape, np.float32), kernel, groups=2, padding=1, **FIRST)
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf], ids=str)
+def test_nan_and_infinity_in_lines_and_volumes(tuning, value):
+    x, kernel = reals((2, 20, 133), np.float32), reals((3, 20, 9), np.float32, seed=1)
+    kernel[0, :, 1:5] = 0
+    for place in (0, 0, 0), (1, 7, 50), (1, 19, 132):
+        x[place] = value
+        agrees(x, kernel, padding=4, **LINE)
+    x, kernel = reals((2, 16, 9, 8, 17), np.float32), reals((4, 8, 3, 3, 3), np.float32, seed=1)
+    kernel[0, :, 1] = 0
+    for place in (0, 0, 0, 0, 0), (1, 15, 4, 7, 9), (1, 8, 8, 7, 16):
+        x[place] = value
+        agrees(x, kernel, groups=2, padding=1, boundary="wrap", **VOLUME)
+    agrees(reals(x.shape, np.float32), kernel, groups=2, padding=2, fill_value=value, **VOLUME)
+
+
 @pytest.mark.parametrize("size", [3e38, 7e36, 1e30, 1e-30, 1e-37, 1e-44], ids=str)
 def test_magnitudes_near_the_limits_of_the_type(tuning, size):
     """What overflows is what overflows directly, and what is tiny keeps its digits."""
@@ -171,13 +219,26 @@ def test_neither_workers_nor_the_batch_change_a_bit(tuning):
         same(convnd(item, kernel, **options), expected)
 
 
-def test_tiles_change_no_bit(tuned):
-    x, kernel = reals((2, 40, 30, 61), np.float32), reals((9, 40, 3, 3), np.float32, seed=1)
+SEVERAL = {
+    "plane": ((30, 61), (3, 3), FIRST),
+    "line": ((770,), (9,), LINE),
+    "volume": ((13, 17, 22), (3, 3, 3), VOLUME),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL)
+def test_tiles_change_no_bit(tuned, case):
+    shape, taps, options = SEVERAL[case]
+    x, kernel = reals((2, 40, *shape), np.float32), reals((9, 40, *taps), np.float32, seed=1)
     results = []
     for setting in "default", "tiny":
         with tuned(setting):
-            results.append(convnd(x, kernel, method="winograd", padding="same", **FIRST))
-    same(*results)
+            results.append(convnd(x, kernel, method="winograd", padding="same", **options))
+            results.append(convnd(x, kernel, method="winograd", padding="same", workers=1, **options))
+            alone = [convnd(item, kernel, method="winograd", padding="same", **options) for item in x]
+            results.append(np.stack(alone))
+    for result in results[1:]:
+        same(result, results[0])
 
 
 # --- what it is for -----------------------------------------------------------------------------------------
@@ -191,19 +252,27 @@ def test_auto_takes_it_for_many_channels():
     assert made.flops < 0.3 * plan(x, kernel, padding=1, method="direct", **FIRST).flops
     few = plan(x[:1, :, :6, :6], kernel, padding=1, **FIRST)
     assert few.method == "direct"
+    line = plan(x.reshape(4, 64, 3600), reals((64, 64, 9), np.float32), padding=4, **LINE)
+    assert line.method == "winograd" and "3 x 4" in str(line) and "2.5 products" in str(line)
+    volume = plan(x.reshape(4, 8, 8, 60, 60), reals((16, 8, 3, 3, 3), np.float32), padding=1, **VOLUME)
+    assert volume.method == "winograd" and "4 x 4" in str(volume) and "2.25 products" in str(volume)
 
 
 NOT_FOR = {
     "doubles": (np.float64, (64, 20, 20), (8, 64, 3, 3), FIRST),
     "whole numbers": (np.int16, (64, 20, 20), (8, 64, 3, 3), FIRST),
     "complex numbers": (np.complex64, (64, 20, 20), (8, 64, 3, 3), FIRST),
-    "few channels": (np.float32, (31, 20, 20), (8, 31, 3, 3), FIRST),
+    "few channels": (np.float32, (23, 20, 20), (8, 23, 3, 3), FIRST),
+    "few channels of a line": (np.float32, (15, 200), (8, 15, 9), LINE),
+    "few channels of a volume": (np.float32, (7, 6, 7, 8), (4, 7, 3, 3, 3), VOLUME),
     "depthwise": (np.float32, (64, 20, 20), (64, 1, 3, 3), {**FIRST, "groups": 64}),
     "strides": (np.float32, (64, 20, 20), (8, 64, 3, 3), {**FIRST, "stride": (1, 2)}),
     "dilation": (np.float32, (64, 20, 20), (8, 64, 3, 3), {**FIRST, "dilation": 2}),
     "other kernels": (np.float32, (64, 20, 20), (8, 64, 3, 5), FIRST),
-    "lines": (np.float32, (64, 20), (8, 64, 3), {"channel_axis": 0}),
-    "volumes": (np.float32, (32, 6, 7, 8), (4, 32, 3, 3, 3), {"channel_axis": 0}),
+    "strides between planes": (np.float32, (32, 6, 7, 8), (4, 32, 3, 3, 3), {**VOLUME, "stride": (2, 1, 1)}),
+    "dilated lines": (np.float32, (64, 40), (8, 64, 9), {**LINE, "dilation": 2}),
+    "lines": (np.float32, (64, 20), (8, 64, 3), LINE),
+    "nine taps along another axis": (np.float32, (64, 20, 20), (8, 64, 9, 1), FIRST),
     "too many filters": (np.float32, (800, 5, 5), (800, 800, 3, 3), FIRST),
 }
 

@@ -5,7 +5,7 @@ A pure function of the problem and of constants that were measured once; nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -18,11 +18,15 @@ from .problem import Problem, merged
 from .threads import available
 from .tiles import TUNING
 
-# Measured beside direct summation, normal samples and weights: 1.9 times its root mean square error at 32 channels, 1.7
-# at 128; positive ones: 0.4 and 0.3. With fewer channels it is more than twice.
-_LEAST_CHANNELS = 32
+# Of products that a plane sums, without a folded axis and with one. Measured beside direct summation, normal samples
+# and weights: 1.7 times its root mean square error at 24, 1.9 at 32, 1.7 at 128; with a folded axis 1.7 at 16, 1.7 at
+# 32, 1.5 at 128. Positive ones: 0.4 and 0.3. With fewer terms it comes to more than twice.
+_LEAST_TERMS = {1: 24, TAPS: 16}
+# Fewer terms are summed in two parts: as one sum they have up to 2.07 times that error.
+_LEAST_TERMS_OF_ONE_SUM = 32
 _MOST_OF_MEMORY = 0.75  # that a call may hold, for the transformed filters
 _PIECES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
+_FEW_PIECES = tuple(n for n in _PIECES if n & (n - 1) == 0)  # where more axes have a kernel, to find a layout sooner
 _REGISTER_TILES = ((8, 3), (8, 2), (16, 1), (4, 6), (4, 3), (4, 2), (8, 1))
 _LINE_CYCLES, _TILE_CYCLES, _SUM_CYCLES = 34.0, 90.0, 110.0  # of a vector that is transformed
 _PRODUCT_CYCLES = 60.0  # of a block of lanes and channels beside its multiply-adds
@@ -48,15 +52,97 @@ class WinogradLayout:
     vectors: int
     chunks: int
 
+
+@dataclass(frozen=True)
+class Items:
+    """The items of a box: a plane of outputs or of samples, at each place along the other axes.
+
+    Parameters
+    ----------
+    tiles : int
+        Winograd's tiles of one.
+    outputs, windows : tuple of int
+        Their counts, of outputs and of what these read, along each axis; 1 along those of the planes.
+    """
+
+    tiles: int
+    outputs: tuple[int, ...]
+    windows: tuple[int, ...]
+
     @property
-    def tiles(self) -> int:
-        """Winograd's tiles of a box."""
-        return prod(self.shape) // (OUTPUTS * OUTPUTS)
+    def lanes(self) -> int:
+        """Lanes of a channel's windows."""
+        return self.tiles * prod(self.windows)
+
+    @property
+    def summed_lanes(self) -> int:
+        """Lanes from a box's first output to its last: between items there are some that only windows have."""
+        return self.tiles * (1 + self.before([count - 1 for count in self.outputs]))
+
+    def before(self, place: Sequence[int]) -> int:
+        """Return how many items of a window stand before one."""
+        index = 0
+        for own, count in zip(place, self.windows, strict=True):
+            index = index * count + own
+        return index
+
+
+def items_of(problem: Problem, shape: tuple[int, ...]) -> Items:
+    """Return the items of a box."""
+    planes = plane_axes(problem)
+    tiles = (size // unit for size, unit in zip(shape, units(problem), strict=True))
+    outputs = tuple(1 if a in planes else size for a, size in enumerate(shape))
+    windows = tuple(
+        1 if a in planes else size + (axis.taps - 1) * min(axis.dilation, size)
+        for a, (axis, size) in enumerate(zip(problem.axes, shape, strict=True))
+    )
+    return Items(prod(count for a, count in enumerate(tiles) if a in planes), outputs, windows)
 
 
 def prepared(problem: Problem) -> Problem:
     """Return the problem with the axes of the kernel apart from those of a batch."""
     return merged(problem, most_interleaved=0)
+
+
+def folds(problem: Problem) -> int:
+    """Return into how many lines the last axis of a prepared problem is folded: three if it has nine taps, else one.
+
+    Sample ``3 i + c`` is then the ``i``-th of line ``c``, and line ``c + 3`` is line ``c`` from its next sample on: the
+    nine taps are three by three, and a tile is four outputs of each of three lines, twelve neighbours.
+    """
+    return TAPS if problem.axes[-1].taps == TAPS**2 else 1
+
+
+def plane_axes(problem: Problem) -> tuple[int, int]:
+    """Return the two axes of Winograd's tiles: the last two that have a kernel, or twice one that is folded."""
+    *_, down, last = (a for a, axis in enumerate(problem.axes) if not axis.is_batch for _ in range(folds(problem)))
+    return down, last
+
+
+def tile_height(problem: Problem) -> int:
+    """Return the lines of outputs of a tile."""
+    return TAPS if folds(problem) > 1 else OUTPUTS
+
+
+def planes_of(problem: Problem) -> int:
+    """Return the products of a tile."""
+    return SAMPLES * (tile_height(problem) + TAPS - 1)
+
+
+def units(problem: Problem) -> tuple[int, ...]:
+    """Return the outputs of a tile along each axis."""
+    planes = plane_axes(problem)
+    return tuple(OUTPUTS * folds(problem) if a in planes else 1 for a in range(len(problem.axes)))
+
+
+def terms_of(problem: Problem) -> int:
+    """Return the products that each plane sums: input channels, times the taps along further axes."""
+    return problem.in_channels * problem.taps // TAPS**2
+
+
+def parts_of(problem: Problem) -> int:
+    """Return how many sums the terms are divided among: half as many in each halve what rounding adds."""
+    return 2 if terms_of(problem) < _LEAST_TERMS_OF_ONE_SUM else 1
 
 
 def why_not(problem: Problem) -> str:
@@ -66,13 +152,16 @@ def why_not(problem: Problem) -> str:
         return "the branches of an upsampled axis are summed directly"
     if problem.working != "float32" or problem.exact or len(problem.out_channel_steps) > 2:
         return "minimal filtering is for real floats in single precision"
-    if any((axis.taps, axis.stride, axis.dilation, axis.unit) != (TAPS, 1, 1, 1) for axis in along):
-        return "minimal filtering takes kernels of 3 x 3 taps, without strides and dilation"
-    if len(along) != 2 or problem.axes[-1].is_batch:
-        return "minimal filtering takes two axes, the contiguous one among them"
-    if problem.in_channels < _LEAST_CHANNELS:
-        return f"minimal filtering of fewer than {_LEAST_CHANNELS} channels has larger rounding errors"
-    filters = problem.groups * problem.out_channels * problem.in_channels
+    ways = [((TAPS, 1),) * 2, ((TAPS**2, 1),)]
+    if problem.axes[-1].is_batch or not any(
+        tuple((axis.taps, axis.dilation) for axis in along[-len(way) :]) == way for way in ways
+    ):
+        return "minimal filtering takes 3 x 3 taps along two axes or 9 along one, the contiguous one among them"
+    if any((axis.stride, axis.unit) != (1, 1) for axis in along):
+        return "minimal filtering takes no strides"
+    if terms_of(problem) < (least := _LEAST_TERMS[folds(problem)]):
+        return f"minimal filtering of fewer than {least} channels has larger rounding errors"
+    filters = problem.groups * problem.out_channels * terms_of(problem)
     if PLANES * FLOAT * filters > _MOST_OF_MEMORY * TUNING.memory_bytes:
         return "there are too many filters for their transforms"
     return ""
@@ -87,8 +176,8 @@ def layouts(problem: Problem) -> Iterator[WinogradLayout]:
     """Yield the ways to cut a prepared problem."""
     lanes = vector_bytes() // FLOAT
     smallest, *larger = _shapes(problem)
-    most = 4 * TUNING.window_bytes // (PLANES * problem.in_channels * FLOAT) * OUTPUTS * OUTPUTS  # outputs
-    shapes = [smallest, *(shape for shape in larger if prod(shape) <= most)]
+    most = 4 * TUNING.window_bytes // (PLANES * problem.in_channels * FLOAT)
+    shapes = [smallest, *(shape for shape in larger if items_of(problem, shape).lanes <= most)]
     for rows, vectors in _REGISTER_TILES:
         if rows * vectors + vectors + 1 <= vector_registers() and rows % (lanes // 2) == 0:
             for shape, chunks in product(shapes, sorted({1, 2, available()})):
@@ -96,12 +185,12 @@ def layouts(problem: Problem) -> Iterator[WinogradLayout]:
 
 
 def _shapes(problem: Problem) -> list[tuple[int, ...]]:
-    """Return the shapes that a box can have, the smallest first; several items are in a box as a whole only."""
+    """Return the shapes that a box can have, the smallest first; several of a batch are in a box as a whole only."""
     choices = []
-    for axis in problem.axes:
-        unit = 1 if axis.is_batch else OUTPUTS
+    pieces = _PIECES if problem.taps == TAPS**2 else _FEW_PIECES
+    for axis, unit in zip(problem.axes, units(problem), strict=True):
         tiles = -(-axis.outputs // unit)
-        choices.append(sorted({unit * -(-tiles // n) for n in _PIECES}))
+        choices.append(sorted({unit * -(-tiles // n) for n in pieces}))
     return [
         shape
         for shape in product(*choices)
@@ -115,23 +204,25 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
 def cycles(problem: Problem, layout: WinogradLayout) -> float:
     """Estimate the cycles of one core for one box, every group and output channel."""
     lanes = vector_bytes() // FLOAT
-    down, last = (a for a, axis in enumerate(problem.axes) if not axis.is_batch)
-    down_tiles, across_tiles = layout.shape[down] // OUTPUTS, layout.shape[last] // OUTPUTS
-    items = layout.tiles // (down_tiles * across_tiles)
-    blocks, lines = -(-problem.out_channels // layout.rows), OUTPUTS * down_tiles + SAMPLES - OUTPUTS
+    _, last = plane_axes(problem)
+    items, terms = items_of(problem, layout.shape), terms_of(problem)
+    planes, height = planes_of(problem), tile_height(problem)
+    across_tiles = layout.shape[last] // units(problem)[last]
+    down_tiles = items.tiles // across_tiles
+    blocks, lines = -(-problem.out_channels // layout.rows), height * down_tiles + TAPS - 1
     of_line = gather_cycles(OUTPUTS * across_tiles + SAMPLES - OUTPUTS) + -(-across_tiles // lanes) * _LINE_CYCLES
     of_item = lines * of_line + -(-down_tiles * across_tiles // lanes) * _TILE_CYCLES
-    windows = problem.in_channels * items * of_item * layout.chunks
+    windows = problem.in_channels * prod(items.windows) * of_item * layout.chunks
     register_tile = max(layout.rows * layout.vectors / 2, (layout.rows + layout.vectors + 1) / 2) + 0.3
-    lane_blocks = -(-layout.tiles // (layout.vectors * lanes))
-    products = PLANES * blocks * lane_blocks * (problem.in_channels * register_tile + _PRODUCT_CYCLES)
-    row = FLOAT * round_up(layout.tiles, layout.vectors * lanes)
-    if PLANES * problem.in_channels * row > TUNING.near_bytes:  # the planes come from the next level
-        streamed = PLANES * problem.in_channels * row * blocks / span_of(layout, row, blocks)
-        products += streamed / TUNING.far_bytes
-    products += PLANES * blocks * layout.rows * problem.in_channels * FLOAT / TUNING.far_bytes / 2
-    sums = -(-layout.tiles // lanes) * _SUM_CYCLES
-    stored = items * OUTPUTS * down_tiles * gather_cycles(OUTPUTS * across_tiles)
+    lane_blocks = -(-items.summed_lanes // (layout.vectors * lanes))
+    products = planes * blocks * lane_blocks * (terms * register_tile + parts_of(problem) * _PRODUCT_CYCLES)
+    row = FLOAT * round_up(items.summed_lanes, layout.vectors * lanes)
+    windows_bytes = planes * problem.in_channels * FLOAT * round_up(items.lanes, layout.vectors * lanes)
+    if windows_bytes > TUNING.near_bytes:  # the planes come from the next level
+        products += windows_bytes * blocks / span_of(layout, row, blocks) / TUNING.far_bytes
+    products += planes * blocks * layout.rows * terms * FLOAT / TUNING.far_bytes / 2
+    sums = -(-items.summed_lanes // lanes) * _SUM_CYCLES
+    stored = prod(items.outputs) * height * down_tiles * gather_cycles(OUTPUTS * across_tiles)
     return problem.groups * (windows + products + problem.out_channels * (sums + stored))
 
 
@@ -141,7 +232,7 @@ def elapsed(problem: Problem, layout: WinogradLayout) -> float:
     boxes = prod(-(-axis.outputs // size) for axis, size in zip(problem.axes, layout.shape, strict=True))
     tasks = boxes * problem.groups * layout.chunks
     rounds = -(-tasks // threads) if tasks < 8 * threads else tasks / threads
-    filters = problem.groups * problem.out_channels * problem.in_channels * _FILTER_CYCLES
+    filters = problem.groups * problem.out_channels * terms_of(problem) * _FILTER_CYCLES
     return cycles(problem, layout) / (problem.groups * layout.chunks) * rounds + filters / threads
 
 

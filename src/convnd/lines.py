@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -95,13 +97,17 @@ def _emit_line(b, length, source, target, convert, ahead=None):
     def neighbours(index, count):
         return elements(address(0, index), count)
 
-    def every_second(index, count):
-        first = address(0, index)
-        # The second vector ends at the last element that is taken: memory may end there.
-        second = b.add(first, ir.Constant(I64, (count - 1) * sizes[0]))
-        lanes = [2 * k if 2 * k < count else 2 * k + 1 for k in range(count)]
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), count), lanes)
-        return b.shuffle_vector(elements(first, count), elements(second, count), lanes)
+    def every(step, index, count):
+        # The last vector ends at the last element that is taken: memory may end there.
+        starts = [min(n * count, (step - 1) * (count - 1)) for n in range(step)]
+        result = None
+        for n, start in enumerate(starts):
+            part = elements(b.add(address(0, index), ir.Constant(I64, start * sizes[0])), count)
+            lanes = [count + step * k - start if step * k // count == n else k for k in range(count)]
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), count), lanes)
+            result = part if result is None else result
+            result = b.shuffle_vector(result, part, lanes)
+        return result
 
     done = ir.Constant(I64, 0)
 
@@ -121,7 +127,9 @@ def _emit_line(b, length, source, target, convert, ahead=None):
         done = b.select(possible, length, done)
 
     if target[1] is None:
-        copy(every_second, CACHE_LINE // sizes[0], b.icmp_signed("==", steps[0], ir.Constant(I64, 2 * sizes[0])))
+        for step in (2, 3):
+            is_step = b.icmp_signed("==", steps[0], ir.Constant(I64, step * sizes[0]))
+            copy(partial(every, step), CACHE_LINE // sizes[0], is_step)
     copy(neighbours, CACHE_LINE // min(sizes), near)
     copy(neighbours, 4, near)
     copy(neighbours, 1, ir.Constant(ir.IntType(1), 1))

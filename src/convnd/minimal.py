@@ -5,6 +5,9 @@ of polynomials at the points ``0, a, -a, b, -b`` and infinity, and products back
 36 products in place of 144, and sums over input channels are taken between the transforms. Every lane is a tile of
 six by six samples; neighbours overlap by two.
 
+Nine taps along one axis are three by three, too: that axis is folded into three lines, and a tile has three lines of
+four outputs. Three outputs need no point at infinity, so they are 30 products in place of 108.
+
 The points decide the error (Barabasz et al., 2018, "Error analysis and improving the accuracy of Winograd
 convolution"): of those with few bits, whose transforms have exact coefficients, these had the least.
 """
@@ -36,13 +39,19 @@ def _multiply_add(b, factor, x, plus):
 
 
 def _transform_samples(b, d):
-    """Return the products' first factors: the samples' polynomial at the points."""
+    """Return the products' first factors: the samples' polynomial at the points.
+
+    Five samples of three outputs do without the one at infinity.
+    """
     sums = [(_multiply_add(b, -p * p, d[2], d[4]), _multiply_add(b, -p * p, d[1], d[3])) for p in (B, A)]
-    ends = [_multiply_add(b, A * A * B * B, d[n], _multiply_add(b, -A * A - B * B, d[n + 2], d[n + 4])) for n in (0, 1)]
+    ends = [
+        _multiply_add(b, A * A * B * B, d[n], _multiply_add(b, -A * A - B * B, d[n + 2], d[n + 4]))
+        for n in range(len(d) - 4)
+    ]
     pairs = [
         _multiply_add(b, sign * p, odd, even) for p, (even, odd) in zip((A, B), sums, strict=True) for sign in (1, -1)
     ]
-    return [ends[0], *pairs, ends[1]]
+    return [ends[0], *pairs, *ends[1:]]
 
 
 def _transform_taps(b, g):
@@ -57,14 +66,15 @@ def _transform_taps(b, g):
 
 
 def _transform_products(b, m):
-    """Return the four outputs."""
+    """Return the four outputs of six products, the three of five."""
     sums, differences = ([op(m[n], m[n + 1]) for n in (1, 3)] for op in (b.fadd, b.fsub))
 
     def at(power, pair):
         return _multiply_add(b, A**power, pair[0], b.fmul(pair[1], constant(pair[1].type, B**power)))
 
-    last = _multiply_add(b, A**3, differences[0], _multiply_add(b, B**3, differences[1], m[5]))
-    return [b.fadd(b.fadd(*sums), m[0]), at(1, differences), at(2, sums), last]
+    outputs = [b.fadd(b.fadd(*sums), m[0]), at(1, differences), at(2, sums)]
+    last = [_multiply_add(b, A**3, differences[0], _multiply_add(b, B**3, differences[1], end)) for end in m[5:]]
+    return outputs + last
 
 
 def _address(b, base, *terms):
@@ -98,14 +108,24 @@ def _dealt(b, vectors):
 
 def _collected(b, vectors):
     """Undo `_dealt`."""
-    lanes = vectors[0].type.count
+    pairs = zip(_interleaved(b, vectors[::2]), _interleaved(b, vectors[1::2]), strict=True)
+    return [part for pair in pairs for part in _interleaved(b, pair)]
 
-    def interleaved(x, y):
-        order = [lane + side * lanes for lane in range(lanes) for side in (0, 1)]
-        return [_chosen(b, x, y, order[n : n + lanes]) for n in (0, lanes)]
 
-    pairs = zip(interleaved(vectors[0], vectors[2]), interleaved(vectors[1], vectors[3]), strict=True)
-    return [part for even, odd in pairs for part in interleaved(even, odd)]
+def _interleaved(b, vectors):
+    """Return the first element of every vector, then their second ones, and so on, as so many vectors."""
+    lanes, ways = vectors[0].type.count, len(vectors)
+    results = []
+    for begin in range(0, ways * lanes, lanes):
+        result = vectors[0]
+        sources = [divmod(n, ways) for n in range(begin, begin + lanes)]
+        for way in range(1, ways):
+            # What the first choice leaves to the others is anything.
+            kept = [lane if way == 1 else n for n, (lane, _) in enumerate(sources)]
+            order = [lanes + lane if own == way else keep for (lane, own), keep in zip(sources, kept, strict=True)]
+            result = _chosen(b, result, vectors[way], order)
+        results.append(result)
+    return results
 
 
 @intrinsic(prefer_literal=True)
@@ -130,8 +150,8 @@ def transform_line(typingctx, lanes, source, target, plane, vectors):
 
 
 @intrinsic(prefer_literal=True)
-def transform_tiles(typingctx, lanes, source, plane, below, target, target_plane, vectors):
-    """Transform the planes that `transform_line` left across their lines, into 36 planes.
+def transform_tiles(typingctx, lanes, lines, source, plane, below, target, target_plane, vectors):
+    """Transform the planes that `transform_line` left across their lines, into six for each line that tiles read.
 
     Of each of the six there are four, ``plane`` bytes apart, of every fourth line; ``below`` are the bytes from a line
     of tiles to the next.
@@ -140,7 +160,7 @@ def transform_tiles(typingctx, lanes, source, plane, below, target, target_plane
 
     def codegen(context, b, signature, args):
         vector = ir.VectorType(FLOATS[FLOAT], count)
-        _, source, plane, below, target, target_plane, vectors = args
+        _, _, source, plane, below, target, target_plane, vectors = args
         with cgutils.for_range(b, vectors, intp=I64) as block:
             for column in range(SAMPLES):
                 samples = [
@@ -152,40 +172,51 @@ def transform_tiles(typingctx, lanes, source, plane, below, target, target_plane
                         ),
                         vector,
                     )
-                    for n in range(SAMPLES)
+                    for n in range(lines.literal_value + TAPS - 1)
                 ]  # fmt: skip
                 for n, value in enumerate(_transform_samples(b, samples)):
                     to = _address(b, target, (block.index, count * FLOAT), (SAMPLES * n + column, target_plane))
                     _store(b, value, to)
         return context.get_dummy_value()
 
-    return types.void(lanes, *[types.intp] * 6), codegen
+    return types.void(lanes, lines, *[types.intp] * 6), codegen
 
 
 @intrinsic(prefer_literal=True)
-def transform_sums(typingctx, lanes, source, plane, target, target_plane, vectors):
-    """Transform 36 planes of products, summed over channels, into four lines of outputs."""
+def transform_sums(typingctx, lanes, lines, parts, source, plane, part, target, target_plane, vectors):
+    """Transform planes of products, summed over terms in so many parts, into the four lines of outputs of a tile.
+
+    Three of one that is folded are one line again.
+    """
     count = lanes.literal_value
 
     def codegen(context, b, signature, args):
         vector = ir.VectorType(FLOATS[FLOAT], count)
-        _, source, plane, target, target_plane, vectors = args
+        *_, source, plane, part, target, target_plane, vectors = args
+
+        def total(begin, n):
+            first, *others = (
+                _load(b, _address(b, begin, (n, plane), (k, part)), vector) for k in range(parts.literal_value)
+            )
+            return b.fadd(first, others[0]) if others else first
+
         with cgutils.for_range(b, vectors, intp=I64) as block:
             begin = _address(b, source, (block.index, count * FLOAT))
             rows = [
-                _transform_products(
-                    b, [_load(b, _address(b, begin, (SAMPLES * row + n, plane)), vector) for n in range(SAMPLES)]
-                )
-                for row in range(SAMPLES)
+                _transform_products(b, [total(begin, SAMPLES * row + n) for n in range(SAMPLES)])
+                for row in range(lines.literal_value + TAPS - 1)
             ]
             columns = [_transform_products(b, column) for column in zip(*rows, strict=True)]
-            for row, line in enumerate(zip(*columns, strict=True)):
-                for n, part in enumerate(_collected(b, list(line))):
-                    place = _address(b, target, (block.index, OUTPUTS * count * FLOAT), (row, target_plane))
+            results = [_collected(b, line) for line in zip(*columns, strict=True)]
+            if len(results) < OUTPUTS:
+                results = [[part for parts in zip(*results, strict=True) for part in _interleaved(b, parts)]]
+            for row, line in enumerate(results):
+                for n, part in enumerate(line):
+                    place = _address(b, target, (block.index, len(line) * count * FLOAT), (row, target_plane))
                     _store(b, part, _address(b, place, (n, count * FLOAT)))
         return context.get_dummy_value()
 
-    return types.void(lanes, *[types.intp] * 5), codegen
+    return types.void(lanes, lines, parts, *[types.intp] * 6), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -218,17 +249,17 @@ def transform_filters(typingctx, lanes, rows, source, target, target_plane, targ
 
 
 @lru_cache(maxsize=4)
-def compile_transforms(lanes: int) -> tuple[Any, Any, Any]:
-    """Compile the transforms of lines, tiles and sums."""
+def compile_transforms(lanes: int, height: int, parts: int) -> tuple[Any, Any, Any]:
+    """Compile the transforms of lines, tiles and sums in ``parts``; tiles are ``height`` lines of outputs, 4 or 3."""
 
     def lines(source, target, plane, vectors):
         transform_line(lanes, source, target, plane, vectors)
 
     def tiles(source, plane, below, target, target_plane, vectors):
-        transform_tiles(lanes, source, plane, below, target, target_plane, vectors)
+        transform_tiles(lanes, height, source, plane, below, target, target_plane, vectors)
 
-    def sums(source, plane, target, target_plane, vectors):
-        transform_sums(lanes, source, plane, target, target_plane, vectors)
+    def sums(source, plane, part, target, target_plane, vectors):
+        transform_sums(lanes, height, parts, source, plane, part, target, target_plane, vectors)
 
     return (
         compile_routine(lines),

@@ -10,8 +10,21 @@ from typing import Any
 import numpy as np
 
 from . import direct
-from .axis import window
-from .boxes import WinogradLayout, best, cycles, span_of
+from .axis import Window, window
+from .boxes import (
+    WinogradLayout,
+    best,
+    cycles,
+    folds,
+    items_of,
+    parts_of,
+    plane_axes,
+    planes_of,
+    span_of,
+    terms_of,
+    tile_height,
+    units,
+)
 from .butterfly import compile_transpose
 from .filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
 from .jobs import Geometry, geometry, run
@@ -24,6 +37,7 @@ from .minimal import (
     PLANES,
     SAMPLES,
     SAMPLES_GAIN,
+    TAPS,
     compile_filter_transform,
     compile_transforms,
 )
@@ -56,9 +70,9 @@ class WinogradPlan:
     @property
     def flops(self) -> int:
         """Operations of a call: the products and their sums."""
-        tiles = prod(-(-axis.outputs // (OUTPUTS if axis.taps > 1 else 1)) for axis in self.problem.axes)
-        filters = self.problem.groups * self.problem.out_channels * self.problem.in_channels
-        return 2 * PLANES * tiles * filters
+        tiles = prod(-(-a.outputs // unit) for a, unit in zip(self.problem.axes, units(self.problem), strict=True))
+        filters = self.problem.groups * self.problem.out_channels * terms_of(self.problem)
+        return 2 * planes_of(self.problem) * tiles * filters
 
     @property
     def scratch_bytes(self) -> int:
@@ -72,21 +86,26 @@ class WinogradPlan:
 
     def describe(self) -> list[str]:
         """Say what runs."""
+        problem, height = self.problem, tile_height(self.problem)
+        products, tiles = planes_of(problem) / (height * OUTPUTS), prod(self.layout.shape) // prod(units(problem))
         return [
-            f"taps      {self.problem.in_channels * self.problem.taps} for each output, by 2.25 products in place of 9",
-            f"tile      {self.layout.shape} outputs, {self.layout.tiles} tiles of {OUTPUTS} x {OUTPUTS} at once",
+            f"taps      {problem.in_channels * problem.taps} for each output, by {products} products in place of 9",
+            f"tile      {self.layout.shape} outputs, {tiles} tiles of {height} x {OUTPUTS} at once",
         ]
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> Filters:
         """Return the transformed filters of every group, `problem.canonical_kernel`."""
         job = self.job.copy()
         groups, filters, taps = kernel.shape
+        planar = kernel
+        if folds(self.problem) > 1:  # neighbouring taps are in different lines
+            planar = kernel.reshape(-1, TAPS, TAPS).swapaxes(1, 2).reshape(kernel.shape)
         job["tasks"] = job["groups"] * job["filter_blocks"]
         shape = groups, int(job["filter_blocks"][0] * job["lanes"][0]), int(job["filter_bytes"][0]) // FLOAT
-        padded = kernel
+        padded = np.ascontiguousarray(planar)
         if kernel.shape != shape:
             padded = np.zeros(shape, kernel.dtype)
-            padded[:, :filters, :taps] = kernel
+            padded[:, :filters, :taps] = planar
         arrays = {
             "filters": padded,
             "weights": np.empty(self.weight_bytes, np.uint8),
@@ -130,38 +149,60 @@ def plan(problem: Problem) -> WinogradPlan:
     return build(problem, best(problem)[0])
 
 
+def folded(line: Window, count: int) -> tuple[Window, int]:
+    """Return a window whose positions are dealt to so many lines, one behind the other, and the positions of a line."""
+    total = len(line.positions)
+    lines = [np.arange(first, total, count, dtype=np.int64) for first in range(count)]
+    positions = np.concatenate(lines)
+    begins = np.cumsum([0, *map(len, lines)])
+    runs = [[begin, len(own), own[0], count] for begin, own in zip(begins[:-1], lines, strict=True)]
+    places = np.argsort(positions)[line.places]
+    return Window(positions, places, np.array(runs, np.int64)), len(lines[0])
+
+
 def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     """Lay out the tables and the job of a problem."""
     lanes = vector_bytes() // FLOAT
-    down, last = (a for a, axis in enumerate(problem.axes) if not axis.is_batch)
+    down, last = plane_axes(problem)
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     begins = [
         np.minimum(np.arange(0, axis.outputs + size, size), axis.outputs)
         for axis, size in zip(problem.axes, layout.shape, strict=True)
     ]
     lengths = [len(own.positions) for own in windows]
+    line_samples = lengths[last]
+    if folds(problem) > 1:
+        windows[last], line_samples = folded(windows[last], folds(problem))
     pitches = [FLOAT] * len(lengths)
     size = FLOAT
-    for a in (last, down, *(a for a in reversed(range(last)) if a != down)):  # an item's lines beside each other
+    planes = dict.fromkeys((last, down))
+    for a in (*planes, *(a for a in reversed(range(last)) if a not in planes)):  # an item's lines beside each other
         pitches[a], size = size, size * lengths[a]
     outline = geometry(problem, problem.working, windows, begins, pitches)
 
-    block = layout.vectors * lanes
+    block, parts = layout.vectors * lanes, parts_of(problem)
     register_tile = RegisterTile(problem.working, layout.rows, layout.vectors, lanes, False, ((0, layout.rows),))
     product_routine = compile_register_tile(register_tile)
-    transforms, transpose = compile_transforms(lanes), compile_transpose(problem.working, lanes)
+    transforms, transpose = (
+        compile_transforms(lanes, tile_height(problem), parts),
+        compile_transpose(problem.working, lanes),
+    )
     filter_transform = compile_filter_transform(lanes, layout.rows)
-    row = FLOAT * round_up(layout.tiles, block)
-    down_tiles, across_tiles = layout.shape[down] // OUTPUTS, layout.shape[last] // OUTPUTS
+    terms, items = terms_of(problem), items_of(problem, layout.shape)
+    sums_row = FLOAT * round_up(items.summed_lanes, block)
+    row = sums_row + FLOAT * (items.lanes - items.summed_lanes)
+    across_tiles = layout.shape[last] // units(problem)[last]
+    down_tiles = items.tiles // across_tiles
     blocks = -(-problem.out_channels // layout.rows)
     chunk = -(-blocks // layout.chunks)
-    span = span_of(layout, row, chunk)
+    span = span_of(layout, parts * sums_row, chunk)
+    part_bytes = span * layout.rows * sums_row
     # One cache line too many keeps planes out of each other's way in the caches.
-    planes = {
+    plane_bytes = {
         "between_plane": round_up(FLOAT * ((down_tiles + 1) * across_tiles + 2 * lanes), CACHE_LINE) + CACHE_LINE,
         "plane": round_up(problem.in_channels * row + FLOAT * lanes, CACHE_LINE) + CACHE_LINE,
-        "sums_plane": round_up(span * layout.rows * row, CACHE_LINE) + CACHE_LINE,
-        "results_plane": round_up(OUTPUTS * row, CACHE_LINE) + CACHE_LINE,
+        "sums_plane": round_up(parts * part_bytes, CACHE_LINE) + CACHE_LINE,
+        "results_plane": round_up(OUTPUTS * sums_row, CACHE_LINE) + CACHE_LINE,
     }
     window_bytes = problem.in_channels * size + 2 * OUTPUTS * block * FLOAT  # with room for the vectors behind it
     at = round_up(outline.values["window_at"] + window_bytes, CACHE_LINE)
@@ -173,12 +214,21 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
         ("results_at", "results_plane", OUTPUTS),
     ):
         places[name] = at
-        at += planes[plane] * count
-    taps = np.arange(problem.in_channels, dtype=np.int64) * row
-    bounds = np.array([0, problem.in_channels], np.int64)
+        at += plane_bytes[plane] * count
+    item_row = FLOAT * items.tiles
+    taps = row * np.arange(problem.in_channels, dtype=np.int64)
+    for a, own in enumerate(windows):  # each tap that is summed as it is, of each channel, is a term
+        if a not in (down, last):
+            taps = (taps[:, None] + item_row * prod(items.windows[a + 1 :]) * own.places).ravel()
+    part_terms = -(-terms // parts)
+    bounds = np.array([bound for k in range(parts) for bound in (0, min(part_terms, terms - k * part_terms))], np.int64)
     boxes = prod(len(own) - 1 for own in begins)
     values = {
-        "down": down, "lanes": lanes, "channel_pitch": size, "row": row, **planes, **places,
+        "down": down, "lanes": lanes, "folds": folds(problem), "line_pitch": FLOAT * line_samples,
+        "height": tile_height(problem), "width": units(problem)[last], "planes": planes_of(problem),
+        "parts": parts, "part_terms": part_terms, "part_bytes": part_bytes,
+        "channel_pitch": size, "terms": terms, "item_row": item_row, "row": row, "sums_row": sums_row,
+        **plane_bytes, **places,
         "transform_line": transforms[0].address, "transform_tiles": transforms[1].address,
         "transform_sums": transforms[2].address, "transform_filters": filter_transform.address,
         "transpose": transpose.address, "filter_blocks": -(-problem.out_channels // lanes),
@@ -186,8 +236,8 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
         "rows": layout.rows, "block": block,
         "blocks": round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, "chunk": chunk, "span": span,
         "chunks": -(-blocks // chunk),
-        "weights_plane": round_up(problem.in_channels * layout.rows * FLOAT, CACHE_LINE) + CACHE_LINE,
-        "filter_bytes": FLOAT * round_up(problem.in_channels * problem.taps, lanes),
+        "weights_plane": round_up(terms * layout.rows * FLOAT, CACHE_LINE) + CACHE_LINE,
+        "filter_bytes": FLOAT * round_up(terms * TAPS**2, lanes),
         "tasks": boxes * problem.groups * -(-blocks // chunk), "scratch_bytes": round_up(at, CACHE_LINE),
     }  # fmt: skip
     useful = direct.useful_workers(problem, cycles(problem, layout) * boxes)
