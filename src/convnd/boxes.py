@@ -30,7 +30,8 @@ _FEW_PIECES = tuple(n for n in _PIECES if n & (n - 1) == 0)  # where more axes h
 _REGISTER_TILES = ((8, 3), (8, 2), (16, 1), (4, 6), (4, 3), (4, 2), (8, 1))
 _LINE_CYCLES, _TILE_CYCLES, _SUM_CYCLES = 34.0, 90.0, 110.0  # of a vector that is transformed
 _PRODUCT_CYCLES = 60.0  # of a block of lanes and channels beside its multiply-adds
-_FILTER_CYCLES = 16.0  # of a filter
+_FILTER_CYCLES, _FAR_FILTER_CYCLES = 16.0, 90.0  # of a filter; where all transformed ones leave the caches
+_NEAR_FILTERS = 2**24  # bytes of transformed filters, up to which they do not
 
 
 @dataclass(frozen=True)
@@ -232,8 +233,9 @@ def elapsed(problem: Problem, layout: WinogradLayout) -> float:
     boxes = prod(-(-axis.outputs // size) for axis, size in zip(problem.axes, layout.shape, strict=True))
     tasks = boxes * problem.groups * layout.chunks
     rounds = -(-tasks // threads) if tasks < 8 * threads else tasks / threads
-    filters = problem.groups * problem.out_channels * terms_of(problem) * _FILTER_CYCLES
-    return cycles(problem, layout) / (problem.groups * layout.chunks) * rounds + filters / threads
+    filters = problem.groups * problem.out_channels * terms_of(problem)
+    each = _FILTER_CYCLES if PLANES * FLOAT * filters <= _NEAR_FILTERS else _FAR_FILTER_CYCLES
+    return cycles(problem, layout) / (problem.groups * layout.chunks) * rounds + each * filters / threads
 
 
 @lru_cache(maxsize=256)
