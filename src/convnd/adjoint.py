@@ -11,8 +11,8 @@ outside the array, the boundary folds onto the samples that supply them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -123,15 +123,17 @@ def _add_along(result: np.ndarray, axis: int, first: int, length: int, mode: int
             result[places.min() : places.max() + 1] += piece[::step]
 
 
-def _supplied(first: int, count: int, length: int, mode: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield neighbouring positions as runs of place, length, and the first source with its step of -1, 0 or 1."""
+@lru_cache(maxsize=64)
+def _supplied(first: int, count: int, length: int, mode: int) -> list[tuple[int, int, int, int]]:
+    """Return neighbouring positions as runs of place, length, and the first source with its step of -1, 0 or 1."""
     sources = [source_position(position, length, mode) for position in range(first, first + count)]
-    start = 0
+    runs, start = [], 0
     while start < count:
         end = start + 1
         step = sources[end] - sources[start] if end < count else 1
         step = step if abs(step) <= 1 else 1
         while end < count and sources[end] == sources[start] + step * (end - start):
             end += 1
-        yield start, end - start, sources[start], step
+        runs.append((start, end - start, sources[start], step))
         start = end
+    return runs

@@ -42,6 +42,12 @@ def largest(dtype: np.dtype[Any]) -> int:
     return 1 if dtype.kind == "b" else 2 ** (8 * dtype.itemsize - (dtype.kind == "i"))
 
 
+def bits(value: float, dtype: str) -> int:
+    """Return the bits of a number that is not below zero, in a floating type: they order as the numbers do."""
+    number = np.array(value, dtype)
+    return int(number.view(f"i{number.itemsize}"))
+
+
 def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: complex) -> str:
     """Return the real type that a problem is computed in.
 

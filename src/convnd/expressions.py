@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -56,8 +57,8 @@ def records_at(address: int, count: int, dtype: np.dtype[Any]) -> Any:
 
 
 def call_address(address: int, arguments: tuple[int, ...]) -> None:
-    """Call the C function at an address: a word of compiled functions only."""
-    raise NotImplementedError
+    """Call the C function at an address."""
+    raise NotImplementedError("call_address is a word of compiled functions")
 
 
 class _Context:
@@ -68,7 +69,7 @@ class _Context:
         return None
 
 
-class Expressions:
+class Expressions(ABC):
     """What emits the expressions of a function; names and statements are its subclass'.
 
     ``of_X`` emits a node ``X`` of the syntax tree and returns its value, ``call_f`` a call of ``f``.
@@ -80,9 +81,9 @@ class Expressions:
     slots: dict[str, Any]  # of room for values that change
     outer: dict[str, Any]  # what the function sees of its module and closure
 
+    @abstractmethod
     def inline(self, function: Callable[..., Any], arguments: list[Any]) -> Any:
         """Emit a function that is called."""
-        raise NotImplementedError
 
     def visit(self, kind: str, node: Any) -> Any:
         """Emit a statement or an expression."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .expressions import call_address, with_element
-from .gather import AXIS, JOB_FIELDS, clear, gather, largest_of, tile_box, tile_counts, total, unravel
+from .gather import AXIS, JOB_FIELDS, clear, gather, is_in_range, largest_of, tile_box, tile_counts, total, unravel
 from .machine import compile_routine, read_index, take_next, write_index
 from .minimal import FLOAT, OUTPUTS, PLANES, TAPS
 
@@ -170,7 +170,6 @@ def compile_winograd_worker(rank: int) -> Any:
         job, axes = jobs[0], axis_records
         scratch = job.scratch + number * job.scratch_bytes
         window = scratch + job.window_at
-        size = job.in_channels * job.channel_pitch
         grid = tile_counts(zeros, axes)
         task = take_next(job.next_task)
         while task < job.tasks:
@@ -178,10 +177,9 @@ def compile_winograd_worker(rank: int) -> Any:
             group = rest % job.groups
             origin, outputs = tile_box(unravel(rest // job.groups, grid), axes, job)
             if not is_whole(outputs, axes):  # a tile's sums cancel what lies beyond the outputs that exist
-                clear(window, size)
+                clear(window, job.in_channels * job.channel_pitch)
             gather(group, origin, outputs, axes, job, scratch, window)
-            bits = largest_of(window, size, job, scratch)
-            if bits == 0 or job.least <= bits <= job.most:
+            if is_in_range(window, job, scratch):
                 transform_windows(outputs, axes, job, scratch)
                 target = job.out
                 for a in range(len(zeros)):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .expressions import call_address, records_at, with_element
-from .gather import AXIS, JOB_FIELDS, clear, gather, largest_of, tile_box, tile_counts, unravel
+from .gather import AXIS, JOB_FIELDS, clear, gather, is_in_range, tile_box, tile_counts, unravel
 from .machine import compile_routine, read_index, take_next, write_index
 from .tiles import store
 
@@ -169,10 +169,21 @@ def convolve_tile(group, dimensions, passes, job, tile, slabs):
             transform_columns(dimensions[d], passes, True, tile + out_channel * job.channel_pitch, job, slabs)
 
 
-def is_in_range(tile, job, scratch):
-    """Return whether transforms can represent the tile's samples: none infinite, NaN, or near a type's limits."""
-    bits = largest_of(tile, job.in_channels * job.channel_pitch, job, scratch)
-    return bits == 0 or job.least <= bits <= job.most
+def halves(origin, outputs, job):
+    """Return the outputs of the first of a tile's two windows, and the second's first output and its outputs."""
+    pair = job.pair_axis
+    first = min(outputs[pair], job.pair_outputs)
+    second = with_element(outputs, pair, outputs[pair] - first)
+    return with_element(outputs, pair, first), with_element(origin, pair, origin[pair] + first), second
+
+
+def gather_pair(group, origin, outputs, axes, job, scratch, tile):
+    """Gather the two windows of a tile, for every channel, into its planes."""
+    first, second_origin, second = halves(origin, outputs, job)
+    clear(tile, job.in_channels * job.channel_pitch)
+    gather(group, origin, first, axes, job, scratch, tile)
+    if second[job.pair_axis] > 0:
+        gather(group, second_origin, second, axes, job, scratch, tile + job.plane)
 
 
 def store_window(group, origin, outputs, axes, job, window):
@@ -201,24 +212,18 @@ def compile_spectral_worker(rank: int) -> Any:
         dimensions = records_at(job.dimensions, job.dimension_count, DIMENSION)
         passes = records_at(job.passes, job.pass_count, PASS)
         scratch = job.scratch + number * job.scratch_bytes
-        tile, slabs, pair = scratch + job.window_at, scratch + job.slabs_at, job.pair_axis
+        tile, slabs = scratch + job.window_at, scratch + job.slabs_at
         grid = tile_counts(zeros, axes)
         task = take_next(job.next_task)
         while task < job.tasks:
             group = task % job.groups
             origin, outputs = tile_box(unravel(task // job.groups, grid), axes, job)
-            first = min(outputs[pair], job.pair_outputs)
-            second_origin = with_element(origin, pair, origin[pair] + first)
-            second_outputs = with_element(outputs, pair, outputs[pair] - first)
-            first_outputs = with_element(outputs, pair, first)
-            clear(tile, job.in_channels * job.channel_pitch)
-            gather(group, origin, first_outputs, axes, job, scratch, tile)
-            if outputs[pair] > first:
-                gather(group, second_origin, second_outputs, axes, job, scratch, tile + job.plane)
+            gather_pair(group, origin, outputs, axes, job, scratch, tile)
             if is_in_range(tile, job, scratch):
                 convolve_tile(group, dimensions, passes, job, tile, slabs)
-                store_window(group, origin, first_outputs, axes, job, tile)
-                store_window(group, second_origin, second_outputs, axes, job, tile + job.plane)
+                first, second_origin, second = halves(origin, outputs, job)
+                store_window(group, origin, first, axes, job, tile)
+                store_window(group, second_origin, second, axes, job, tile + job.plane)
             else:
                 write_index(job.flags, task, 1)
             task = take_next(job.next_task)

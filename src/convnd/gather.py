@@ -224,6 +224,12 @@ def largest_of(samples, size, job, scratch):
     return read_index(scratch, 0)
 
 
+def is_in_range(window, job, scratch):
+    """Return whether a gathered window holds zeros alone, or a largest magnitude that its method can do."""
+    bits = largest_of(window, job.in_channels * job.channel_pitch, job, scratch)
+    return bits == 0 or job.least <= bits <= job.most
+
+
 @lru_cache(maxsize=256)
 def compile_gather(stored: str, working: str, frames: bool = False) -> Any:
     """Compile the copy of one line into a window, from the type ``stored`` to the ``working`` type.

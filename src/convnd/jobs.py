@@ -16,7 +16,7 @@ from .gather import AXIS, RUN_FIELDS, compile_gather, compile_largest
 from .layout import round_up
 from .machine import CACHE_LINE
 from .problem import Levels, Problem
-from .tiles import compile_store, run_workers
+from .tiles import compile_store
 
 Region = Sequence[tuple[int, int]]
 
@@ -67,6 +67,7 @@ def geometry(
     pitches: Sequence[int] | None = None,
     whole: bool = False,
     frame: int = 1,
+    ranged: bool = False,
 ) -> Geometry:
     """Lay out a problem.
 
@@ -86,6 +87,8 @@ def geometry(
         Whether results are whole numbers but for rounding.
     frame : int
         Channels that are gathered together, sample by sample.
+    ranged : bool
+        Whether the method looks for the largest magnitude of a window.
     """
     lengths = [len(w.positions) for w in windows]
     item = np.dtype(working).itemsize
@@ -101,11 +104,12 @@ def geometry(
     x_channels, out_channels = offsets(problem.x_channel_steps), offsets(problem.out_channel_steps)
     line_runs = windows[-1].runs
     stored = problem.accumulated if working == problem.working else working
-    routines = (
+    routines = [
         compile_gather(problem.stored, working, frame > 1),
         compile_store(stored, problem.result, whole),
-        compile_largest(working),
-    )
+    ]
+    if ranged:
+        routines.append(compile_largest(working))
     runs_at = 8 * sum(lengths)
     values = {
         "begins": all_begins.ctypes.data, "positions": positions.ctypes.data,
@@ -113,11 +117,11 @@ def geometry(
         "gather": routines[0].address, "frame": frame, "mode": problem.mode, "fill_period": problem.fill_period,
         "item": item, "in_channels": problem.in_channels,
         "line_runs": line_runs.ctypes.data, "line_run_count": len(line_runs),
-        "store": routines[1].address, "row_axis": -1, "largest": routines[2].address,
+        "store": routines[1].address, "row_axis": -1, "largest": routines[2].address if ranged else 0,
         "groups": problem.groups, "out_per_group": problem.out_channels,
         "runs_at": runs_at, "window_at": round_up(runs_at + 8 * 2 * RUN_FIELDS * lengths[-1], CACHE_LINE),
     }  # fmt: skip
-    return Geometry(axes, values, (all_begins, positions, x_channels, out_channels, line_runs), routines)
+    return Geometry(axes, values, (all_begins, positions, x_channels, out_channels, line_runs), tuple(routines))
 
 
 def dense_pitches(windows: Sequence[Window], item: int) -> list[int]:
@@ -159,7 +163,7 @@ def run(
         arrays["next_task"] = np.zeros(1, np.int64)
         for name, array in arrays.items():
             job[name] = array.ctypes.data
-        run_workers(count, worker, job, axes)
+        threads.run_workers(count, worker, job, axes)
 
 
 def offsets(levels: Levels) -> np.ndarray:

@@ -216,6 +216,11 @@ def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
     return np.unique(np.concatenate(begins))
 
 
+def even_begins(axis: Axis, size: int) -> np.ndarray:
+    """Return what `tile_begins` does, for tiles of ``size`` outputs, of which the last may have fewer."""
+    return np.minimum(np.arange(0, axis.outputs + size, size), axis.outputs)
+
+
 def frame(problem: Problem, layout: Layout) -> int:
     """Return the channels that lie together in ``x`` and in a window, sample by sample, or 1.
 

@@ -19,9 +19,10 @@ import numpy as np
 from . import direct
 from .axis import Axis, window
 from .direct import PassLayout, lay_out_pass, rows_ahead, useful_workers
+from .dtypes import bits
 from .factors import MOST_GROWTH, Factor
 from .jobs import Geometry, dense_pitches, geometry, offsets, run
-from .layout import best_of_tile, gather_cycles, round_up, window_length
+from .layout import best_of_tile, even_begins, gather_cycles, round_up, window_length
 from .machine import CACHE_LINE, vector_bytes
 from .problem import Problem
 from .threads import available
@@ -125,12 +126,9 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     """Return the plan of a merged problem whose kernel has such factors, by the tile of least cost."""
     shape = _tile_shape(problem, factors)
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, shape, strict=True)]
-    tiles = [-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True)]
-    begins = [
-        np.minimum(np.arange(count + 1) * n, axis.outputs)
-        for axis, n, count in zip(problem.axes, shape, tiles, strict=True)
-    ]
-    outline = geometry(problem, problem.working, windows, begins)
+    begins = [even_begins(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
+    tiles = prod(len(own) - 1 for own in begins)
+    outline = geometry(problem, problem.working, windows, begins, ranged=True)
     locals_ = _passes(problem, shape, factors)
     x_channels = offsets(problem.x_channel_steps)
     inside = problem.reads_inside and all(
@@ -146,7 +144,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
         lay_out_pass(local, layout, own) for local, (layout, _), own in zip(locals_, chosen, own_windows, strict=True)
     ]
     gathered = prod(len(w.positions) for w in windows[:-1]) * gather_cycles(len(windows[-1].positions))
-    cycles = prod(tiles) * (gathered + sum(cost for _, cost in chosen))
+    cycles = tiles * (gathered + sum(cost for _, cost in chosen))
 
     jobs, axes = [], []
     tables: list[Any] = [passes]
@@ -167,7 +165,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
         values = {
             **own.values, "window_at": at, "out_channels": out_channels.ctypes.data, "store": store.address,
             "in_channels": local.in_channels, "out_per_group": terms, "chunk": own.blocks, "chunks": 1,
-            "passes": len(passes), "tasks": prod(tiles),
+            "passes": len(passes), "tasks": tiles,
             "inside_allowed": inside, "channels_low": x_channels.min(), "channels_high": x_channels.max(),
             "ahead": rows_ahead(problem, own.sharing, int(own.values["rows"])),
         }  # fmt: skip
@@ -193,8 +191,8 @@ def _most_bits(problem: Problem, kernel: np.ndarray) -> int:
     info = np.finfo(problem.working)
     with np.errstate(all="ignore"):
         total = np.abs(kernel).sum(dtype=np.float64)
-        most = np.array(float(info.max) / (4 * MOST_GROWTH * max(1.0, total)), problem.working)
-    return max(1, int(most.view(f"i{info.bits // 8}")))
+        most = float(info.max) / (4 * MOST_GROWTH * max(1.0, total))
+    return max(1, bits(most, problem.working))
 
 
 def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[Problem]:

@@ -20,10 +20,11 @@ from .butterfly import (
     frequencies,
     twiddle_table,
 )
+from .dtypes import bits
 from .fourier import DIMENSION, PASS, SPECTRAL_JOB, compile_filter_worker, compile_spectral_worker
 from .gather import compile_gather
 from .jobs import Geometry, geometry, run
-from .layout import round_up
+from .layout import even_begins, round_up
 from .machine import CACHE_LINE
 from .problem import Problem
 from .windows import SpectralLayout, best, cycles, filters, transform_type
@@ -108,7 +109,7 @@ def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:
 
     A transform sums all samples, and a spectrum's products are small where the weights are.
     """
-    info, size = np.finfo(working), np.dtype(working).itemsize
+    info = np.finfo(working)
     sums = np.abs(weights).sum(axis=2).max()
     with np.errstate(all="ignore"):
         gain = min(1.0, sums / samples)
@@ -116,8 +117,7 @@ def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:
         most = float(info.max) / (8.0 * samples * max(1.0, sums))
     if not (np.isfinite(sums) and least <= most):
         return 1, 0
-    bits = [int(np.array(v, working).view(f"i{size}")) for v in (least, most)]
-    return bits[0], bits[1]
+    return bits(least, working), bits(most, working)
 
 
 def aligned(size: int) -> np.ndarray:
@@ -143,11 +143,8 @@ def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     pitches = [item * layout.row * prod(layout.lengths[a + 1 : -1]) for a in range(len(windows) - 1)] + [item]
     steps = [n * (2 if a == layout.pair_axis else 1) for a, n in enumerate(layout.shape)]
-    begins = [
-        np.minimum(np.arange(0, axis.outputs + step, step), axis.outputs)
-        for axis, step in zip(problem.axes, steps, strict=True)
-    ]
-    outline = geometry(problem, working, windows, begins, pitches, problem.exact)
+    begins = [even_begins(axis, step) for axis, step in zip(problem.axes, steps, strict=True)]
+    outline = geometry(problem, working, windows, begins, pitches, problem.exact, ranged=True)
 
     passes: list[tuple[int, ...]] = []
     dimensions: list[tuple[int, ...]] = []

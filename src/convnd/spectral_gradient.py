@@ -16,9 +16,19 @@ import numpy as np
 
 from .axis import Axis, window
 from .boundary import CONSTANT
-from .expressions import call_address, records_at, with_element
-from .fourier import DIMENSION, PASS, SPECTRAL_JOB, is_in_range, load_slab, slab_address, transform_columns, unload_slab
-from .gather import AXIS, clear, gather, tile_box, tile_counts, unravel
+from .dtypes import bits
+from .expressions import call_address, records_at
+from .fourier import (
+    DIMENSION,
+    PASS,
+    SPECTRAL_JOB,
+    gather_pair,
+    load_slab,
+    slab_address,
+    transform_columns,
+    unload_slab,
+)
+from .gather import AXIS, clear, is_in_range, tile_box, tile_counts, unravel
 from .jobs import geometry, run
 from .layout import round_up
 from .machine import CACHE_LINE, compile_routine, take_next, write_index
@@ -35,17 +45,6 @@ SPECTRAL_GRADIENT = np.dtype([(name, np.int64) for name in (
     # of a worker's scratch: where the outputs' windows are, and the sums of spectra with their bytes
     "outputs_at", "sums_at", "sums_bytes",
 )])  # fmt: skip
-
-
-def gather_pair(group, origin, outputs, axes, job, scratch, tile):
-    """Gather the two windows of a tile, for every channel, into its planes."""
-    pair = job.pair_axis
-    first = min(outputs[pair], job.pair_outputs)
-    clear(tile, job.in_channels * job.channel_pitch)
-    gather(group, origin, with_element(outputs, pair, first), axes, job, scratch, tile)
-    if outputs[pair] > first:
-        second = with_element(origin, pair, origin[pair] + first)
-        gather(group, second, with_element(outputs, pair, outputs[pair] - first), axes, job, scratch, tile + job.plane)
 
 
 def add_products(dimensions, passes, job, values, tile, others, slabs, sums):
@@ -165,7 +164,7 @@ def plan(problem: Problem) -> SpectralGradientPlan | None:
     shape = forward.layout.shape
     windows = [window(axis, n) for axis, n in zip(given.axes, shape, strict=True)]
     pitches = forward.geometry.axes["pitch"].tolist()
-    outline = geometry(given, forward.working, windows, [np.arange(2)] * len(windows), pitches)
+    outline = geometry(given, forward.working, windows, [np.arange(2)] * len(windows), pitches, ranged=True)
 
     lines = 1 if forward.layout.transposed else forward.layout.lengths[-1]
     places = tap_places([window(axis, n) for axis, n in zip(problem.axes, shape, strict=True)], pitches, item)
@@ -188,10 +187,10 @@ def plan(problem: Problem) -> SpectralGradientPlan | None:
     both = np.concatenate([job, job])
     for name, value in outline.values.items():
         both[name][1] = value
-    info, size = np.finfo(forward.working), item
+    info = np.finfo(forward.working)
     # Products of spectra are sums of products of samples: half of each type's range is either's.
     limits = (float(info.tiny) / float(info.eps)) ** 0.5, float(info.max) ** 0.5 / (8 * forward.layout.samples)
-    both["least"], both["most"] = (int(np.array(v, forward.working).view(f"i{size}")) for v in limits)
+    both["least"], both["most"] = (bits(limit, forward.working) for limit in limits)
     both["weights"], both["tasks"] = gradient.ctypes.data, parts * problem.groups
     both["scratch_bytes"] = round_up(sums_at + pairs * slabs_bytes, CACHE_LINE)
     return SpectralGradientPlan(

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ctypes import CFUNCTYPE, c_int, c_size_t, c_void_p
+from ctypes import CFUNCTYPE, c_int, c_size_t, c_ssize_t, c_void_p
 from functools import lru_cache
+from typing import Any
 
 import numba
 import numpy as np
 from numba.np.ufunc import parallel
 
-from .machine import address_of
+from .expressions import call_address
+from .machine import address_of, compile_routine, read_index
 
 _one_at_a_time = threading.Lock()  # the workqueue layer aborts the process when two threads call at once
 _forked = False
 
 #: Function, arguments, lengths, steps, data; lengths beyond the first, arguments, threads.
 _PARALLEL_FOR = CFUNCTYPE(None, *[c_void_p] * 5, c_size_t, c_size_t, c_int)  # releases the GIL
+_WORKER = CFUNCTYPE(None, *[c_ssize_t] * 3)  # so does this
 
 
 def _after_fork() -> None:
@@ -65,23 +68,35 @@ def team(wanted: int | None, useful: int) -> Iterator[int]:
         _one_at_a_time.release()
 
 
-def parallel_for(share: int, count: int, data: Sequence[int]) -> None:
-    """Run ``count`` shares of some work in as many threads: by Numba's threading layer, without compiling a loop.
+def run_workers(count: int, worker: Any, job: np.ndarray, axes: np.ndarray) -> None:
+    """Run ``count`` workers over the tasks of a job: one in this thread, more in as many of Numba's.
 
-    Parameters
-    ----------
-    share : int
-        The address of a function of four addresses: of the address of its first share's number, of how many shares it
-        is to run, of the bytes between two numbers, and of ``data``.
-    count : int
-        The number of shares.
-    data : sequence of int
-        What they all read.
+    Numba's threading layer is asked for its parallel loop directly: nothing is compiled for it.
     """
+    if count == 1:
+        _WORKER(worker.address)(0, job.ctypes.data, axes.ctypes.data)
+        return
+    data = (worker.address, job.ctypes.data, axes.ctypes.data)
     table = np.array([0, count, 8, *data, *range(count)], np.int64)
     address = table.ctypes.data
-    table[0] = address + 8 * (3 + len(data))
-    _started()(share, address, address + 8, address + 16, address + 24, 0, 1, count)
+    table[0] = address + 8 * (3 + len(data))  # of the workers' numbers
+    _started()(_compile_share().address, address, address + 8, address + 16, address + 24, 0, 1, count)
+
+
+@lru_cache(maxsize=1)
+def _compile_share() -> Any:
+    """Compile the workers that one thread runs.
+
+    The threading layer passes four addresses: of the address of the first worker's number, of how many there are, of
+    the bytes between two numbers, and of what `run_workers` passes on.
+    """
+
+    def share(arguments, counts, steps, call):  # type: ignore[no-untyped-def]
+        first = read_index(read_index(arguments, 0), 0)
+        for number in range(first, first + read_index(counts, 0)):
+            call_address(read_index(call, 0), (number, read_index(call, 1), read_index(call, 2)))
+
+    return compile_routine(share)
 
 
 @lru_cache(maxsize=1)

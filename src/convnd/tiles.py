@@ -7,7 +7,6 @@ writes the rows that exist, as the result's type.
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,7 +17,6 @@ from .expressions import call_address, with_element
 from .gather import AXIS, JOB_FIELDS, clear, gather, largest_of, tile_box, tile_counts, total, unravel
 from .lines import write_line
 from .machine import compile_routine, read_index, take_next, write_index
-from .threads import parallel_for
 
 
 @dataclass
@@ -76,7 +74,6 @@ JOB = np.dtype(
 )  # fmt: skip
 
 BRANCH_FIELDS = 4  # the taps' offsets in a window and in x, the bounds of their groups, and the outer steps
-_WORKER = ctypes.CFUNCTYPE(None, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_ssize_t)
 
 
 def window_inside(group, origin, outputs, axes, job):
@@ -323,26 +320,6 @@ def compile_worker(rank: int, several: bool = False) -> Any:
             task = take_next(job.next_task)
 
     return compile_routine(worker, jobs=JOB, axis_records=AXIS)
-
-
-@lru_cache(maxsize=1)
-def _compile_share() -> Any:
-    """Compile the workers that one thread of a team runs, as `threads.parallel_for` calls them."""
-
-    def share(arguments, counts, steps, call):
-        first = read_index(read_index(arguments, 0), 0)
-        for number in range(first, first + read_index(counts, 0)):
-            call_address(read_index(call, 0), (number, read_index(call, 1), read_index(call, 2)))
-
-    return compile_routine(share)
-
-
-def run_workers(count: int, worker: Any, job: np.ndarray, axes: np.ndarray) -> None:
-    """Run ``count`` workers over the tasks of a job: one in this thread, more in a team of threads."""
-    if count == 1:
-        _WORKER(worker.address)(0, job.ctypes.data, axes.ctypes.data)  # releases the GIL
-    else:
-        parallel_for(_compile_share().address, count, (worker.address, job.ctypes.data, axes.ctypes.data))
 
 
 @lru_cache(maxsize=256)

@@ -13,8 +13,7 @@ from .expressions import call_address
 from .lines import write_line
 from .machine import compile_routine, read_index, vector_bytes
 from .taps import Sharing, TapTable, filter_blocks
-from .threads import team
-from .tiles import run_workers
+from .threads import run_workers, team
 
 _PACKED_BY_ONE = 2**16  #: weights, up to which one thread packs them sooner than two
 

@@ -26,9 +26,10 @@ from .boxes import (
     units,
 )
 from .butterfly import compile_transpose
+from .dtypes import bits
 from .filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
 from .jobs import Geometry, geometry, run
-from .layout import round_up
+from .layout import even_begins, round_up
 from .machine import CACHE_LINE, vector_bytes
 from .minimal import (
     FLOAT,
@@ -139,8 +140,7 @@ def _range(largest: np.ndarray, taps: int) -> tuple[int, int]:
     most = float(info.max) / (8 * (SAMPLES_GAIN * OUTPUTS_GAIN) ** 2 * sums)
     if not np.isfinite(largest).all() or used.min(initial=1) < least or least > most:
         return 1, 0
-    bits = [int(np.array(v, np.float32).view(np.int32)) for v in (least, most)]
-    return bits[0], bits[1]
+    return bits(least, "float32"), bits(most, "float32")
 
 
 @lru_cache(maxsize=64)
@@ -165,10 +165,7 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     lanes = vector_bytes() // FLOAT
     down, last = plane_axes(problem)
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
-    begins = [
-        np.minimum(np.arange(0, axis.outputs + size, size), axis.outputs)
-        for axis, size in zip(problem.axes, layout.shape, strict=True)
-    ]
+    begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
     lengths = [len(own.positions) for own in windows]
     line_samples = lengths[last]
     if folds(problem) > 1:
@@ -178,7 +175,7 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     planes = dict.fromkeys((last, down))
     for a in (*planes, *(a for a in reversed(range(last)) if a not in planes)):  # an item's lines beside each other
         pitches[a], size = size, size * lengths[a]
-    outline = geometry(problem, problem.working, windows, begins, pitches)
+    outline = geometry(problem, problem.working, windows, begins, pitches, ranged=True)
 
     block, parts = layout.vectors * lanes, parts_of(problem)
     register_tile = RegisterTile(problem.working, layout.rows, layout.vectors, lanes, False, ((0, layout.rows),))
