@@ -10,10 +10,21 @@ import skimage.data
 import tifffile
 from PIL import Image, ImageOps
 
-from _common import Refusal, reading
+from _common import Parser, Refusal, reading
 
 DEFAULT_IMAGE = Path(skimage.data.__file__).with_name("coffee.png")
 KEPT = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.PALETTE)
+
+
+def add_input(parser: Parser) -> None:
+    """Add the argument that names a photograph."""
+    parser.add_argument(
+        "input",
+        nargs="?",
+        type=Path,
+        metavar="IN",
+        help="PNG, JPEG or TIFF, grey or colour, 8 or 16 bits (default: the coffee in skimage.data, CC0)",
+    )
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -19,7 +19,7 @@ from scipy.sparse.linalg import lsqr
 
 import convnd
 from _common import Parser, Refusal, check_outputs, count, finite, positive, run, writing
-from _images import DEFAULT_IMAGE, has_alpha, read_image
+from _images import DEFAULT_IMAGE, add_input, has_alpha, read_image
 
 REACH = 4  # of a Gaussian, in standard deviations
 
@@ -138,13 +138,7 @@ def build_parser() -> Parser:
     """The options and what they mean."""
     parser = Parser(prog="deblur.py", description=__doc__, epilog=EPILOG)
     add = parser.add_argument
-    add(
-        "input",
-        nargs="?",
-        type=Path,
-        metavar="IN",
-        help="PNG, JPEG or TIFF, grey or colour, 8 or 16 bits (default: the coffee in skimage.data, CC0)",
-    )
+    add_input(parser)
     add(
         "-o",
         dest="output",

@@ -19,7 +19,7 @@ import tifffile
 from PIL import Image
 
 from _common import Parser, Refusal, check_outputs, run, writing
-from _images import DEFAULT_IMAGE, has_alpha, read_image
+from _images import DEFAULT_IMAGE, add_input, has_alpha, read_image
 from convnd import convnd
 
 KERNELS = {  # name: weights, and what they are divided by
@@ -117,13 +117,7 @@ def build_parser() -> Parser:
     """The options and what they mean."""
     parser = Parser(prog="filter_image.py", description=__doc__, epilog=EPILOG)
     add = parser.add_argument
-    add(
-        "input",
-        nargs="?",
-        type=Path,
-        metavar="IN",
-        help="PNG, JPEG or TIFF, grey or colour, 8 or 16 bits (default: the coffee in skimage.data, CC0)",
-    )
+    add_input(parser)
     add(
         "-o",
         dest="output",

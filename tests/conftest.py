@@ -26,25 +26,25 @@ def _tuned(name):
         boxes,
         calls,
         choice,
+        costs,
         direct,
         gradient,
-        layout,
         parts,
         separable,
         spectral,
         spectral_gradient,
-        tiles,
+        tuning,
         windows,
         winograd,
     )
 
-    made = [layout.best, direct.plan, separable.plan, spectral.plan, windows.best, boxes.best, winograd.plan]
+    made = [costs.best, direct.plan, separable.plan, spectral.plan, windows.best, boxes.best, winograd.plan]
     made += [gradient.plan, spectral_gradient.plan]
     made += [choice.settled, choice._least, choice.runner, choice._transformed, choice._spectral_cycles]
     clear = [cached.cache_clear for cached in made] + [calls._CALLS.clear]
     with pytest.MonkeyPatch.context() as patch:
         for field, value in SETTINGS[name].items():
-            patch.setattr(tiles.TUNING, field, value)
+            patch.setattr(tuning.TUNING, field, value)
         if name == "tiny":  # "auto" looks for other ways, however little the work
             patch.setattr(choice, "_LOOKING_MS", 0.0)
             patch.setattr(parts, "_SMALL_WORK", 1)

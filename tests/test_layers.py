@@ -13,14 +13,16 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
-    ["axis", "disk", "dtypes", "expressions", "factors", "samples"],
+    ["axis", "disk", "dtypes", "expressions", "factors", "radices", "samples", "tuning"],
     ["compiler"],
     ["machine"],
     ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
-    ["arguments", "gather"],
+    ["gather", "request"],
+    ["arguments"],
     ["tiles"],
     ["adjoint", "filtering", "fourier", "problem", "products", "weights"],
     ["layout", "outer"],
+    ["costs"],
     ["boxes", "jobs", "parts", "windows"],
     ["direct"],
     ["separable", "single", "spectral", "winograd"],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from check import check, close, integers, reals, same
-from convnd import convnd, layout
+from convnd import convnd, costs
 from convnd.machine import vector_bytes
 
 # Axes of unequal lengths, so that none can stand for another; one shape and kernel for each rank.
@@ -136,7 +136,7 @@ def test_channels_with_a_batch_axis_between_and_spatial_axes_out_of_order(tuning
 @pytest.mark.parametrize("dtype", [None, "float16", "int16"])
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
-    lanes, every = vector_bytes() // 4, layout._layouts
+    lanes, every = vector_bytes() // 4, costs.layouts
     x, kernel = reals((19, 23, 26), np.float32), reals((2 * lanes + 3, 19, 3, 4), np.float32, seed=1)
     if place == "last":
         x, kernel = x.transpose(1, 2, 0).copy(), kernel.transpose(2, 3, 1, 0)
@@ -145,7 +145,7 @@ def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
         for wanted in (False, False), (True, False), (True, True):  # across; reads x in place, at any stride
             with tuned("default"):
                 choices = lambda *of: (c for c in every(*of) if (c.tile.across, c.inside) == wanted)  # noqa: B023, E731
-                monkeypatch.setattr(layout, "_layouts", choices)
+                monkeypatch.setattr(costs, "layouts", choices)
                 results.append(convnd(
                     x, kernel, padding=padding, stride=stride, dtype=dtype, method="direct",
                     channel_axis=0 if place == "first" else -1,

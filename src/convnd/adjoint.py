@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .arguments import Request
 from .axis import Axis
 from .boundary import CONSTANT, source_position
+from .request import Request
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from . import boundary as boundaries
 from . import dtypes
 from .axis import Axis, extent, same_padding
+from .request import Request
 
 METHODS = ("auto", "direct", "separable", "fft", "winograd")
 _LARGEST = 2**62  # of any whole number, so that index arithmetic stays inside int64
@@ -23,50 +23,6 @@ _LARGEST = 2**62  # of any whole number, so that index arithmetic stays inside i
 #: What the user asks for beside the arrays, as it was given: the options of `convnd.convnd` in the order of its
 #: signature, ``out`` left out.
 Options = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Request:
-    """A convolution in the user's own terms: every argument checked, every default filled in."""
-
-    x: np.ndarray
-    x_dtype: np.dtype[Any]  # as given: real samples become complex where the fill value is
-    kernel: np.ndarray
-    spatial: tuple[int, ...]  # the axes of x, in the order of the kernel's
-    axes: tuple[Axis, ...]  # their arithmetic, in the same order
-    channel_axis: int | None
-    channels_first: bool  # the kernel's layout
-    is_bank: bool  # whether the kernel has an axis of output channels
-    groups: int
-    is_flipped: bool
-    mode: int
-    fill: complex
-    working: str
-    result: np.dtype[Any]
-    out: np.ndarray | None
-    workers: int | None
-    method: str
-
-    @property
-    def kernel_spatial(self) -> tuple[int, ...]:
-        """The spatial axes of the kernel."""
-        first = 0 if self.channel_axis is None or not self.channels_first else 1 + self.is_bank
-        return tuple(range(first, first + len(self.axes)))
-
-    @property
-    def out_channels(self) -> int:
-        """Filters of the bank; 1 for a single filter."""
-        return self.kernel.shape[0 if self.channels_first else -1] if self.is_bank else 1
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        """The result's shape."""
-        shape = list(self.x.shape)
-        for a, axis in zip(self.spatial, self.axes, strict=True):
-            shape[a] = axis.outputs
-        if self.channel_axis is not None:
-            shape[self.channel_axis : self.channel_axis + 1] = [self.out_channels] if self.is_bank else []
-        return tuple(shape)
 
 
 def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:

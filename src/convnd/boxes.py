@@ -11,12 +11,13 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
-from .layout import gather_cycles, round_up
+from .costs import gather_cycles
+from .layout import round_up
 from .machine import vector_bytes, vector_registers
 from .minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
 from .problem import Problem, merged
 from .threads import available
-from .tiles import TUNING
+from .tuning import TUNING
 
 # Of products that a plane sums, without a folded axis and with one. Measured beside direct summation, normal samples
 # and weights: 1.7 times its root mean square error at 24, 1.9 at 32, 1.7 at 128; with a folded axis 1.7 at 16, 1.7 at

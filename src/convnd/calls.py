@@ -14,9 +14,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from . import dtypes
-from .arguments import Options, Request, parse
+from .arguments import Options, parse
 from .choice import Ready, prepare, runner, settled
 from .problem import allocation, canonical, fills
+from .request import Request
 from .single import Single, single
 
 _REMEMBERED = 512  # calls of `convnd.convnd`

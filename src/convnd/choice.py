@@ -1,7 +1,7 @@
 """What will run and why: the choice of a method.
 
 The choice is a pure function of the problem, of the factors found in its kernel, and of constants that were measured
-once (`tiles.TUNING` and those of the cost models), and can be read: ``print(plan)``.
+once (`tuning.TUNING` and those of the cost models), and can be read: ``print(plan)``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from . import boxes, direct, separable, spectral, windows, winograd
-from .arguments import Request
+from .costs import best
 from .dtypes import largest
 from .factors import Factor, factored, is_short
-from .layout import best
 from .problem import Problem, canonical_kernel, fills, merged
+from .request import Request
 from .threads import team_size
 
 #: Cycles in a millisecond of the machine that the cost models and what follows were fitted to, by

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from . import dtypes, spectral_gradient, windows
-from .arguments import Request
 from .axis import Axis, TapLine, tap_lines, window
 from .boundary import CONSTANT
 from .jobs import branch_records, dense_pitches, geometry, offsets, run
@@ -27,6 +26,7 @@ from .outer import OuterTile, Shift, compile_outer_tile
 from .parts import cut
 from .problem import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
 from .products import GRADIENT, compile_gradient_worker
+from .request import Request
 from .taps import combinations
 from .tiles import JOB
 

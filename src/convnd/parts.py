@@ -10,7 +10,7 @@ import numpy as np
 from .layout import tile_begins, window_length
 from .outer import OuterTile, Shift, outer_tile
 from .problem import Problem
-from .tiles import TUNING
+from .tuning import TUNING
 
 _TASKS = 16  # that large problems are divided into, however many threads there are
 _SMALL_WORK = 2**20  # products that are not worth dividing

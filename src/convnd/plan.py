@@ -10,11 +10,12 @@ import numpy as np
 
 from . import dtypes
 from .adjoint import Piece, fold, transposed
-from .arguments import Request, check_out, check_x, check_y
+from .arguments import check_out, check_x, check_y
 from .boundary import CONSTANT
 from .calls import Call, Recent, out_traits, traits
 from .choice import Ready
 from .gradient import kernel_gradient
+from .request import Request
 from .single import Single
 from .threads import team_size
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .arguments import Request, too_large
+from .arguments import too_large
 from .axis import Axis, polyphase
+from .request import Request
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 

@@ -18,15 +18,17 @@ import numpy as np
 
 from . import direct
 from .axis import Axis, window
+from .costs import best_of_tile, gather_cycles
 from .direct import PassLayout, lay_out_pass, rows_ahead, useful_workers
 from .dtypes import bits
 from .factors import MOST_GROWTH, Factor
 from .jobs import Geometry, dense_pitches, geometry, offsets, run
-from .layout import best_of_tile, even_begins, gather_cycles, round_up, window_length
+from .layout import even_begins, round_up, window_length
 from .machine import CACHE_LINE, vector_bytes
 from .problem import Problem
 from .threads import available
-from .tiles import JOB, TUNING, compile_store, compile_worker
+from .tiles import JOB, compile_store, compile_worker
+from .tuning import TUNING
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .arguments import Request
 from .direct import DirectPlan
 from .expressions import call_address, records_at
 from .layout import round_up
@@ -27,6 +26,7 @@ from .machine import (
     write_index,
 )
 from .problem import canonical_kernel
+from .request import Request
 from .tiles import JOB
 
 MOST_WEIGHTS = 2**12  #: whose places in the kernel a record holds

@@ -11,15 +11,7 @@ import numpy as np
 
 from . import direct
 from .axis import Window, window
-from .butterfly import (
-    Pass,
-    compile_pass,
-    compile_product,
-    compile_transpose,
-    factors,
-    frequencies,
-    twiddle_table,
-)
+from .butterfly import Pass, compile_pass, compile_product, compile_transpose
 from .dtypes import bits
 from .fourier import DIMENSION, PASS, SPECTRAL_JOB, compile_filter_worker, compile_spectral_worker
 from .gather import compile_gather
@@ -27,6 +19,7 @@ from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
 from .machine import CACHE_LINE
 from .problem import Problem
+from .radices import factors, frequencies, twiddle_table
 from .windows import SpectralLayout, best, cycles, filters, transform_type
 
 

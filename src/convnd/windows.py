@@ -16,12 +16,13 @@ from math import prod
 import numpy as np
 
 from .axis import Axis
-from .butterfly import factors
-from .layout import gather_cycles, round_up, window_length
+from .costs import gather_cycles
+from .layout import round_up, window_length
 from .machine import vector_bytes
 from .problem import Problem, merged
+from .radices import factors
 from .threads import available
-from .tiles import TUNING
+from .tuning import TUNING
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector
