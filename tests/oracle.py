@@ -128,3 +128,19 @@ def saturated(value, low, high):
     if value != value:
         return 0
     return low if value <= low else high if value >= high else round(value)
+
+
+def normalised(x, kernel, *, fill_value=0, dtype=None, **options):
+    """What `nan_policy="omit"` means, in the widest type: sum of the valid * all weight / weight of the valid.
+
+    And how many times larger that last quotient makes an error.
+    """
+    valid, kernel = ~np.isnan(x), np.asarray(kernel)
+    widest = np.clongdouble if "c" in (x.dtype.kind, kernel.dtype.kind) else np.longdouble
+    kernel = kernel.astype(widest)
+    sums = convnd(np.where(valid, x, 0).astype(widest), kernel, fill_value=fill_value, **options)
+    weights = {"kernel": np.abs(kernel), "fill_value": 1, **options}
+    found = convnd(valid.astype(np.longdouble), **weights)
+    with np.errstate(all="ignore"):
+        larger = convnd(np.ones(x.shape, np.longdouble), **weights) / found
+        return np.where(found > 0, sums * larger, np.nan), np.where(found > 0, larger, 1)

@@ -126,6 +126,10 @@ ERRORS = [
     (BYTES, BYTES[:2], {"fill_value": -1}, ValueError, "fill_value -1 uint64"),
     (BYTES, BYTES[:2], {"fill_value": 2**64}, ValueError, f"fill_value {2**64} uint64"),
     (np.float32(LINE), np.float32(TAPS), {"fill_value": 1e39}, ValueError, "fill_value 1e+39 float32"),
+    # nan_policy
+    (IMAGE, SQUARE, {"nan_policy": "ignore"}, ValueError, "nan_policy 'ignore' propagate raise omit"),
+    (IMAGE, SQUARE, {"nan_policy": None}, TypeError, "nan_policy None"),
+    (IMAGE * np.nan, SQUARE, {"nan_policy": "raise"}, ValueError, "nan_policy x NaN (0, 0)"),
     # dtype, out
     (IMAGE, SQUARE, {"dtype": "U5"}, TypeError, "dtype"),
     (IMAGE, SQUARE, {"dtype": object}, TypeError, "dtype object"),
@@ -213,9 +217,7 @@ def test_signature():
     with pytest.raises(TypeError, match="kernel"):
         convnd(LINE)
     keywords = " ".join(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY)
-    expected = (
-        "padding stride dilation upsample groups axes channel_axis convention boundary fill_value method dtype out"
-    )
+    expected = "padding stride dilation upsample groups axes channel_axis convention boundary fill_value nan_policy method dtype out"
     assert keywords == f"{expected} workers"
 
 

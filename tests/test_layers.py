@@ -16,6 +16,7 @@ LAYERS = [
     ["axis", "disk", "dtypes", "expressions", "factors", "radices", "samples", "tuning"],
     ["compiler"],
     ["machine"],
+    ["missing"],
     ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
     ["gather", "request"],
     ["arguments"],
@@ -28,7 +29,8 @@ LAYERS = [
     ["separable", "single", "spectral", "winograd"],
     ["spectral_gradient"],
     ["gradient"],
-    ["choice"],
+    ["choice", "scan"],
+    ["omission"],
     ["calls"],
     ["plan"],
     ["api"],
@@ -37,7 +39,7 @@ LAYERS = [
     ["__main__"],
 ]
 WHEN_CALLED = {"plan": {"scipy"}}  # what no import of the package needs
-SPEAK_LLVM = {"butterfly", "compiler", "expressions", "lines", "machine", "minimal", "outer", "routine"}
+SPEAK_LLVM = {"butterfly", "compiler", "expressions", "lines", "machine", "minimal", "missing", "outer", "routine"}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 
 

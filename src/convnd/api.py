@@ -28,6 +28,7 @@ def convnd(
     convention: str = "convolution",
     boundary: str = "constant",
     fill_value: complex = 0,
+    nan_policy: str = "propagate",
     method: str = "auto",
     dtype: Any = None,
     out: np.ndarray | None = None,
@@ -73,6 +74,9 @@ def convnd(
         What stands outside `x`, named as in `numpy.pad`, for any amount of padding.
     fill_value : scalar, optional
         What stands there under "constant", in the type of the computation.
+    nan_policy : {"propagate", "raise", "omit"}, optional
+        What NaN in `x` does: it reaches the outputs whose window touches it; it is an error; or it counts as missing,
+        and each output is normalised by the weights of the samples that its window does have (see the notes).
     method : {"auto", "direct", "separable", "fft", "winograd"}, optional
         How it is computed; what the result means does not depend on it. "auto" takes what is estimated to be fastest.
         "separable" takes kernels that are a short sum of outer products, "fft" any kernel, "winograd" 3 x 3 taps, or
@@ -98,7 +102,8 @@ def convnd(
     TypeError
         For arrays that are not numeric, arguments of the wrong kind, and complex results in a real type.
     ValueError
-        For arguments out of range or that do not fit each other. `out` is left as it was.
+        For arguments out of range or that do not fit each other, and for NaN in `x` under ``nan_policy="raise"``.
+        `out` is left as it was.
 
     Notes
     -----
@@ -114,10 +119,19 @@ def convnd(
     Resampling: with ``upsample=up, stride=down, padding="full"`` a signal becomes `scipy.signal.upfirdn` of it, with
     "same" and an odd number of taps each output stands where its sample would.
 
+    ``nan_policy="omit"`` is normalised convolution [1]_: with ``w`` the kernel,
+    ``sum(w * x over valid samples) * sum(|w|) / sum(|w| over valid samples)``, and NaN where that last sum is 0. What
+    stands outside `x` under "constant" is valid; the zeros of `upsample` are no samples, and have no part in the sums.
+
     Transposed convolution: torch's ``conv_transpose2d(x, w, stride=s, padding=p, output_padding=q, dilation=d)``, with
     ``w`` of shape ``(C_in, C_out, *K)``, is ``convnd(x, w.swapaxes(0, 1), upsample=s, dilation=d, channel_axis=1,
     axes=(2, 3), padding=((e-1-p, e-1-p+q),)*2)`` with the extent ``e = d*(K-1) + 1`` and the default convention. With
     groups the swap is of each group's filters by themselves.
+
+    References
+    ----------
+    .. [1] H. Knutsson and C.-F. Westin, "Normalized and differential convolution", Computer Vision and Pattern
+       Recognition, 1993.
 
     Examples
     --------
@@ -135,6 +149,11 @@ def convnd(
     >>> convnd(np.ones((3, 8, 8)), np.ones((2, 3, 5, 5)), channel_axis=0).shape
     (2, 4, 4)
 
+    A mean of the samples that there are:
+
+    >>> convnd([1.0, 2, np.nan, 4, 5], np.ones(3) / 3, nan_policy="omit")
+    array([1.5, 3. , 4.5])
+
     Three samples for each two, by straight lines between them:
 
     >>> convnd([0.0, 6, 6, 0, 0], np.array([1, 2, 3, 2, 1]) / 3, upsample=3, stride=2, padding="same")
@@ -147,8 +166,8 @@ def convnd(
     (1, 2, 16, 16)
     """
     options = (
-        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method,
-        dtype, workers,
+        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
+        method, dtype, workers,
     )  # fmt: skip
     return convolve(x, kernel, out, options)
 
@@ -167,6 +186,7 @@ def plan(
     convention: str = "convolution",
     boundary: str = "constant",
     fill_value: complex = 0,
+    nan_policy: str = "propagate",
     method: str = "auto",
     dtype: Any = None,
     out: np.ndarray | None = None,
@@ -182,7 +202,7 @@ def plan(
         The weights.
     padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary
         As in `convnd`.
-    fill_value, method, dtype, out, workers
+    fill_value, nan_policy, method, dtype, out, workers
         As in `convnd`. `out` tells the result's dtype and memory layout; it is not written to.
 
     Returns
@@ -206,7 +226,7 @@ def plan(
     np.float64(1.0)
     """
     options = (
-        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method,
-        dtype, workers,
+        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
+        method, dtype, workers,
     )  # fmt: skip
     return Plan(parse(x, kernel, out, options))

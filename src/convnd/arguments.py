@@ -17,6 +17,7 @@ from .axis import Axis, extent, same_padding
 from .request import Request
 
 METHODS = ("auto", "direct", "separable", "fft", "winograd")
+NAN_POLICIES = ("propagate", "raise", "omit")
 _LARGEST = 2**62  # of any whole number, so that index arithmetic stays inside int64
 
 
@@ -28,8 +29,8 @@ Options = tuple[Any, ...]
 def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     """Check every argument of `convnd.convnd` and return what they ask for."""
     (
-        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method,
-        dtype, workers,
+        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
+        method, dtype, workers,
     ) = options  # fmt: skip
     x, kernel = _array(x, "x"), _array(kernel, "kernel")
     channel = None if channel_axis is None else _axis_index(channel_axis, "channel_axis", x)
@@ -61,6 +62,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
         None if workers is None else _whole(workers, "workers", 1), method,
+        _one_of(nan_policy, "nan_policy", NAN_POLICIES),
     )  # fmt: skip
     check_out(request)
     return request

@@ -15,15 +15,20 @@ import numpy as np
 
 from . import dtypes
 from .arguments import Options, parse
-from .choice import Ready, prepare, runner, settled
-from .problem import allocation, canonical, fills
+from .choice import Ready, prepare, quick, runner, settled
+from .omission import Omission
+from .problem import allocation, canonical, constants
 from .request import Request
+from .scan import check_nan
 from .single import Single, single
 
 _REMEMBERED = 512  # calls of `convnd.convnd`
 
 #: Types of options that calls are remembered for.
 _PLAIN = frozenset({bool, int, float, complex, str, tuple, type, type(None)})
+
+#: What convolves once a kernel is ready.
+Quick = Single | Ready | Omission
 
 Value = TypeVar("Value")
 
@@ -69,11 +74,13 @@ class Call:
         self._is_real_part = request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind)
         self.is_empty = result.size == 0  # an empty batch
         self._variants: dict[str, Call] = {}
+        self._omission: tuple[bytes, Omission] | None = None  # for the kernel of those bytes
         self._packs: Single | None = None  # and runs, where the kernel's values have no say in the method
         if not self.is_empty:
             self.problem = canonical(request, result)
-            if settled(request.method, self.problem):
-                self._packs = single(request, runner("direct", self.problem), fills(request, self.problem))
+            self._like = without_values(result)
+            if request.nan_policy != "omit" and settled(request.method, self.problem):
+                self._packs = single(request, runner("direct", self.problem), constants(request, self.problem))
 
     def variant(self, **changes: Any) -> Call:
         """Return the call whose request differs so."""
@@ -82,14 +89,20 @@ class Call:
             self._variants[key] = Call(replace(self.request, **changes))
         return self._variants[key]
 
-    def ready(self, kernel: np.ndarray) -> Ready:
+    def ready(self, kernel: np.ndarray) -> Ready | Omission:
         """Return the method ready for a kernel."""
-        return prepare(replace(self.request, kernel=kernel), self.problem)
+        request = replace(self.request, kernel=kernel)
+        if request.nan_policy != "omit":
+            return prepare(request, self.problem)
+        # It takes its time, and kernels seldom change.
+        known, values = self._omission, kernel.tobytes()
+        if known is None or known[0] != values:
+            known = self._omission = values, Omission(replace(request, kernel=kernel.copy()), self._like)
+        return known[1]
 
-    def quick(self, ready: Ready) -> Single | Ready:
+    def quick(self, ready: Ready | Omission) -> Quick:
         """Return the quickest way to call what is ready for a kernel."""
-        one = ready.choice.method == "direct" and single(self.request, ready.runner, ready.fills, ready.weights)
-        return one or ready
+        return quick(self.request, ready) if isinstance(ready, Ready) else ready
 
     def convolve_exactly(self, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         """Convolve ``x`` with a kernel of any whole numbers, in the working type that they ask for."""
@@ -103,15 +116,21 @@ class Call:
         if out is not None and (np.may_share_memory(out, x) or np.may_share_memory(out, kernel)):
             out[...] = self.variant(out=None).convolve(x, kernel, None)
             return out
-        ready: Single | Ready | None = self._packs
+        ready: Quick | None = self._packs
         if ready is None and not self.is_empty:
             ready = self.ready(kernel)
         return self.run(ready, x, out, kernel)
 
     def run(
-        self, ready: Single | Ready | None, x: np.ndarray, out: np.ndarray | None, kernel: np.ndarray | None = None
+        self,
+        ready: Single | Ready | Omission | None,
+        x: np.ndarray,
+        out: np.ndarray | None,
+        kernel: np.ndarray | None = None,
     ) -> np.ndarray:
         """Convolve ``x`` by what is ready for it, into ``out`` where it is given: they do not overlap."""
+        if self.request.nan_policy == "raise":
+            check_nan(x, self.request.workers)
         if out is None:
             out = self._allocate()
         if ready is not None:

@@ -17,9 +17,10 @@ import numpy as np
 from . import boxes, direct, separable, spectral, windows, winograd
 from .costs import best
 from .dtypes import largest
-from .factors import Factor, factored, is_short
-from .problem import Problem, canonical_kernel, fills, merged
+from .factors import Factor, as_magnitudes, factored, is_short
+from .problem import Constants, Problem, canonical_kernel, constants, merged
 from .request import Request
+from .single import Single, single
 from .threads import team_size
 
 #: Cycles in a millisecond of the machine that the cost models and what follows were fitted to, by
@@ -177,7 +178,7 @@ def _separable_as_asked(request: Request, problem: Problem, kernel: np.ndarray) 
     if factors:
         structure = separable.structure(factors)
         return Choice("separable", "as asked", {"separable": separable_ms(problem, structure)}, tuple(factors))
-    finite = np.isfinite(request.kernel).all()
+    finite = np.isfinite(request.kernel).all() and not problem.normalises
     if finite and not is_short(request.kernel.astype(np.complex128), _epsilon(problem.working)):
         raise ValueError(
             f"method 'separable' needs a kernel that is a short sum of outer products, but the kernel of shape "
@@ -200,8 +201,10 @@ def _factors(request: Request, problem: Problem, kernel: np.ndarray, most_terms:
         return None
     weights = kernel.reshape([axis.taps for axis in merged(problem).axes])
     if kernel.size > _CACHED_WEIGHTS:
-        return factored(weights, problem.exact, _epsilon(problem.working), most_terms)
-    return _cached_factors(weights.tobytes(), weights.shape, problem.working, problem.exact, most_terms)
+        found = factored(weights, problem.exact, _epsilon(problem.working), most_terms)
+    else:
+        found = _cached_factors(weights.tobytes(), weights.shape, problem.working, problem.exact, most_terms)
+    return found if found is None or not problem.normalises else as_magnitudes(found, weights)
 
 
 @lru_cache(maxsize=32)
@@ -223,15 +226,19 @@ def _no_spectra(request: Request, problem: Problem, kernel: np.ndarray) -> str:
     transformed = _transformed(problem)
     if transformed == 0:
         return "there is no extent to transform, or too many filters for their spectra"
-    if not problem.exact:
+    if not (problem.exact or problem.normalises):
         return ""
     if problem.working == "int64":
         return "sums beyond 2^53 are exact in whole numbers only"
     # With d the relative error of a transform, |error| <= d (2 |x| |w| + |x| sum |w|), |.| the Euclidean norm.
-    relative = _PASS_ERROR * np.finfo(np.float64).eps * log2(transformed)
-    samples = max(largest(request.x.dtype), abs(request.fill)) * (2 * problem.in_channels * transformed) ** 0.5
+    relative = _PASS_ERROR * float(np.finfo(windows.transform_type(problem)).eps) * log2(transformed)
+    samples = max(largest(request.x.dtype) if problem.exact else 1, abs(request.fill))
+    samples *= (2 * problem.in_channels * transformed) ** 0.5
     weights = np.abs(kernel.astype(np.float64))
     error = relative * samples * (2 * (weights**2).sum(axis=2).max() ** 0.5 + weights.sum(axis=2).max())
+    if problem.normalises:  # half the least weight tells one sample from none
+        least = float(weights.min(where=weights > 0, initial=np.inf))
+        return "" if error < least / 2 else "the least weight would not be told from rounding"
     return "" if error < 0.25 else "transforms of such large whole numbers would not be exact"
 
 
@@ -249,12 +256,12 @@ class Ready:
     choice: Choice
     runner: Any
     weights: Any
-    fills: np.ndarray
+    constants: Constants
     workers: int | None
 
     def __call__(self, x: np.ndarray, out: np.ndarray, kernel: np.ndarray | None = None) -> None:
         """Convolve ``x`` into ``out``, arrays of the strides and types that the problem was made from."""
-        self.runner(x, self.weights, self.fills, out, self.workers)
+        self.runner(x, self.weights, self.constants, out, self.workers)
 
 
 def prepare(request: Request, problem: Problem) -> Ready:
@@ -266,7 +273,13 @@ def prepare(request: Request, problem: Problem) -> Ready:
         weights = plan.prepare(kernel, choice.factors)
     else:
         weights = plan.prepare(kernel, request.workers)
-    return Ready(choice, plan, weights, fills(request, problem), request.workers)
+    return Ready(choice, plan, weights, constants(request, problem), request.workers)
+
+
+def quick(request: Request, ready: Ready) -> Single | Ready:
+    """Return the quickest way to call what is ready for a kernel."""
+    one = ready.choice.method == "direct" and single(request, ready.runner, ready.constants, ready.weights)
+    return one or ready
 
 
 @lru_cache(maxsize=256)

@@ -18,7 +18,7 @@ from .costs import best
 from .jobs import Geometry, Region, branch_records, dense_pitches, geometry, offsets, run
 from .layout import Layout, frame, granularity, line_length, round_up, tile_begins
 from .machine import CACHE_LINE
-from .problem import Problem
+from .problem import Constants, Problem
 from .routine import compile_register_tile
 from .taps import Sharing, TapTable, filter_blocks, table
 from .tiles import JOB, compile_worker
@@ -95,7 +95,7 @@ def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) ->
         values |= {
             "across": tile.lanes, "transpose": routines[1].address,
             "frames": len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1]),
-            "direct_store": problem.result == np.dtype(problem.accumulated).str and channel_step == item,
+            "direct_store": problem.stores_native and channel_step == item,
         }  # fmt: skip
     # The last vectors and the rows that do not exist read behind the window.
     beyond = tile.rows * pitches[-1] if tile.across else 2 * tile.rows * tile.block * item + rows_beyond
@@ -148,7 +148,7 @@ class DirectPlan:
         self,
         x: np.ndarray,
         weights: np.ndarray,
-        fills: np.ndarray,
+        constants: Constants,
         out: np.ndarray,
         workers: int | None,
         region: Region | None = None,
@@ -161,8 +161,8 @@ class DirectPlan:
             Arrays of the strides and types that the problem was made from.
         weights : ndarray
             What `prepare` made of the kernel.
-        fills : ndarray
-            What stands outside every channel, `problem.fills`.
+        constants : dict
+            What stands outside every channel and what else the problem asks for, `problem.Constants`.
         workers : int or None
             Threads asked for.
         region : sequence of (int, int), optional
@@ -170,7 +170,7 @@ class DirectPlan:
         """
         job, axes = self.job.copy(), self.geometry.axes
         job["x_low"], job["x_high"] = self.problem.bounds(x)
-        arrays = {"x": x, "out": out, "weights": weights, "fills": fills}
+        arrays = {"x": x, "out": out, "weights": weights, **constants}
         if region is not None:
             axes, arrays["begins"] = self.geometry.restricted(region)
             job["tasks"] = prod(axes["tiles"].tolist()) * self.problem.groups * job["chunks"]
@@ -183,7 +183,7 @@ def repair(
     flags: np.ndarray,
     x: np.ndarray,
     kernel: np.ndarray,
-    fills: np.ndarray,
+    constants: Constants,
     out: np.ndarray,
     workers: int | None,
 ) -> None:
@@ -193,7 +193,46 @@ def repair(
         own = plan(problem)
         weights = own.prepare(kernel, workers)
         for tile in tiles:
-            own(x, weights, fills, out, workers, geometry.region(int(tile)))
+            own(x, weights, constants, out, workers, geometry.region(int(tile)))
+
+
+class Joined:
+    """Two direct convolutions of one array into one result, the second over what the first has written, tile by tile.
+
+    Parameters
+    ----------
+    first, second : DirectPlan
+        Plans of one layout whose tasks are the same.
+    weights : tuple of ndarray
+        What they prepared of their kernels.
+    constants : tuple of dict
+        The constants of each.
+    workers : int or None
+        Threads asked for.
+    """
+
+    def __init__(
+        self, first: DirectPlan, second: DirectPlan, weights: Sequence[np.ndarray], constants: Sequence[Constants],
+        workers: int | None,
+    ) -> None:  # fmt: skip
+        jobs = np.concatenate([first.job, second.job])
+        jobs["passes"] = len(jobs)
+        if jobs["chunks"][0] > 1:  # which share the windows of a tile: one behind the other
+            shift = round_up(first.scratch_bytes, CACHE_LINE) - jobs["window_at"][1]
+            for name in ("window_at", "results_at", "scratch_bytes"):
+                jobs[name][1] += shift
+        jobs["scratch_bytes"] = jobs["scratch_bytes"].max()
+        jobs["weights"] = [own.ctypes.data for own in weights]
+        for job, own in zip(jobs, constants, strict=True):
+            for name, values in own.items():
+                job[name] = values.ctypes.data
+        self._jobs, self._axes = jobs, np.concatenate([first.geometry.axes, second.geometry.axes])
+        self._first, self._workers = first, workers
+        self._kept = second, weights, constants  # alive: the jobs hold their addresses
+
+    def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
+        """Convolve ``x`` into ``out``, arrays of the strides and types that the plans were made for."""
+        run(self._jobs, self._axes, self._first.worker, {"x": x, "out": out}, self._workers, 2 * self._first.workers)
 
 
 @lru_cache(maxsize=256)

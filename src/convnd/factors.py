@@ -9,7 +9,7 @@ dimensions that is the singular value decomposition; a factor may keep several a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import prod
 
@@ -26,6 +26,22 @@ class Factor:
 
     axes: tuple[int, ...]
     weights: np.ndarray
+
+
+def as_magnitudes(factors: Sequence[Factor], kernel: np.ndarray) -> list[Factor] | None:
+    """Return the factors of a kernel without negative weights as such kernels, or None where they are not.
+
+    Their sums are 0 where, and only where, every sample that has a weight is 0.
+    """
+    product = np.ones((), bool)
+    for factor in factors:
+        if factor.weights.shape[:2] != (1, 1):
+            return None
+        product = np.multiply.outer(product, factor.weights[0, 0] != 0)
+    order = [a for factor in factors for a in factor.axes]
+    if not (product.transpose(np.argsort(order)).ravel() == (kernel != 0).ravel()).all():  # but for axes of one tap
+        return None
+    return [replace(factor, weights=np.abs(factor.weights)) for factor in factors]
 
 
 def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -> list[Factor] | None:

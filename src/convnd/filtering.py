@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .expressions import call_address, with_element
-from .gather import AXIS, JOB_FIELDS, clear, gather, is_in_range, largest_of, tile_box, tile_counts, total, unravel
+from .gather import AXIS, JOB_FIELDS, clear, extreme_of, gather, is_in_range, tile_box, tile_counts, total, unravel
 from .machine import compile_routine, read_index, take_next, write_index
 from .minimal import FLOAT, OUTPUTS, PLANES, TAPS
 
@@ -131,7 +131,7 @@ def store_outputs(channel, target, outputs, axes, job, results):
             read = results + line % OUTPUTS * job.results_plane
             read += job.width * (lanes_before(place, axes, job) + line // OUTPUTS * across * FLOAT)
             write = first + line * axes[job.down].out_step
-            call_address(job.store, (read, outputs[-1], write, axes[len(outputs) - 1].out_step))
+            call_address(job.store, (read, outputs[-1], write, axes[len(outputs) - 1].out_step, 0, 0))
 
 
 def convolve_box(group, chunk, outputs, target, axes, job, scratch):
@@ -198,7 +198,7 @@ def transform_block(group, block, job, scratch):
     first = block * job.lanes
     filters = job.filters + (group * job.filter_blocks + block) * job.lanes * job.filter_bytes
     for row in range(min(job.lanes, job.out_per_group - first)):
-        bits = largest_of(filters + row * job.filter_bytes, job.filter_bytes, job, scratch)
+        bits = extreme_of(filters + row * job.filter_bytes, job.filter_bytes, job, scratch)
         write_index(job.largest_taps, group * job.out_per_group + first + row, bits)
     rows = group * job.blocks * job.rows + first
     target = job.weights + rows // job.rows * PLANES * job.weights_plane + rows % job.rows * FLOAT

@@ -15,8 +15,9 @@ import numpy as np
 
 from .boundary import source_position
 from .expressions import call_address, with_element
-from .lines import largest_magnitude, read_line
+from .lines import extreme_magnitude, read_line
 from .machine import compile_routine, read_index, write_index
+from .missing import KEPT
 
 #: One axis of a job. ``window`` positions are gathered for a full tile; ``reach`` is the extent - 1, ``first`` the
 #: axis' place in the table of positions, ``first_tile`` in the table of the tiles' first outputs. A pass that
@@ -38,11 +39,14 @@ JOB_FIELDS = [(name, np.int64) for name in (
     # gather: routine, channels that are copied together, sample by sample of a line (or 1), boundary code, period of
     # the fill values, bytes of a working element, affine runs of a line
     "gather", "frame", "mode", "fill_period", "item", "in_channels", "channel_pitch", "line_runs", "line_run_count",
-    # search for the largest magnitude of a window, the bits of what it may be at most, and a flag for each task
-    # whose tile holds more
-    "largest", "most", "flags",
-    # store: routine, and the axis along which rows are neighbours, if any
-    "store", "row_axis",
+    # search for the largest (where weight is found, the smallest) magnitude of a window, the bits of what it may be at
+    # most, and a flag for each task whose tile holds more
+    "extreme", "most", "flags",
+    # the bits of 1 where a window of ones alone need not be weighed, else 0; bytes of a window's samples
+    "one", "samples_bytes",
+    # store: routine, and the axis along which rows are neighbours, if any; for each output channel the whole weight of
+    # a window, and how much of it must be found (0 where it is not looked for)
+    "store", "row_axis", "wholes",
     # output channels of a group
     "groups", "out_per_group",
     # tasks: how many, the next, and the scratch of a worker with its parts' offsets
@@ -218,23 +222,24 @@ def tile_box(tile, axes, job):
     return origin, outputs
 
 
-def largest_of(samples, size, job, scratch):
-    """Return the bits of the largest magnitude of a gathered window; they order as the magnitudes do, NaN last."""
-    call_address(job.largest, (samples, size // job.item, scratch))
+def extreme_of(samples, size, job, scratch):
+    """Return the bits of the job's extreme magnitude of a gathered window; they order as magnitudes do, NaN last."""
+    call_address(job.extreme, (samples, size // job.item, scratch))
     return read_index(scratch, 0)
 
 
 def is_in_range(window, job, scratch):
     """Return whether a gathered window holds zeros alone, or a largest magnitude that its method can do."""
-    bits = largest_of(window, job.in_channels * job.channel_pitch, job, scratch)
+    bits = extreme_of(window, job.in_channels * job.channel_pitch, job, scratch)
     return bits == 0 or job.least <= bits <= job.most
 
 
 @lru_cache(maxsize=256)
-def compile_gather(stored: str, working: str, frames: bool = False) -> Any:
+def compile_gather(stored: str, working: str, frames: bool = False, nans: str = KEPT) -> Any:
     """Compile the copy of one line into a window, from the type ``stored`` to the ``working`` type.
 
     The line is one of single samples, or of ``frames`` whose samples are neighbours in memory and in the window.
+    ``nans`` is how they are read; fill values are read as they are.
     """
     native, size, stored_size = np.dtype(working).str, np.dtype(working).itemsize, np.dtype(stored).itemsize
 
@@ -244,14 +249,14 @@ def compile_gather(stored: str, working: str, frames: bool = False) -> Any:
             place, length = read_index(run, 0), read_index(run, 1)
             first, advance = read_index(run, 2), read_index(run, 3)
             if first < 0 and advance == 0:
-                read_line(fills + (-1 - first) * size, 0, length, window + place * size, 0, native, working)
+                read_line(fills + (-1 - first) * size, 0, length, window + place * size, 0, native, working, KEPT)
             elif first < 0:
                 for j in range(length):
                     fill = fills + (-1 - first - j * advance) * size
-                    read_line(fill, size, 1, window + (place + j) * size, 0, native, working)
+                    read_line(fill, size, 1, window + (place + j) * size, 0, native, working, KEPT)
             else:
                 target = window + place * size
-                read_line(source + first * step, advance * step, length, target, ahead, stored, working)
+                read_line(source + first * step, advance * step, length, target, ahead, stored, working, nans)
 
     def gather_frames(source, step, runs, count, window, fills, ahead, frame):
         for k in range(count):
@@ -264,19 +269,22 @@ def compile_gather(stored: str, working: str, frames: bool = False) -> Any:
             for piece in range(pieces):
                 target = window + (place + piece) * frame * size
                 if first < 0:
-                    read_line(fills, size, samples, target, 0, native, working)
+                    read_line(fills, size, samples, target, 0, native, working, KEPT)
                 else:
                     read = source + (first + piece * advance) * step
-                    read_line(read, stored_size, samples, target, ahead, stored, working)
+                    read_line(read, stored_size, samples, target, ahead, stored, working, nans)
 
     return compile_routine(gather_frames if frames else gather_line)
 
 
 @lru_cache(maxsize=4)
-def compile_largest(working: str) -> Any:
-    """Compile the search for the largest magnitude of a line; its bits go to the address ``target``."""
+def compile_extreme(working: str, extreme: str = "umax") -> Any:
+    """Compile the search for the largest ("umax") or smallest ("umin") magnitude of a line.
 
-    def largest(source, count, target):
-        write_index(target, 0, largest_magnitude(working, source, count))
+    Its bits go to the address ``target``.
+    """
 
-    return compile_routine(largest)
+    def search(source, count, target):
+        write_index(target, 0, extreme_magnitude(working, source, count, extreme))
+
+    return compile_routine(search)

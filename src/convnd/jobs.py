@@ -12,7 +12,8 @@ import numpy as np
 
 from . import threads
 from .axis import Window
-from .gather import AXIS, RUN_FIELDS, compile_gather, compile_largest
+from .dtypes import bits
+from .gather import AXIS, RUN_FIELDS, compile_extreme, compile_gather
 from .layout import round_up
 from .machine import CACHE_LINE
 from .problem import Levels, Problem
@@ -105,11 +106,11 @@ def geometry(
     line_runs = windows[-1].runs
     stored = problem.accumulated if working == problem.working else working
     routines = [
-        compile_gather(problem.stored, working, frame > 1),
-        compile_store(stored, problem.result, whole),
+        compile_gather(problem.stored, working, frame > 1, problem.nans),
+        compile_store(stored, problem.result, whole, problem.normalises),
     ]
-    if ranged:
-        routines.append(compile_largest(working))
+    if ranged or problem.normalises:
+        routines.append(compile_extreme(working, "umax" if ranged else "umin"))
     runs_at = 8 * sum(lengths)
     values = {
         "begins": all_begins.ctypes.data, "positions": positions.ctypes.data,
@@ -117,7 +118,9 @@ def geometry(
         "gather": routines[0].address, "frame": frame, "mode": problem.mode, "fill_period": problem.fill_period,
         "item": item, "in_channels": problem.in_channels,
         "line_runs": line_runs.ctypes.data, "line_run_count": len(line_runs),
-        "store": routines[1].address, "row_axis": -1, "largest": routines[2].address if ranged else 0,
+        "store": routines[1].address, "row_axis": -1, "extreme": routines[2].address if len(routines) > 2 else 0,
+        "one": bits(1.0, working) if problem.normalises and not ranged else 0,
+        "samples_bytes": problem.in_channels * prod(lengths) * item,
         "groups": problem.groups, "out_per_group": problem.out_channels,
         "runs_at": runs_at, "window_at": round_up(runs_at + 8 * 2 * RUN_FIELDS * lengths[-1], CACHE_LINE),
     }  # fmt: skip

@@ -90,7 +90,7 @@ def _layouts_across(problem: Problem, lanes: int, most_outputs: int) -> Iterator
         rows = -(-outputs // -(-outputs // most))
         sharing = Sharing(vectors * lanes, channels=True)
         tile = RegisterTile(problem.working, rows, vectors, lanes, False, ((0, rows),), across=True)
-        for inside in (False, True) if problem.stored == np.dtype(problem.working).str else (False,):
+        for inside in (False, True) if problem.reads_native else (False,):
             shape = _tile_shape(problem, tile, sharing, 0, inside, most_outputs)
             if shape is not None:
                 yield Layout(tile, sharing, 0, inside, shape)

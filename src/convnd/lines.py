@@ -24,23 +24,24 @@ from .machine import (
     prefetch,
     suffix,
 )  # fmt: skip
+from .missing import read_as
 
 
 @intrinsic(prefer_literal=True)
-def read_line(typingctx, source, step, length, target, ahead, stored, working):
+def read_line(typingctx, source, step, length, target, ahead, stored, working, nans):
     """Copy a line of the literal dtype text ``stored`` to neighbouring elements of the literal ``working`` type.
 
     Any byte order, any alignment; float16 too. ``step`` is the bytes from an element to the next in memory, ``ahead``
-    those to the line that memory is asked for meanwhile.
+    those to the line that memory is asked for meanwhile; the literal ``nans`` is how NaN is read (`missing.py`).
     """
     dtype, target_type = np.dtype(stored.literal_value), np.dtype(working.literal_value)
-    signature = types.void(*[types.intp] * 5, stored, working)
+    signature = types.void(*[types.intp] * 5, stored, working, nans)
 
     def codegen(context, b, signature, args):
         source, step, length, target, ahead = args[:5]
 
         def convert(raw):
-            return _to_working(b, _swapped(b, raw, dtype), dtype, target_type)
+            return read_as(b, _to_working(b, _swapped(b, raw, dtype), dtype, target_type), nans.literal_value)
 
         _emit_line(b, length, (source, step, _raw(dtype)), (target, None, SCALARS[target_type.name]), convert, ahead)
         return context.get_dummy_value()
@@ -281,27 +282,32 @@ def read_weight(typingctx, kernel, place, target, stored, working):
 
 
 @intrinsic(prefer_literal=True)
-def largest_magnitude(typingctx, dtype, source, count):
-    """Return the bits of the largest magnitude of a line: they order as the magnitudes do, NaN last."""
+def extreme_magnitude(typingctx, dtype, source, count, extreme):
+    """Return the bits of the largest ("umax") or the smallest ("umin") magnitude of a line.
+
+    They order as the magnitudes do, NaN last.
+    """
+    operation = extreme.literal_value
     size = np.dtype(dtype.literal_value).itemsize
     lanes = 64 // size
     scalar, vector = ir.IntType(8 * size), ir.VectorType(ir.IntType(8 * size), lanes)
-    signature = types.int64(dtype, types.intp, types.intp)
+    signature = types.int64(dtype, types.intp, types.intp, extreme)
+    neutral = 0 if operation == "umax" else 2 ** (8 * size - 1) - 1
 
     def codegen(context, b, signature, args):
-        source, count = args[1:]
+        source, count = args[1:3]
         whole = b.sub(count, b.srem(count, ir.Constant(I64, lanes)))
         found = []
         for typ, begin, end, step in ((vector, ir.Constant(I64, 0), whole, lanes), (scalar, whole, count, 1)):
-            largest = cgutils.alloca_once_value(b, constant(typ, 0))
+            so_far = cgutils.alloca_once_value(b, constant(typ, neutral))
             with cgutils.for_range_slice(b, begin, end, ir.Constant(I64, step), intp=I64) as (index, _):
                 address = b.add(source, b.mul(index, ir.Constant(I64, size)))
                 bits = b.load(b.inttoptr(address, POINTER), typ=typ, align=1)
                 bits = b.and_(bits, constant(typ, 2 ** (8 * size - 1) - 1))
-                b.store(call(b, f"llvm.umax.{suffix(typ)}", typ, bits, b.load(largest, typ=typ)), largest)
-            found.append(b.load(largest, typ=typ))
-        reduced = call(b, f"llvm.vector.reduce.umax.{suffix(vector)}", scalar, found[0])
-        bits = call(b, f"llvm.umax.{suffix(scalar)}", scalar, reduced, found[1])
+                b.store(call(b, f"llvm.{operation}.{suffix(typ)}", typ, bits, b.load(so_far, typ=typ)), so_far)
+            found.append(b.load(so_far, typ=typ))
+        reduced = call(b, f"llvm.vector.reduce.{operation}.{suffix(vector)}", scalar, found[0])
+        bits = call(b, f"llvm.{operation}.{suffix(scalar)}", scalar, reduced, found[1])
         return bits if size == 8 else b.zext(bits, I64)
 
     return signature, codegen

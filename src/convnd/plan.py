@@ -12,11 +12,11 @@ from . import dtypes
 from .adjoint import Piece, fold, transposed
 from .arguments import check_out, check_x, check_y
 from .boundary import CONSTANT
-from .calls import Call, Recent, out_traits, traits
+from .calls import Call, Quick, Recent, out_traits, traits
 from .choice import Ready
 from .gradient import kernel_gradient
+from .omission import Omission
 from .request import Request
-from .single import Single
 from .threads import team_size
 
 _LAYOUTS = 8  # of arrays that a plan keeps weights for
@@ -51,7 +51,7 @@ class Plan:
 
     def __init__(self, request: Request) -> None:
         self._kernel = request.kernel.copy()
-        self._known: Recent[tuple[Call, Single | Ready | None]] = Recent(_LAYOUTS)
+        self._known: Recent[tuple[Call, Quick | None]] = Recent(_LAYOUTS)
         self._transposes: Recent[list[tuple[Piece, Plan]]] = Recent(_LAYOUTS)
         call = Call(replace(request, kernel=self._kernel))
         self._request = call.request
@@ -122,8 +122,9 @@ class Plan:
         Raises
         ------
         TypeError, ValueError
-            Where `y` is not numeric or has another shape.
+            Where `y` is not numeric or has another shape, and for a plan that omits NaN.
         """
+        self._check_linear()
         y = check_y(y, self._request)
         pieces = self._transposes.get(y.dtype)
         if pieces is None:
@@ -159,8 +160,9 @@ class Plan:
         Raises
         ------
         TypeError, ValueError
-            Where `x` or `y` is not what the plan was made for.
+            Where `x` or `y` is not what the plan was made for, and for a plan that omits NaN.
         """
+        self._check_linear()
         x, y = check_x(x, self._request), check_y(y, self._request)
         return kernel_gradient(self._request, x, y, self.method == "fft")
 
@@ -172,10 +174,12 @@ class Plan:
         ImportError
             Where SciPy is not installed.
         ValueError
-            Where the map is not linear: another `fill_value` than 0, or a result that is rounded to whole numbers.
+            Where the map is not linear: another `fill_value` than 0, a result that is rounded to whole numbers, or NaN
+            omitted.
         """
         from scipy.sparse.linalg import LinearOperator
 
+        self._check_linear()
         x, request = self._request.x, self._request
         if request.fill and request.mode == CONSTANT:
             raise ValueError(f"fill_value is {request.fill}, but only with 0 is the map linear")
@@ -195,7 +199,11 @@ class Plan:
             rmatvec=lambda vector: self.adjoint(vector.reshape(self.output_shape)).ravel(),
         )
 
-    def _prepare(self, call: Call, request: Request) -> Ready | None:
+    def _check_linear(self) -> None:
+        if self._request.nan_policy == "omit":
+            raise ValueError("nan_policy is 'omit', but a map that depends on where x holds NaN has no transpose")
+
+    def _prepare(self, call: Call, request: Request) -> Ready | Omission | None:
         """Make the kernel ready for a call of a request, and remember it. There is nothing to do in an empty one."""
         ready = None if call.is_empty else call.ready(self._kernel)
         if request.x.dtype == request.x_dtype:

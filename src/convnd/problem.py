@@ -18,11 +18,16 @@ import numpy as np
 from . import dtypes
 from .arguments import too_large
 from .axis import Axis, polyphase
+from .missing import KEPT, WEIGHED
 from .request import Request
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 
 Levels = tuple[tuple[int, int], ...]
+
+#: Arrays of the working type that the tasks of a call read by name: ``fills``, what stands outside every input channel;
+#: ``wholes`` where weights are found, the whole weight of each output channel's window and how much must be found.
+Constants = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,12 @@ class Problem:
     accumulated: str  # the same, "uint64" where the sums of "int64" arithmetic are unsigned
     result: str  # the type of the result's real parts in memory
     exact: bool  # whether the sums are of whole numbers
+    nans: str = KEPT  # how NaN is read (`missing.py`)
+
+    @property
+    def normalises(self) -> bool:
+        """Whether the sums are weights that divide what the result holds."""
+        return self.nans == WEIGHED
 
     @property
     def taps(self) -> int:
@@ -76,16 +87,24 @@ class Problem:
         return np.dtype(self.stored).itemsize
 
     @property
+    def stores_native(self) -> bool:
+        """Whether the result is what the routine computes."""
+        return self.result == np.dtype(self.accumulated).str and not self.normalises
+
+    @property
     def stores_inside(self) -> bool:
         """Whether the routine can write the result as it is."""
-        native = np.dtype(self.accumulated)
-        return self.result == native.str and self.out_steps[-1] == native.itemsize
+        return self.stores_native and self.out_steps[-1] == np.dtype(self.accumulated).itemsize
+
+    @property
+    def reads_native(self) -> bool:
+        """Whether the array holds what the routine reads."""
+        return self.stored == np.dtype(self.working).str and self.nans == KEPT
 
     @property
     def reads_inside(self) -> bool:
-        """Whether the routine can read the array as it is: working type, unit steps along the last axis."""
-        native = np.dtype(self.working)
-        return self.stored == native.str and self.axes[-1].stride == 1 and self.x_steps[-1] == native.itemsize
+        """Whether the routine can read the array by vectors as it is, at unit steps along the last axis."""
+        return self.reads_native and self.axes[-1].stride == 1 and self.x_steps[-1] == self.stored_bytes
 
     def bounds(self, x: np.ndarray) -> tuple[int, int]:
         """Return the addresses of the first and the last real part that ``x`` has in memory."""
@@ -172,7 +191,7 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
         tuple(x_levels), tuple(out_levels), request.mode, fill_period,
         dtypes.real(x.dtype).str, request.working, accumulated, dtypes.real(out.dtype).str,
-        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype),
+        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype), request.nans,
     )  # fmt: skip
 
 
@@ -258,6 +277,11 @@ def branch_weights(axes: list[Axis]) -> Iterator[tuple[tuple[Any, ...], tuple[An
     everything = [(slice(None), slice(None))]
     for branch in product(*([own.weights for own in axis.branches] or everything for axis in axes)):
         yield (..., *(taps for taps, _ in branch)), (..., *(there for _, there in branch))
+
+
+def constants(request: Request, problem: Problem) -> Constants:
+    """Return the constants of a request whose samples are not weighed."""
+    return {"fills": fills(request, problem)}
 
 
 def fills(request: Request, problem: Problem) -> np.ndarray:

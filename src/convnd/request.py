@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .axis import Axis
+from .missing import KEPT
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Request:
     out: np.ndarray | None
     workers: int | None
     method: str
+    nan_policy: str
+    nans: str = KEPT  # how NaN is read (`missing.py`)
 
     @property
     def kernel_spatial(self) -> tuple[int, ...]:

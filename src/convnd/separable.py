@@ -25,7 +25,8 @@ from .factors import MOST_GROWTH, Factor
 from .jobs import Geometry, dense_pitches, geometry, offsets, run
 from .layout import even_begins, round_up, window_length
 from .machine import CACHE_LINE, vector_bytes
-from .problem import Problem
+from .missing import KEPT
+from .problem import Constants, Problem
 from .threads import available
 from .tiles import JOB, compile_store, compile_worker
 from .tuning import TUNING
@@ -33,6 +34,8 @@ from .tuning import TUNING
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once
 _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
+#: Windows, as `TUNING.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
+_MOST_WINDOWS, _BEYOND = 4, 1.5
 
 #: What a plan needs to know of a factor: its axes, its terms, and those of the factor before it.
 Structure = tuple[tuple[tuple[int, ...], int, int], ...]
@@ -110,7 +113,7 @@ class SeparablePlan:
         return Factors(kernel, tuple(packed), _most_bits(self.problem, kernel))
 
     def __call__(
-        self, x: np.ndarray, weights: Factors, fills: np.ndarray, out: np.ndarray, workers: int | None
+        self, x: np.ndarray, weights: Factors, constants: Constants, out: np.ndarray, workers: int | None
     ) -> None:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
         jobs = self.jobs.copy()
@@ -118,9 +121,9 @@ class SeparablePlan:
         jobs["most"] = weights.most
         jobs["weights"] = [packed.ctypes.data for packed in weights.packed]
         flags = np.zeros(int(jobs["tasks"][0]), np.int64)
-        arrays = {"x": x, "out": out, "fills": fills, "flags": flags}
+        arrays = {"x": x, "out": out, "flags": flags, **constants}
         run(jobs, self.axes, self.worker, arrays, workers, self.workers)
-        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, fills, out, workers)
+        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, constants, out, workers)
 
 
 @lru_cache(maxsize=64)
@@ -130,7 +133,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, shape, strict=True)]
     begins = [even_begins(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
     tiles = prod(len(own) - 1 for own in begins)
-    outline = geometry(problem, problem.working, windows, begins, ranged=True)
+    outline = geometry(problem, problem.working, windows, begins, ranged=not problem.normalises)
     locals_ = _passes(problem, shape, factors)
     x_channels = offsets(problem.x_channel_steps)
     inside = problem.reads_inside and all(
@@ -154,7 +157,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     done = {a for a, axis in enumerate(problem.axes) if axis.taps == 1}
     for p, (local, own, (along, terms, _)) in enumerate(zip(locals_, passes, factors, strict=True)):
         out_channels = np.arange(terms) * local.out_channel_steps[-1][1]
-        store = compile_store(local.accumulated, local.result)
+        store = compile_store(local.accumulated, local.result, normalises=local.normalises)
         done |= set(along)
         records = outline.axes.copy()
         records["pitch"] = dense_pitches(own_windows[p], np.dtype(problem.working).itemsize)
@@ -188,7 +191,7 @@ def _most_bits(problem: Problem, kernel: np.ndarray) -> int:
 
     Factors turn the zeros and the signs that an infinity meets into others, and add up before others take away.
     """
-    if problem.exact:
+    if problem.exact or problem.normalises:
         return 0
     info = np.finfo(problem.working)
     with np.errstate(all="ignore"):
@@ -225,6 +228,7 @@ def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[
                 out_channel_steps=((terms, 0 if last else item * prod(lengths)),),
                 accumulated=problem.accumulated if last else problem.working,
                 result=problem.result if last else native,
+                nans=problem.nans if last else KEPT,
             )
         )
     return passes
@@ -258,8 +262,10 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
                 work += vectors * TUNING.second_level_cycles
             windows.append(terms * prod(lengths))
         tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
-        between = max(map(sum, pairwise(windows[1:] if problem.reads_inside else windows)), default=0)
-        fits = item * between <= TUNING.window_bytes and item * windows[0] <= TUNING.rolling * TUNING.window_bytes
+        between = max(map(sum, pairwise(windows[1:])), default=0)
+        if item * max(between, windows[0] / TUNING.rolling) > TUNING.window_bytes:
+            work *= _BEYOND
+        fits = item * max(between, windows[0] / TUNING.rolling) <= _MOST_WINDOWS * TUNING.window_bytes
         rounds = -(-tiles // available()) if tiles * work > TUNING.serial_below else tiles
         return not fits, work * rounds if fits else sum(windows)
 

@@ -25,7 +25,7 @@ from .machine import (
     read_index,
     write_index,
 )
-from .problem import canonical_kernel
+from .problem import Constants, canonical_kernel
 from .request import Request
 from .tiles import JOB
 
@@ -65,17 +65,18 @@ class Single:
         What the user asks for; of its arrays only shape, strides and types are read.
     plan : DirectPlan
         Its plan, of work for one thread.
-    fills : ndarray
-        What stands outside every channel, `problem.fills`.
+    constants : dict
+        What stands outside every channel and what else the problem asks for, `problem.Constants`.
     weights : ndarray, optional
         What the plan made of the kernel; without it the kernel of every call is packed.
     """
 
-    def __init__(self, request: Request, plan: DirectPlan, fills: np.ndarray, weights: np.ndarray | None) -> None:
+    def __init__(self, request: Request, plan: DirectPlan, constants: Constants, weights: np.ndarray | None) -> None:
         low, high = plan.problem.bounds(request.x)
         job = plan.job.copy()
         job["x_low"], job["x_high"] = low - request.x.ctypes.data, high - request.x.ctypes.data
-        job["fills"] = fills.ctypes.data
+        for name, values in constants.items():
+            job[name] = values.ctypes.data
         call = np.zeros(1, CALL)
         places, pack = np.zeros(0, np.int64), None
         if weights is None:
@@ -93,7 +94,7 @@ class Single:
         call["next_task_at"], call["weights_at"], call["scratch_at"] = next_task_at, weights_at, scratch_at
         self._room = scratch_at + plan.scratch_bytes + CACHE_LINE
         self._record = call.ctypes.data
-        self._kept = (plan, job, call, fills, weights, places, pack)  # alive: the records hold their addresses
+        self._kept = (plan, job, call, constants, weights, places, pack)  # alive: the records hold their addresses
         self._run = _compile_call()
 
     def __call__(self, x: np.ndarray, out: np.ndarray, kernel: np.ndarray | None = None) -> None:
@@ -107,11 +108,13 @@ class Single:
             _ROOMS.append(room)
 
 
-def single(request: Request, plan: DirectPlan, fills: np.ndarray, weights: np.ndarray | None = None) -> Single | None:
+def single(
+    request: Request, plan: DirectPlan, constants: Constants, weights: np.ndarray | None = None
+) -> Single | None:
     """Return `Single` where it can run the plan, else None."""
     one = plan.workers == 1 or request.workers == 1
     few = plan.weight_bytes <= MOST_WEIGHTS * np.dtype(plan.problem.working).itemsize
-    return Single(request, plan, fills, weights) if one and few else None
+    return Single(request, plan, constants, weights) if one and few else None
 
 
 def _low(kernel: np.ndarray) -> int:

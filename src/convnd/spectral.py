@@ -18,7 +18,7 @@ from .gather import compile_gather
 from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
 from .machine import CACHE_LINE
-from .problem import Problem
+from .problem import Constants, Problem
 from .radices import factors, frequencies, twiddle_table
 from .windows import SpectralLayout, best, cycles, filters, transform_type
 
@@ -86,15 +86,16 @@ class SpectralPlan:
         return Spectra(kernel, arrays["weights"], *_range(weights, self.layout.samples, self.working))
 
     def __call__(
-        self, x: np.ndarray, weights: Spectra, fills: np.ndarray, out: np.ndarray, workers: int | None
+        self, x: np.ndarray, weights: Spectra, constants: Constants, out: np.ndarray, workers: int | None
     ) -> None:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
         job = self.job.copy()
         job["least"], job["most"] = weights.least, weights.most
         flags = np.zeros(int(job["tasks"][0]), np.int64)
-        arrays = {"x": x, "out": out, "weights": weights.spectra, "flags": flags, "fills": fills.astype(self.working)}
+        arrays = {"x": x, "out": out, "weights": weights.spectra, "flags": flags}
+        arrays |= {name: values.astype(self.working) for name, values in constants.items()}
         run(job, self.geometry.axes, self.routines[0], arrays, workers, self.workers)
-        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, fills, out, workers)
+        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, constants, out, workers)
 
 
 def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from .expressions import call_address, with_element
-from .gather import AXIS, JOB_FIELDS, clear, gather, largest_of, tile_box, tile_counts, total, unravel
+from .gather import AXIS, JOB_FIELDS, clear, extreme_of, gather, tile_box, tile_counts, total, unravel
 from .lines import write_line
 from .machine import compile_routine, read_index, take_next, write_index
+from .missing import normalise_line
 
 #: What the tasks of one call share of one pass of the register tile. The direct method is one pass; a separable kernel
 #: takes several, each from the window of its own that the one before it filled.
@@ -181,7 +182,8 @@ def run_across(source, step, target, taps, bounds, steps, weights, filters, chan
         call_address(job.routine, (first, taps, weights, bounds, steps, to, to_step, pieces, 0, step))
         if not is_direct and job.frames:
             for k in range(count):
-                call_address(job.store, (results + k * frame, filters, write + k * out_step, job.channel_step))
+                whole, read, to = job.wholes + 2 * job.item * channel, results + k * frame, write + k * out_step
+                call_address(job.store, (read, filters, to, job.channel_step, whole, 2 * job.item))
         elif not is_direct:
             blocks = -(-job.pieces * job.block // job.across)
             columns, pitch = results + blocks * job.across * frame, blocks * job.across * job.item
@@ -209,7 +211,7 @@ def run_passes(outputs, is_last, samples, is_inside, jobs, axes, scratch, target
         if p > 0:
             samples = scratch + job.window_at
             size = job.in_channels * job.channel_pitch
-            if p == 1 and job.most > 0 and largest_of(samples, size, job, scratch) > job.most:
+            if p == 1 and job.most > 0 and extreme_of(samples, size, job, scratch) > job.most:
                 return False
         here = outputs
         for a in range(rank):
@@ -231,14 +233,17 @@ def store(results, results_step, target, row_step, rows, channel, length, lines,
         for line in range(total(lines)):
             place = unravel(line, lines)
             read, write = results + row * results_step, target
+            own = channel
             if job.row_axis >= 0:
                 write += row * row_step
             else:
-                write += read_index(job.out_channels, channel + row) - read_index(job.out_channels, channel)
+                own += row
+                write += read_index(job.out_channels, own) - read_index(job.out_channels, channel)
             for a in range(last):
                 read += place[a] * axes[a].pitch
                 write += place[a] * axes[a].out_step
-            call_address(job.store, (read, length, write, axes[last].out_step))
+            whole = job.wholes + 2 * job.item * own
+            call_address(job.store, (read, length, write, axes[last].out_step, whole, 0))
 
 
 def is_smaller(outputs, axes, job):
@@ -253,8 +258,9 @@ def is_smaller(outputs, axes, job):
 def compile_worker(rank: int, several: bool = False) -> Any:
     """Compile a worker for one number of axes: it runs tasks, each the next that no worker has taken.
 
-    A task is one tile, one group, and one chunk of the group's output channels; ``several`` says whether a tile takes
-    several passes, whose code is left out elsewhere.
+    A task is one tile, one group, and one chunk of the group's output channels. It is done by one job, by jobs that
+    each gather its window anew, or, for the ``several`` passes of a separable kernel, by jobs that go on from each
+    other.
     """
     zeros = (0,) * rank
 
@@ -263,45 +269,56 @@ def compile_worker(rank: int, several: bool = False) -> Any:
         axes = axis_records[: len(zeros)]  # of the first pass
         scratch = job.scratch + number * job.scratch_bytes
         grid = tile_counts(zeros, axes)
-        task, gathered = take_next(job.next_task), -1
+        task, gathered, missing = take_next(job.next_task), -1, True
         while task < job.tasks:
             chunk, rest = task % job.chunks, task // job.chunks
             group = rest % job.groups
             tile = unravel(rest // job.groups, grid)
             origin, outputs = tile_box(tile, axes, job)
             is_last = last_tiles(tile, grid)
-            samples = window_inside(group, origin, outputs, axes, job) if job.inside_allowed else 0
-            is_inside = samples != 0
-            if several and is_smaller(outputs, axes, job):  # what is left of others may be out of range
-                clear(scratch + job.window_at, (job.results_at - job.window_at) // 8 * 8)
-            if not is_inside:
-                samples = scratch + job.window_at
-                if several or rest != gathered:  # a tile's chunks of output channels share its window
-                    gather(group, origin, outputs, axes, job, scratch, samples)
-                gathered = rest
             target = job.out
             for a in range(len(zeros)):
                 target += origin[a] * axis_records[(job.passes - 1) * len(zeros) + a].out_step
-            if several:
-                every_job = jobs[: job.passes]
-                if not run_passes(outputs, is_last, samples, is_inside, every_job, axis_records, scratch, target):
-                    write_index(job.flags, task, 1)
-            else:
-                run_tile(group, chunk, outputs, is_last, samples, is_inside, axes, job, scratch, target)
+            if several and is_smaller(outputs, axes, job):  # what is left of others may be out of range
+                clear(scratch + job.window_at, (job.results_at - job.window_at) // 8 * 8)
+            for p in range(1 if several else job.passes):
+                own = jobs[p]
+                samples = window_inside(group, origin, outputs, axes, own) if own.inside_allowed else 0
+                is_inside = samples != 0
+                if not is_inside:
+                    samples = scratch + own.window_at
+                    if several or rest != gathered:  # a tile's chunks of output channels share its window
+                        gather(group, origin, outputs, axes, own, scratch, samples)
+                        if own.one != 0:
+                            missing = extreme_of(samples, own.samples_bytes, own, scratch) < own.one
+                if own.one != 0 and not missing:
+                    continue  # all the weight is found
+                if several:
+                    every_job = jobs[: job.passes]
+                    if not run_passes(outputs, is_last, samples, is_inside, every_job, axis_records, scratch, target):
+                        write_index(job.flags, task, 1)
+                else:
+                    own_axes = axis_records[p * len(zeros) : (p + 1) * len(zeros)]
+                    run_tile(group, chunk, outputs, is_last, samples, is_inside, own_axes, own, scratch, target)
+            gathered = rest
             task = take_next(job.next_task)
 
     return compile_routine(worker, jobs=JOB, axis_records=AXIS)
 
 
 @lru_cache(maxsize=256)
-def compile_store(working: str, stored: str, whole: bool = False) -> Any:
+def compile_store(working: str, stored: str, whole: bool = False, normalises: bool = False) -> Any:
     """Compile the store of one line of results, from the ``working`` type to the type ``stored``.
 
-    ``whole`` says that they are whole numbers but for rounding.
+    ``whole`` says that they are whole numbers but for rounding; ``normalises`` that they are weights, which divide what
+    the result holds.
     """
     rounds = int(whole)
 
-    def store_line(results, length, target, step):
+    def store_line(results, length, target, step, _wholes, _wholes_step):
         write_line(results, length, target, step, working, stored, rounds)
 
-    return compile_routine(store_line)
+    def divide_line(results, length, target, step, wholes, wholes_step):
+        normalise_line(results, length, target, step, wholes, wholes_step, working, stored)
+
+    return compile_routine(divide_line if normalises else store_line)

@@ -42,7 +42,7 @@ from .minimal import (
     compile_filter_transform,
     compile_transforms,
 )
-from .problem import Problem
+from .problem import Constants, Problem
 from .routine import RegisterTile, compile_register_tile
 
 
@@ -117,15 +117,15 @@ class WinogradPlan:
         return Filters(kernel, arrays["weights"], *_range(largest, taps))
 
     def __call__(
-        self, x: np.ndarray, weights: Filters, fills: np.ndarray, out: np.ndarray, workers: int | None
+        self, x: np.ndarray, weights: Filters, constants: Constants, out: np.ndarray, workers: int | None
     ) -> None:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
         job = self.job.copy()
         job["least"], job["most"] = weights.least, weights.most
         flags = np.zeros(int(job["tasks"][0] // job["chunks"][0]), np.int64)
-        arrays = {"x": x, "out": out, "weights": weights.transformed, "flags": flags, "fills": fills}
+        arrays = {"x": x, "out": out, "weights": weights.transformed, "flags": flags, **constants}
         run(job, self.geometry.axes, self.worker, arrays, workers, self.workers)
-        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, fills, out, workers)
+        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, constants, out, workers)
 
 
 def _range(largest: np.ndarray, taps: int) -> tuple[int, int]:

@@ -1,0 +1,196 @@
+"""Convolution that takes NaN for missing samples: normalised by the weights of the samples that there are.
+
+Two convolutions do it (`missing.py`): the first writes sums over valid samples, the second finds the weight of the
+valid samples of each output, and divides. Where ``x`` holds no NaN the plain convolution is all there is to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from . import direct, dtypes
+from .axis import Axis
+from .boundary import CONSTANT
+from .choice import Ready, prepare, quick
+from .missing import KEPT, WEIGHED, ZEROED
+from .problem import allocation, canonical, canonical_axes, canonical_kernel, memory_order
+from .request import Request
+from .scan import holds_nan
+
+Run = Callable[[np.ndarray, np.ndarray], None]
+
+
+class Omission:
+    """A convolution that is ready for one kernel and takes NaN in ``x`` for missing samples.
+
+    Parameters
+    ----------
+    request : Request
+        What the user asks for; of ``x`` only shape, strides and type are read.
+    result : ndarray
+        An array of the strides of the results.
+    """
+
+    def __init__(self, request: Request, result: np.ndarray) -> None:
+        self._request = request
+        plain = prepare(request, canonical(request, result))
+        self.choice, self.runner = plain.choice, plain.runner
+        self._plain = quick(request, plain)
+        # The result holds the sums until they are divided, where its type is theirs.
+        self._holds_sums = dtypes.real(request.result) == np.dtype(request.working)
+        self._steps: tuple[Run, Run] | None = None
+        weighing = _weighing(request, request.x.real)
+        found = canonical_kernel(weighing).any(axis=2)
+        self._without_weight: list[list[int]] = []
+        if result.dtype.kind in "fc":
+            self._without_weight = np.argwhere(~_by_filter(weighing, np.asarray(found))).tolist()
+
+    def __call__(self, x: np.ndarray, out: np.ndarray, kernel: np.ndarray | None = None) -> None:
+        """Convolve ``x`` into ``out``, which do not overlap."""
+        if holds_nan(x, self._request.workers):
+            self._omit(x, out)
+        else:
+            self._plain(x, out)
+        for channel, *branch in self._without_weight:
+            steps = _branch_counts(self._request)
+            every = tuple(slice(first, None, step) for first, step in zip(branch, steps, strict=True))
+            _filters_first(self._request, out)[channel][every] = np.nan
+
+    def _omit(self, x: np.ndarray, out: np.ndarray) -> None:
+        request = self._request
+        if x.dtype.kind == "c":  # a sample is missing where either part is
+            x = x.copy(order="K")
+            x[np.isnan(x)] = complex(np.nan, np.nan)
+        native = _native(request.working, x.dtype, request.kernel.dtype)
+        sums = out if self._holds_sums else allocation(replace(request, result=native, out=None))()
+        if self._steps is None:
+            self._steps = self._prepare(x, sums, out)
+        normalise, convert = self._steps
+        normalise(x, sums)
+        if sums is not out:
+            convert(sums, out)
+
+    def _prepare(self, x: np.ndarray, sums: np.ndarray, out: np.ndarray) -> tuple[Run, Run]:
+        """Return what makes normalised sums, and what converts them to the result's type."""
+        adding = replace(self._request, x=x, result=sums.dtype, nans=ZEROED)
+        add = prepare(adding, canonical(adding, sums))
+        weighing = replace(_weighing(self._request, x.real), result=sums.real.dtype)
+        if add.choice.method == "fft":
+            weighing = replace(weighing, working="float64")
+        divide = prepare(weighing, canonical(weighing, sums.real))
+        least = 0.0
+        if divide.choice.method == "fft":  # what is less is rounding
+            least = float(weighing.kernel.min(where=weighing.kernel > 0, initial=np.inf)) / 2
+        wholes = _whole_weights(weighing, divide.choice.method)
+        pairs = np.stack([wholes, np.full_like(wholes, least)], axis=-1).astype(weighing.working)
+        divide = replace(divide, constants={**divide.constants, "wholes": np.ascontiguousarray(pairs)})
+        converting = _converting(self._request, sums)
+        convert = prepare(converting, canonical(converting, out))
+        return self._normalising(adding, add, weighing, divide, sums), quick(converting, convert)
+
+    def _normalising(self, adding: Request, add: Ready, weighing: Request, divide: Ready, sums: np.ndarray) -> Run:
+        """Return what adds up the valid samples and divides by their weights."""
+        first, second = quick(adding, add), quick(weighing, divide)
+        if sums.dtype.kind == "c":
+
+            def by_parts(x: np.ndarray, out: np.ndarray) -> None:
+                first(x, out)
+                second(x.real, out.real)
+                second(x.real, out.imag)
+
+            return by_parts
+        if first is add and second is divide and add.choice.method == divide.choice.method == "direct":
+            # Tile by tile: memory is read and written once.
+            plan, problem = add.runner, divide.runner.problem
+            alike = direct.build(problem, plan.layout, plan.cycles)
+            weights = alike.prepare(canonical_kernel(weighing), weighing.workers)
+            return direct.Joined(plan, alike, (add.weights, weights), (add.constants, divide.constants), adding.workers)
+
+        def one_by_one(x: np.ndarray, out: np.ndarray) -> None:
+            first(x, out)
+            second(x, out)
+
+        return one_by_one
+
+
+def _native(working: str, *given: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the working type, complex where one of some types is."""
+    is_complex = any(dtype.kind == "c" for dtype in given)
+    return np.result_type(working, np.complex64) if is_complex else np.dtype(working)
+
+
+def _weighing(request: Request, x: np.ndarray) -> Request:
+    """Return the request that finds the weight of valid samples; outside ``x`` all are."""
+    working = request.working if request.working != "int64" else "float64"
+    weights = np.abs(request.kernel.astype(_native(working, request.kernel.dtype)))
+    return replace(
+        request, x=x, x_dtype=x.dtype, kernel=weights, fill=1, working=working, result=np.dtype(working), out=None,
+        nans=WEIGHED,
+    )  # fmt: skip
+
+
+def _converting(request: Request, sums: np.ndarray) -> Request:
+    """Return the request that copies results to the type that is asked for: a convolution along no axis."""
+    one = np.ones((), sums.real.dtype)
+    return replace(
+        request, x=sums, x_dtype=sums.dtype, kernel=one, spatial=(), axes=(), channel_axis=None, is_bank=False,
+        groups=1, out=None, working=str(sums.real.dtype), method="direct", fill=0, mode=CONSTANT,
+    )  # fmt: skip
+
+
+def _whole_weights(weighing: Request, method: str) -> np.ndarray:
+    """Return the weight of a window whose samples are all valid, for each canonical output channel.
+
+    It is found as weights are, in a small array of ones, so that equal sums have equal bits.
+    """
+    x = weighing.x
+    order = memory_order(x)
+    lengths = [2 if x.shape[a] > 1 and x.strides[a] and a in weighing.spatial else 1 for a in order]
+    if weighing.channel_axis is not None:
+        lengths[order.index(weighing.channel_axis)] = x.shape[weighing.channel_axis]
+    ones = np.ones(lengths, x.dtype).transpose(np.argsort(order))
+    counts = dict(zip([a for a in order if a in weighing.spatial], _branch_counts(weighing), strict=True))
+    axes = tuple(
+        _beginning(replace(axis, length=ones.shape[a]), counts[a])
+        for a, axis in zip(weighing.spatial, weighing.axes, strict=True)
+    )
+    method = method if method == "separable" else "direct"
+    small = replace(weighing, x=ones, axes=axes, mode=CONSTANT, method=method, workers=1, nans=KEPT)
+    result = allocation(small)()
+    prepare(small, canonical(small, result))(ones, result)
+    result = _filters_first(small, result)
+    alone = result.reshape(result.shape[: 1 + len(axes)])  # the only item of the batch
+    first = alone[(slice(None), *map(slice, _branch_counts(weighing)))]
+    per_group = first.reshape(weighing.groups, -1, *first.shape[1:])
+    return np.moveaxis(per_group, 1, -1).ravel()
+
+
+def _beginning(axis: Axis, count: int) -> Axis:
+    """Return an axis that reads the same taps for its first ``count`` outputs, mostly outside its samples."""
+    before = axis.before % axis.upsample
+    after = axis.stride * (count - 1) + axis.extent - axis.positions - before
+    return replace(axis, before=before, after=max(0, after))
+
+
+def _branch_counts(request: Request) -> list[int]:
+    """Return the number of branches along each spatial axis, in canonical order."""
+    return [len(axis.branches) or 1 for axis in canonical_axes(request)]
+
+
+def _by_filter(request: Request, table: np.ndarray) -> np.ndarray:
+    """Return values of canonical output channels, ``(groups, branches * C_out)``, as ``(C_out, *branches)``."""
+    counts = _branch_counts(request)
+    return np.moveaxis(table.reshape(request.groups, *counts, -1), -1, 1).reshape(-1, *counts)
+
+
+def _filters_first(request: Request, out: np.ndarray) -> np.ndarray:
+    """Return a view of a result as ``(C_out, *spatial, *batch)``, the spatial axes in canonical order."""
+    channel = request.x.ndim if request.channel_axis is None else request.channel_axis
+    out = out if request.is_bank else np.expand_dims(out, channel)
+    spatial = [a for a in memory_order(request.x) if a in request.spatial]
+    batch = [a for a in range(out.ndim) if a != channel and a not in spatial]
+    return out.transpose([channel, *spatial, *batch])
