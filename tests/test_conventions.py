@@ -37,7 +37,7 @@ def matlab_conv2(image, kernel, shape):
 
 
 def matlab_imfilter(image, kernel, padding="zeros", operation="corr"):
-    """Correlation that pads with zeros, by MATLAB's documentation of `imfilter`; "symmetric" repeats the last sample."""
+    """Correlation that pads with zeros, by MATLAB's documentation of `imfilter`."""
     before = [(n // 2, n // 2) for n in kernel.shape]
     padded = np.pad(image, before, "symmetric") if padding == "symmetric" else np.pad(image, before)
     signal = importlib.import_module("scipy.signal")
