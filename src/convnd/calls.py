@@ -159,7 +159,8 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
     call = own.convolve_exactly if own.is_exact else own.convolve
     if arrays is not None and request.x is x and _is_plain(options):
         _CALLS.add((arrays, *_meaning(options)), call)
-    return call(request.x, request.kernel, request.out)
+    result = call(request.x, request.kernel, request.out)
+    return result if out is None else out
 
 
 def _meaning(options: Options) -> tuple[Hashable, ...]:
