@@ -6,7 +6,7 @@ Every message names the argument, the rule and the values.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,14 +14,16 @@ import numpy as np
 
 from . import boundary as boundaries
 from . import dtypes, memory
-from .axis import Axis, extent, same_padding
+from .axis import Axis, extent, polyphase, same_padding
 from .messages import shown
 from .outputs import check_out, plain_out, result_type
 from .request import Request
 
 METHODS = ("auto", "direct", "separable", "fft", "winograd")
-_LARGEST = 2**62  # of any whole number, so that index arithmetic stays inside int64
-_MOST_SPATIAL = 60  # axes: NumPy's arrays have 64, and a kernel in canonical form up to four of its own
+_LARGEST = 2**62  # of any whole number
+_LONGEST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64
+_KERNEL_BYTES = 3 * 8  # of a weight: of a broadcast kernel too, a plan's copy, the packed and what packs it are written
+MOST_SPATIAL = 60  # axes: NumPy's arrays have 64, and a kernel in canonical form up to four of its own
 
 
 #: What the user asks for beside the arrays, as it was given: the options of `convnd.convnd` in the order of its
@@ -42,7 +44,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     method = _one_of(method, "method", METHODS)
     if method == "separable" and channel is not None:
         raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel_axis}")
-    groups = _whole(groups, "groups", 1)
+    groups = whole(groups, "groups", 1)
     if channel is not None:
         _check_channels(x.shape[channel], kernel, first, bank, groups)
     elif groups != 1:
@@ -58,8 +60,8 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     integer = None
     if dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype):
         integer = dtypes.default_result(x.dtype, kernel.dtype)
-    if 8 * kernel.size > memory.total():
-        raise ValueError(f"kernel does not fit in memory: its shape is {kernel.shape}")
+    if _KERNEL_BYTES * kernel.size > memory.total():
+        raise ValueError(f"kernel does not fit in memory as it is computed with: its shape is {kernel.shape}")
     precision = dtypes.working(x.dtype, kernel, result, 0)
     fill = dtypes.fill_value(fill_value, integer, is_complex, precision)
     given = x.dtype
@@ -68,7 +70,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     request = Request(
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
-        None if workers is None else _whole(workers, "workers", 1), method,
+        None if workers is None else whole(workers, "workers", 1), method,
     )  # fmt: skip
     check_out(request)
     return request
@@ -85,7 +87,7 @@ def _array(value: Any, name: str) -> np.ndarray:
     return array
 
 
-def _whole(value: Any, name: str, least: int) -> int:
+def whole(value: Any, name: str, least: int) -> int:
     """Return ``value`` as an int, at least ``least``."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a whole number, but is {value!r}")
@@ -100,12 +102,19 @@ def _whole(value: Any, name: str, least: int) -> int:
     return number
 
 
+def listed(values: Any, name: str) -> list[Any]:
+    """Return the entries of an iterable."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be an iterable of entries, but is {shown(values)}")
+    return list(values)
+
+
 def _is_sequence(value: Any) -> bool:
     return isinstance(value, (tuple, list, range)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def _axis_index(value: Any, name: str, x: np.ndarray) -> int:
-    index = _whole(value, name, -_LARGEST)
+    index = whole(value, name, -_LARGEST)
     if not -x.ndim <= index < x.ndim:
         raise ValueError(f"{name}={index} is not an axis of x, which has {x.ndim} axes")
     return index % x.ndim
@@ -127,8 +136,8 @@ def _spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | N
         spatial = tuple(range(x.ndim - kernel.ndim, x.ndim))
     if channel is None and kernel.ndim != len(spatial):
         raise ValueError(f"kernel has {kernel.ndim} axes but axes names {len(spatial)}: {spatial}")
-    if len(spatial) > _MOST_SPATIAL:
-        raise ValueError(f"x has {len(spatial)} spatial axes, but at most {_MOST_SPATIAL} are supported")
+    if len(spatial) > MOST_SPATIAL:
+        raise ValueError(f"x has {len(spatial)} spatial axes, but at most {MOST_SPATIAL} are supported")
     empty = [a for a in spatial if x.shape[a] == 0]
     if empty:
         raise ValueError(f"x has no samples along its spatial axis {empty[0]}: its shape is {x.shape}")
@@ -184,22 +193,27 @@ def _axes(
     x: np.ndarray, taps: tuple[int, ...], spatial: tuple[int, ...], padding: Any, stride: Any, dilation: Any,
     upsample: Any, flipped: bool,
 ) -> tuple[Axis, ...]:  # fmt: skip
-    strides = [_whole(s, "stride", 1) for s in _per_axis(stride, "stride", spatial)]
-    dilations = [_whole(d, "dilation", 1) for d in _per_axis(dilation, "dilation", spatial)]
-    upsamples = [_whole(u, "upsample", 1) for u in _per_axis(upsample, "upsample", spatial)]
+    strides = [whole(s, "stride", 1) for s in _per_axis(stride, "stride", spatial)]
+    dilations = [whole(d, "dilation", 1) for d in _per_axis(dilation, "dilation", spatial)]
+    upsamples = [whole(u, "upsample", 1) for u in _per_axis(upsample, "upsample", spatial)]
     pads = _padding(padding, spatial, taps, dilations, flipped)
     axes = []
     for a, k, s, d, u, (before, after) in zip(spatial, taps, strides, dilations, upsamples, pads, strict=True):
-        if extent(k, d) > _LARGEST:
-            raise ValueError(f"dilation {d} of {k} taps is too large: the extent is {extent(k, d)}")
-        axis = Axis(x.shape[a], k, s, d, before, after, upsample=u)
-        if axis.positions > _LARGEST:
-            raise ValueError(f"upsample {u} of {axis.length} samples is too large: the length is {axis.positions}")
+        axis = Axis(x.shape[a], k, min(s, _LONGEST), d, before, after, upsample=u)
+        if axis.extent > _LONGEST:
+            raise ValueError(f"dilation {d} of {k} taps is too large: the extent {axis.extent} is above {_LONGEST}")
+        if axis.positions > _LONGEST:
+            raise ValueError(
+                f"upsample {u} of {axis.length} samples is too large: the length {axis.positions} is above {_LONGEST}"
+            )
+        if (padded := axis.positions + before + after) > _LONGEST:
+            raise ValueError(f"padding {(before, after)} is too large: the padded length {padded} is above {_LONGEST}")
         if axis.outputs < 1:
             raise ValueError(
                 f"padding {(before, after)} leaves no output along axis {a} of x: length {axis.positions} + padding "
                 f"{before + after} is below the kernel's extent {axis.extent} ({k} taps, dilation {d})"
             )
+        polyphase(axis)  # or its error
         axes.append(axis)
     return tuple(axes)
 
@@ -219,7 +233,7 @@ def _padding(
         ends = tuple(islice(entry, 3)) if _is_sequence(entry) else (entry, entry)
         if len(ends) != 2:
             raise ValueError(f"padding must be p or (before, after) along each spatial axis, but has {shown(entry)}")
-        before, after = (_whole(p, "padding", 0) for p in ends)
+        before, after = (whole(p, "padding", 0) for p in ends)
         pads.append((before, after))
     return pads
 

@@ -12,7 +12,6 @@ from . import dtypes, memory
 from .messages import shown
 from .request import Request
 
-
 _MOST_SEARCH = 100_000  #: steps of the search for elements of ``out`` that share memory
 
 
@@ -31,7 +30,7 @@ def plain_out(out: Any) -> np.ndarray | None:
 
 def result_type(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: np.ndarray | None) -> np.dtype[Any]:
     """Return the result's type, which ``dtype``, ``out`` or the types of ``x`` and the kernel say."""
-    result = None if dtype is None else _named_type(dtype)
+    result = None if dtype is None else named_type(dtype, "dtype")
     if out is not None:
         if result is not None and result != out.dtype:
             raise ValueError(f"dtype is {result} but out has dtype {out.dtype}")
@@ -71,15 +70,16 @@ def too_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ValueError:
     return ValueError(f"the result does not fit in memory: shape {shape} of {dtype} takes {size:.4g} GiB")
 
 
-def _named_type(dtype: Any) -> np.dtype[Any]:
-    # NumPy also takes whatever has a dtype itself, an array or a number say, and abstract types for others.
+def named_type(dtype: Any, name: str) -> np.dtype[Any]:
+    """Return the numeric type that an argument names."""
     try:
-        result = np.dtype(None if isinstance(dtype, (np.generic, np.ndarray)) else dtype)
-        if isinstance(dtype, (np.generic, np.ndarray)) or _is_abstract(dtype):
+        # NumPy also takes None, whatever has a dtype itself (an array, a number), and abstract types.
+        if dtype is None or isinstance(dtype, (np.generic, np.ndarray)) or _is_abstract(dtype):
             raise TypeError
+        result = np.dtype(dtype)
     except (TypeError, ValueError, DeprecationWarning):
-        raise TypeError(f"dtype must name a numeric type, but is {shown(dtype)}") from None
-    dtypes.check(result, "dtype")
+        raise TypeError(f"{name} must name a numeric type, but is {shown(dtype)}") from None
+    dtypes.check(result, name)
     return result
 
 
@@ -100,8 +100,9 @@ def _overlaps_itself(out: np.ndarray) -> bool:
         return False
     # Lines that are woven into each other: along each axis, does the first element meet one further on?
     try:
-        return any(
-            np.shares_memory(line[:1], line[1:], _MOST_SEARCH) for line in (out[(0,) * a] for a in range(out.ndim))
-        )
+        for line in (out[(0,) * a] for a in range(out.ndim)):
+            if np.shares_memory(line[:1], line[1:], _MOST_SEARCH):  # type: ignore[arg-type]  # any number of steps
+                return True
+        return False
     except np.exceptions.TooHardError:
         return True

@@ -99,11 +99,13 @@ class Plan:
             x, out, call = request.x, request.out, Call(request)
             known = call, self._prepare(call, request)
         call, ready = known
-        if out is not None and np.may_share_memory(out, x):
+        if out is None or given is None:
+            return call.run(ready, x, None)
+        if np.may_share_memory(out, x):
             out[...] = self(x)
-            return given
-        result = call.run(ready, x, out)
-        return result if given is None else given
+        else:
+            call.run(ready, x, out)
+        return given
 
     def adjoint(self, y: Any) -> np.ndarray:
         """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
