@@ -37,7 +37,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     first, bank = _kernel_layout(x, kernel, spatial, channel)
     if _one_of(method, "method", METHODS) == "separable" and channel is not None:
         raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel_axis}")
-    groups = _whole(groups, "groups", 1)
+    groups = whole(groups, "groups", 1)
     if channel is not None:
         _check_channels(x.shape[channel], kernel, first, bank, groups)
     elif groups != 1:
@@ -60,7 +60,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     request = Request(
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
-        None if workers is None else _whole(workers, "workers", 1), method,
+        None if workers is None else whole(workers, "workers", 1), method,
     )  # fmt: skip
     check_out(request)
     return request
@@ -75,7 +75,7 @@ def _array(value: Any, name: str) -> np.ndarray:
     return array
 
 
-def _whole(value: Any, name: str, least: int) -> int:
+def whole(value: Any, name: str, least: int) -> int:
     """Return ``value`` as an int, at least ``least``."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a whole number, but is {value!r}")
@@ -90,12 +90,13 @@ def _whole(value: Any, name: str, least: int) -> int:
     return number
 
 
-def _is_sequence(value: Any) -> bool:
+def is_sequence(value: Any) -> bool:
+    """Return whether a value has entries, such as one for each axis."""
     return isinstance(value, (tuple, list, range)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def _axis_index(value: Any, name: str, x: np.ndarray) -> int:
-    index = _whole(value, name, -_LARGEST)
+    index = whole(value, name, -_LARGEST)
     if not -x.ndim <= index < x.ndim:
         raise ValueError(f"{name}={index} is not an axis of x, which has {x.ndim} axes")
     return index % x.ndim
@@ -103,7 +104,7 @@ def _axis_index(value: Any, name: str, x: np.ndarray) -> int:
 
 def _spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | None) -> tuple[int, ...]:
     if axes is not None:
-        given = tuple(axes) if _is_sequence(axes) else (axes,)
+        given = tuple(axes) if is_sequence(axes) else (axes,)
         spatial = tuple(_axis_index(a, "axes", x) for a in given)
         if len(set(spatial)) < len(spatial):
             raise ValueError(f"axes names an axis twice: {given}")
@@ -160,7 +161,7 @@ def _check_channels(channels: int, kernel: np.ndarray, first: bool, bank: bool, 
 
 def _per_axis(value: Any, name: str, spatial: tuple[int, ...]) -> Sequence[Any]:
     """Return one entry for each spatial axis."""
-    if not _is_sequence(value):
+    if not is_sequence(value):
         return [value] * len(spatial)
     if len(value) != len(spatial):
         raise ValueError(f"{name} has {len(value)} entries but x has {len(spatial)} spatial axes {spatial}")
@@ -171,9 +172,9 @@ def _axes(
     x: np.ndarray, taps: tuple[int, ...], spatial: tuple[int, ...], padding: Any, stride: Any, dilation: Any,
     upsample: Any, flipped: bool,
 ) -> tuple[Axis, ...]:  # fmt: skip
-    strides = [_whole(s, "stride", 1) for s in _per_axis(stride, "stride", spatial)]
-    dilations = [_whole(d, "dilation", 1) for d in _per_axis(dilation, "dilation", spatial)]
-    upsamples = [_whole(u, "upsample", 1) for u in _per_axis(upsample, "upsample", spatial)]
+    strides = [whole(s, "stride", 1) for s in _per_axis(stride, "stride", spatial)]
+    dilations = [whole(d, "dilation", 1) for d in _per_axis(dilation, "dilation", spatial)]
+    upsamples = [whole(u, "upsample", 1) for u in _per_axis(upsample, "upsample", spatial)]
     pads = _padding(padding, spatial, taps, dilations, flipped)
     axes = []
     for a, k, s, d, u, (before, after) in zip(spatial, taps, strides, dilations, upsamples, pads, strict=True):
@@ -203,10 +204,10 @@ def _padding(
         return [(extent(k, d) - 1,) * 2 for k, d in zip(taps, dilations, strict=True)]
     pads = []
     for entry in _per_axis(padding, "padding", spatial):
-        ends = tuple(entry) if _is_sequence(entry) else (entry, entry)
+        ends = tuple(entry) if is_sequence(entry) else (entry, entry)
         if len(ends) != 2:
             raise ValueError(f"padding must be p or (before, after) along each spatial axis, but has {entry!r}")
-        before, after = (_whole(p, "padding", 0) for p in ends)
+        before, after = (whole(p, "padding", 0) for p in ends)
         pads.append((before, after))
     return pads
 
