@@ -18,7 +18,7 @@ LAYERS = [
     ["machine"],
     ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
     ["gather", "request"],
-    ["arguments"],
+    ["arguments", "blocks"],
     ["tiles"],
     ["adjoint", "filtering", "fourier", "problem", "products", "weights"],
     ["layout", "outer"],
