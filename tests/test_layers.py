@@ -18,7 +18,7 @@ LAYERS = [
     ["machine"],
     ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
     ["gather", "request"],
-    ["arguments"],
+    ["arguments", "blocks"],
     ["profiles", "tiles"],
     ["adjoint", "filtering", "fourier", "problem", "products", "smoothing", "weights"],
     ["differences", "layout", "outer"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import parse
+from .arguments import Options, parse
 from .calls import convolve
 from .plan import Plan
 
@@ -210,3 +210,17 @@ def plan(
         dtype, workers,
     )  # fmt: skip
     return Plan(parse(x, kernel, out, options))
+
+
+def options_of(given: dict[str, Any]) -> Options:
+    """Return keywords of `convnd` as its options, those that are not given as it has them.
+
+    Raises
+    ------
+    TypeError
+        Where a keyword is none of its.
+    """
+    defaults = {name: default for name, default in (convnd.__kwdefaults__ or {}).items() if name != "out"}
+    for name in given.keys() - defaults.keys():
+        raise TypeError(f"{name!r} is not an option: there are {', '.join(defaults)}")
+    return tuple({**defaults, **given}.values())

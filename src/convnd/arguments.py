@@ -56,7 +56,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     fill = dtypes.fill_value(fill_value, integer, is_complex, precision)
     given = x.dtype
     if fill.imag and x.dtype.kind != "c":
-        x = x.astype(np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
+        x = _converted(x, np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
     request = Request(
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
@@ -73,6 +73,13 @@ def _array(value: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} is not a regular array: {error}") from None
     dtypes.check(array.dtype, name)
     return array
+
+
+def _converted(x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return ``x`` in another type; what stands for an array that is not in memory takes none then either."""
+    if any(x.strides):
+        return x.astype(dtype)
+    return np.broadcast_to(x[(slice(1),) * x.ndim].astype(dtype), x.shape)
 
 
 def whole(value: Any, name: str, least: int) -> int:
