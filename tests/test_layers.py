@@ -31,6 +31,8 @@ LAYERS = [
     ["choice"],
     ["calls"],
     ["plan"],
+    ["chunked"],
+    ["lazy"],
     ["api"],
     ["warm"],
     ["__init__"],

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from . import lazy
 from .arguments import Options, parse
-from .calls import convolve
+from .calls import ELSEWHERE, convolve
 from .plan import Plan
+
+ELSEWHERE["dask", "Array"] = lazy.convolve
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 

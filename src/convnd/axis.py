@@ -107,6 +107,15 @@ class Axis:
         own = Axis(length, self.taps, self.stride, self.dilation, before, upsample=self.upsample)
         return replace(own, after=self.stride * (end - first - 1) + self.extent - before - own.positions)
 
+    def centre(self, flipped: bool) -> int:
+        """Return the position that the window of output 0 is centred on, as "same" padding centres it."""
+        return same_padding(self.taps, self.dilation, flipped)[0] - self.before
+
+    def first_centred(self, sample: int, flipped: bool) -> int:
+        """Return the first output whose window is centred on a sample or behind it, at most `outputs`."""
+        distance = self.upsample * sample - self.centre(flipped)
+        return min(max(0, -(-distance // self.stride)), self.outputs)
+
     @property
     def tap_spacing(self) -> int:
         """Outputs between two neighbouring taps of one phase: shifting an output by it shifts a tap by one."""

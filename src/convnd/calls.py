@@ -137,6 +137,9 @@ def out_traits(out: np.ndarray | None) -> tuple[Hashable, ...] | None:
     return None if out is None else (out.shape, out.strides, out.dtype, out.flags.writeable)
 
 
+#: What convolves arrays that are not NumPy's, by the library and the name of their type. It is called as `convolve` is.
+ELSEWHERE: dict[tuple[str, str], Callable[[Any, Any, Any, Options], Any]] = {}
+
 _CALLS: Recent[Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]] = Recent(_REMEMBERED)
 
 
@@ -154,12 +157,20 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
             call = None
         if call is not None:
             return call(x, kernel, out)
+    elif elsewhere := _elsewhere(type(x)):
+        return elsewhere(x, kernel, out, options)
     request = parse(x, kernel, out, options)
     own = Call(request)
     call = own.convolve_exactly if own.is_exact else own.convolve
     if arrays is not None and request.x is x and _is_plain(options):
         _CALLS.add((arrays, *_meaning(options)), call)
     return call(request.x, request.kernel, request.out)
+
+
+def _elsewhere(kind: type) -> Callable[[Any, Any, Any, Options], Any] | None:
+    """Return what convolves arrays of a type that is not NumPy's, if anything does."""
+    names = ((base.__module__.partition(".")[0], base.__name__) for base in kind.__mro__)
+    return next((ELSEWHERE[name] for name in names if name in ELSEWHERE), None)
 
 
 def _meaning(options: Options) -> tuple[Hashable, ...]:
