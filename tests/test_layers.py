@@ -31,14 +31,19 @@ LAYERS = [
     ["choice"],
     ["calls"],
     ["plan"],
-    ["chunked"],
+    ["chunked", "labelled"],
     ["lazy"],
+    ["elsewhere"],
     ["api"],
     ["warm"],
     ["__init__"],
     ["__main__"],
 ]
-WHEN_CALLED = {"plan": {"scipy"}}  # what no import of the package needs
+WHEN_CALLED = {
+    "labelled": {"xarray"},
+    "lazy": {"dask", "distributed"},
+    "plan": {"scipy"},
+}  # what no import of the package needs
 SPEAK_LLVM = {"butterfly", "compiler", "expressions", "lines", "machine", "minimal", "outer", "routine"}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from . import lazy
 from .arguments import Options, parse
-from .calls import ELSEWHERE, convolve
+from .calls import convolve
+from .elsewhere import convolve_elsewhere
 from .plan import Plan
-
-ELSEWHERE["dask", "Array"] = lazy.convolve
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
@@ -153,7 +151,7 @@ def convnd(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, method,
         dtype, workers,
     )  # fmt: skip
-    return convolve(x, kernel, out, options)
+    return convolve(x, kernel, out, options, convolve_elsewhere)
 
 
 def plan(

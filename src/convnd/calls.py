@@ -26,6 +26,7 @@ _REMEMBERED = 512  # calls of `convnd.convnd`
 _PLAIN = frozenset({bool, int, float, complex, str, tuple, type, type(None)})
 
 Value = TypeVar("Value")
+Elsewhere = Callable[[Any, Any, Any, Options], Any]
 
 
 class Recent(Generic[Value]):
@@ -137,14 +138,14 @@ def out_traits(out: np.ndarray | None) -> tuple[Hashable, ...] | None:
     return None if out is None else (out.shape, out.strides, out.dtype, out.flags.writeable)
 
 
-#: What convolves arrays that are not NumPy's, by the library and the name of their type. It is called as `convolve` is.
-ELSEWHERE: dict[tuple[str, str], Callable[[Any, Any, Any, Options], Any]] = {}
-
 _CALLS: Recent[Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]] = Recent(_REMEMBERED)
 
 
-def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
-    """Do what `convnd.convnd` promises: by a call that is remembered, or by a new one."""
+def convolve(x: Any, kernel: Any, out: Any, options: Options, elsewhere: Elsewhere) -> Any:
+    """Do what `convnd.convnd` promises: by a call that is remembered, or by a new one.
+
+    What is not NumPy's is given to ``elsewhere`` first, which returns None where it is a matter of memory after all.
+    """
     arrays = None
     if type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray):
         # 1, 1.0 and True are equal and do not mean the same.
@@ -157,20 +158,16 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
             call = None
         if call is not None:
             return call(x, kernel, out)
-    elif elsewhere := _elsewhere(type(x)):
-        return elsewhere(x, kernel, out, options)
+    else:
+        result = elsewhere(x, kernel, out, options)
+        if result is not None:
+            return result
     request = parse(x, kernel, out, options)
     own = Call(request)
     call = own.convolve_exactly if own.is_exact else own.convolve
     if arrays is not None and request.x is x and _is_plain(options):
         _CALLS.add((arrays, *_meaning(options)), call)
     return call(request.x, request.kernel, request.out)
-
-
-def _elsewhere(kind: type) -> Callable[[Any, Any, Any, Options], Any] | None:
-    """Return what convolves arrays of a type that is not NumPy's, if anything does."""
-    names = ((base.__module__.partition(".")[0], base.__name__) for base in kind.__mro__)
-    return next((ELSEWHERE[name] for name in names if name in ELSEWHERE), None)
 
 
 def _meaning(options: Options) -> tuple[Hashable, ...]:

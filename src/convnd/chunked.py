@@ -35,7 +35,7 @@ class Part(NamedTuple):
 
 
 class Slab(NamedTuple):
-    """A piece of a chunk that blocks read: all of it, or neighbouring samples along one axis, whole along the others."""
+    """A piece of a chunk that blocks read: all of it, or what lies between two bounds along one axis."""
 
     chunk: tuple[int, ...]
     axis: int | None = None
@@ -43,7 +43,7 @@ class Slab(NamedTuple):
     stop: int = 0
 
     @property
-    def index(self) -> tuple[slice, ...]:
+    def inside(self) -> tuple[slice, ...]:
         """Where it lies in its chunk."""
         return () if self.axis is None else (slice(None),) * self.axis + (slice(self.start, self.stop),)
 
@@ -53,7 +53,7 @@ class Chunked:
     """A convolution of an array that is cut in chunks.
 
     Along a spatial axis an output belongs to the chunk that its window is centred on, and to the outermost where that
-    is outside the array. Channels are cut where a chunk and a group begin together. Chunks without outputs are left out.
+    is outside the array. Channels are cut where a chunk and a group begin together. Chunks without outputs are dropped.
 
     Parameters
     ----------
@@ -195,11 +195,14 @@ def _cut(slices: Sequence[slice], bounds: Sequence[int]) -> list[Part]:
 
 def _slab(parts: Sequence[Part]) -> Slab:
     """Return the piece that the parts of one chunk along each axis are read from."""
-    chunk = tuple(part.chunk for part in parts)
-    axis = min(range(len(parts)), key=lambda a: parts[a].share, default=None)
-    if axis is None or parts[axis].share > _SLAB:
+    chunk = tuple([part.chunk for part in parts])
+    shares = [part.share for part in parts]
+    least = min(shares, default=1.0)
+    if least > _SLAB:
         return Slab(chunk)
-    return Slab(chunk, axis, parts[axis].inside.start, parts[axis].inside.stop)
+    axis = shares.index(least)
+    inside = parts[axis].inside
+    return Slab(chunk, axis, inside.start, inside.stop)
 
 
 def _inside(parts: Sequence[Part]) -> tuple[slice, ...]:

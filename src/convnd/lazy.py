@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 
 from .arguments import Options
-from .chunked import Chunked
+from .chunked import Chunked, Slab
 from .threads import available, lent
 
 
 def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:
     """Do what `convnd.convnd` promises of a dask array: nothing is computed but the graph."""
-    import dask.array
+    import dask.array as da
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
     from dask.task_spec import DataNode, Task, TaskRef
 
     if out is not None:
-        raise TypeError(f"out must be None where x is a dask array, whose result is lazy, but is a {type(out).__name__}")
+        raise TypeError(
+            f"out must be None where x is a dask array, whose result is lazy, but is a {type(out).__name__}"
+        )
     unknown = [a for a, lengths in enumerate(x.chunks) if any(n != n for n in lengths)]
     if unknown:
         raise ValueError(f"x has chunks of unknown length along axis {unknown[0]}: call x.compute_chunk_sizes() first")
@@ -34,27 +36,32 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:
     chunked = Chunked(x.shape, x.dtype, x.chunks, kernel, options)
     dtype, chunks = chunked.request.result, chunked.output_chunks
     if 0 in chunked.request.out_shape:
-        return dask.array.empty(chunked.request.out_shape, dtype, chunks=chunks)
+        return da.zeros(chunked.request.out_shape, dtype=dtype, chunks=chunks)
     token = tokenize(x.name, kernel, options)
     name, slab_name, shared = f"convnd-{token}", f"convnd-slab-{token}", f"convnd-kernel-{token}"
     graph: dict[Any, Any] = {shared: DataNode(shared, chunked)}
+    references: dict[Slab, Any] = {}
+
+    def reference(slab: Slab) -> Any:
+        whole = key = (x.name, *slab.chunk)
+        if slab.axis is not None:
+            key = (slab_name, *slab.chunk, slab.axis, slab.start, slab.stop)
+            graph[key] = Task(key, _copy_slab, TaskRef(whole), slab.inside)
+        references[slab] = TaskRef(key)
+        return references[slab]
+
     for index in product(*(range(len(lengths)) for lengths in chunks)):
-        pieces = []
-        for slab in chunked.slabs(index):
-            key = x.name, *slab.chunk
-            if slab.axis is not None:
-                whole, key = key, (slab_name, *slab.chunk, slab.axis, slab.start, slab.stop)
-                if key not in graph:
-                    graph[key] = Task(key, _slab, TaskRef(whole), slab.index)
-            pieces.append(TaskRef(key))
-        graph[name, *index] = Task((name, *index), _convolve_chunk, TaskRef(shared), index, *pieces)
+        pieces = [references.get(slab) or reference(slab) for slab in chunked.slabs(index)]
+        key = (name, *index)
+        graph[key] = Task(key, _convolve_chunk, TaskRef(shared), index, *pieces)
     layers = HighLevelGraph.from_collections(name, graph, dependencies=[x])
-    return dask.array.Array(layers, name, chunks, meta=np.empty((0,) * len(chunks), dtype))
+    array: Any = da.Array  # has no types
+    return array(layers, name, chunks, meta=np.empty((0,) * len(chunks), dtype))
 
 
-def _slab(chunk: Any, index: tuple[slice, ...]) -> np.ndarray:
+def _copy_slab(chunk: Any, inside: tuple[slice, ...]) -> np.ndarray:
     """Return a copy of a slab: a view would keep all of its chunk in memory."""
-    return np.array(chunk[index], order="K")
+    return np.array(chunk[inside], order="K")
 
 
 def _convolve_chunk(chunked: Chunked, index: tuple[int, ...], *pieces: Any) -> np.ndarray:
