@@ -57,7 +57,8 @@ def _coordinates(x: Any, request: Request) -> Any:
             axis.centre(request.is_flipped) + axis.stride * np.arange(axis.outputs), axis.upsample
         )
         if not between.any() and samples[0] >= 0 and samples[-1] < axis.length:
-            coordinates = coordinates.isel({dim: samples})
+            step = axis.stride // axis.upsample or 1
+            coordinates = coordinates.isel({dim: slice(samples[0], samples[-1] + 1, step)}, missing_dims="ignore")
             continue
         dropped.add(dim)
         if dim in x.coords:
@@ -66,7 +67,7 @@ def _coordinates(x: Any, request: Request) -> Any:
                 continued[dim] = (dim, values, x.coords[dim].attrs)
     if request.channel_axis is not None and not request.out_channels == request.groups == x.shape[request.channel_axis]:
         dropped.add(x.dims[request.channel_axis])  # sums over channels are none of them
-    return coordinates.drop_dims(dropped & set(coordinates.dims)).assign_coords(continued).coords
+    return coordinates.drop_dims(dropped, errors="ignore").assign_coords(continued).coords
 
 
 def _continued(values: np.ndarray, samples: np.ndarray, between: np.ndarray) -> np.ndarray | None:
