@@ -205,6 +205,8 @@ def test_errors_are_raised_at_once():
             convnd(x, np.ones((3, 3)), **options)
     with pytest.raises(TypeError, match="not numeric"):
         convnd(x.astype(object), np.ones((3, 3)))
+    with pytest.raises(TypeError, match="x has chunks of MaskedArray"):
+        convnd(da.ma.masked_less(x, 0), np.ones((3, 3)))
     with pytest.raises(ValueError, match=r"x .* axis 0: call x.compute_chunk_sizes\(\)"):
         convnd(x[x[:, 0] == 0], np.ones((3, 3)))
 

@@ -91,13 +91,9 @@ class Block:
             window = np.empty([sum(s.stop - s.start for s in own.slices) for own in self.lines], self.request.x_dtype)
             for box, place in zip(boxes, product(*(_places(own.slices) for own in self.lines)), strict=True):
                 window[place] = x[box]
-        return self.spread(window)
-
-    def spread(self, samples: np.ndarray) -> np.ndarray:
-        """Return the window of the samples that the slices read: every position supplied."""
         for a, own in enumerate(self.lines):
-            samples = _spread(samples, a, own)
-        return samples
+            window = _spread(window, a, own)
+        return window
 
     def of(self, window: np.ndarray) -> Request:
         """Return the convolution of a window that `read` returned."""

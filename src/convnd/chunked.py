@@ -16,7 +16,8 @@ import numpy as np
 
 from .arguments import Options, parse
 from .axis import Axis
-from .blocks import Block, block, line, stand_in
+from .blocks import Block, Line, block, line, stand_in
+from .boundary import Run
 from .calls import Recent
 from .plan import Plan
 from .request import Request
@@ -32,6 +33,15 @@ class Part(NamedTuple):
     inside: slice  # counted from the chunk's first sample
     place: slice  # among all samples that are read along the axis
     share: float  # of the chunk's samples
+
+
+class Move(NamedTuple):
+    """Samples of a part that supply neighbouring positions of a window."""
+
+    part: int
+    inside: slice  # counted from the part's first sample
+    step: int  # of the samples, as in a `Run`
+    place: slice  # in the window
 
 
 class Slab(NamedTuple):
@@ -95,13 +105,13 @@ class Chunked:
 
     def slabs(self, index: Sequence[int]) -> Iterator[Slab]:
         """Return the pieces of chunks that an output chunk reads, in the order in which `convolve` takes them."""
-        return map(_slab, product(*self._read(self._cell(index))))
+        return map(_slab, product(*(parts for parts, _ in self._read(self._cell(index)))))
 
     def convolve(self, index: Sequence[int], pieces: Sequence[Any], workers: int | None) -> np.ndarray:
         """Return an output chunk, computed from the pieces that `slabs` names."""
         cell = self._cell(index)
         own = self._block(cell)
-        window = own.spread(self._assembled(self._read(cell), pieces))
+        window = self._window(cell, pieces, own.request.x.shape)
         channels = cell[self.request.channel_axis] if self.request.channel_axis is not None else 0
         key = own.request.axes, channels, window.shape, window.strides, workers
         plan = self._plans.get(key)
@@ -130,24 +140,25 @@ class Chunked:
         return spans
 
     @cached_property
-    def _parts(self) -> list[list[list[Part]]]:
-        """Along each axis of ``x`` the parts of chunks that every chunk of outputs reads."""
+    def _reading(self) -> list[list[tuple[list[Part], list[Move]]]]:
+        """Along each axis of ``x`` what every chunk of outputs reads."""
         request = self.request
-        spatial, parts = dict(zip(request.spatial, request.axes, strict=True)), []
+        spatial, reading = dict(zip(request.spatial, request.axes, strict=True)), []
         for a, n in enumerate(self.shape):
             bounds = list(accumulate(self.chunks[a], initial=0))
             axis = Axis(n) if a == request.channel_axis else spatial.get(a, Axis(n))
-            read = [line(axis, first, end, request.mode).slices for first, end in self._spans[a]]
-            parts.append([_cut(slices, bounds) for slices in read])
-        return parts
+            lines = [line(axis, first, end, request.mode) for first, end in self._spans[a]]
+            cut = [_cut(own.slices, bounds) for own in lines]
+            reading.append([(parts, _moves(own, parts)) for own, parts in zip(lines, cut, strict=True)])
+        return reading
 
     def _cell(self, index: Sequence[int]) -> Sequence[int]:
         """Return the index of an output chunk with one along every axis of ``x``."""
         channel = self.request.channel_axis
         return index if channel is None or self.request.is_bank else (*index[:channel], 0, *index[channel:])
 
-    def _read(self, cell: Sequence[int]) -> list[list[Part]]:
-        return [along[k] for along, k in zip(self._parts, cell, strict=True)]
+    def _read(self, cell: Sequence[int]) -> list[tuple[list[Part], list[Move]]]:
+        return [along[k] for along, k in zip(self._reading, cell, strict=True)]
 
     def _block(self, cell: Sequence[int]) -> Block:
         request, channel = self.request, self.request.channel_axis
@@ -166,15 +177,20 @@ class Chunked:
             request = replace(request, x=x, kernel=kernel, groups=(end - first) // within)
         return block(request, outputs)
 
-    def _assembled(self, parts: list[list[Part]], pieces: Sequence[Any]) -> np.ndarray:
-        """Return the samples that pieces hold, in the memory order of the first."""
-        found = [np.asarray(piece)[_inside(own)] for own, piece in zip(product(*parts), pieces, strict=True)]
-        if len(found) == 1:
-            return found[0].astype(self.dtype, copy=False)
-        samples = np.empty_like(found[0], self.dtype, shape=[along[-1].place.stop for along in parts], subok=False)
-        for own, piece in zip(product(*parts), found, strict=True):
-            samples[tuple(part.place for part in own)] = piece
-        return samples
+    def _window(self, cell: Sequence[int], pieces: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
+        """Return the window of a block, every position supplied, in the memory order of the first of its pieces."""
+        parts, moves = zip(*self._read(cell), strict=True) if cell else ((), ())
+        numbers = product(*(range(len(along)) for along in parts))
+        there = zip(numbers, product(*parts), pieces, strict=True)
+        samples = {number: np.asarray(piece)[_inside(own)] for number, own, piece in there}
+        first = samples[(0,) * len(cell)]
+        if len(samples) == 1 and all(len(along) == 1 and along[0].step == 1 for along in moves):
+            return first.astype(self.dtype, copy=False)
+        window = np.empty_like(first, self.dtype, shape=shape, subok=False)
+        for move in product(*moves):
+            source = samples[tuple(own.part for own in move)][tuple(own.inside for own in move)]
+            window[tuple(own.place for own in move)] = source[tuple(slice(None, None, own.step or 1) for own in move)]
+        return window
 
 
 def _cut(slices: Sequence[slice], bounds: Sequence[int]) -> list[Part]:
@@ -191,6 +207,21 @@ def _cut(slices: Sequence[slice], bounds: Sequence[int]) -> list[Part]:
                 place += count
             start, chunk = stop, chunk + 1
     return parts
+
+
+def _moves(own: Line, parts: Sequence[Part]) -> list[Move]:
+    """Return what supplies each position of a window along one axis, from the parts of chunks that it reads."""
+    moves = []
+    for run in own.runs or (Run(0, own.axis.length, 0, 1),):
+        low, high = run.span
+        for number, part in enumerate(parts):
+            first, end = max(low, part.place.start), min(high, part.place.stop)
+            if first < end:
+                inside = slice(first - part.place.start, end - part.place.start)
+                start = {1: first - low, -1: high - end, 0: 0}[run.step]
+                length = end - first if run.step else run.length
+                moves.append(Move(number, inside, run.step, slice(run.place + start, run.place + start + length)))
+    return moves
 
 
 def _slab(parts: Sequence[Part]) -> Slab:

@@ -29,6 +29,11 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:
         raise TypeError(
             f"out must be None where x is a dask array, whose result is lazy, but is a {type(out).__name__}"
         )
+    if not isinstance(x._meta, np.ndarray) or isinstance(x._meta, np.ma.MaskedArray):
+        kind = type(x._meta).__name__
+        raise TypeError(
+            f"x has chunks of {kind}, but only numpy arrays are convolved: convert them first, by x.map_blocks"
+        )
     unknown = [a for a, lengths in enumerate(x.chunks) if any(n != n for n in lengths)]
     if unknown:
         raise ValueError(f"x has chunks of unknown length along axis {unknown[0]}: call x.compute_chunk_sizes() first")
