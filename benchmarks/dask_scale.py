@@ -16,18 +16,19 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
-from dask.core import flatten
-from dask.task_spec import Task
-from dask.threaded import get
 
 import timing
 from convnd import convnd
 from report import write_json
+
+da, task_spec = import_module("dask.array"), import_module("dask.task_spec")  # whose types are not all given
+get = import_module("dask.threaded").get
 
 SIDE, CHUNK, TAPS = 512, 128, 5
 SMALL = 8  # samples along each axis of a chunk whose arithmetic hardly counts
@@ -44,9 +45,7 @@ def overlapping(x: Any, kernel: np.ndarray) -> Any:
 
 def by_dask_image(x: Any, kernel: np.ndarray) -> Any:
     """Convolve by dask-image."""
-    from dask_image.ndfilters import convolve
-
-    return convolve(x, kernel, mode="reflect")
+    return import_module("dask_image.ndfilters").convolve(x, kernel, mode="reflect")
 
 
 def ours(x: Any, kernel: np.ndarray) -> Any:
@@ -55,6 +54,11 @@ def ours(x: Any, kernel: np.ndarray) -> Any:
 
 
 WAYS = {"convnd": ours, "dask_image": by_dask_image, "map_overlap of scipy.ndimage": overlapping}
+
+
+def computed(way: Callable[[Any, np.ndarray], Any], x: Any, kernel: np.ndarray) -> Any:
+    """Convolve in one of the ways, chunks to chunks in memory."""
+    return way(x, kernel).persist(scheduler="threads")
 
 
 def compare(seconds: float) -> dict[str, float]:
@@ -67,7 +71,7 @@ def compare(seconds: float) -> dict[str, float]:
         error = np.abs(way(small, kernel).compute() - expected).max()
         assert error < 1e-4, f"{name} differs by {error}"
     x = da.random.default_rng(0).random((SIDE,) * 3, dtype=np.float32, chunks=CHUNK).persist(scheduler="threads")
-    calls = {name: lambda way=way: way(x, kernel).persist(scheduler="threads") for name, way in WAYS.items()}
+    calls: dict[str, Callable[[], Any]] = {name: partial(computed, way, x, kernel) for name, way in WAYS.items()}
     calls["convnd"]()
     ms = timing.time_in_turns(calls, calls, seconds)
     print(f"float32 {SIDE}^3 in chunks of {CHUNK}^3, {TAPS}^3 taps, on dask's threads:")
@@ -90,7 +94,10 @@ def nothing(*_: Any) -> None:
 def idle(lazily: Any) -> dict[Any, Any]:
     """Give the graph of an array with tasks that do nothing."""
     graph = dict(lazily.dask)
-    return {key: Task(key, nothing, *node.args) if isinstance(node, Task) else node for key, node in graph.items()}
+    return {
+        key: task_spec.Task(key, nothing, *node.args) if isinstance(node, task_spec.Task) else node
+        for key, node in graph.items()
+    }
 
 
 def grow(side: int, client: Any) -> dict[str, float]:
@@ -100,13 +107,13 @@ def grow(side: int, client: Any) -> dict[str, float]:
     build, lazily = timed(lambda: ours(x, kernel))
     own = dict(lazily.dask.layers[lazily.name])
     figures = {"chunks": lazily.npartitions, "tasks": len(own), "build": build, "bytes": len(pickle.dumps(own))}
-    graph, keys = idle(lazily), list(flatten(lazily.__dask_keys__()))
+    graph, keys = idle(lazily), [(lazily.name, *index) for index in np.ndindex(*lazily.numblocks)]
     figures["threads"] = timed(lambda: get(graph, keys))[0]
     if side <= MOST_SENT and client is not None:
         figures["cluster"] = timed(lambda: client.get(graph, keys))[0]
     if side <= MOST_RUN:
         lazily.blocks[:2, :2, :2].compute(scheduler="threads")  # compiles
-        figures["whole"] = timed(lambda: ours(x, kernel).persist(scheduler="threads"))[0]
+        figures["whole"] = timed(lambda: computed(ours, x, kernel))[0]
     per_chunk = ", ".join(f"{name} {1e3 * figures[name] / figures['chunks']:.3f}" for name in STYLES if name in figures)
     print(
         f"{figures['chunks']:7} chunks, {figures['tasks'] / figures['chunks']:.2f} tasks and "
@@ -156,9 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     ms = compare(args.rivals) if args.rivals else {}
     client = None
     if args.cluster:
-        from dask.distributed import Client
-
-        client = Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None)
+        client = import_module("dask.distributed").Client(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        )
     rows = [grow(side, client) for side in args.sides]
     if client is not None:
         client.close()

@@ -1,5 +1,6 @@
 """A dask array in, a lazy one out: the bits of the call in memory, and a graph of the tasks that it takes."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -214,3 +215,26 @@ def test_errors_are_raised_at_once():
 def test_dask_is_imported_for_its_arrays_alone():
     script = "import sys, convnd; convnd.convnd([1, 2], [3]); assert not {'dask', 'xarray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_the_benchmark_measures_and_draws(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("dask_image")
+    pytest.importorskip("matplotlib")
+    import dask_scale
+    import timing
+
+    for name, value in {"TURN": 0, "PAUSE": 0, "ROUNDS": 1}.items():
+        monkeypatch.setattr(timing, name, value)
+    monkeypatch.setattr(dask_scale, "SIDE", 24)
+    monkeypatch.setattr(dask_scale, "CHUNK", 12)
+    figures, plot = tmp_path / "figures.json", tmp_path / "figures.png"
+    options = ["--rivals", "0.001", "--sides", "1", "3", "--json", str(figures), "--plot", str(plot)]
+    assert dask_scale.main(options) == 0
+    compared, *rows = json.loads(figures.read_text())["rows"]
+    assert set(compared["ms"]) == set(dask_scale.WAYS)
+    assert [(row["chunks"], row["tasks"]) for row in rows] == [
+        (1, 1 + 1),
+        (27, 27 + 108 + 1),
+    ]  # with two slabs for each of 54 faces
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert len(capsys.readouterr().out.splitlines()) == 6

@@ -24,8 +24,8 @@ def convnd(
     dilation: int | Sequence[int] = 1,
     upsample: int | Sequence[int] = 1,
     groups: int = 1,
-    axes: int | Sequence[int] | None = None,
-    channel_axis: int | None = None,
+    axes: int | str | Sequence[int | str] | None = None,
+    channel_axis: int | str | None = None,
     convention: str = "convolution",
     boundary: str = "constant",
     fill_value: complex = 0,
@@ -46,7 +46,8 @@ def convnd(
     Parameters
     ----------
     x : array_like
-        Numbers of any dtype up to float64 and complex128, any byte order and memory layout.
+        Numbers of any dtype up to float64 and complex128, any byte order and memory layout. Also a dask array or an
+        `xarray.DataArray`: the result is one too.
     kernel : array_like
         The weights. Without `channel_axis` it has one axis for each spatial axis of `x`; with it, it mirrors `x`:
         ``(C_in, *K)`` for one filter or ``(C_out, C_in/groups, *K)`` for a bank where the channel axis comes before all
@@ -62,11 +63,11 @@ def convnd(
         by the boundary, becomes ``upsample*(n-1) + 1`` long before the formula applies. No zero is multiplied.
     groups : int, optional
         Groups that the channels are divided into; output channel ``c`` sees input group ``c // (C_out/groups)``.
-    axes : int or sequence of int, optional
+    axes : int, str or sequence of these, optional
         The spatial axes of `x` in the order of the kernel's; the last ones by default. The others are a batch, each
-        item convolved with the same kernel, and keep their places.
-    channel_axis : int, optional
-        The axis of `x` that is summed over. Without `axes` all others are spatial. One filter drops it from the
+        item convolved with the same kernel, and keep their places. Names of dimensions where `x` is a DataArray.
+    channel_axis : int or str, optional
+        The axis of `x` that is summed over, or its name. Without `axes` all others are spatial. One filter drops it from the
         result, a bank puts its filters there.
     convention : {"convolution", "correlation"}, optional
         The mathematical definition, which flips the kernel, or machine learning's, which does not.
@@ -119,6 +120,15 @@ def convnd(
     ``w`` of shape ``(C_in, C_out, *K)``, is ``convnd(x, w.swapaxes(0, 1), upsample=s, dilation=d, channel_axis=1,
     axes=(2, 3), padding=((e-1-p, e-1-p+q),)*2)`` with the extent ``e = d*(K-1) + 1`` and the default convention. With
     groups the swap is of each group's filters by themselves.
+
+    Of a dask array nothing is computed: the result is lazy, with a task for each of its chunks. An output is in the
+    chunk that its window is centred on, as "same" centres it, or in the outermost; chunks without outputs are dropped.
+    A task takes as many threads as no other holds, unless `workers` says how many; "auto" chooses for each chunk.
+
+    A DataArray keeps its name, attributes and dimensions. An output has the coordinates of the sample that its window
+    is centred on. Where windows are centred between samples or outside, the coordinate of the dimension is continued if
+    it is evenly spaced, and what else goes along that dimension is dropped; so is what goes along channels, unless each
+    is filtered by itself. A kernel that is a DataArray says by its own dimensions what `axes` are, where `x` has them.
 
     Examples
     --------

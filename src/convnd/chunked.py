@@ -58,7 +58,7 @@ class Slab(NamedTuple):
         return () if self.axis is None else (slice(None),) * self.axis + (slice(self.start, self.stop),)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chunked:
     """A convolution of an array that is cut in chunks.
 
