@@ -137,7 +137,8 @@ def draw(path: Path, rows: Sequence[dict[str, float]]) -> None:
     chunks = [row["chunks"] for row in rows]
     for name, colour in STYLES.items():
         own = [row for row in rows if name in row]
-        axes.plot([r["chunks"] for r in own], [r[name] for r in own], label=labels[name], color=colour, marker="o")
+        if own:
+            axes.plot([r["chunks"] for r in own], [r[name] for r in own], label=labels[name], color=colour, marker="o")
     axes.plot(chunks, [1e-3 * n for n in chunks], color="grey", linestyle=":", label="1 ms for each chunk")
     axes.set(xscale="log", yscale="log", xlabel="chunks", ylabel="seconds", title="A dask array of ever more chunks")
     axes.grid(color="lightgrey", linewidth=0.5)
