@@ -67,8 +67,8 @@ def convnd(
         The spatial axes of `x` in the order of the kernel's; the last ones by default. The others are a batch, each
         item convolved with the same kernel, and keep their places. Names of dimensions where `x` is a DataArray.
     channel_axis : int or str, optional
-        The axis of `x` that is summed over, or its name. Without `axes` all others are spatial. One filter drops it from the
-        result, a bank puts its filters there.
+        The axis of `x` that is summed over, or its name. Without `axes` all others are spatial. One filter drops it
+        from the result, a bank puts its filters there.
     convention : {"convolution", "correlation"}, optional
         The mathematical definition, which flips the kernel, or machine learning's, which does not.
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}, optional

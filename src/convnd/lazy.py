@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import Options
+from .arguments import Options, parse
+from .blocks import stand_in
 from .chunked import Chunked, Slab
 from .threads import available, lent
 
@@ -37,12 +38,12 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:
     unknown = [a for a, lengths in enumerate(x.chunks) if any(n != n for n in lengths)]
     if unknown:
         raise ValueError(f"x has chunks of unknown length along axis {unknown[0]}: call x.compute_chunk_sizes() first")
-    kernel = np.asarray(kernel)
-    chunked = Chunked(x.shape, x.dtype, x.chunks, kernel, options)
-    dtype, chunks = chunked.request.result, chunked.output_chunks
-    if 0 in chunked.request.out_shape:
-        return da.zeros(chunked.request.out_shape, dtype=dtype, chunks=chunks)
-    token = tokenize(x.name, kernel, options)
+    request = parse(stand_in(x.shape, x.dtype), kernel, None, options)
+    chunked = Chunked(x.shape, x.dtype, x.chunks, request.kernel.copy(), options)  # the user's may change meanwhile
+    dtype, chunks = request.result, chunked.output_chunks
+    if 0 in request.out_shape:
+        return da.zeros(request.out_shape, dtype=dtype, chunks=chunks)
+    token = tokenize(x.name, chunked.kernel, options)
     name, slab_name, shared = f"convnd-{token}", f"convnd-slab-{token}", f"convnd-kernel-{token}"
     graph: dict[Any, Any] = {shared: DataNode(shared, chunked)}
     references: dict[Slab, Any] = {}
