@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from check import integers, reals, same
+from check import rounding, same
 from convnd import convnd
 from convnd.api import options_of
 from convnd.arguments import parse
@@ -64,10 +64,6 @@ def convolved_in_blocks(x, kernel, options, cuts, like):
         window = own.read(x)
         result[tuple(slice(*span) for span in box)] = Plan(own.of(window))(window)
     return result
-
-
-def rounding(shape, dtype, seed):
-    return (reals if np.dtype(dtype).kind in "fc" else integers)(shape, dtype, seed)
 
 
 @given(problems(), st.data())

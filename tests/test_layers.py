@@ -13,12 +13,13 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
-    ["axis", "disk", "dtypes", "expressions", "factors", "radices", "samples", "tuning"],
+    ["axis", "disk", "dtypes", "expressions", "factors", "radices", "record", "samples", "stores", "tuning"],
     ["compiler"],
     ["machine"],
     ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
     ["gather", "request"],
-    ["arguments", "blocks"],
+    ["held"],
+    ["arguments", "blocks", "grid"],
     ["tiles"],
     ["adjoint", "filtering", "fourier", "problem", "products", "weights"],
     ["layout", "outer"],
@@ -31,12 +32,14 @@ LAYERS = [
     ["choice"],
     ["calls"],
     ["plan"],
+    ["blockwise"],
+    ["elsewhere"],
     ["api"],
-    ["warm"],
+    ["stream", "warm"],
     ["__init__"],
     ["__main__"],
 ]
-WHEN_CALLED = {"plan": {"scipy"}}  # what no import of the package needs
+WHEN_CALLED = {"elsewhere": {"tqdm"}, "plan": {"scipy"}}  # what no import of the package needs
 SPEAK_LLVM = {"butterfly", "compiler", "expressions", "lines", "machine", "minimal", "outer", "routine"}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 

@@ -90,7 +90,7 @@ class Block:
         else:
             window = np.empty([sum(s.stop - s.start for s in own.slices) for own in self.lines], self.request.x_dtype)
             for box, place in zip(boxes, product(*(_places(own.slices) for own in self.lines)), strict=True):
-                window[place] = x[box]
+                window[place] = np.asarray(x[box])
         for a, own in enumerate(self.lines):
             window = _spread(window, a, own)
         return window
