@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ class Stored:
 
 
 @given(problems(), st.data())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_blocks_of_chunks_have_the_bits_of_the_whole(tuned, problem, data):
     x, kernel, options = problem.make()
     del options["out"]
@@ -69,14 +70,13 @@ def test_blocks_of_chunks_have_the_bits_of_the_whole(tuned, problem, data):
 
 
 def test_every_chunk_is_read_once():
-    x = Stored(integers((64, 30, 20), np.float32), (8, 10, 20))
+    x, kernel = Stored(integers((64, 30, 20), np.float32), (8, 10, 20)), integers((5, 5, 5), np.float32, 1)
     out = Stored(np.zeros(x.shape, np.float32), (8, 30, 20))
-    blocks = []
-    blockwise(x, np.ones((5, 5, 5)), out, max_memory=200_000, progress=lambda *two: blocks.append(two), padding="same",
-              boundary="reflect")  # fmt: skip
-    assert blocks == [(done, 4) for done in range(5)]
+    blocks, options = [], {"padding": "same", "boundary": "reflect"}
+    blockwise(x, kernel, out, max_memory=250_000, progress=lambda *two: blocks.append(two), **options)
+    assert blocks == [(done, 8) for done in range(9)]
     assert (x.read == 1).all() and (out.written == 1).all()
-    same(out.values, convnd(x.values, np.ones((5, 5, 5), np.float32), padding="same", boundary="reflect"))
+    same(out.values, convnd(x.values, kernel, **options))
 
 
 def test_results_in_memory():
@@ -129,24 +129,28 @@ def memmap_pair(folder, x, shape, dtype):
 
 PAIRS = {
     "zarr": zarr_pair,
-    "zarr shards": lambda *about: zarr_pair(*about, sharded=True),
+    "zarr shards": partial(zarr_pair, sharded=True),
     "h5py": h5py_pair,
-    "h5py contiguous": lambda *about: h5py_pair(*about, chunks=None),
+    "h5py contiguous": partial(h5py_pair, chunks=None),
     "tensorstore": tensorstore_pair,
     "memmap": memmap_pair,
 }
+MEMORY = {"memmap": 40_000, "h5py contiguous": 60_000}
 KEPT = [name for name in PAIRS if name != "zarr shards"]
 
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_kept_arrays(tmp_path, pair):
-    x, kernel = rounding((12, 20, 22), np.float32), rounding((3, 4, 5), np.float32, 1)
+    x, kernel = rounding((36, 20, 22), np.float32), rounding((3, 4, 5), np.float32, 1)
     options = {"padding": "same", "boundary": "wrap", "method": "direct", "stride": (1, 1, 2)}
     expected = convnd(x, kernel, dtype=np.float64, **options)
     kept, out = PAIRS[pair](tmp_path, x, expected.shape, np.float64)
     counts = []
     report = lambda done, total: counts.append((done, total))  # noqa: E731
-    assert blockwise(kept, kernel, out, max_memory=60_000, progress=report, resume=True, **options) is out
+    assert (
+        blockwise(kept, kernel, out, max_memory=MEMORY.get(pair, 90_000), progress=report, resume=True, **options)
+        is out
+    )
     assert len(counts) > 3 and counts[-1] == (counts[-1][1],) * 2
     same(np.asarray(out[...]), expected)
     out[...] = np.zeros(expected.shape)
@@ -173,7 +177,6 @@ def test_packages_are_imported_when_such_an_array_arrives():
 # --- interrupted and resumed --------------------------------------------------------------------------------
 
 OPTIONS = {"padding": "same", "boundary": "reflect", "method": "direct"}
-SMALL = {"max_memory": 60_000, "resume": True, **OPTIONS}
 
 
 class Stopped(BaseException):
@@ -190,56 +193,59 @@ def stop_at(number):
 
 @pytest.fixture(params=KEPT)
 def interrupted(request, tmp_path):
-    """x, kernel, the arrays kept and what becomes of them, after a run that was stopped when it had done some blocks."""
-    x, kernel = rounding((12, 20, 22), np.float32), rounding((3, 4, 5), np.float32, 1)
+    """A run that was stopped: the arrays, and a function that goes on and returns how many blocks were done before."""
+    x, kernel = rounding((36, 20, 22), np.float32), rounding((3, 4, 5), np.float32, 1)
     kept, out = PAIRS[request.param](tmp_path, x, x.shape, np.float32)
+    options = {**OPTIONS, "max_memory": MEMORY.get(request.param, 90_000)}
     with pytest.raises(Stopped):
-        blockwise(kept, kernel, out, progress=stop_at(3), **SMALL)
-    assert list(tmp_path.glob("*.convnd"))
-    return kept, kernel, out, convnd(x, kernel, **OPTIONS)
+        blockwise(kept, kernel, out, progress=stop_at(3), resume=True, **options)
+
+    def go_on(stop=None, resume=True, scale=1):
+        counts = []
+
+        def report(done, total):
+            counts.append(done)
+            if done == stop:
+                raise Stopped
+
+        blockwise(kept, scale * kernel, out, progress=report, resume=resume, **options)
+        same(np.asarray(out[...]), convnd(x, scale * kernel, **OPTIONS))
+        return counts[0]
+
+    (record,) = tmp_path.glob("*.convnd")
+    return out, record, go_on
 
 
-def resumed(x, kernel, out, **options):
-    """Go on, and return how many blocks were done before."""
-    counts = []
-    blockwise(x, kernel, out, progress=lambda done, total: counts.append(done), **{**SMALL, **options})
-    same(np.asarray(out[...]), convnd(np.asarray(x[...]), kernel, **OPTIONS))
-    assert len(counts) > 4
-    return counts[0]
-
-
-def test_resumed(interrupted, tmp_path):
-    x, kernel, out, _ = interrupted
-    assert resumed(x, kernel, out) >= 3
-    assert not list(tmp_path.glob("*.convnd"))
-    assert resumed(x, kernel, out) == 0
+def test_resumed(interrupted):
+    _, record, go_on = interrupted
+    assert go_on() in (3, 4)  # one was being written
+    assert not record.exists()
+    assert go_on() == 0
 
 
 def test_what_is_not_in_the_output_any_more_is_computed_again(interrupted):
-    x, kernel, out, _ = interrupted
+    out, _, go_on = interrupted
     out[...] = np.zeros(out.shape, np.float32)
-    assert resumed(x, kernel, out) == 0
+    assert go_on() == 0
 
 
 def test_the_record_of_another_job_is_not_taken(interrupted):
-    x, kernel, out, _ = interrupted
-    assert resumed(x, 2 * kernel, out) == 0
+    _, _, go_on = interrupted
+    assert go_on(scale=2) == 0
 
 
-def test_a_run_that_does_not_record_ends_the_record(interrupted, tmp_path):
-    x, kernel, out, _ = interrupted
+def test_a_run_that_does_not_record_ends_the_record(interrupted):
+    _, record, go_on = interrupted
     with pytest.raises(Stopped):
-        blockwise(x, kernel, out, progress=stop_at(1), **{**SMALL, "resume": False})
-    assert not list(tmp_path.glob("*.convnd"))
+        go_on(stop=1, resume=False)
+    assert not record.exists()
 
 
-def test_a_line_that_was_being_written_does_not_count(interrupted, tmp_path):
-    x, kernel, out, _ = interrupted
-    (record,) = tmp_path.glob("*.convnd")
+def test_a_line_that_was_being_written_does_not_count(interrupted):
+    _, record, go_on = interrupted
     text = record.read_bytes()
     record.write_bytes(text[:-2])
-    done = text.count(b"\n") - 1
-    assert resumed(x, kernel, out) == done - 1
+    assert go_on() == text.count(b"\n") - 2
 
 
 def test_only_what_is_kept_in_files_is_resumed():
@@ -277,6 +283,7 @@ def killed_and_resumed(folder, kills, seed=0):
                     process.stdout.readline()
                 threading.Event().wait(chance.uniform(0, 0.01))
                 process.kill()
+            process.stdout.read()
         assert process.returncode == (-9 if kill < kills else 0)
     same(out[...], convnd(x, kernel, **OPTIONS))
     return begun
@@ -360,13 +367,13 @@ def test_outputs_that_cannot_be_written():
     for out in [[0.0] * 9] * 8, (), None:
         with pytest.raises(TypeError, match="out must"):
             blockwise(x, kernel, out)
-    with pytest.raises(TypeError, match="out is float64, but the result .* complex"):
+    with pytest.raises(TypeError, match="out is float64, but the result"):
         blockwise(x, kernel * 1j, Stored(np.zeros((8, 9)), (4, 5)))
 
 
 @pytest.mark.parametrize("memory", [20_000, np.int64(20_000), "20000", "20 kB", "19.6KiB", " 20kb ", "0.02 MB"])
 def test_ways_to_say_how_much_memory(memory):
     counts = []
-    x, out = np.ones((100, 90)), Stored(np.zeros((100, 90)), (10, 90))
+    x, out = np.ones((100, 90)), Stored(np.zeros((100, 90)), (10, 60))
     blockwise(x, np.ones((3, 3)), out, max_memory=memory, progress=lambda *two: counts.append(two), padding="same")
-    assert counts[-1] == (10, 10)
+    assert counts[-1] == (20, 20)

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import stores
 from .axis import Axis
-from .boundary import CONSTANT
+from .boundary import CONSTANT, WRAP
 from .request import Request
 
 _OWN_BYTES = 2**26  # of the memory allowed, at most: what a convolution takes beside its arrays
@@ -72,7 +72,7 @@ def grid(x: Any, out: Any, request: Request, max_memory: int) -> Grid:
             f"max_memory is {max_memory} bytes, of which {allowed} are for blocks, but blocks of one chunk of out, "
             f"{tuple(own)}, take {taken} with the samples that they read"
         )
-    for a in reversed(range(len(shape))):
+    for a in reversed(range(len(shape) if prod(shape) else 0)):
         chunks = -(-shape[a] // chunk[a])
         most, beyond = 1, chunks + 1  # chunks that fit, and that do not, or are more than there are
         while beyond - most > 1:
@@ -104,7 +104,7 @@ def _bytes(x: Any, out: Any, request: Request, grid: Grid) -> int:
         if request.mode == CONSTANT:
             most = min(most, length)
         samples *= most + (min(read[a], length) - 1 if at == grid.sweep else 0)
-    # What is at the array's ends under a boundary is read before it is put in its places.
-    windows = (not isinstance(x, np.ndarray)) + 1 + (request.mode != CONSTANT)
-    results = 0 if isinstance(out, np.ndarray) else 2
+    # What the other end supplies is read before it is put in its place.
+    windows, results = (1 if isinstance(array, np.ndarray) else 2 for array in (x, out))
+    windows += 2 * (request.mode == WRAP)
     return windows * samples + results * prod(grid.block) * request.result.itemsize

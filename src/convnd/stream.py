@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -81,12 +82,10 @@ class Stream:
         if not self._begun:
             self._begin(samples)
         self._append(samples)
-        request = self._request
-        axis = replace(self._whole_axis, length=self._length)
-        if self._place is not None:
-            axes = (*request.axes[: self._place], axis, *request.axes[self._place + 1 :])
-            request = replace(request, axes=axes)
-        values = self._outputs(replace(request, x=self._stand_in()), self._complete(axis))
+        request, axis = self._request, replace(self._whole_axis, length=self._length)
+        axes = tuple(axis if place == self._place else own for place, own in enumerate(request.axes))
+        so_far = replace(request, x=self._stand_in(request.x.dtype), axes=axes)
+        values = self._outputs(so_far, self._complete(axis))
         self._forget(axis)
         return values
 
@@ -101,7 +100,7 @@ class Stream:
         self._check_open()
         if not self._begun:
             raise ValueError("the stream has no samples: no block was fed to it")
-        request = parse(self._stand_in(), self._kernel, None, self._given)
+        request = parse(self._stand_in(self._samples.dtype), self._kernel, None, self._given)
         self._ended = True
         return self._outputs(request, request.out_shape[self._out_axis])
 
@@ -177,8 +176,10 @@ class Stream:
         """Return the outputs up to the one at ``end``."""
         box = [(0, n) for n in request.out_shape]
         box[self._out_axis] = self._done, end
-        if end == self._done:
-            return np.empty([end - first for first, end in box], request.result)
+        shape = [end - first for first, end in box]
+        if not prod(shape):
+            self._done = end
+            return np.empty(shape, request.result)
         own = block(request, box)
         window = own.read(self)
         key = own.request.axes, window.shape, window.strides
@@ -197,10 +198,11 @@ class Stream:
         self._samples = self._samples[self._along(start - self._start, None)].copy()
         self._start = start
 
-    def _stand_in(self) -> np.ndarray:
+    def _stand_in(self, dtype: np.dtype[Any]) -> np.ndarray:
+        """Return what stands for all samples that came."""
         shape = list(self._samples.shape)
         shape[self._axis] = self._length
-        return stand_in(shape, self._samples.dtype)
+        return stand_in(shape, dtype)
 
     def _along(self, start: int, stop: int | None, box: Sequence[slice] | None = None) -> tuple[slice, ...]:
         """Return the slices that cut the axis of the stream, and others as a box does."""
