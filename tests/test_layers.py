@@ -13,12 +13,13 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
-    ["axis", "disk", "dtypes", "expressions", "factors", "radices", "samples", "tuning"],
+    ["axis", "disk", "dtypes", "expressions", "factors", "radices", "record", "samples", "stores", "tuning"],
     ["compiler"],
     ["machine"],
     ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
     ["gather", "request"],
-    ["arguments", "blocks"],
+    ["held"],
+    ["arguments", "blocks", "grid"],
     ["profiles", "tiles"],
     ["adjoint", "filtering", "fourier", "problem", "products", "smoothing", "weights"],
     ["differences", "layout", "outer"],
@@ -31,15 +32,16 @@ LAYERS = [
     ["choice"],
     ["calls"],
     ["plan"],
-    ["chunked", "labelled"],
+    ["blockwise", "chunked", "labelled"],
     ["lazy"],
     ["elsewhere"],
     ["api"],
-    ["warm"],
+    ["stream", "warm"],
     ["__init__"],
     ["__main__"],
 ]
 WHEN_CALLED = {
+    "elsewhere": {"tqdm"},
     "labelled": {"xarray"},
     "lazy": {"dask", "distributed"},
     "plan": {"scipy"},

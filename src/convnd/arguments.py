@@ -32,8 +32,8 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         dtype, workers,
     ) = options  # fmt: skip
     x, kernel = _array(x, "x"), _array(kernel, "kernel")
-    channel = None if channel_axis is None else _axis_index(channel_axis, "channel_axis", x)
-    spatial = _spatial_axes(axes, x, kernel, channel)
+    channel = None if channel_axis is None else axis_index(channel_axis, "channel_axis", x)
+    spatial = spatial_axes(axes, x, kernel, channel)
     first, bank = _kernel_layout(x, kernel, spatial, channel)
     if _one_of(method, "method", METHODS) == "separable" and channel is not None:
         raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel_axis}")
@@ -102,17 +102,19 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, (tuple, list, range)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
-def _axis_index(value: Any, name: str, x: np.ndarray) -> int:
+def axis_index(value: Any, name: str, x: np.ndarray) -> int:
+    """Return the axis of ``x`` that an argument names, counted from the first."""
     index = whole(value, name, -_LARGEST)
     if not -x.ndim <= index < x.ndim:
         raise ValueError(f"{name}={index} is not an axis of x, which has {x.ndim} axes")
     return index % x.ndim
 
 
-def _spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | None) -> tuple[int, ...]:
+def spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | None) -> tuple[int, ...]:
+    """Return the spatial axes of ``x``, in the order of the kernel's."""
     if axes is not None:
         given = tuple(axes) if is_sequence(axes) else (axes,)
-        spatial = tuple(_axis_index(a, "axes", x) for a in given)
+        spatial = tuple(axis_index(a, "axes", x) for a in given)
         if len(set(spatial)) < len(spatial):
             raise ValueError(f"axes names an axis twice: {given}")
         if channel in spatial:

@@ -1,7 +1,8 @@
 """Blocks: boxes of neighbouring outputs, each convolved by itself from the samples that it reads.
 
 Chunks of arrays on disk, tasks of a cluster and the blocks of a stream are all cut here. A block's outputs are those
-of the whole array: the samples come from wherever the boundary takes them, and only the fill value is left to pad.
+of the whole array: its window holds all samples that they read, wherever the boundary takes them from, and is padded
+only where the boundary makes the same of the window as it does of the array.
 """
 
 from __future__ import annotations
@@ -22,23 +23,19 @@ from .request import Request
 class Line:
     """What neighbouring outputs read along one axis.
 
-    ``slices`` of the array are read, in order, each sample once; there are two at most. ``runs`` say which of the
-    samples read, counted through all slices, supplies each position of the window; without runs the window is what is
-    read. ``axis`` leads from the window to the outputs.
+    ``slices`` of the array are read, in order, each sample once; there are two at most. Without ``runs`` they are the
+    window, and the same boundary supplies what ``axis``, which leads from the window to the outputs, pads it with.
+    Otherwise runs say which of the samples read, counted through all slices, supplies each position of the window, and
+    nothing is left to pad.
     """
 
     slices: tuple[slice, ...]
     axis: Axis
     runs: tuple[Run, ...] = ()
 
-    @property
-    def is_padded(self) -> bool:
-        """Whether the fill value supplies positions before or after the window."""
-        return self.axis.before > 0 or self.axis.after > 0
-
 
 def line(axis: Axis, first: int, end: int, mode: int) -> Line:
-    """Return what the outputs ``first`` to ``end`` of an axis read, under a boundary mode."""
+    """Return what the outputs ``first`` to ``end`` of an axis, one at least, read under a boundary mode."""
     low, high = axis.read(first, end)
     high = max(high, low + 1)  # between two samples stand zeros alone: a sample that no tap reads
     n = axis.length
@@ -48,7 +45,11 @@ def line(axis: Axis, first: int, end: int, mode: int) -> Line:
         return Line((slice(low, high),), axis.part(first, end, low, high))
     runs = supplied(low, high, n, mode)
     slices = _joined(sorted(run.span for run in runs))
-    return Line(slices, axis.part(first, end, low, high), tuple(_renumbered(run, slices) for run in runs))
+    runs = tuple(_renumbered(run, slices) for run in runs)
+    begin, stop = slices[0].start, slices[0].stop
+    if len(slices) == 1 and runs == supplied(low - begin, high - begin, stop - begin, mode):
+        return Line(slices, axis.part(first, end, begin, stop))
+    return Line(slices, axis.part(first, end, low, high), runs)
 
 
 def _joined(spans: list[tuple[int, int]]) -> tuple[slice, ...]:
@@ -90,7 +91,7 @@ class Block:
         else:
             window = np.empty([sum(s.stop - s.start for s in own.slices) for own in self.lines], self.request.x_dtype)
             for box, place in zip(boxes, product(*(_places(own.slices) for own in self.lines)), strict=True):
-                window[place] = x[box]
+                window[place] = np.asarray(x[box])
         for a, own in enumerate(self.lines):
             window = _spread(window, a, own)
         return window
