@@ -76,15 +76,15 @@ def refusing(what: str) -> Iterator[None]:
         raise Refusal(f"{what}: {reason if ' ' in reason else repr(error)}") from error
 
 
-def check_outputs(output: Path, suffixes: Sequence[str], plot: Path | None) -> list[Path]:
-    """The files to write, checked before the work begins."""
+def check_outputs(output: Path, suffixes: Sequence[str], plot: Path | None, folder: bool = False) -> list[Path]:
+    """The files to write, or the folder, checked before the work begins."""
     outputs = [(output, suffixes)] if plot is None else [(output, suffixes), (plot, [".png"])]
     for path, allowed in outputs:
         if not path.name.lower().endswith(tuple(allowed)):
             raise Refusal(f"cannot write {path}: its name must end in {' or '.join(allowed)}")
         if not path.parent.is_dir():
             raise Refusal(f"cannot write {path}: there is no folder {path.parent}")
-        if path.is_dir():
+        if path.is_dir() and not folder:
             raise Refusal(f"cannot write {path}: it is a folder")
     return [path for path, _ in outputs]
 

@@ -2,15 +2,19 @@
 
 The filters are windowed-sinc (FIR) filters: symmetric and of odd length, so that every frequency is delayed
 alike, and "same" padding takes that delay away again. Each channel is a batch item, filtered by the same taps.
+
+The recording passes through block by block, so one of hours takes no more memory than one of seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +23,12 @@ import soundfile
 from scipy import signal
 
 from _common import Parser, Refusal, check_outputs, count, positive, reading, run, writing
-from convnd import convnd
+from convnd import Stream
 
 DEFAULT_RECORDING = Path(__file__).parent / "data" / "guitar.flac"
 DEFAULT_TAPS = 1023
+BLOCK = 2**16  # frames that are read at once
+WINDOW, COLUMNS = 2048, 1500  # of a spectrogram: frames, and how many of them at most
 PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 EPILOG = """
@@ -41,26 +47,49 @@ examples:
 
 @dataclass(frozen=True)
 class Recording:
-    """Samples of shape (frames, channels) in -1..1 and what their file says of them."""
+    """A file of sound and what it says of itself."""
 
-    samples: np.ndarray
+    path: Path
     rate: int
+    channels: int
+    frames: int
     format: str
     subtype: str
 
+    def blocks(self, frames: int) -> Iterator[np.ndarray]:
+        """Yield samples (frames, channels) in -1..1, in float64 so that 32-bit samples pass unharmed."""
+        found = 0
+        with opened(self.path) as sound:
+            while found < self.frames:
+                with reading(self.path):
+                    samples = sound.read(frames, dtype="float64", always_2d=True)
+                if len(samples) == 0:
+                    raise Refusal(f"cannot read {self.path}: the file is cut short")
+                if not np.isfinite(samples).all():
+                    raise Refusal(f"cannot process {self.path}: it holds NaN or infinite samples")
+                found += len(samples)
+                yield samples
 
-def read_recording(path: Path) -> Recording:
-    """Read any file that libsndfile reads, in float64, so that 32-bit samples pass unharmed."""
-    with reading(path), path.open("rb") as file, soundfile.SoundFile(file) as sound:
-        samples = sound.read(dtype="float64", always_2d=True)
-        recording = Recording(samples, sound.samplerate, sound.format, sound.subtype)
-        if len(samples) < sound.frames or cut_short(sound.extra_info):
+
+@contextmanager
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open any file that libsndfile reads."""
+    with ExitStack() as stack:
+        with reading(path):
+            file = stack.enter_context(path.open("rb"))
+            sound = stack.enter_context(soundfile.SoundFile(file))
+        yield sound
+
+
+def recording_of(path: Path) -> Recording:
+    """What a file says of itself; its samples are read later."""
+    with opened(path) as sound:
+        about = Recording(path, sound.samplerate, sound.channels, sound.frames, sound.format, sound.subtype)
+        if cut_short(sound.extra_info):
             raise Refusal(f"cannot read {path}: the file is cut short")
-    if samples.size == 0:
+    if about.frames == 0:
         raise Refusal(f"cannot process {path}: it holds no samples")
-    if not np.isfinite(samples).all():
-        raise Refusal(f"cannot process {path}: it holds NaN or infinite samples")
-    return recording
+    return about
 
 
 def cut_short(log: str) -> bool:
@@ -81,53 +110,84 @@ def design_filter(kind: str, cutoffs: Sequence[float], length: int, rate: int) -
     return signal.firwin(length, cutoffs, pass_zero=kind, fs=rate)
 
 
-def reverberate(samples: np.ndarray, room: np.ndarray) -> np.ndarray:
+def room_stream(room: np.ndarray, channels: int) -> Stream:
     """Convolve each channel with its own impulse response, or with the only one; the tail is kept."""
-    channels = samples.shape[1]
     if room.shape[1] == 1:
-        wet = convnd(samples, room[:, 0], axes=0, padding="full")
-    else:  # one filter per channel: as many groups as channels, and a kernel (taps, 1, channels)
-        wet = convnd(samples, room[:, np.newaxis, :], channel_axis=1, groups=channels, padding="full")
-    return wet / max(1.0, np.abs(wet).max())
+        return Stream(room[:, 0], axes=0, padding="full")
+    # One filter per channel: as many groups as channels, and a kernel (taps, 1, channels).
+    return Stream(room[:, np.newaxis, :], channel_axis=1, groups=channels, padding="full")
 
 
 def read_impulse(path: Path, recording: Recording) -> np.ndarray:
     """Read the impulse response of a room and check that it fits the recording."""
-    room = read_recording(path)
-    channels = recording.samples.shape[1]
+    room = recording_of(path)
     if room.rate != recording.rate:
         raise Refusal(f"--impulse must have the recording's sample rate, {recording.rate} Hz, but has {room.rate} Hz")
-    if room.samples.shape[1] not in (1, channels):
-        raise Refusal(f"--impulse must have 1 channel or the recording's {channels}, but has {room.samples.shape[1]}")
-    return room.samples
+    if room.channels not in (1, recording.channels):
+        raise Refusal(f"--impulse must have 1 channel or the recording's {recording.channels}, but has {room.channels}")
+    return np.concatenate(list(room.blocks(BLOCK)))
 
 
-def write_recording(path: Path, recording: Recording) -> None:
-    """Write the samples in their own file type; whole-number samples are rounded here, as libsndfile cuts some."""
-    samples = recording.samples
-    bits = PCM_BITS.get(recording.subtype)
-    if bits:
-        steps = 2.0 ** (bits - 1)
-        whole = np.rint(samples * steps).clip(-steps, steps - 1).astype(np.int32)
-        samples = whole << (32 - bits)
-    soundfile.write(path, samples, recording.rate, format=recording.format, subtype=recording.subtype)
+def convolved(blocks: Iterable[np.ndarray], stream: Stream) -> Iterator[np.ndarray]:
+    """Yield samples as they come out of a stream: no more of them are in memory than a block and the taps."""
+    for samples in blocks:
+        yield stream.feed(samples)
+    yield stream.flush()
 
 
-def plot_spectrograms(path: Path, before: Recording, after: Recording, title: str) -> None:
-    """Draw the spectrograms of the mean of the channels, on one scale of decibels."""
+class Peak:
+    """The largest magnitude of samples that pass."""
+
+    def __init__(self) -> None:
+        self.value, self.frames = 0.0, 0
+
+    def of(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the blocks as they are."""
+        for samples in blocks:
+            self.value = max(self.value, np.abs(samples).max(initial=0.0))
+            self.frames += len(samples)
+            yield samples
+
+
+def write_recording(path: Path, blocks: Iterable[np.ndarray], like: Recording) -> None:
+    """Write samples in the file type of a recording; whole-number samples are rounded here, as libsndfile cuts some."""
+    bits = PCM_BITS.get(like.subtype)
+    with soundfile.SoundFile(path, "w", like.rate, like.channels, like.subtype, format=like.format) as sound:
+        for samples in blocks:
+            if bits:
+                steps = 2.0 ** (bits - 1)
+                whole = np.rint(samples * steps).clip(-steps, steps - 1).astype(np.int32)
+                samples = whole << (32 - bits)
+            sound.write(samples)
+
+
+def decibels(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Seconds, frequencies and the power at them, of the mean of the channels, in as many columns as are seen."""
+    with opened(path) as sound, reading(path):
+        length = min(WINDOW, sound.frames)
+        step = max(length // 4, (sound.frames - length) // COLUMNS, 1)
+        starts = np.arange(0, sound.frames - length + 1, step)
+        powers = []
+        for start in starts:
+            sound.seek(start)
+            mono = sound.read(length, always_2d=True).mean(axis=1)
+            powers.append(np.abs(np.fft.rfft(mono * np.hanning(length))) ** 2)
+        hertz = np.fft.rfftfreq(length, 1 / sound.samplerate)
+        return (starts + length / 2) / sound.samplerate, hertz, 10 * np.log10(np.transpose(powers) + 1e-20)
+
+
+def plot_spectrograms(path: Path, before: Path, after: Path, title: str) -> None:
+    """Draw the spectrograms of two files, on one scale of decibels."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     both = figure.subplots(2, 1, sharex=True, sharey=True)
     loudest = None
-    for axes, recording, name in zip(both, (before, after), ("recording", title), strict=True):
-        mono = recording.samples.mean(axis=1)
-        length = min(2048, len(mono))
-        hertz, seconds, power = signal.spectrogram(mono, recording.rate, "hann", length, length * 3 // 4)
-        decibels = 10 * np.log10(power + 1e-20)
-        loudest = decibels.max() if loudest is None else loudest
+    for axes, file, name in zip(both, (before, after), ("recording", title), strict=True):
+        seconds, hertz, power = decibels(file)
+        loudest = power.max() if loudest is None else loudest
         image = axes.pcolormesh(
-            seconds, hertz / 1000, decibels - loudest, vmin=-100, vmax=0, cmap="magma", rasterized=True
+            seconds, hertz / 1000, power - loudest, vmin=-100, vmax=0, cmap="magma", shading="nearest", rasterized=True
         )
         axes.set(title=name, ylabel="kHz")
     both[1].set_xlabel("seconds")
@@ -136,33 +196,36 @@ def plot_spectrograms(path: Path, before: Recording, after: Recording, title: st
 
 
 def process(options: argparse.Namespace) -> None:
-    """Read, filter or reverberate, write."""
+    """Read, filter or reverberate and write, block by block."""
     path = options.input
     done = next(name for name in ("lowpass", "highpass", "bandpass", "impulse") if getattr(options, name))
-    before = read_recording(path)
+    recording = recording_of(path)
     output = options.output or Path(f"{path.stem}_{done}{path.suffix}")
     outputs = check_outputs(output, [path.suffix.lower()], options.plot)
-
+    before, after, loudest = Peak(), Peak(), Peak()
     if options.impulse:
-        room = read_impulse(options.impulse, before)
-        start = time.perf_counter()
-        samples = reverberate(before.samples, room)
+        room = read_impulse(options.impulse, recording)
+        make, taps = functools.partial(room_stream, room, recording.channels), len(room)
     else:
-        taps = design_filter(done, getattr(options, done), options.taps, before.rate)
-        start = time.perf_counter()
-        samples = convnd(before.samples, taps, axes=0, padding="same")  # axis 1, the channels, is a batch axis
-    seconds = time.perf_counter() - start
-    after = Recording(samples, before.rate, before.format, before.subtype)
+        weights = design_filter(done, getattr(options, done), options.taps, recording.rate)
+        make, taps = functools.partial(Stream, weights, axes=0, padding="same"), len(weights)
 
+    frames, start = max(BLOCK, taps), time.perf_counter()
     with writing(*outputs) as drafts:
-        write_recording(drafts[0], after)
+        if options.impulse:  # what it is to be divided by is known at the end
+            for _ in loudest.of(convolved(recording.blocks(frames), make())):
+                pass
+        scale = 1 / max(1.0, loudest.value)
+        filtered = (scale * samples for samples in convolved(before.of(recording.blocks(frames)), make()))
+        write_recording(drafts[0], after.of(filtered), recording)
+        seconds = time.perf_counter() - start
         if options.plot:
-            plot_spectrograms(drafts[1], before, after, done)
+            plot_spectrograms(drafts[1], path, drafts[0], done)
 
     print(f"recording {path}")
-    print(f"sound     {before.rate} Hz, {before.samples.shape[1]} channels, {before.format} {before.subtype}")
-    print(f"before    {len(before.samples) / before.rate:.2f} s, peak {np.abs(before.samples).max():.3f}")
-    print(f"after     {len(samples) / before.rate:.2f} s, peak {np.abs(samples).max():.3f}")
+    print(f"sound     {recording.rate} Hz, {recording.channels} channels, {recording.format} {recording.subtype}")
+    print(f"before    {recording.frames / recording.rate:.2f} s, peak {before.value:.3f}")
+    print(f"after     {after.frames / recording.rate:.2f} s, peak {after.value:.3f}")
     print(f"time      {seconds:.2f} s (the first run on a machine compiles)")
     print(f"wrote     {', '.join(map(str, outputs))}")
 

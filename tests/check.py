@@ -37,6 +37,11 @@ def reals(shape, dtype=np.float64, seed=0):
     return (values + 1j * rng.standard_normal(shape) if dtype.kind == "c" else values).astype(dtype)
 
 
+def rounding(shape, dtype=np.float64, seed=0):
+    """Data of any dtype; sums of it round where they can."""
+    return (reals if np.dtype(dtype).kind in "fc" else integers)(shape, dtype, seed)
+
+
 def same(result, expected):
     """Shape, dtype and every value are equal, where NaN equals NaN (the signs of zeros are free)."""
     assert isinstance(result, np.ndarray)

@@ -13,6 +13,7 @@ import pydicom
 import pytest
 import soundfile
 import tifffile
+import zarr
 from PIL import Image
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from scipy import ndimage, signal
@@ -310,6 +311,77 @@ def test_output_keeps_what_was_there_until_it_is_whole(folder):
     check_scan("scan.nii", smoothed(brain(), SPACING, 4), AFFINE)
 
 
+def ome_zarr(path, voxels, scale, unit="micrometer"):
+    group = zarr.create_group(path, attributes={"ome": {"version": "0.5", "multiscales": [{
+        "axes": [{"name": "t", "type": "time"}] + [{"name": n, "type": "space", "unit": unit} for n in "zyx"],
+        "datasets": [{"path": "full", "coordinateTransformations": [{"type": "scale", "scale": scale}]}],
+    }]}})  # fmt: skip
+    group.create_array("full", shape=voxels.shape, chunks=(1, 8, 8, 8), dtype=voxels.dtype)[...] = voxels
+
+
+def test_zarr_is_smoothed_chunk_by_chunk(capsys, refused):
+    voxels = np.random.default_rng(0).integers(-900, 900, (2, 20, 21, 22), dtype=np.int16)
+    ome_zarr("scan.zarr", voxels, [1, 2000, 1000, 500])
+    run(process_scan, "scan.zarr", "--smooth", 1.5)
+    assert "convnd: 100%" in capsys.readouterr().err
+    expected = ndimage.gaussian_filter(voxels.astype(float), [0, 0.75, 1.5, 3], mode="nearest", truncate=4)
+    group = zarr.open_group("scan_smooth.zarr", mode="r")
+    np.testing.assert_allclose(group["0"][...], expected, rtol=0, atol=1e-2)
+    assert group.attrs["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"][1:] == [
+        2000, 1000, 500,
+    ]  # fmt: skip
+    refused(process_scan, "scan.zarr", "--smooth", 1.5, words="scan_smooth.zarr: it is there already")
+
+    zarr.create_array("plain.zarr", shape=voxels.shape[1:], dtype=voxels.dtype)[...] = voxels[0]
+    run(process_scan, "plain.zarr", "-o", "out.zarr", "--smooth", 1.5, "--spacing", 2, 1, 0.5)
+    np.testing.assert_array_equal(zarr.open_array("out.zarr", mode="r")[...], group["0"][0])
+
+
+def test_zarr_that_was_interrupted_goes_on(monkeypatch):
+    voxels = np.random.default_rng(0).integers(-900, 900, (40, 40, 40), dtype=np.int16)
+    zarr.create_array("scan.zarr", shape=voxels.shape, chunks=(8, 40, 40), dtype=voxels.dtype)[...] = voxels
+    command = "scan.zarr", "--spacing", 1, 1, 1, "--smooth", 0.5
+    whole = process_scan.blockwise
+    done, last = [], 2
+
+    def report(number, total):
+        done.append(number)
+        if number == last:
+            raise KeyboardInterrupt
+
+    def watched(*arrays, **options):
+        return whole(*arrays, **{**options, "progress": report, "max_memory": 400_000})
+
+    monkeypatch.setattr(process_scan, "blockwise", watched)
+    with pytest.raises(KeyboardInterrupt):
+        run(process_scan, *command)
+    last = -1
+    run(process_scan, *command)
+    assert done[:3] == [0, 1, 2] and done[3] in (2, 3)
+    expected = ndimage.gaussian_filter(voxels.astype(float), 0.5, mode="nearest", truncate=4)
+    np.testing.assert_allclose(zarr.open_array("scan_smooth.zarr", mode="r")[...], expected, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["scan.zarr", "--edges"], "--edges and --plot are for scans that memory holds"),
+        (["scan.zarr", "-o", "out.nii"], "must end in .zarr"),
+        (["scan.zarr", "--spacing", 1, 1], "--spacing has 2 entries"),
+        (["plain.zarr"], "--spacing must say"),
+        (["plain.zarr", "--spacing", 1, 1, 1, 1], "4 entries but plain.zarr has 3 axes"),
+        (["group.zarr"], "is not an OME-Zarr image"),
+        (["words.zarr", "--spacing", 1], "not real numbers"),
+    ],
+)
+def test_zarr_options(refused, options, words):
+    ome_zarr("scan.zarr", np.zeros((1, 2, 3, 4), np.int16), [1, 1, 1, 1])
+    zarr.create_array("plain.zarr", shape=(4, 4, 4), dtype=np.int16)
+    zarr.create_array("words.zarr", shape=(4,), dtype=np.complex64)
+    zarr.create_group("group.zarr")
+    refused(process_scan, *options, words=words)
+
+
 # filter_audio
 
 
@@ -397,6 +469,23 @@ def test_impulse(channels, gain):
     result, rate = soundfile.read("dry_impulse.wav")
     assert rate == RATE
     np.testing.assert_allclose(result, wet, rtol=0, atol=1e-6)
+
+
+def test_recordings_pass_through_block_by_block(monkeypatch):
+    """Whatever the blocks, and none of them is longer than it must be."""
+    soundfile.write("in.wav", music(), RATE, subtype="DOUBLE")
+    run(filter_audio, "in.wav", "-o", "whole.wav", "--bandpass", 300, 900, "--plot", "plot.png")
+    monkeypatch.setattr(filter_audio, "BLOCK", 1100)
+    most, feed = [], filter_audio.Stream.feed
+
+    def fed(stream, samples):
+        most.append(len(samples))
+        return feed(stream, samples)
+
+    monkeypatch.setattr(filter_audio.Stream, "feed", fed)
+    run(filter_audio, "in.wav", "-o", "parts.wav", "--bandpass", 300, 900)
+    assert max(most) == 1100 and sum(most) == RATE
+    np.testing.assert_allclose(soundfile.read("parts.wav")[0], soundfile.read("whole.wav")[0], rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,21 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
-    ["axis", "disk", "expressions", "factors", "memory", "messages", "radices", "samples", "tuning"],
+    [
+        "axis", "disk", "expressions", "factors", "memory", "messages", "radices", "record", "samples", "stores",
+        "tuning",
+    ],
     ["compiler", "dtypes"],
     ["machine"],
     ["missing"],
     ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
     ["gather", "request"],
-    ["outputs"],
-    ["arguments"],
-    ["tiles"],
-    ["adjoint", "filtering", "fourier", "problem", "products", "weights"],
-    ["layout", "outer"],
-    ["costs"],
+    ["held", "outputs"],
+    ["arguments", "blocks", "grid"],
+    ["profiles", "tiles"],
+    ["adjoint", "filtering", "fourier", "problem", "products", "smoothing", "weights"],
+    ["differences", "layout", "outer"],
+    ["costs", "kernels"],
     ["boxes", "jobs", "parts", "windows"],
     ["direct"],
     ["separable", "single", "spectral", "winograd"],
@@ -34,12 +37,20 @@ LAYERS = [
     ["omission"],
     ["calls"],
     ["plan"],
+    ["blockwise", "chunked", "labelled"],
+    ["lazy"],
+    ["elsewhere"],
     ["api"],
-    ["warm"],
+    ["stream", "warm"],
     ["__init__"],
     ["__main__"],
-]
-WHEN_CALLED = {"plan": {"scipy"}}  # what no import of the package needs
+]  # fmt: skip
+WHEN_CALLED = {
+    "elsewhere": {"tqdm"},
+    "labelled": {"xarray"},
+    "lazy": {"dask", "distributed"},
+    "plan": {"scipy"},
+}  # what no import of the package needs
 SPEAK_LLVM = {"butterfly", "compiler", "expressions", "lines", "machine", "minimal", "missing", "outer", "routine"}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import convnd.api
+import convnd.differences
+import convnd.smoothing
 import convnd.warm
 
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (Path(__file__).parents[1] / "README.md").read_text(), re.M | re.S)
@@ -28,6 +30,8 @@ def test_code_runs(code):
     exec(compile(code, "README.md", "exec"), {})
 
 
-@pytest.mark.parametrize("module", [convnd.api, convnd.warm], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [convnd.api, convnd.differences, convnd.smoothing, convnd.warm], ids=lambda module: module.__name__
+)
 def test_docstring_examples_run(module):
     assert doctest.testmod(module).failed == 0

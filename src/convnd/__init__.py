@@ -1,8 +1,10 @@
 """One function that convolves arrays of any rank."""
 
-from .api import convnd, plan
+from . import kernels
+from .api import blockwise, convnd, plan
 from .plan import Plan
+from .stream import Stream
 from .warm import warmup
 
 __version__ = "0.1.0"
-__all__ = ["Plan", "__version__", "convnd", "plan", "warmup"]
+__all__ = ["Plan", "Stream", "__version__", "blockwise", "convnd", "kernels", "plan", "warmup"]

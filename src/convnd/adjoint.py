@@ -12,14 +12,13 @@ outside the array, the boundary folds onto the samples that supply them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from . import dtypes
 from .axis import Axis
-from .boundary import CONSTANT, source_position
+from .boundary import CONSTANT, supplied
 from .request import Request
 
 
@@ -41,7 +40,7 @@ def transposed(request: Request, dtype: np.dtype[Any]) -> list[Piece]:
 
     The first computes the samples of ``x``; there are others where the boundary supplies positions outside from them.
     """
-    reads = [_positions_read(axis) for axis in request.axes]
+    reads = [_samples_read(axis) for axis in request.axes]
     inside = [(0, axis.length) for axis in request.axes]
     boxes: list[tuple[list[tuple[int, int]], int | None]] = [(inside, None)]
     if request.mode != CONSTANT:
@@ -69,17 +68,17 @@ def fold(request: Request, piece: Piece, values: np.ndarray, result: np.ndarray)
         values = target
 
 
-def _positions_read(axis: Axis) -> tuple[int, int]:
+def _samples_read(axis: Axis) -> tuple[int, int]:
     """Return the first sample that an axis reads and the one behind the last, at least those of the array."""
-    last = (axis.stride * (axis.outputs - 1) + axis.extent - 1 - axis.before) // axis.upsample
-    return min(0, -(axis.before // axis.upsample)), max(axis.length, last + 1)
+    low, high = axis.read(0, axis.outputs)
+    return min(0, low), max(axis.length, high)
 
 
 def _transposed_axis(axis: Axis, first: int, end: int) -> Axis:
     """Return the axis of outputs that the transpose's samples ``first`` to ``end`` read."""
-    before = axis.extent - 1 - axis.before - axis.upsample * first
-    own = Axis(axis.outputs, axis.taps, axis.upsample, axis.dilation, before, upsample=axis.stride)
-    return replace(own, after=axis.upsample * (end - first - 1) + axis.extent - before - own.positions)
+    before = axis.extent - 1 - axis.before
+    whole = Axis(axis.outputs, axis.taps, axis.upsample, axis.dilation, before, upsample=axis.stride)
+    return whole.part(first, end)
 
 
 def _turned(request: Request, dtype: np.dtype[Any]) -> Request:
@@ -114,26 +113,10 @@ def _exchanged(request: Request, kernel: np.ndarray) -> np.ndarray:
 def _add_along(result: np.ndarray, axis: int, first: int, length: int, mode: int, values: np.ndarray) -> None:
     """Add ``values`` at positions from ``first`` on to the samples of ``result`` that supply them."""
     result, values = np.moveaxis(result, axis, 0), np.moveaxis(values, axis, 0)
-    for start, count, source, step in _supplied(first, len(values), length, mode):
-        piece = values[start : start + count]
-        if step == 0:
-            result[source] += piece.sum(axis=0, dtype=result.dtype)
+    for run in supplied(first, first + len(values), length, mode):
+        piece = values[run.place : run.place + run.length]
+        if run.step == 0:
+            result[run.source] += piece.sum(axis=0, dtype=result.dtype)
         else:
-            places = source + step * np.arange(count)
-            result[places.min() : places.max() + 1] += piece[::step]
-
-
-@lru_cache(maxsize=64)
-def _supplied(first: int, count: int, length: int, mode: int) -> list[tuple[int, int, int, int]]:
-    """Return neighbouring positions as runs of place, length, and the first source with its step of -1, 0 or 1."""
-    sources = [source_position(position, length, mode) for position in range(first, first + count)]
-    runs, start = [], 0
-    while start < count:
-        end = start + 1
-        step = sources[end] - sources[start] if end < count else 1
-        step = step if abs(step) <= 1 else 1
-        while end < count and sources[end] == sources[start] + step * (end - start):
-            end += 1
-        runs.append((start, end - start, sources[start], step))
-        start = end
-    return runs
+            low, high = run.span
+            result[low:high] += piece[:: run.step]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .arguments import parse
+from .arguments import Options, parse
+from .blockwise import convolve_blockwise
 from .calls import convolve
+from .elsewhere import MAX_MEMORY, bytes_of, convolve_elsewhere, reporting
 from .plan import Plan
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
@@ -23,8 +25,8 @@ def convnd(
     dilation: int | Sequence[int] = 1,
     upsample: int | Sequence[int] = 1,
     groups: int = 1,
-    axes: int | Sequence[int] | None = None,
-    channel_axis: int | None = None,
+    axes: int | str | Sequence[int | str] | None = None,
+    channel_axis: int | str | None = None,
     convention: str = "convolution",
     boundary: str = "constant",
     fill_value: complex = 0,
@@ -46,7 +48,8 @@ def convnd(
     Parameters
     ----------
     x : array_like
-        Numbers of any dtype up to float64 and complex128, any byte order and memory layout.
+        Numbers of any dtype up to float64 and complex128, any byte order and memory layout. Also a dask array or an
+        `xarray.DataArray`: the result is one too.
     kernel : array_like
         The weights. Without `channel_axis` it has one axis for each spatial axis of `x`; with it, it mirrors `x`:
         ``(C_in, *K)`` for one filter or ``(C_out, C_in/groups, *K)`` for a bank where the channel axis comes before all
@@ -62,12 +65,12 @@ def convnd(
         by the boundary, becomes ``upsample*(n-1) + 1`` long before the formula applies. No zero is multiplied.
     groups : int, optional
         Groups that the channels are divided into; output channel ``c`` sees input group ``c // (C_out/groups)``.
-    axes : int or sequence of int, optional
+    axes : int, str or sequence of these, optional
         The spatial axes of `x` in the order of the kernel's; the last ones by default. The others are a batch, each
-        item convolved with the same kernel, and keep their places.
-    channel_axis : int, optional
-        The axis of `x` that is summed over. Without `axes` all others are spatial. One filter drops it from the
-        result, a bank puts its filters there.
+        item convolved with the same kernel, and keep their places. Names of dimensions where `x` is a DataArray.
+    channel_axis : int or str, optional
+        The axis of `x` that is summed over, or its name. Without `axes` all others are spatial. One filter drops it
+        from the result, a bank puts its filters there.
     convention : {"convolution", "correlation"}, optional
         The mathematical definition, which flips the kernel, or machine learning's, which does not.
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}, optional
@@ -87,7 +90,8 @@ def convnd(
         rounded half to even and saturated (NaN becomes 0; bool is an integer from 0 to 1). Default:
         `numpy.result_type` of `x` and `kernel`; for whole numbers uint64 where that is unsigned, else int64.
     out : ndarray, optional
-        Where the result goes. It may overlap `x`.
+        Where the result goes. It may overlap `x`. Where `out` or `x` is an array of zarr, h5py or TensorStore the work
+        goes block by block, as in `blockwise`.
     workers : int, optional
         Threads to use; by default all that the process may run on. The result does not depend on it.
 
@@ -127,6 +131,15 @@ def convnd(
     ``w`` of shape ``(C_in, C_out, *K)``, is ``convnd(x, w.swapaxes(0, 1), upsample=s, dilation=d, channel_axis=1,
     axes=(2, 3), padding=((e-1-p, e-1-p+q),)*2)`` with the extent ``e = d*(K-1) + 1`` and the default convention. With
     groups the swap is of each group's filters by themselves.
+
+    Of a dask array nothing is computed: the result is lazy, with a task for each of its chunks. An output is in the
+    chunk that its window is centred on, as "same" centres it, or in the outermost; chunks without outputs are dropped.
+    A task takes as many threads as no other holds, unless `workers` says how many; "auto" chooses for each chunk.
+
+    A DataArray keeps its name, attributes and dimensions. An output has the coordinates of the sample that its window
+    is centred on. Where windows are centred between samples or outside, the coordinate of the dimension is continued if
+    it is evenly spaced, and what else goes along that dimension is dropped; so is what goes along channels, unless each
+    is filtered by itself. A kernel that is a DataArray says by its own dimensions what `axes` are, where `x` has them.
 
     References
     ----------
@@ -169,7 +182,7 @@ def convnd(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, workers,
     )  # fmt: skip
-    return convolve(x, kernel, out, options)
+    return convolve(x, kernel, out, options, convolve_elsewhere)
 
 
 def plan(
@@ -230,3 +243,88 @@ def plan(
         method, dtype, workers,
     )  # fmt: skip
     return Plan(parse(x, kernel, out, options))
+
+
+def blockwise(
+    x: Any,
+    kernel: Any,
+    out: Any,
+    *,
+    max_memory: int | str = MAX_MEMORY,
+    progress: bool | Callable[[int, int], object] | None = None,
+    resume: bool = False,
+    **options: Any,
+) -> Any:
+    """Convolve an array that no memory holds, block by block.
+
+    ``convnd(x, kernel, out=out)`` does the same with the defaults where `x` or `out` is not in memory. Blocks are whole
+    chunks (or shards) of `out`. While one is computed the next is read and the last is written.
+
+    Parameters
+    ----------
+    x : array_like
+        Whatever has ``shape``, ``dtype`` and ``__getitem__``: an array of zarr, h5py or TensorStore, a memory map.
+    kernel : array_like
+        The weights.
+    out : array
+        Where the result goes: whatever has ``shape``, ``dtype`` and ``__setitem__``. Its dtype is the result's. It must
+        not overlap `x`.
+    max_memory : int or str, optional
+        What blocks, the samples that they read and the convolution itself may take, in bytes or as a text such as
+        "500 MB" or "2 GiB". Packages that read and write take some of their own beside it.
+    progress : bool or callable, optional
+        True shows a bar (tqdm); a function is called with the number of blocks done, and of all, after each.
+    resume : bool, optional
+        Record finished blocks in a file beside `out`, whose name ends in ".convnd", and do not compute again those that
+        an interrupted run of the same job has recorded and `out` still holds. `out` must be kept in a local file or
+        folder and be opened as that run left it. The record is removed when all is done.
+    **options
+        Those of `convnd`. The same method computes every block.
+
+    Returns
+    -------
+    array
+        `out`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `convnd`, and where `max_memory` does not hold a block of one chunk.
+
+    Notes
+    -----
+    Whatever the blocks are, ``method="direct"`` gives the bits of a call in memory; other methods round as they do.
+
+    The record protects against a process that ends at any moment, as what was handed to the operating system survives
+    it. A job is told from others by shapes, types, kernel, options and blocks, not by the samples of `x`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import convnd
+    >>> x, out = np.ones((60, 50, 50), np.float32), np.empty((60, 50, 50), np.float32)
+    >>> y = convnd.blockwise(x, np.ones((3, 3, 3)) / 27, out, max_memory="200 kB", padding="same", boundary="edge")
+    >>> y is out, float(y.min().round(6)), float(y.max().round(6))
+    (True, 1.0, 1.0)
+    """
+    given, most = options_of(options), bytes_of(max_memory)
+    if not isinstance(resume, bool):
+        raise TypeError(f"resume must be True or False, but is {resume!r}")
+    if out is None:
+        raise TypeError("out must be an array to write the result to, but is None")
+    with reporting(progress) as report:
+        return convolve_blockwise(x, kernel, out, given, most, report, resume)
+
+
+def options_of(given: dict[str, Any]) -> Options:
+    """Return keywords of `convnd` as its options, those that are not given as it has them.
+
+    Raises
+    ------
+    TypeError
+        Where a keyword is none of its.
+    """
+    defaults = {name: default for name, default in (convnd.__kwdefaults__ or {}).items() if name != "out"}
+    for name in given.keys() - defaults.keys():
+        raise TypeError(f"{name!r} is not an option: there are {', '.join(defaults)}")
+    return tuple({**defaults, **given}.values())

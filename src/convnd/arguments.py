@@ -39,8 +39,8 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         method, dtype, workers,
     ) = options  # fmt: skip
     x, kernel = _array(x, "x"), _array(kernel, "kernel")
-    channel = None if channel_axis is None else _axis_index(channel_axis, "channel_axis", x)
-    spatial = _spatial_axes(axes, x, kernel, channel)
+    channel = None if channel_axis is None else axis_index(channel_axis, "channel_axis", x)
+    spatial = spatial_axes(axes, x, kernel, channel)
     first, bank = _kernel_layout(x, kernel, spatial, channel)
     method = _one_of(method, "method", METHODS)
     if method == "separable" and channel is not None:
@@ -67,7 +67,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     fill = dtypes.fill_value(fill_value, integer, is_complex, precision)
     given = x.dtype
     if fill.imag and x.dtype.kind != "c":
-        x = x.astype(np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
+        x = _converted(x, np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
     request = Request(
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
@@ -87,6 +87,13 @@ def _array(value: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} is not a regular array: {error}") from None
     dtypes.check(array.dtype, name)
     return array
+
+
+def _converted(x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return ``x`` in another type; what stands for an array that is not in memory takes none then either."""
+    if any(x.strides):
+        return x.astype(dtype)
+    return np.broadcast_to(x[(slice(1),) * x.ndim].astype(dtype), x.shape)
 
 
 def whole(value: Any, name: str, least: int) -> int:
@@ -111,21 +118,24 @@ def listed(values: Any, name: str) -> list[Any]:
     return list(values)
 
 
-def _is_sequence(value: Any) -> bool:
+def is_sequence(value: Any) -> bool:
+    """Return whether a value has entries, such as one for each axis."""
     return isinstance(value, (tuple, list, range)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
-def _axis_index(value: Any, name: str, x: np.ndarray) -> int:
+def axis_index(value: Any, name: str, x: np.ndarray) -> int:
+    """Return the axis of ``x`` that an argument names, counted from the first."""
     index = whole(value, name, -_LARGEST)
     if not -x.ndim <= index < x.ndim:
         raise ValueError(f"{name}={index} is not an axis of x, which has {x.ndim} axes")
     return index % x.ndim
 
 
-def _spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | None) -> tuple[int, ...]:
+def spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | None) -> tuple[int, ...]:
+    """Return the spatial axes of ``x``, in the order of the kernel's."""
     if axes is not None:
-        given = tuple(islice(axes, x.ndim + 1)) if _is_sequence(axes) else (axes,)
-        spatial = tuple(_axis_index(a, "axes", x) for a in given)
+        given = tuple(islice(axes, x.ndim + 1)) if is_sequence(axes) else (axes,)
+        spatial = tuple(axis_index(a, "axes", x) for a in given)
         if len(set(spatial)) < len(spatial):
             raise ValueError(f"axes names an axis twice: {shown(given)}")
         if channel in spatial:
@@ -183,7 +193,7 @@ def _check_channels(channels: int, kernel: np.ndarray, first: bool, bank: bool, 
 
 def _per_axis(value: Any, name: str, spatial: tuple[int, ...]) -> Sequence[Any]:
     """Return one entry for each spatial axis."""
-    if not _is_sequence(value):
+    if not is_sequence(value):
         return [value] * len(spatial)
     entries = list(islice(value, len(spatial) + 1))
     if len(entries) != len(spatial):
@@ -232,7 +242,7 @@ def _padding(
         return [(extent(k, d) - 1,) * 2 for k, d in zip(taps, dilations, strict=True)]
     pads = []
     for entry in _per_axis(padding, "padding", spatial):
-        ends = tuple(islice(entry, 3)) if _is_sequence(entry) else (entry, entry)
+        ends = tuple(islice(entry, 3)) if is_sequence(entry) else (entry, entry)
         if len(ends) != 2:
             raise ValueError(f"padding must be p or (before, after) along each spatial axis, but has {shown(entry)}")
         before, after = (whole(p, "padding", 0) for p in ends)

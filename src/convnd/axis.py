@@ -6,7 +6,7 @@ upsampled, ``i`` counts positions between its samples too, and `polyphase` divid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
@@ -89,6 +89,34 @@ class Axis:
     def reading(self) -> Axis:
         """An axis without branches that reads what this one reads: every position, where there are any."""
         return Axis(self.length, self.extent, self.stride) if self.branches else self
+
+    def read(self, first: int, end: int) -> tuple[int, int]:
+        """Return the first sample that the outputs ``first`` to ``end`` read, and the one behind the last.
+
+        Samples below 0, or from `length` on, are the boundary's.
+        """
+        low = self.stride * first - self.before
+        high = self.stride * (end - 1) - self.before + self.extent - 1
+        return -(-low // self.upsample), high // self.upsample + 1
+
+    def part(self, first: int, end: int, low: int = 0, high: int | None = None) -> Axis:
+        """Return the axis of the outputs ``first`` to ``end`` alone, over the samples ``low`` to ``high`` alone.
+
+        Its padding is what those outputs read outside those samples, below 0 where they leave samples unread.
+        """
+        length = (self.length if high is None else high) - low
+        before = self.before - self.stride * first + self.upsample * low
+        own = Axis(length, self.taps, self.stride, self.dilation, before, upsample=self.upsample)
+        return replace(own, after=self.stride * (end - first - 1) + self.extent - before - own.positions)
+
+    def centre(self, flipped: bool) -> int:
+        """Return the position that the window of output 0 is centred on, as "same" padding centres it."""
+        return same_padding(self.taps, self.dilation, flipped)[0] - self.before
+
+    def first_centred(self, sample: int, flipped: bool) -> int:
+        """Return the first output whose window is centred on a sample or behind it, at most `outputs`."""
+        distance = self.upsample * sample - self.centre(flipped)
+        return min(max(0, -(-distance // self.stride)), self.outputs)
 
     @property
     def tap_spacing(self) -> int:

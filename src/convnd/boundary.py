@@ -6,6 +6,9 @@ does for any amount of padding. The maps are compiled with the routines that gat
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 OUTSIDE = -1  #: what a map returns for the fill value
 
 #: The modes in the order of their codes, each with the names that other libraries give it.
@@ -36,6 +39,41 @@ def source_position(i: int, n: int, mode: int) -> int:
         return 0
     i %= 2 * n - 2  # reflect, a b c | b a: the period is 2n - 2
     return i if i < n else 2 * n - 2 - i
+
+
+class Run(NamedTuple):
+    """Neighbouring positions that neighbouring samples supply, or one sample."""
+
+    place: int  # of the first of them, among all that were asked for
+    length: int
+    source: int  # of the first of them
+    step: int  # from the source of one to that of the next: 1, -1 or 0
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first of the samples that supply it, and the one behind the last."""
+        last = self.source + self.step * (self.length - 1)
+        return min(self.source, last), max(self.source, last) + 1
+
+
+@lru_cache(maxsize=64)
+def supplied(first: int, end: int, n: int, mode: int) -> tuple[Run, ...]:
+    """Return what supplies the positions ``first`` to ``end``, under a mode that supplies them from samples."""
+    runs: list[Run] = []
+    position = first
+    while position < end:
+        source = source_position(position, n, mode)
+        length, step = 1, 1
+        if 0 <= position < n:
+            length = min(end, n) - position
+        elif position + 1 < end:
+            step = source_position(position + 1, n, mode) - source
+            step = step if abs(step) <= 1 else 1
+            while position + length < end and source_position(position + length, n, mode) == source + step * length:
+                length += 1
+        runs.append(Run(position - first, length, source, step))
+        position += length
+    return tuple(runs)
 
 
 def suggestion(name: str) -> str | None:

@@ -32,6 +32,7 @@ _PLAIN = frozenset({bool, int, float, complex, str, tuple, type, type(None)})
 Quick = Single | Ready | Omission
 
 Value = TypeVar("Value")
+Elsewhere = Callable[[Any, Any, Any, Options], Any]
 
 
 class Recent(Generic[Value]):
@@ -170,8 +171,11 @@ def out_traits(out: np.ndarray | None) -> tuple[Hashable, ...] | None:
 _CALLS: Recent[Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]] = Recent(_REMEMBERED)
 
 
-def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
-    """Do what `convnd.convnd` promises: by a call that is remembered, or by a new one."""
+def convolve(x: Any, kernel: Any, out: Any, options: Options, elsewhere: Elsewhere) -> Any:
+    """Do what `convnd.convnd` promises: by a call that is remembered, or by a new one.
+
+    What is not NumPy's is given to ``elsewhere`` first, which returns None where it is a matter of memory after all.
+    """
     arrays = None
     if type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray):
         # 1, 1.0 and True are equal and do not mean the same.
@@ -184,6 +188,10 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
             call = None
         if call is not None:
             return call(x, kernel, out)
+    else:
+        result = elsewhere(x, kernel, out, options)
+        if result is not None:
+            return result
     request = parse(x, kernel, out, options)
     own = Call(request)
     call = own.convolve_exactly if own.is_exact else own.convolve

@@ -19,6 +19,7 @@ from .machine import address_of, compile_routine, read_index
 
 _one_at_a_time = threading.Lock()  # the workqueue layer aborts the process when two threads call at once
 _forked = False
+_lending, _lent = threading.Lock(), 0
 
 #: Function, arguments, lengths, steps, data; lengths beyond the first, arguments, threads.
 _PARALLEL_FOR = CFUNCTYPE(None, *[c_void_p] * 5, c_size_t, c_size_t, c_int)  # releases the GIL
@@ -26,9 +27,10 @@ _WORKER = CFUNCTYPE(None, *[c_ssize_t] * 3)  # so does this
 
 
 def _after_fork() -> None:
-    global _forked, _one_at_a_time
+    global _forked, _one_at_a_time, _lending, _lent
     _forked = True  # OpenMP's threads do not survive a fork, and a parallel call would wait for them
     _one_at_a_time = threading.Lock()
+    _lending, _lent = threading.Lock(), 0
 
 
 if hasattr(os, "register_at_fork"):
@@ -66,6 +68,20 @@ def team(wanted: int | None, useful: int) -> Iterator[int]:
         yield count
     finally:
         _one_at_a_time.release()
+
+
+@contextmanager
+def lent(most: int) -> Iterator[int]:
+    """Hold the threads that nobody holds who asked here too, of ``most``, one at least, and give their number."""
+    global _lent
+    with _lending:
+        count = max(1, most - _lent)
+        _lent += count
+    try:
+        yield count
+    finally:
+        with _lending:
+            _lent -= count
 
 
 def run_workers(count: int, worker: Any, job: np.ndarray, axes: np.ndarray) -> None:

@@ -1,0 +1,91 @@
+"""xarray's arrays: names for axes, and the coordinates of the outputs.
+
+An output stands where its window is centred, as "same" padding centres it: on a sample, whose coordinates it has, or
+between samples or outside. There the coordinate of the dimension is continued where it is evenly spaced; whatever else
+goes along a dimension that has such outputs is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from .arguments import Options, is_sequence, parse
+from .blocks import stand_in
+from .request import Request
+
+_EVEN = 1e-6  # of a step is the most that evenly spaced coordinates are off: they may be in float32
+_AXES, _CHANNEL_AXIS = 5, 6  # in the options
+
+
+def convolve(
+    x: Any, kernel: Any, out: Any, options: Options, convolve_any: Callable[[Any, Any, Any, Options], Any]
+) -> Any:
+    """Do what `convnd.convnd` promises of a DataArray, whose samples `convolve_any` convolves."""
+    import xarray
+
+    axes, channel = options[_AXES], options[_CHANNEL_AXIS]
+    names = getattr(kernel, "dims", None)
+    if axes is None and channel is None and names and set(names) <= set(x.dims):
+        axes = names  # the kernel says what it goes along
+    axes = tuple(_axis(a, "axes", x) for a in axes) if is_sequence(axes) else _axis(axes, "axes", x)
+    options = (*options[:_AXES], axes, _axis(channel, "channel_axis", x), *options[_CHANNEL_AXIS + 1 :])
+    request = parse(stand_in(x.shape, x.dtype), kernel, None, options)
+    data = convolve_any(x.data, kernel, out, options)
+    dims = [d for a, d in enumerate(x.dims) if a != request.channel_axis or request.is_bank]
+    return xarray.DataArray(data, _coordinates(x, request), dims, x.name, dict(x.attrs))
+
+
+def _axis(given: Any, name: str, x: Any) -> Any:
+    """Return the number of a dimension that is named; what is not a name as it is."""
+    if given is None or isinstance(given, (Integral, float)) or not isinstance(given, Hashable):
+        return given
+    if given not in x.dims:
+        raise ValueError(f"{name} names {given!r}, but x has the dimensions {x.dims}")
+    return x.dims.index(given)
+
+
+def _coordinates(x: Any, request: Request) -> Any:
+    """Return the coordinates of the outputs."""
+    coordinates, dropped, continued = x.coords.to_dataset(), set(), {}
+    for a, axis in zip(request.spatial, request.axes, strict=True):
+        dim = x.dims[a]
+        samples, between = np.divmod(
+            axis.centre(request.is_flipped) + axis.stride * np.arange(axis.outputs), axis.upsample
+        )
+        if not between.any() and samples[0] >= 0 and samples[-1] < axis.length:
+            step = axis.stride // axis.upsample or 1
+            coordinates = coordinates.isel({dim: slice(samples[0], samples[-1] + 1, step)}, missing_dims="ignore")
+            continue
+        dropped.add(dim)
+        if dim in x.coords:
+            values = _continued(x.coords[dim].values, samples, between / axis.upsample)
+            if values is not None:
+                continued[dim] = (dim, values, x.coords[dim].attrs)
+    if request.channel_axis is not None and not request.out_channels == request.groups == x.shape[request.channel_axis]:
+        dropped.add(x.dims[request.channel_axis])  # sums over channels are none of them
+    return coordinates.drop_dims(dropped, errors="ignore").assign_coords(continued).coords
+
+
+def _continued(values: np.ndarray, samples: np.ndarray, between: np.ndarray) -> np.ndarray | None:
+    """Return the coordinates of positions, a sample and the share of a step behind it, if those given are even."""
+    if values.dtype.kind not in "iufmM" or len(values) < 2:
+        return None
+    # Whole numbers, and times as such, have more digits than a double.
+    numbers = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+    distances = (numbers - numbers[0]).astype(np.float64)
+    step = distances[-1] / (len(values) - 1)
+    if not np.abs(np.diff(distances) - step).max() <= _EVEN * abs(step):
+        return None
+    moved = step * (samples + between)
+    if values.dtype.kind in "mM" or (np.rint(moved) == moved).all():
+        moved = np.rint(moved).astype(numbers.dtype)
+    result = numbers[0] + moved
+    if values.dtype.kind in "fmM" or (result == result.astype(values.dtype)).all():
+        result = result.astype(values.dtype)
+    inside = (between == 0) & (samples >= 0) & (samples < len(values))
+    result[inside] = values[samples[inside]]  # as they are, so that arrays align
+    return result
