@@ -48,6 +48,8 @@ def _tuned(name):
         if name == "tiny":  # "auto" looks for other ways, however little the work
             patch.setattr(choice, "_LOOKING_MS", 0.0)
             patch.setattr(parts, "_SMALL_WORK", 1)
+            patch.setattr(parts, "_PRODUCTS_OF_PART", 1)
+            patch.setattr(spectral_gradient, "_CYCLES_OF_PART", 1.0)
             patch.setattr(parts, "_OUTPUTS_OF_PART", 1)
         for forget in clear:  # with other settings
             forget()

@@ -7,9 +7,9 @@ new, and a small convolution must not wait for more than them.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
-from threading import Lock
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -41,7 +41,6 @@ class Recent(Generic[Value]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: dict[Hashable, Value] = {}
-        self._lock = Lock()
         self.get = self._values.get
         self.clear = self._values.clear
 
@@ -50,10 +49,11 @@ class Recent(Generic[Value]):
 
     def add(self, key: Hashable, value: Value) -> None:
         """Keep a value, in place of the oldest where there are too many."""
-        with self._lock:
-            while len(self._values) >= self._most:
-                del self._values[next(iter(self._values))]
-            self._values[key] = value
+        while len(self._values) >= self._most:
+            # No lock: a signal handler or a forked child would find it taken. Others may remove the same.
+            with suppress(StopIteration, RuntimeError):
+                self._values.pop(next(iter(self._values)), None)
+        self._values[key] = value
 
 
 class Call:

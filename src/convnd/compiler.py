@@ -33,7 +33,11 @@ def emit(builder: ir.IRBuilder, function: Callable[..., Any], arguments: list[An
 @lru_cache(maxsize=256)
 def _parsed(code: Any) -> tuple[ast.FunctionDef, Counter[str]]:
     """Return the syntax tree of a function, and how often its names are assigned."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(code))).body
+    try:
+        source = inspect.getsource(code)
+    except OSError as error:
+        raise RuntimeError("convnd compiles its own sources: it must be installed with its .py files") from error
+    (tree,) = ast.parse(textwrap.dedent(source)).body
     assert isinstance(tree, ast.FunctionDef)
     counts = Counter(n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
     counts.update(

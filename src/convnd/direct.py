@@ -16,7 +16,7 @@ from .axis import Window, tap_lines, window
 from .butterfly import compile_transpose
 from .costs import best
 from .jobs import Geometry, Region, branch_records, dense_pitches, geometry, offsets, run
-from .layout import Layout, frame, granularity, line_length, round_up, tile_begins
+from .layout import Layout, distinct, frame, granularity, line_length, round_up, tile_begins
 from .machine import CACHE_LINE
 from .problem import Constants, Problem
 from .routine import compile_register_tile
@@ -188,7 +188,7 @@ def repair(
     workers: int | None,
 ) -> None:
     """Compute the tiles of another method whose flags are set: those that it cannot do within what is promised."""
-    tiles = np.unique(np.flatnonzero(flags) // problem.groups)
+    tiles = distinct(np.flatnonzero(flags) // problem.groups)
     if len(tiles):
         own = plan(problem)
         weights = own.prepare(kernel, workers)

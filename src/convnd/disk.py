@@ -8,24 +8,30 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from functools import lru_cache
 from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from numba.core.caching import CompileResultCacheImpl
 
 _MOST = 1024  #: files
-_BEGIN, _END = "convnd-", ".bin"
+_BEGIN, _END, _UNFINISHED = "convnd-", ".bin", ".tmp"
+_WRITTEN_WITHIN = 600.0  #: seconds
 
 
-@lru_cache(maxsize=1)
 def source_digest() -> str:
-    """Return a digest of the package's sources, which every compiled function depends on."""
+    """Return a digest of the package's sources, wherever it is imported from: every compiled function depends on it."""
     digest = sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for path in sorted(files(__package__).iterdir(), key=lambda path: path.name):
+        if path.name.endswith((".py", ".pyc")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+SOURCES = source_digest()  #: when they were imported
 
 
 def load(key: str) -> bytes | None:
@@ -48,29 +54,43 @@ def save(key: str, data: bytes) -> None:
     with contextlib.suppress(OSError):
         locator.ensure_cache_path()
         path = _path(locator, key)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_BEGIN)
-        with os.fdopen(handle, "wb") as file:
-            file.write(sha256(data).digest() + data)
-        os.replace(temporary, path)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_BEGIN, suffix=_UNFINISHED)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(sha256(data).digest() + data)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
         _prune(path.parent)
 
 
 def _prune(folder: Path) -> None:
-    """Remove the files of other sources, and the oldest of too many."""
-    files = list(folder.glob(f"{_BEGIN}*{_END}"))
-    own = [path for path in files if path.name.startswith(f"{_BEGIN}{source_digest()[:16]}")]
-    for path in {*files} - {*own} | {*sorted(own, key=os.path.getmtime)[:-_MOST]}:
-        path.unlink(missing_ok=True)
+    """Remove the files of other sources, the oldest of too many, and what no process can still be writing."""
+    own: list[tuple[float, Path]] = []
+    gone: list[Path] = []
+    for path in folder.glob(f"{_BEGIN}*"):
+        with contextlib.suppress(OSError):  # another process removed it
+            written = path.lstat().st_mtime
+            if path.suffix == _UNFINISHED:
+                gone += [path] if written < time.time() - _WRITTEN_WITHIN else []
+            elif path.name.startswith(f"{_BEGIN}{SOURCES[:16]}"):
+                own.append((written, path))
+            else:
+                gone.append(path)
+    for path in gone + [path for _, path in sorted(own)[:-_MOST]]:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _path(locator: Any, key: str) -> Path:
     name = sha256(key.encode()).hexdigest()[:32]
-    return Path(locator.get_cache_path(), f"{_BEGIN}{source_digest()[:16]}-{name}{_END}")
+    return Path(locator.get_cache_path(), f"{_BEGIN}{SOURCES[:16]}-{name}{_END}")
 
 
 @lru_cache(maxsize=1)
 def _locator() -> Any:
     try:
         return CompileResultCacheImpl(_path).locator
-    except RuntimeError:  # nothing is writable
+    except (RuntimeError, OSError, ImportError):  # nothing is writable
         return None

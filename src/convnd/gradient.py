@@ -19,11 +19,12 @@ import numpy as np
 from . import dtypes, spectral_gradient, windows
 from .axis import Axis, TapLine, tap_lines, window
 from .boundary import CONSTANT
+from .direct import useful_workers
 from .jobs import branch_records, dense_pitches, geometry, offsets, run
 from .layout import round_up
-from .machine import CACHE_LINE
+from .machine import CACHE_LINE, vector_bytes
 from .outer import OuterTile, Shift, compile_outer_tile
-from .parts import cut
+from .parts import cut, rounds
 from .problem import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
 from .products import GRADIENT, compile_gradient_worker
 from .request import Request
@@ -53,8 +54,10 @@ class GradientPlan:
     shift: Shift | None
     columns: list[Columns]  # of each branch
     parts: tuple[int, ...]  # shape: parts, groups, branches, chunks of filters, blocks of rows, rows, columns
+    workers: int  # that the work is large enough for
     job: np.ndarray
     axes: np.ndarray
+    gradient: np.ndarray
     kept: tuple[Any, ...]  # alive: the job holds their addresses
     worker: Any
 
@@ -63,7 +66,9 @@ class GradientPlan:
         job, parts = self.job.copy(), np.zeros(self.parts, self.tile.dtype)
         job["x"] = [x.ctypes.data, y.ctypes.data]
         job["x_low"][0], job["x_high"][0] = self.problem.bounds(x)
-        run(job, self.axes, self.worker, {"fills": fills, "out": parts}, workers, int(job["tasks"][0]))
+        for gradient in rounds(self.gradient, self.parts[0]):
+            arrays = {"fills": fills, "out": parts, "weights": gradient}
+            run(job, self.axes, self.worker, arrays, workers, self.workers)
         return self._in_order(parts.sum(axis=0) if len(parts) > 1 else parts[0])
 
     def _in_order(self, sums: np.ndarray) -> np.ndarray:
@@ -123,7 +128,8 @@ def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     routine, gradient = compile_outer_tile(tile), np.zeros(1, GRADIENT)
     for name, value in {
         "outer": routine.address, "rows": tile.rows, "row_blocks": row_blocks, "column_blocks": column_blocks,
-        "columns": tile.columns, "branches": problem.branches, "tiles": own.tiles, "tiles_of_part": own.tiles_of_part,
+        "columns": tile.columns, "branches": problem.branches, "tiles": own.tiles,
+        "tiles_of_part": own.tiles_of_part,
         "chunk_bytes": row_blocks * tile.rows * row_bytes, "row_bytes": row_bytes,
         "block_filters": 1 if shift else tile.rows, "row_filters": 0 if shift else 1, "row_step": row_step,
         "shift_axis": shift.axis if shift else -1, "shift": shift.outputs if shift else 0,
@@ -133,7 +139,7 @@ def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     first = outline.job(JOB, {
         "inside_allowed": own.is_inside, "channels_low": x_channels.min(), "channels_high": x_channels.max(),
         "channel_pitch": channel_pitch, "block": 1, "branches": branches.ctypes.data, "chunks": own.chunks,
-        "weights": gradient.ctypes.data, "tasks": own.parts * problem.groups * own.chunks,
+        "tasks": own.parts * problem.groups * own.chunks,
         "scratch_bytes": round_up(rows_at + 8 * tile.rows, CACHE_LINE),
     })  # fmt: skip
     second = given_outline.job(JOB, {
@@ -142,8 +148,9 @@ def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     return GradientPlan(
         problem, tile, shift, columns,
         (own.parts, problem.groups, problem.branches, own.chunks, row_blocks, tile.rows, column_blocks * tile.columns),
+        useful_workers(problem, 2 * problem.in_channels * problem.taps * problem.outputs / (vector_bytes() // item)),
         np.concatenate([first, second]), np.concatenate([outline.axes, given_outline.axes]),
-        (outline, given_outline, offsets_of, branches, routine, gradient), compile_gradient_worker(len(read)),
+        gradient, (outline, given_outline, offsets_of, branches, routine), compile_gradient_worker(len(read)),
     )  # fmt: skip
 
 

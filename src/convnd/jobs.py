@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,13 @@ from . import threads
 from .axis import Window
 from .dtypes import bits
 from .gather import AXIS, RUN_FIELDS, compile_extreme, compile_gather
-from .layout import round_up
+from .layout import distinct, round_up
 from .machine import CACHE_LINE
 from .problem import Levels, Problem
 from .tiles import compile_store
+
+_SLICE = 0.1  #: seconds after which a long call looks for signals
+_SHORT = 6000  #: work of a slice to begin with, in that which is enough for one thread
 
 Region = Sequence[tuple[int, int]]
 
@@ -55,7 +59,7 @@ class Geometry:
         for axis, (first, end) in zip(axes, region, strict=True):
             tiles = self.tables[0][axis["first_tile"] : axis["first_tile"] + axis["tiles"] + 1]
             axis["first_tile"] = sum(len(own) for own in begins)
-            begins.append(np.unique(np.clip(tiles, first, end)))
+            begins.append(distinct(np.clip(tiles, first, end)))
             axis["tiles"] = len(begins[-1]) - 1
         return axes, np.concatenate(begins)
 
@@ -158,15 +162,21 @@ def run(
     arrays : dict
         Arrays whose addresses the job takes, by name; the scratch is added.
     wanted, useful : int
-        As in `threads.team`.
+        As in `threads.team_size`.
     """
-    job = job.copy()
-    with threads.team(wanted, useful) as count:
-        arrays["scratch"] = np.empty(count * int(job["scratch_bytes"][0]), np.uint8)
-        arrays["next_task"] = np.zeros(1, np.int64)
-        for name, array in arrays.items():
-            job[name] = array.ctypes.data
+    job, tasks = job.copy(), int(job["tasks"][0])
+    count = min(threads.team_size(wanted, useful), tasks)
+    arrays["scratch"] = np.empty(count * int(job["scratch_bytes"][0]), np.uint8)
+    arrays["next_task"] = next_task = np.zeros(1, np.int64)
+    for name, array in arrays.items():
+        job[name] = array.ctypes.data
+    done, step = 0, max(count, tasks * count * _SHORT // useful)
+    while done < tasks:  # a signal's handler runs between
+        begin = perf_counter()
+        job["tasks"] = done = min(tasks, done + step)
         threads.run_workers(count, worker, job, axes)
+        next_task[0] = done
+        step = max(count, int(step * min(4.0, _SLICE / (perf_counter() - begin))))
 
 
 def offsets(levels: Levels) -> np.ndarray:

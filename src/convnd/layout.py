@@ -193,7 +193,15 @@ def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
         tiles = max(1, -(-(end - first) // size))
         step = round_up(-(-(end - first) // tiles), max(1, border))
         begins.append(np.minimum(end, first + np.arange(1, tiles + 1) * step))
-    return np.unique(np.concatenate(begins))
+    return distinct(np.concatenate(begins))
+
+
+def distinct(values: np.ndarray) -> np.ndarray:
+    """Return the values of a sorted array, each once.
+
+    `numpy.unique` imports a module when first called: a child that is forked meanwhile would wait for it for ever.
+    """
+    return values[np.diff(values, prepend=values[:1] - 1) > 0]
 
 
 def even_begins(axis: Axis, size: int) -> np.ndarray:

@@ -6,9 +6,14 @@ has no word for.
 
 from __future__ import annotations
 
+import _thread
+import atexit
 import inspect
+import os
 import pickle
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +23,7 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import ffi
 from numba import config, types
 from numba.core import cgutils
 from numba.core.codegen import JITCPUCodegen
@@ -29,6 +35,8 @@ from . import compiler, disk, expressions
 POINTER = ir.PointerType()
 I64 = ir.IntType(64)
 CACHE_LINE = 64
+_COMPILATION_BYTES = 64 * 2**20
+_STACK_BYTES = 8 * 2**20
 _VERSIONS = (numba.__version__, llvmlite.__version__)
 FLOATS = {2: ir.HalfType(), 4: ir.FloatType(), 8: ir.DoubleType()}
 SCALARS = {"float32": FLOATS[4], "float64": FLOATS[8], "int64": I64, "uint64": I64}
@@ -60,11 +68,6 @@ def vector_registers() -> int:
     """Return the number of vector registers."""
     wide = _features().get("avx512f") or "x86" not in llvm.get_default_triple()
     return 32 if wide else 16
-
-
-def address_of(symbol: str) -> int:
-    """Return the address of a function that Numba has made known to compiled code."""
-    return llvm.address_of_symbol(symbol)
 
 
 def like(value, scalar):
@@ -144,10 +147,56 @@ def take_next(typingctx, address):
     """Return the whole number at ``address`` and add one to it, atomically."""
 
     def codegen(context, b, signature, args):
-        pointer = b.inttoptr(args[0], POINTER)
-        return b.atomic_rmw("add", pointer, ir.Constant(I64, 1), "monotonic")
+        return b.atomic_rmw("add", b.inttoptr(args[0], POINTER), ir.Constant(I64, 1), "seq_cst")
 
     return types.intp(types.intp), codegen
+
+
+@intrinsic
+def swap(typingctx, address, value):
+    """Return the whole number at ``address`` and put another there, atomically."""
+
+    def codegen(context, b, signature, args):
+        return b.atomic_rmw("xchg", b.inttoptr(args[0], POINTER), args[1], "seq_cst")
+
+    return types.intp(types.intp, types.intp), codegen
+
+
+@intrinsic
+def swap_if(typingctx, address, expected, value):
+    """Return the whole number at ``address`` and put another there where it is the one expected, atomically."""
+
+    def codegen(context, b, signature, args):
+        pair = b.cmpxchg(b.inttoptr(args[0], POINTER), args[1], args[2], "seq_cst", "seq_cst")
+        return b.extract_value(pair, 0)
+
+    return types.intp(types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
+def read_shared(typingctx, address):
+    """Return the whole number at ``address``, which other threads write."""
+
+    def codegen(context, b, signature, args):
+        return b.load_atomic(b.inttoptr(args[0], POINTER), "acquire", 8, typ=I64)
+
+    return types.intp(types.intp), codegen
+
+
+@intrinsic
+def pause(typingctx):
+    """Give way for some cycles to what else the core runs, while waiting for another thread."""
+
+    def codegen(context, b, signature, args):
+        triple = llvm.get_default_triple()
+        if "x86" in triple:
+            b.call(declare(b, "llvm.x86.sse2.pause", ir.VoidType(), []), [])
+        elif "aarch64" in triple or "arm64" in triple:
+            hint = declare(b, "llvm.aarch64.hint", ir.VoidType(), [ir.IntType(32)])
+            b.call(hint, [ir.Constant(ir.IntType(32), 1)])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 @dataclass(frozen=True)
@@ -163,14 +212,21 @@ def compile_routine(function: Callable[..., None], **records: np.dtype[Any]) -> 
 
     Its arguments are whole numbers; those named in ``records`` are addresses of records of that type.
     """
+    if global_compiler_lock.is_locked():  # by this thread: another would wait for it
+        return _compile(function, records)
+    return _aside(lambda: _compile(function, records))
+
+
+def _compile(function: Callable[..., None], records: dict[str, np.dtype[Any]]) -> Routine:
     name, codegen = function.__name__, JITCPUCodegen("convnd")  # one each: their names need not differ
     constants = [cell.cell_contents for cell in function.__closure__ or ()]
     key = repr((function.__module__, function.__qualname__, constants, records, codegen.magic_tuple(), _VERSIONS))
     with global_compiler_lock:
-        data = disk.load(key)
-        if data is not None:
-            library = codegen.unserialize_library(pickle.loads(data))
-        else:
+        np.empty(_COMPILATION_BYTES, np.uint8)  # or a MemoryError: LLVM ends the process where it finds no memory
+        library = _unpickled(codegen, disk.load(key))
+        if library is None:
+            if disk.source_digest() != disk.SOURCES:
+                raise RuntimeError("convnd's sources have changed since they were imported: restart the process")
             library = codegen.create_library(name)
             library.enable_object_caching()
             module = library.create_ir_module(name)
@@ -187,3 +243,70 @@ def compile_routine(function: Callable[..., None], **records: np.dtype[Any]) -> 
             library.finalize()
             disk.save(key, pickle.dumps(library.serialize_using_object_code()))
         return Routine(library.get_pointer_to_function(name), library)
+
+
+def _unpickled(codegen: JITCPUCodegen, data: bytes | None) -> Any:
+    """Return the library that was pickled, or None where there is none."""
+    with suppress(pickle.PickleError, EOFError, ImportError, AttributeError, LookupError, TypeError, ValueError):
+        return None if data is None else codegen.unserialize_library(pickle.loads(data))
+
+
+def _aside(compilation: Callable[[], Routine]) -> Routine:
+    """Return the result of a compilation in a thread of its own, where the system allows one.
+
+    LLVM calls Python back, where what a signal's handler raises would be lost; and it needs more stack than threads
+    may have.
+    """
+    results: list[Routine] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(compilation())
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            done.release()
+
+    done = _thread.allocate_lock()
+    done.acquire()
+    own_size = _thread.stack_size(_STACK_BYTES)
+    try:  # not `threading`, which an exception in the midst leaves in disorder
+        _thread.start_new_thread(work, ())
+    except (RuntimeError, MemoryError):
+        return compilation()
+    finally:
+        _thread.stack_size(own_size)
+    done.acquire()
+    if failed:
+        raise failed.pop()
+    return results[0]
+
+
+try:  #: Numba's lock and llvmlite's, in the order in which compilation takes them.
+    _COMPILERS_LOCKS = (global_compiler_lock._lock, ffi.lib._lock._lock)
+except AttributeError:  # other versions keep theirs elsewhere
+    _COMPILERS_LOCKS = ()  # type: ignore[assignment]
+_PATIENCE = 100  #: tenths of a second that a fork waits for a compilation
+_held = threading.local()
+
+
+def _before_fork() -> None:
+    """Wait for compilations in other threads: the child would find their locks taken for ever."""
+    _held.locks = [lock for lock in _COMPILERS_LOCKS if any(lock.acquire(timeout=0.1) for _ in range(_PATIENCE))]
+
+
+def _at_exit() -> None:
+    """Wait for compilations that were given up: LLVM is taken down with the process."""
+    if global_compiler_lock._lock.acquire(timeout=10):
+        global_compiler_lock._lock.release()
+
+
+def _after_fork() -> None:
+    for lock in reversed(_held.locks):
+        lock.release()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

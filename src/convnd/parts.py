@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -14,6 +15,7 @@ from .tuning import TUNING
 
 _TASKS = 16  # that large problems are divided into, however many threads there are
 _SMALL_WORK = 2**20  # products that are not worth dividing
+_PRODUCTS_OF_PART = 2**29  # that a thread sums in a round: an interrupt waits for them
 _PARTS_BYTES = 2**22  # of partial sums: more take longer to add up than filters to divide
 _OUTPUTS_OF_PART = 1024  # at least: the lanes of their sums are added up once for each
 _ROW_BLOCKS = 8  # of a chunk's filters, at least: every chunk gathers x anew
@@ -35,7 +37,9 @@ class Cut:
     begins : list of ndarray
         The first output of every tile along each axis, and the number of outputs behind them.
     tiles, tiles_of_part : int
-        All tiles, and those whose sums one part holds.
+        All tiles, and those whose sums one part holds, in each round of its own.
+    parts : int
+        Parts of the tiles, each with sums of its own.
     chunks : int
         Tasks that the filters of a group are divided among.
     """
@@ -46,12 +50,8 @@ class Cut:
     begins: list[np.ndarray]
     tiles: int
     tiles_of_part: int
+    parts: int
     chunks: int
-
-    @property
-    def parts(self) -> int:
-        """Parts of the tiles, each with sums of its own."""
-        return -(-self.tiles // self.tiles_of_part)
 
     @property
     def widest(self) -> list[int]:
@@ -75,7 +75,18 @@ def cut(problem: Problem, may_shift: bool) -> Cut:
     is_inside = in_place and shift is None
     begins = [tile_begins(axis, n, int(is_inside)) for axis, n in zip(problem.axes, shape, strict=True)]
     tiles = prod(len(own) - 1 for own in begins)
-    return Cut(tile, shift, is_inside, begins, tiles, -(-tiles // parts), chunks)
+    products_of_tile = taps * problem.branch_channels * problem.branches // chunks * prod(shape)
+    tiles_of_part = min(-(-tiles // parts), max(1, _PRODUCTS_OF_PART // products_of_tile))
+    return Cut(tile, shift, is_inside, begins, tiles, tiles_of_part, min(parts, -(-tiles // tiles_of_part)), chunks)
+
+
+def rounds(gradient: np.ndarray, parts: int) -> Iterator[np.ndarray]:
+    """Yield a gradient's record for each round of so many parts, of which there are several where tiles take long."""
+    tiles, step = int(gradient["tiles"][0]), parts * int(gradient["tiles_of_part"][0])
+    for first in range(0, tiles, step):
+        own = gradient.copy()
+        own["first_tile"], own["tiles"] = first, min(tiles, first + step)
+        yield own
 
 
 def _tile_outputs(

@@ -21,8 +21,9 @@ from .tiles import JOB, branch_record, last_tiles, outputs_of_branch, window_ins
 GRADIENT = np.dtype([(name, np.int64) for name in (
     # routine, its rows, and the blocks of rows of a chunk of filters and of columns of all taps
     "outer", "rows", "row_blocks", "column_blocks",
-    # columns; branches; tiles, and those whose sums one part holds; bytes of a chunk's sums, and of a row's
-    "columns", "branches", "tiles", "tiles_of_part", "chunk_bytes", "row_bytes",
+    # columns; branches; the first tile, the one behind the last, and how many's sums one part holds; bytes of a
+    # chunk's sums, and of a row's
+    "columns", "branches", "first_tile", "tiles", "tiles_of_part", "chunk_bytes", "row_bytes",
     # rows: the filters of a block of them, the filters and the bytes of the outputs' window from one to the next; where
     # they are shifted along an axis, by how many outputs, and where the outputs begin in their window, amid zeros
     "block_filters", "row_filters", "row_step", "shift_axis", "shift", "margin_bytes",
@@ -87,7 +88,8 @@ def compile_gradient_worker(rank: int) -> Any:
             group, part = rest % job.groups, rest // job.groups
             if gradient.shift_axis >= 0:  # what no output reads is multiplied by zero
                 clear(scratch + job.window_at, gradient.outputs_at - job.window_at)
-            for k in range(part * gradient.tiles_of_part, min(gradient.tiles, (part + 1) * gradient.tiles_of_part)):
+            first_tile = gradient.first_tile + part * gradient.tiles_of_part
+            for k in range(first_tile, min(gradient.tiles, first_tile + gradient.tiles_of_part)):
                 tile = unravel(k, grid)
                 origin, box = tile_box(tile, axes, job)
                 samples = window_inside(group, origin, box, axes, job) if job.inside_allowed else 0

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, threads
+from . import dtypes
 from .dtypes import bits
 from .expressions import call_address, with_element
 from .gather import compile_extreme, unravel
+from .jobs import run
 from .lines import read_line
 from .machine import compile_routine, read_index, take_next, write_index
 from .missing import KEPT
@@ -23,7 +24,11 @@ _SERIAL = 2**17  # samples that are enough for another thread
 
 SCAN_JOB = np.dtype(
     [(name, np.int64) for name in (
-        "x", "scratch", "next_task", "tasks", "blocks", "found", "in_place", "item", "read", "extreme", "infinity",
+        # addresses: the array, and what is set where NaN is found
+        "x", "found",
+        # blocks of a line; whether they need not be copied; the bits of infinity; routines
+        "blocks", "in_place", "infinity", "read", "extreme",
+        "tasks", "next_task", "scratch", "scratch_bytes",
     )]
 )  # fmt: skip
 SCAN_AXIS = np.dtype([(name, np.int64) for name in ("length", "step")])
@@ -40,17 +45,14 @@ def holds_nan(x: np.ndarray, workers: int | None) -> bool:
     *outer, (length, step) = axes
     blocks = -(-length // _BLOCK)
     routines = [_compile_read(stored.str, working.name), compile_extreme(working.name), _compile_scan(len(axes))]
-    found, next_task = np.zeros(1, np.int64), np.zeros(1, np.int64)
     job = np.zeros(1, SCAN_JOB)
-    in_place = stored.str == working.str and step == working.itemsize
     job["tasks"], job["blocks"] = prod(count for count, _ in outer) * blocks, blocks
-    job["in_place"], job["item"], job["infinity"] = in_place, working.itemsize, bits(np.inf, working.name)
+    job["in_place"] = stored.str == working.str and step == working.itemsize
+    job["infinity"], job["scratch_bytes"] = bits(np.inf, working.name), 8 * (_BLOCK + 1)
     job["read"], job["extreme"] = routines[0].address, routines[1].address
-    with threads.team(workers, x.size // _SERIAL + 1) as count:
-        scratch = np.empty((count, _BLOCK + 1), np.float64)
-        for name, array in {"x": x, "scratch": scratch, "next_task": next_task, "found": found}.items():
-            job[name] = array.ctypes.data
-        threads.run_workers(count, routines[2], job, np.array(axes, SCAN_AXIS))
+    found = np.zeros(1, np.int64)
+    useful = x.size // _SERIAL + 1
+    run(job, np.array(axes, SCAN_AXIS), routines[2], {"x": x, "found": found}, workers, useful)
     return bool(found[0])
 
 
@@ -93,7 +95,7 @@ def _compile_scan(rank: int) -> Any:
     def worker(number, jobs, axis_records):
         job, axes = jobs[0], axis_records[: len(zeros)]
         last = len(zeros) - 1
-        scratch = job.scratch + number * 8 * (_BLOCK + 1)
+        scratch = job.scratch + number * job.scratch_bytes
         task = take_next(job.next_task)
         while task < job.tasks:
             place = unravel(task // job.blocks, lengths(zeros, axes))

@@ -32,16 +32,20 @@ from .gather import AXIS, clear, is_in_range, tile_box, tile_counts, unravel
 from .jobs import geometry, run
 from .layout import round_up
 from .machine import CACHE_LINE, compile_routine, take_next, write_index
+from .parts import rounds
 from .problem import Problem
 from .spectral import SpectralPlan, build, tap_places
-from .windows import best
+from .windows import best, cycles
 
+_TILES_OF_PAIR = 16  #: of a part, at least, for each pair of channels and one channel of each
+_CYCLES_OF_PART = 1e8  #: estimated, that a thread takes for one part: an interrupt waits for it
 _PARTS = 8  # that the tiles are divided into, however many threads there are
 
 #: What the tasks share beside the jobs of x and of the outputs, which are gathered as another x.
 SPECTRAL_GRADIENT = np.dtype([(name, np.int64) for name in (
-    # tiles, and those of a part; bytes of a part's weights and of a filter's; where the taps are
-    "tiles", "tiles_of_part", "part_bytes", "filter_bytes", "place_runs", "place_count",
+    # the first tile, the one behind the last, and how many a part has; bytes of a part's weights and of a filter's;
+    # where the taps are
+    "first_tile", "tiles", "tiles_of_part", "part_bytes", "filter_bytes", "place_runs", "place_count",
     # of a worker's scratch: where the outputs' windows are, and the sums of spectra with their bytes
     "outputs_at", "sums_at", "sums_bytes",
 )])  # fmt: skip
@@ -105,7 +109,8 @@ def compile_worker(rank: int) -> Any:
         while task < job.tasks:
             group, part = task % job.groups, task // job.groups
             clear(sums, gradient.sums_bytes)
-            for k in range(part * gradient.tiles_of_part, min(gradient.tiles, (part + 1) * gradient.tiles_of_part)):
+            first_tile = gradient.first_tile + part * gradient.tiles_of_part
+            for k in range(first_tile, min(gradient.tiles, first_tile + gradient.tiles_of_part)):
                 origin, outputs = tile_box(unravel(k, grid), axes, job)
                 gather_pair(group, origin, outputs, axes, job, scratch, tile)
                 gather_pair(group, origin, outputs, value_axes, values, scratch, others)
@@ -130,19 +135,22 @@ class SpectralGradientPlan:
     parts: tuple[int, ...]  # shape: parts, groups, output and input channels, taps, lines beside each other
     job: np.ndarray
     axes: np.ndarray
+    gradient: np.ndarray
     kept: tuple[Any, ...]  # alive: the job holds their addresses
     worker: Any
 
     def __call__(self, x: np.ndarray, y: np.ndarray, fills: np.ndarray, workers: int | None) -> np.ndarray | None:
         """Return the gradient, ``(groups, C_out, C_in * taps)``; None where transforms cannot hold the samples."""
-        job, parts = self.job.copy(), np.zeros(self.parts, self.forward.working)
+        job, sums = self.job.copy(), np.zeros(())
         job["x"] = [x.ctypes.data, y.ctypes.data]
         flags = np.zeros(int(job["tasks"][0]), np.int64)
-        arrays = {"fills": fills.astype(self.forward.working), "out": parts, "flags": flags}
-        run(job, self.axes, self.worker, arrays, workers, int(job["tasks"][0]))
-        if flags.any():
-            return None
-        sums = parts.sum(axis=(0, 5), dtype=np.float64) / self.forward.layout.samples
+        for gradient in rounds(self.gradient, self.parts[0]):
+            parts = np.zeros(self.parts, self.forward.working)
+            arrays = {"fills": fills.astype(self.forward.working), "out": parts, "flags": flags, "weights": gradient}
+            run(job, self.axes, self.worker, arrays, workers, self.forward.workers)
+            if flags.any():
+                return None
+            sums = sums + parts.sum(axis=(0, 5), dtype=np.float64) / self.forward.layout.samples
         return sums.reshape(*sums.shape[:2], -1)
 
 
@@ -171,8 +179,11 @@ def plan(problem: Problem) -> SpectralGradientPlan | None:
     taps = np.arange(len(places))
     runs = np.stack([taps * lines, np.full_like(taps, lines), places, np.ones_like(taps)], axis=1)
     tiles = prod(forward.geometry.axes["tiles"].tolist())
-    tiles_of_part = -(-tiles // _PARTS)
-    parts = -(-tiles // tiles_of_part)
+    # The way back is as long as that of so many tiles, for each pair of channels.
+    most = pairs * _TILES_OF_PAIR // (problem.in_channels + problem.out_channels)
+    most = max(1, most, int(_CYCLES_OF_PART // cycles(problem, layout)))
+    tiles_of_part = min(most, -(-tiles // _PARTS))
+    parts = min(_PARTS, -(-tiles // tiles_of_part))
     slabs_at = int(job["slabs_at"][0])
     outputs_at = round_up(
         slabs_at + (problem.in_channels + problem.out_channels + 1) * int(job["slab_bytes"][0]), CACHE_LINE
@@ -181,7 +192,7 @@ def plan(problem: Problem) -> SpectralGradientPlan | None:
     gradient = np.zeros(1, SPECTRAL_GRADIENT)
     filter_bytes = item * lines * problem.taps
     gradient[0] = (
-        tiles, tiles_of_part, problem.groups * pairs * filter_bytes, filter_bytes, runs.ctypes.data, len(runs),
+        0, tiles, tiles_of_part, problem.groups * pairs * filter_bytes, filter_bytes, runs.ctypes.data, len(runs),
         outputs_at, sums_at, pairs * slabs_bytes,
     )  # fmt: skip
     both = np.concatenate([job, job])
@@ -191,9 +202,9 @@ def plan(problem: Problem) -> SpectralGradientPlan | None:
     # Products of spectra are sums of products of samples: half of each type's range is either's.
     limits = (float(info.tiny) / float(info.eps)) ** 0.5, float(info.max) ** 0.5 / (8 * forward.layout.samples)
     both["least"], both["most"] = (bits(limit, forward.working) for limit in limits)
-    both["weights"], both["tasks"] = gradient.ctypes.data, parts * problem.groups
+    both["tasks"] = parts * problem.groups
     both["scratch_bytes"] = round_up(sums_at + pairs * slabs_bytes, CACHE_LINE)
     return SpectralGradientPlan(
         forward, (parts, problem.groups, problem.out_channels, problem.in_channels, problem.taps, lines), both,
-        np.concatenate([forward.geometry.axes, outline.axes]), (outline, runs, gradient), compile_worker(len(windows)),
+        np.concatenate([forward.geometry.axes, outline.axes]), gradient, (outline, runs), compile_worker(len(windows)),
     )  # fmt: skip

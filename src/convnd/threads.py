@@ -1,12 +1,19 @@
-"""How many threads a call may use, and when it may use none."""
+"""How many threads a call may use, and the threads that help it.
+
+They are the package's own. Numba's layers end the process where they meet what they cannot do: GNU OpenMP in a forked
+child and where no thread can be started, "workqueue" where two threads enter it, be it the user's own parallel
+function in one of them.
+"""
 
 from __future__ import annotations
 
+import _thread
+import ctypes
 import os
-import threading
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ctypes import CFUNCTYPE, c_int, c_size_t, c_ssize_t, c_void_p
+from ctypes import CFUNCTYPE, c_ssize_t, c_void_p
 from functools import lru_cache
 from typing import Any
 
@@ -14,44 +21,142 @@ import numba
 import numpy as np
 from numba.np.ufunc import parallel
 
-from .expressions import call_address
-from .machine import address_of, compile_routine, read_index
+from .expressions import call_address, records_at
+from .machine import CACHE_LINE, Routine, compile_routine, pause, read_shared, swap, swap_if, take_next
 
-_one_at_a_time = threading.Lock()  # the workqueue layer aborts the process when two threads call at once
-_forked = False
-_lending, _lent = threading.Lock(), 0
+#: Turns of waiting: of a helper for the next call before it sleeps, some 0.1 ms, and of the call for a helper before it
+#: lets other threads have the core.
+_TURNS = 2000
 
-#: Function, arguments, lengths, steps, data; lengths beyond the first, arguments, threads.
-_PARALLEL_FOR = CFUNCTYPE(None, *[c_void_p] * 5, c_size_t, c_size_t, c_int)  # releases the GIL
-_WORKER = CFUNCTYPE(None, *[c_ssize_t] * 3)  # so does this
-
-
-def _after_fork() -> None:
-    global _forked, _one_at_a_time, _lending, _lent
-    _forked = True  # OpenMP's threads do not survive a fork, and a parallel call would wait for them
-    _one_at_a_time = threading.Lock()
-    _lending, _lent = threading.Lock(), 0
+#: What a call and its helpers share: whether there is a call, how many helpers may still come, how many have finished,
+#: what they run, and a function that lets other threads run. What several threads write has cache lines of its own.
+_WORDS = ("busy", "places", "finished", "worker", "job", "axes", "give_way")
+_AT = tuple(CACHE_LINE * min(k, 3) + 8 * max(0, k - 3) for k in range(len(_WORDS)))
+BOARD = np.dtype({"names": _WORDS, "formats": [np.int64] * len(_WORDS), "offsets": _AT, "itemsize": 4 * CACHE_LINE})
+_BUSY, _PLACES, _FINISHED = _AT[:3]
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+class Team:
+    """The threads that help calls, one call at a time: others run in their own thread meanwhile.
+
+    A call does not wait for helpers to come, only for those that came. It begins and ends in compiled code, so that no
+    exception can leave it half done, nor a fork or a signal handler find a lock taken.
+    """
+
+    def __init__(self, most: int = sys.maxsize) -> None:
+        self._most = most
+        self._bells: list[Any] = []  # of the helpers: a lock that its helper sleeps on
+        self._board = np.zeros(1, BOARD)
+        self._board["give_way"] = _give_way()
+        self._address = self._board.ctypes.data
+
+    def run(self, count: int, worker: Routine, job: np.ndarray, axes: np.ndarray) -> None:
+        """Run workers over the tasks of a job until all are done: one in this thread, others in ``count - 1`` at most.
+
+        A worker is a function of its number, below ``count``, and of the addresses of the job and the axes.
+        """
+        helpers = min(count - 1, self._most)
+        while len(self._bells) < helpers and self._hire():
+            pass
+        helpers = min(helpers, len(self._bells))
+        for bell in self._bells[:helpers]:
+            if bell.locked():
+                try:
+                    bell.release()
+                except RuntimeError:  # another call rang it
+                    continue
+        _compiled(_lead)(self._address, helpers, worker.address, job.ctypes.data, axes.ctypes.data)
+
+    def _hire(self) -> bool:
+        """Start one helper more, where the system allows another thread."""
+        bell = _thread.allocate_lock()
+        bell.acquire()
+        serve = _compiled(_serve)
+        try:
+            _thread.start_new_thread(_help, (bell, serve, self._board))
+        except (RuntimeError, MemoryError):
+            return False
+        self._bells.append(bell)
+        return True
+
+
+def _help(bell: Any, serve: Callable[[int], None], board: np.ndarray) -> None:
+    """Wait for calls and help them, as long as the process lives."""
+    address = board.ctypes.data
+    while bell.acquire():
+        serve(address)
+
+
+def _lead(board, helpers, worker, job, axes):  # type: ignore[no-untyped-def]
+    """Run a worker, with helpers where no other call has them."""
+    if helpers == 0 or swap(board + _BUSY, 1) != 0:
+        call_address(worker, (0, job, axes))
+    else:
+        team = records_at(board, 1, BOARD)[0]
+        team.worker = worker
+        team.job = job
+        team.axes = axes
+        team.finished = 0
+        swap(board + _PLACES, helpers)
+        call_address(worker, (0, job, axes))
+        came = helpers - swap(board + _PLACES, 0)
+        turns = 0
+        while read_shared(board + _FINISHED) < came:
+            pause()
+            turns += 1
+            if turns > _TURNS:
+                call_address(team.give_way, ())
+        swap(board + _BUSY, 0)
+
+
+def _serve(board):  # type: ignore[no-untyped-def]
+    """Run workers of calls until for some time there is none."""
+    turns = 0
+    while turns < _TURNS:
+        place = read_shared(board + _PLACES)
+        if place > 0 and swap_if(board + _PLACES, place, place - 1) == place:
+            team = records_at(board, 1, BOARD)[0]
+            call_address(team.worker, (place, team.job, team.axes))
+            take_next(board + _FINISHED)
+            turns = 0
+        else:
+            pause()
+            turns += 1
+
+
+@lru_cache(maxsize=2)
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a function of whole numbers, compiled; it releases the GIL."""
+    routine = compile_routine(function)
+    compiled = CFUNCTYPE(None, *[c_ssize_t] * function.__code__.co_argcount)(routine.address)
+    compiled.routine = routine  # type: ignore[attr-defined]  # keeps the code that it calls
+    return compiled
+
+
+def _give_way() -> int | None:
+    """Return the address of the system's function that lets other threads have the core."""
+    yields = ctypes.windll.kernel32.SwitchToThread if os.name == "nt" else ctypes.CDLL(None).sched_yield  # type: ignore[attr-defined, unused-ignore]
+    return ctypes.cast(yields, c_void_p).value
+
+
+_team = Team()
+_lending, _lent = _thread.allocate_lock(), 0
+
+
+def run_workers(count: int, worker: Routine, job: np.ndarray, axes: np.ndarray) -> None:
+    """Do what `Team.run` does, by the team of this process."""
+    _team.run(count, worker, job, axes)
 
 
 def available() -> int:
     """Return the number of threads that a call may use: the process' affinity and Numba's setting respected."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # Asking Numba would start its threads; before they run nobody can have set another number.
-    return min(count, numba.get_num_threads() if parallel._is_initialized else numba.config.NUMBA_NUM_THREADS)
+    # Asking Numba by its own function would start its threads; before they run nobody can have set another number.
+    return min(count, parallel._get_num_threads() if parallel._is_initialized else numba.config.NUMBA_NUM_THREADS)
 
 
 def team_size(wanted: int | None, useful: int) -> int:
-    """Return how many threads a call takes, where it may start any: the parameters are those of `team`."""
-    return min(useful, available() if wanted is None else min(wanted, numba.config.NUMBA_NUM_THREADS))
-
-
-@contextmanager
-def team(wanted: int | None, useful: int) -> Iterator[int]:
-    """Hold a team of threads for one call and give its size: 1 means that no thread may be started.
+    """Return how many threads a call takes.
 
     Parameters
     ----------
@@ -60,14 +165,7 @@ def team(wanted: int | None, useful: int) -> Iterator[int]:
     useful : int
         The number of threads that the work is large enough for.
     """
-    count = team_size(wanted, useful)
-    if count <= 1 or _forked or not _one_at_a_time.acquire(blocking=False):
-        yield 1
-        return
-    try:
-        yield count
-    finally:
-        _one_at_a_time.release()
+    return min(useful, available() if wanted is None else min(wanted, numba.config.NUMBA_NUM_THREADS))
 
 
 @contextmanager
@@ -84,39 +182,11 @@ def lent(most: int) -> Iterator[int]:
             _lent -= count
 
 
-def run_workers(count: int, worker: Any, job: np.ndarray, axes: np.ndarray) -> None:
-    """Run ``count`` workers over the tasks of a job: one in this thread, more in as many of Numba's.
-
-    Numba's threading layer is asked for its parallel loop directly: nothing is compiled for it.
-    """
-    if count == 1:
-        _WORKER(worker.address)(0, job.ctypes.data, axes.ctypes.data)
-        return
-    data = (worker.address, job.ctypes.data, axes.ctypes.data)
-    table = np.array([0, count, 8, *data, *range(count)], np.int64)
-    address = table.ctypes.data
-    table[0] = address + 8 * (3 + len(data))  # of the workers' numbers
-    _started()(_compile_share().address, address, address + 8, address + 16, address + 24, 0, 1, count)
+def _after_fork() -> None:
+    global _team, _lending, _lent
+    _team = Team(most=0)  # the helpers are the parent's
+    _lending, _lent = _thread.allocate_lock(), 0
 
 
-@lru_cache(maxsize=1)
-def _compile_share() -> Any:
-    """Compile the workers that one thread runs.
-
-    The threading layer passes four addresses: of the address of the first worker's number, of how many there are, of
-    the bytes between two numbers, and of what `run_workers` passes on.
-    """
-
-    def share(arguments, counts, steps, call):  # type: ignore[no-untyped-def]
-        first = read_index(read_index(arguments, 0), 0)
-        for number in range(first, first + read_index(counts, 0)):
-            call_address(read_index(call, 0), (number, read_index(call, 1), read_index(call, 2)))
-
-    return compile_routine(share)
-
-
-@lru_cache(maxsize=1)
-def _started() -> Callable[..., None]:
-    """Start Numba's threads and return its parallel loop."""
-    numba.get_num_threads()
-    return _PARALLEL_FOR(address_of("numba_parallel_for"))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

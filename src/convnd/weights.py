@@ -11,9 +11,9 @@ import numpy as np
 from .butterfly import compile_transpose
 from .expressions import call_address
 from .lines import write_line
-from .machine import compile_routine, read_index, vector_bytes
+from .machine import compile_routine, read_index, take_next, vector_bytes
 from .taps import Sharing, TapTable, filter_blocks
-from .threads import run_workers, team
+from .threads import run_workers, team_size
 
 _PACKED_BY_ONE = 2**16  #: weights, up to which one thread packs them sooner than two
 
@@ -62,21 +62,23 @@ def _pack_filters(kernel: np.ndarray, taps: TapTable, sharing: Sharing, workers:
     job = np.array([
         kernel.ctypes.data, packed.ctypes.data, groups, filters, count, blocks, sharing.rows, side, transpose.address
     ])  # fmt: skip
-    with team(workers, 1 + packed.size // _PACKED_BY_ONE) as threads:
-        run_workers(threads, _compile_pack(kernel.dtype.name), job, np.array([threads]))
+    next_block = np.zeros(1, np.int64)
+    threads = team_size(workers, 1 + packed.size // _PACKED_BY_ONE)
+    run_workers(threads, _compile_pack(kernel.dtype.name), job, next_block)
     return packed
 
 
 @lru_cache(maxsize=4)
 def _compile_pack(dtype: str) -> Any:
-    """Compile the worker that packs its share of the blocks."""
+    """Compile the worker that packs blocks, each the next that no worker has taken."""
     size, stored = np.dtype(dtype).itemsize, np.dtype(dtype).str
 
-    def pack_blocks(number, job, threads):
+    def pack_blocks(number, job, next_block):
         kernel, packed, groups = read_index(job, 0), read_index(job, 1), read_index(job, 2)
         filters, count, blocks, rows = read_index(job, 3), read_index(job, 4), read_index(job, 5), read_index(job, 6)
         side, transpose = read_index(job, 7), read_index(job, 8)
-        for block in range(number, groups * blocks, read_index(threads, 0)):
+        block = take_next(next_block)
+        while block < groups * blocks:
             first = block % blocks * rows
             there = min(rows, filters - first)
             source = kernel + (block // blocks * filters + first) * count * size
@@ -94,5 +96,6 @@ def _compile_pack(dtype: str) -> Any:
                 tap = squares * side if row < squared_rows else 0
                 line, column = source + (row * count + tap) * size, target + (tap * rows + row) * size
                 write_line(line, count - tap, column, rows * size, dtype, stored, 0)
+            block = take_next(next_block)
 
     return compile_routine(pack_blocks)
