@@ -14,8 +14,8 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
     [
-        "axis", "disk", "expressions", "factors", "memory", "messages", "radices", "record", "samples", "stores",
-        "tuning",
+        "aside", "axis", "disk", "expressions", "factors", "memory", "messages", "radices", "record", "samples",
+        "stores", "tuning",
     ],
     ["compiler", "dtypes"],
     ["machine"],
@@ -51,7 +51,18 @@ WHEN_CALLED = {
     "lazy": {"dask", "distributed"},
     "plan": {"scipy"},
 }  # what no import of the package needs
-SPEAK_LLVM = {"butterfly", "compiler", "expressions", "lines", "machine", "minimal", "missing", "outer", "routine"}
+SPEAK_LLVM = {
+    "aside",
+    "butterfly",
+    "compiler",
+    "expressions",
+    "lines",
+    "machine",
+    "minimal",
+    "missing",
+    "outer",
+    "routine",
+}
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 
 

@@ -6,12 +6,8 @@ has no word for.
 
 from __future__ import annotations
 
-import _thread
-import atexit
 import inspect
-import os
 import pickle
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,20 +19,18 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import ffi
 from numba import config, types
 from numba.core import cgutils
 from numba.core.codegen import JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-from . import compiler, disk, expressions
+from . import aside, compiler, disk, expressions
 
 POINTER = ir.PointerType()
 I64 = ir.IntType(64)
 CACHE_LINE = 64
 _COMPILATION_BYTES = 64 * 2**20
-_STACK_BYTES = 8 * 2**20
 _VERSIONS = (numba.__version__, llvmlite.__version__)
 FLOATS = {2: ir.HalfType(), 4: ir.FloatType(), 8: ir.DoubleType()}
 SCALARS = {"float32": FLOATS[4], "float64": FLOATS[8], "int64": I64, "uint64": I64}
@@ -214,7 +208,7 @@ def compile_routine(function: Callable[..., None], **records: np.dtype[Any]) -> 
     """
     if global_compiler_lock.is_locked():  # by this thread: another would wait for it
         return _compile(function, records)
-    return _aside(lambda: _compile(function, records))
+    return aside.run(lambda: _compile(function, records))
 
 
 def _compile(function: Callable[..., None], records: dict[str, np.dtype[Any]]) -> Routine:
@@ -249,64 +243,3 @@ def _unpickled(codegen: JITCPUCodegen, data: bytes | None) -> Any:
     """Return the library that was pickled, or None where there is none."""
     with suppress(pickle.PickleError, EOFError, ImportError, AttributeError, LookupError, TypeError, ValueError):
         return None if data is None else codegen.unserialize_library(pickle.loads(data))
-
-
-def _aside(compilation: Callable[[], Routine]) -> Routine:
-    """Return the result of a compilation in a thread of its own, where the system allows one.
-
-    LLVM calls Python back, where what a signal's handler raises would be lost; and it needs more stack than threads
-    may have.
-    """
-    results: list[Routine] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            results.append(compilation())
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            done.release()
-
-    done = _thread.allocate_lock()
-    done.acquire()
-    own_size = _thread.stack_size(_STACK_BYTES)
-    try:  # not `threading`, which an exception in the midst leaves in disorder
-        _thread.start_new_thread(work, ())
-    except (RuntimeError, MemoryError):
-        return compilation()
-    finally:
-        _thread.stack_size(own_size)
-    done.acquire()
-    if failed:
-        raise failed.pop()
-    return results[0]
-
-
-try:  #: Numba's lock and llvmlite's, in the order in which compilation takes them.
-    _COMPILERS_LOCKS = (global_compiler_lock._lock, ffi.lib._lock._lock)
-except AttributeError:  # other versions keep theirs elsewhere
-    _COMPILERS_LOCKS = ()  # type: ignore[assignment]
-_PATIENCE = 100  #: tenths of a second that a fork waits for a compilation
-_held = threading.local()
-
-
-def _before_fork() -> None:
-    """Wait for compilations in other threads: the child would find their locks taken for ever."""
-    _held.locks = [lock for lock in _COMPILERS_LOCKS if any(lock.acquire(timeout=0.1) for _ in range(_PATIENCE))]
-
-
-def _at_exit() -> None:
-    """Wait for compilations that were given up: LLVM is taken down with the process."""
-    if global_compiler_lock._lock.acquire(timeout=10):
-        global_compiler_lock._lock.release()
-
-
-def _after_fork() -> None:
-    for lock in reversed(_held.locks):
-        lock.release()
-
-
-atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
