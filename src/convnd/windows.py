@@ -26,6 +26,7 @@ from .tuning import TUNING
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector
+_KERNELS = 24  # in whose memory transforms of such a kernel may take place
 _MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than tiles should
 _CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
 _LONGEST = 2**26  # of fast lengths
@@ -237,7 +238,9 @@ def best(problem: Problem, gradient: bool = False) -> SpectralLayout | None:
     """
     if all(axis.taps == 1 for axis in problem.axes):
         return None
-    fitting = [layout for layout in layouts(problem) if memory(problem, layout, gradient) <= TUNING.memory_bytes]
+    # Room for a kernel that is itself large: tiles that are little more than it compute few outputs each.
+    most = max(TUNING.memory_bytes, _KERNELS * problem.taps * np.dtype(problem.working).itemsize)
+    fitting = [layout for layout in layouts(problem) if memory(problem, layout, gradient) <= most]
     if fitting:
         return min(fitting, key=lambda layout: elapsed(problem, layout, batch=False))
     smallest = min(layouts(problem), key=lambda layout: memory(problem, layout, gradient), default=None)
