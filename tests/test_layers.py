@@ -35,7 +35,7 @@ LAYERS = [
     ["blockwise"],
     ["elsewhere"],
     ["api"],
-    ["stream", "warm"],
+    ["stream", "warm", "window"],
     ["__init__"],
     ["__main__"],
 ]
