@@ -210,8 +210,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         share = size / compute / in_memory
         missed |= most > LIMITS[kind] or share < LEAST_SHARE or not right
         print(
-            f"{kind:13s} {most:.0f} MiB anonymous (limit {LIMITS[kind]:.0f}); the convolution {size / compute / 1e6:.0f} "
-            f"Msamples/s, {share:.0%} of in memory; {seconds:.1f} s in all"
+            f"{kind:13s} {most:.0f} MiB anonymous (limit {LIMITS[kind]:.0f}); the convolution "
+            f"{size / compute / 1e6:.0f} Msamples/s, {share:.0%} of in memory; {seconds:.1f} s in all"
             + (f", zarr alone {copying:.1f}" if copying else "")
             + f", the disk {read + write:.1f}"
             + ("" if right else "; WRONG")
