@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from check import rounding, same
-from convnd import convnd
+from convnd import convnd, window
 from convnd.api import options_of
 from convnd.arguments import parse
 from convnd.axis import Axis
@@ -107,3 +107,41 @@ def test_a_block_reads_little():
         assert sum(s.stop - s.start for s in own.lines[2].slices) <= 56
     with pytest.raises(TypeError, match="unknown"):
         options_of({"unknown": 1})
+
+
+@given(problems(), st.data())
+@settings(max_examples=60)
+def test_windows_that_users_cut(problem, data):
+    x, kernel, options = problem.make()
+    del options["out"]
+    if problem.method == "direct":
+        x, kernel = problem.x.values(rounding), problem.kernel.values(rounding)
+    x = np.ascontiguousarray(x)
+    expected = convnd(x, kernel, **options)
+    if not expected.size:
+        return
+    box, channel = [], options.get("channel_axis")
+    for a, n in enumerate(expected.shape):
+        first = data.draw(st.integers(0, n - 1))
+        whole = channel is not None and expected.ndim == x.ndim and a == channel % x.ndim
+        box.append(slice(None) if whole else slice(first, data.draw(st.integers(first + 1, n))))
+    own = window(x, kernel, tuple(box), **options)
+    samples = own.read(x)
+    for length, cut, (before, after) in zip(samples.shape, own.slices, own.padding):
+        assert length == sum(s.stop - s.start for s in cut) or before == after == 0 or "upsample" in options
+    if problem.method == "direct" or expected.dtype.kind in "biu":
+        same(own(samples), expected[tuple(box)])
+
+
+def test_windows_say_what_is_wrong():
+    x, kernel = np.ones((3, 9, 9)), np.ones((2, 3, 4, 4))
+    for outputs, kind, words in [
+        ((0, slice(None)), TypeError, "outputs must be slices, but is 0 along axis 0"),
+        (np.s_[:, ::2], ValueError, "outputs must be neighbours"),
+        (np.s_[:, 4:4], ValueError, "outputs must be neighbours"),
+        (np.s_[1:], ValueError, "outputs must hold all 2 channels along axis 0"),
+        (np.s_[:, :, :, :], ValueError, "outputs has 4 entries but the result has 3 axes"),
+    ]:
+        with pytest.raises(kind, match=words.replace("(", r"\(")):
+            window(x, kernel, outputs, channel_axis=0)
+    same(window(x, kernel, np.s_[:, 1:3], channel_axis=0)(x[:, 1:6]), convnd(x, kernel, channel_axis=0)[:, 1:3])

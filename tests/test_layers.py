@@ -41,7 +41,7 @@ LAYERS = [
     ["lazy"],
     ["elsewhere"],
     ["api"],
-    ["stream", "warm"],
+    ["stream", "warm", "window"],
     ["__init__"],
     ["__main__"],
 ]  # fmt: skip

@@ -1,16 +1,12 @@
 """The README does what it says: its two commands are two commands, its code runs."""
 
 import doctest
+import importlib
 import re
 import shlex
 from pathlib import Path
 
 import pytest
-
-import convnd.api
-import convnd.differences
-import convnd.smoothing
-import convnd.warm
 
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (Path(__file__).parents[1] / "README.md").read_text(), re.M | re.S)
 
@@ -30,8 +26,6 @@ def test_code_runs(code):
     exec(compile(code, "README.md", "exec"), {})
 
 
-@pytest.mark.parametrize(
-    "module", [convnd.api, convnd.differences, convnd.smoothing, convnd.warm], ids=lambda module: module.__name__
-)
+@pytest.mark.parametrize("module", ["api", "differences", "smoothing", "stream", "warm", "window"])
 def test_docstring_examples_run(module):
-    assert doctest.testmod(module).failed == 0
+    assert doctest.testmod(importlib.import_module(f"convnd.{module}")).failed == 0

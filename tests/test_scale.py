@@ -261,38 +261,40 @@ KILLED = """
     folder = sys.argv[1]
     x, y = zarr.open_array(folder + "/x.zarr", mode="r"), zarr.open_array(folder + "/y.zarr", mode="r+")
     kernel = np.load(folder + "/kernel.npy")
-    report = lambda done, total: print(done, total, flush=True)
+
+    def report(done, total):
+        print(done, flush=True)
+        sys.stdin.readline()
+
     blockwise(x, kernel, y, max_memory=60_000, resume=True, progress=report, padding="same", boundary="reflect",
               method="direct")
 """
 
 
-def killed_and_resumed(folder, kills, seed=0):
-    """Kill a run `kills` times, each at a random moment, let one end, and return what was done before each."""
-    x, kernel = rounding((40, 20, 22), np.float32), rounding((3, 4, 5), np.float32, 1)
-    _, out = zarr_pair(folder, x, x.shape, np.float32)
-    np.save(folder / "kernel.npy", kernel)
-    begun, chance = [], random.Random(seed)
-    for kill in range(kills + 1):
-        command = [sys.executable, "-c", textwrap.dedent(KILLED), str(folder)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            done, total = map(int, process.stdout.readline().split())
-            begun.append(done)
-            if kill < kills:
-                for _ in range(chance.randrange(1, max(2, (total - done) // 2))):
-                    process.stdout.readline()
-                threading.Event().wait(chance.uniform(0, 0.01))
-                process.kill()
-            process.stdout.read()
-        assert process.returncode == (-9 if kill < kills else 0)
-    same(out[...], convnd(x, kernel, **OPTIONS))
-    return begun
-
-
 @pytest.mark.skipif(os.name == "nt", reason="kills as Unix does")
 def test_killed_at_any_moment_and_resumed(tmp_path):
-    begun = killed_and_resumed(tmp_path, kills=3)
+    x, kernel = rounding((40, 20, 22), np.float32), rounding((3, 4, 5), np.float32, 1)
+    _, out = zarr_pair(tmp_path, x, x.shape, np.float32)
+    np.save(tmp_path / "kernel.npy", kernel)
+    begun, chance = [], random.Random(0)
+    for steps in 3, 4, 2, None:  # blocks, after which it is killed while the next is written
+        command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            begun.append(int(process.stdout.readline()))
+            if steps is None:
+                process.communicate()
+                break
+            for step in range(steps):
+                process.stdin.write("on\n")
+                process.stdin.flush()
+                if step < steps - 1:
+                    process.stdout.readline()
+            threading.Event().wait(chance.uniform(0, 0.01))
+            process.kill()
+        assert process.returncode == -9
+    assert process.returncode == 0
     assert begun[0] == 0 and begun == sorted(set(begun))
+    same(out[...], convnd(x, kernel, **OPTIONS))
 
 
 # --- memory -------------------------------------------------------------------------------------------------

@@ -122,13 +122,14 @@ class Job:
 
     def _windows(self, numbers: list[int]) -> Iterator[tuple[Block, np.ndarray]]:
         """Yield blocks, and the samples that they read."""
-        column, held = None, self._x
+        held, column = None if isinstance(self._x, np.ndarray) else Held(self._x, self._axis), None
         for number in numbers:
             own = block(self._request, self._boxes[number])
             across = [line.slices for a, line in enumerate(own.lines) if a != self._axis]
-            if across != column and not isinstance(self._x, np.ndarray):
-                column, held = across, Held(self._x, self._axis)
-            yield own, own.read(held)
+            if held is not None and across != column:
+                held.forget()
+            column = across
+            yield own, own.read(self._x if held is None else held)
 
     def _target(self, number: int, turn: int) -> np.ndarray:
         """Return where the outputs of a block go: the output itself, or one of two buffers in turn."""

@@ -62,7 +62,7 @@ def place(array: Any) -> Path | None:
     An array inside a file or a store has a path beside it, that of no file.
     """
     if isinstance(array, np.memmap) and array.filename is not None:
-        return Path(array.filename)
+        return Path(array.filename).resolve()
     root = getattr(getattr(array, "store", None), "root", None)  # zarr
     if isinstance(root, Path):
         return _beside(root, array.path)
@@ -72,7 +72,7 @@ def place(array: Any) -> Path | None:
     if hasattr(array, "chunk_layout") and hasattr(array, "spec"):  # TensorStore
         kept = array.spec().to_json().get("kvstore", {})
         if isinstance(kept, dict) and kept.get("driver") == "file":
-            return Path(kept["path"])
+            return Path(kept["path"]).resolve()
     return None
 
 
@@ -84,5 +84,6 @@ def flush(array: Any) -> None:
 
 
 def _beside(root: Path, name: str) -> Path:
+    root = root.resolve()
     inside = ".".join(part for part in name.split("/") if part)
     return root.with_name(f"{root.name}.{inside}") if inside else root
