@@ -79,7 +79,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
 
 
 def _array(value: Any, name: str) -> np.ndarray:
-    if isinstance(value, np.ma.MaskedArray):
+    if dtypes.is_masked(value):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored: fill it first, {name}.filled(...)")
     try:
         array = np.asarray(value)

@@ -17,7 +17,7 @@ import numpy as np
 from . import stores
 from .arguments import Options, parse
 from .blocks import Block, block, stand_in
-from .calls import Recent
+from .calls import Recent, imagined
 from .grid import Box, Grid, grid
 from .held import Held
 from .outputs import too_large
@@ -43,7 +43,7 @@ def convolve_blockwise(
     if out is not None and not isinstance(out, np.ndarray):
         if not stores.is_writeable(out):
             raise TypeError(f"out must have shape, dtype and __setitem__, but is a {type(out).__name__}")
-        given = stand_in(out.shape, stores.dtype_of(out))
+        given = imagined(out.shape, stores.dtype_of(out), writeable=True)
     request = parse(stand_in(x.shape, stores.dtype_of(x)), kernel, given, options)
     if out is None:
         try:

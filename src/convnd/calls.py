@@ -144,18 +144,18 @@ class Call:
 
 def without_values(array: np.ndarray) -> np.ndarray:
     """Return an array of the same shape, strides and type that holds no memory. Its values must not be read."""
-    return _strided(array.shape, array.strides, array.dtype)
+    return _strided(array.shape, array.strides, array.dtype, False)
 
 
-def imagined(shape: Sequence[int], dtype: np.dtype[Any], order: str = "C") -> np.ndarray:
-    """Return an array of a shape and memory order that holds no memory. Its values must not be read."""
+def imagined(shape: Sequence[int], dtype: np.dtype[Any], order: str = "C", writeable: bool = False) -> np.ndarray:
+    """Return an array of a shape and memory order that holds no memory. Its values must not be read, nor written."""
     rank = len(shape)
     steps = [dtype.itemsize * prod(shape[a + 1 :] if order == "C" else shape[:a]) for a in range(rank)]
-    return _strided(shape, steps, dtype)
+    return _strided(shape, steps, dtype, writeable)
 
 
-def _strided(shape: Sequence[int], strides: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
-    return np.lib.stride_tricks.as_strided(np.zeros((), dtype), shape, strides, writeable=False)
+def _strided(shape: Sequence[int], strides: Sequence[int], dtype: np.dtype[Any], writeable: bool) -> np.ndarray:
+    return np.lib.stride_tricks.as_strided(np.zeros((), dtype), shape, strides, writeable=writeable)
 
 
 def traits(array: np.ndarray) -> tuple[Hashable, ...]:

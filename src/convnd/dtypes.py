@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,12 @@ def check(dtype: np.dtype[Any], name: str) -> None:
         raise TypeError(f"{name} has dtype {dtype}, which is not numeric")
     if dtype.itemsize > (16 if dtype.kind == "c" else 8):
         raise TypeError(f"{name} has dtype {dtype}, but at most float64 and complex128 are supported")
+
+
+def is_masked(value: Any) -> bool:
+    """Return whether a value is a masked array. Where nothing has imported their module there are none."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)
 
 
 def is_integer(dtype: np.dtype[Any]) -> bool:
@@ -85,7 +92,7 @@ def fill_value(value: Any, integer: np.dtype[Any] | None, is_complex: bool, prec
     number = value
     if not isinstance(value, (int, float, complex)):
         try:
-            array = np.asarray(None if isinstance(value, np.ma.MaskedArray) else value)
+            array = np.asarray(None if is_masked(value) else value)
         except ValueError:  # a ragged list
             array = np.asarray(None)
         if array.ndim or array.dtype.kind not in "biufc":

@@ -16,6 +16,7 @@ import numpy as np
 from .arguments import Options, parse
 from .blocks import stand_in
 from .chunked import Chunked, Slab
+from .dtypes import is_masked
 from .threads import available, lent
 
 
@@ -30,7 +31,7 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:
         raise TypeError(
             f"out must be None where x is a dask array, whose result is lazy, but is a {type(out).__name__}"
         )
-    if not isinstance(x._meta, np.ndarray) or isinstance(x._meta, np.ma.MaskedArray):
+    if not isinstance(x._meta, np.ndarray) or is_masked(x._meta):
         kind = type(x._meta).__name__
         raise TypeError(
             f"x has chunks of {kind}, but only numpy arrays are convolved: convert them first, by x.map_blocks"

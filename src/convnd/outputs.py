@@ -21,7 +21,7 @@ def plain_out(out: Any) -> np.ndarray | None:
         return None
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a numpy array, but is a {type(out).__name__}")
-    if isinstance(out, np.ma.MaskedArray):
+    if dtypes.is_masked(out):
         raise TypeError("out is a masked array, whose mask would not follow the result: give its data, out.data")
     out = np.asarray(out)
     dtypes.check(out.dtype, "out")
