@@ -13,12 +13,13 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
-    ["axis", "disk", "dtypes", "expressions", "factors", "radices", "samples", "tuning"],
-    ["compiler"],
+    ["axis", "disk", "expressions", "factors", "memory", "messages", "radices", "samples", "tuning"],
+    ["compiler", "dtypes"],
     ["machine"],
     ["missing"],
     ["boundary", "butterfly", "lines", "minimal", "problem_text", "routine", "taps", "threads"],
     ["gather", "request"],
+    ["outputs"],
     ["arguments"],
     ["tiles"],
     ["adjoint", "filtering", "fourier", "problem", "products", "weights"],

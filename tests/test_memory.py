@@ -1,8 +1,11 @@
 """Every memory layout is read and written in place, and nothing outside the arrays is touched."""
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,53 +149,62 @@ def test_nothing_is_written_around_out(tuning, problem, dtype):
     assert (framed_out == 77).all()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
-def test_nothing_is_read_beyond_x_nor_written_beyond_out():
-    """x and out end, then begin, where a page begins that no one may touch: one element too far is a crash.
+guards = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' mprotect")
 
-    The result, too, as the transposes of the plan read it.
-    """
+
+def run_guarded(*command):
+    """Run Python with memory between pages that no one may touch: a process that is killed tells where."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
+    return done.returncode, (done.stdout[-2000:] + done.stderr[-2000:])
+
+
+@guards
+def test_nothing_outside_any_array_is_touched():
+    """Be it an argument's, a table, packed weights or scratch; what was not written is not read either."""
+    code, output = run_guarded(str(Path(__file__).with_name("guards.py")), "100")
+    assert code == 0, output
+
+
+@guards
+def test_nothing_outside_any_array_is_touched_on_every_way_through_the_tiles():
     script = """
-        import ctypes, mmap, sys
+        import faulthandler, os
         import numpy as np
-        from check import integers, same
+        from check import integers
         from conftest import SETTINGS, _tuned
-        from convnd import convnd, plan
+        from guards import guarded, run
         from test_memory import PROBLEMS
 
-        libc = ctypes.CDLL(None, use_errno=True)
-        page, keep = mmap.PAGESIZE, []
-
-        def guarded(a, at_end):
-            pages = -(-a.nbytes // page)
-            memory = mmap.mmap(-1, (pages + 2) * page)
-            keep.append(memory)
-            start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-            for guard in start, start + (pages + 1) * page:
-                assert libc.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0) == 0
-            view = np.ndarray(a.shape, a.dtype, memory, page + (pages * page - a.nbytes if at_end else 0))
-            view[...] = a
-            return view
-
+        faulthandler.enable()
         for shape, taps, options in PROBLEMS.values():
-            for dtype in "float32", "uint8", "float64", "complex64":
-                x, kernel = integers(shape, dtype), integers(taps, np.float32, seed=1)
-                made = plan(x, kernel, **options)
-                expected = made(x)
-                transposes = made.adjoint(expected), made.kernel_gradient(x, expected)
+            for dtype, setting in zip(["float32", "uint8"], SETTINGS):
                 for at_end in True, False:
-                    for setting in SETTINGS:
-                        with _tuned(setting):
-                            out, own = guarded(np.zeros_like(expected), at_end), guarded(x, at_end)
-                            same(convnd(own, kernel, out=out, **options), expected)
-                            if dtype in ("float64", "complex64"):  # read like the others
-                                continue
-                            made = plan(x, kernel, **options)
-                            same(made.adjoint(out), transposes[0])
-                            same(made.kernel_gradient(own, out), transposes[1])
+                    with _tuned(setting), guarded(at_end):
+                        run(integers(shape, dtype), integers(taps, np.float32, seed=1), **options)
+        os._exit(0)
     """
-    script = f"import sys; sys.path[:0] = {sys.path!r}\n" + textwrap.dedent(script)
-    subprocess.run([sys.executable, "-c", script], check=True)
+    code, output = run_guarded("-c", textwrap.dedent(script))
+    assert code == 0, output
+
+
+@guards
+@pytest.mark.parametrize("at_end, place", [(True, 24), (False, -1)])
+def test_one_byte_outside_an_array_is_a_crash(at_end, place):
+    script = f"""
+        import ctypes, os
+        import numpy as np
+        from guards import guarded
+
+        with guarded({at_end}):
+            x = np.zeros(3)
+            for byte in 0, 23, {place}:
+                ctypes.c_char.from_address(x.ctypes.data + byte).value
+                print(byte, flush=True)
+        os._exit(0)
+    """
+    code, output = run_guarded("-c", textwrap.dedent(script))
+    assert code == -signal.SIGSEGV and output == "0\n23\n"
 
 
 # --- nothing, and little ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .api import plan
+from .calls import imagined
 from .problem_text import __doc__ as form_of_problems
 from .problem_text import parse
 
@@ -23,9 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         problem = parse(args.problem)
-        x = np.empty(problem.shape, problem.dtype, order="F" if problem.fortran else "C")
+        x = imagined(problem.shape, np.dtype(problem.dtype), "F" if problem.fortran else "C")
         print(plan(x, problem.weights(), **problem.keywords(), method=args.method, workers=args.workers))
-    except ValueError as error:
+    except (TypeError, ValueError, MemoryError, OverflowError) as error:
         parser.error(str(error))
     return 0
 

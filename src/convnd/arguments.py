@@ -6,19 +6,25 @@ Every message names the argument, the rule and the values.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from . import boundary as boundaries
-from . import dtypes
-from .axis import Axis, extent, same_padding
+from . import dtypes, memory
+from .axis import Axis, extent, polyphase, same_padding
+from .messages import shown
+from .outputs import check_out, plain_out, result_type
 from .request import Request
 
 METHODS = ("auto", "direct", "separable", "fft", "winograd")
 NAN_POLICIES = ("propagate", "raise", "omit")
-_LARGEST = 2**62  # of any whole number, so that index arithmetic stays inside int64
+_LARGEST = 2**62  # of any whole number
+_LONGEST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64
+_KERNEL_BYTES = 3 * 8  # of a weight: of a broadcast kernel too, a plan's copy, the packed and what packs it are written
+MOST_SPATIAL = 60  # axes: NumPy's arrays have 64, and a kernel in canonical form up to four of its own
 
 
 #: What the user asks for beside the arrays, as it was given: the options of `convnd.convnd` in the order of its
@@ -36,9 +42,10 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     channel = None if channel_axis is None else _axis_index(channel_axis, "channel_axis", x)
     spatial = _spatial_axes(axes, x, kernel, channel)
     first, bank = _kernel_layout(x, kernel, spatial, channel)
-    if _one_of(method, "method", METHODS) == "separable" and channel is not None:
+    method = _one_of(method, "method", METHODS)
+    if method == "separable" and channel is not None:
         raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel_axis}")
-    groups = _whole(groups, "groups", 1)
+    groups = whole(groups, "groups", 1)
     if channel is not None:
         _check_channels(x.shape[channel], kernel, first, bank, groups)
     elif groups != 1:
@@ -48,11 +55,14 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     taps = kernel.shape[offset : offset + len(spatial)]
     lines = _axes(x, taps, spatial, padding, stride, dilation, upsample, flipped)
     mode = _boundary(boundary)
-    result, out = _result(x.dtype, kernel.dtype, dtype, out)
+    out = plain_out(out)
+    result = result_type(x.dtype, kernel.dtype, dtype, out)
     is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
     integer = None
     if dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype):
         integer = dtypes.default_result(x.dtype, kernel.dtype)
+    if _KERNEL_BYTES * kernel.size > memory.total():
+        raise ValueError(f"kernel does not fit in memory as it is computed with: its shape is {kernel.shape}")
     precision = dtypes.working(x.dtype, kernel, result, 0)
     fill = dtypes.fill_value(fill_value, integer, is_complex, precision)
     given = x.dtype
@@ -61,7 +71,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     request = Request(
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
-        None if workers is None else _whole(workers, "workers", 1), method,
+        None if workers is None else whole(workers, "workers", 1), method,
         _one_of(nan_policy, "nan_policy", NAN_POLICIES),
     )  # fmt: skip
     check_out(request)
@@ -69,6 +79,8 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
 
 
 def _array(value: Any, name: str) -> np.ndarray:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored: fill it first, {name}.filled(...)")
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -77,19 +89,26 @@ def _array(value: Any, name: str) -> np.ndarray:
     return array
 
 
-def _whole(value: Any, name: str, least: int) -> int:
+def whole(value: Any, name: str, least: int) -> int:
     """Return ``value`` as an int, at least ``least``."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a whole number, but is {value!r}")
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a whole number, but is {value!r}") from None
+        raise TypeError(f"{name} must be a whole number, but is {shown(value)}") from None
     if number < least:
-        raise ValueError(f"{name} must be at least {least}, but is {number}")
+        raise ValueError(f"{name} must be at least {least}, but is {shown(number)}")
     if number > _LARGEST:
-        raise ValueError(f"{name} must be at most {_LARGEST}, but is {number}")
+        raise ValueError(f"{name} must be at most {_LARGEST}, but is {shown(number)}")
     return number
+
+
+def listed(values: Any, name: str) -> list[Any]:
+    """Return the entries of an iterable."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be an iterable of entries, but is {shown(values)}")
+    return list(values)
 
 
 def _is_sequence(value: Any) -> bool:
@@ -97,7 +116,7 @@ def _is_sequence(value: Any) -> bool:
 
 
 def _axis_index(value: Any, name: str, x: np.ndarray) -> int:
-    index = _whole(value, name, -_LARGEST)
+    index = whole(value, name, -_LARGEST)
     if not -x.ndim <= index < x.ndim:
         raise ValueError(f"{name}={index} is not an axis of x, which has {x.ndim} axes")
     return index % x.ndim
@@ -105,10 +124,10 @@ def _axis_index(value: Any, name: str, x: np.ndarray) -> int:
 
 def _spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | None) -> tuple[int, ...]:
     if axes is not None:
-        given = tuple(axes) if _is_sequence(axes) else (axes,)
+        given = tuple(islice(axes, x.ndim + 1)) if _is_sequence(axes) else (axes,)
         spatial = tuple(_axis_index(a, "axes", x) for a in given)
         if len(set(spatial)) < len(spatial):
-            raise ValueError(f"axes names an axis twice: {given}")
+            raise ValueError(f"axes names an axis twice: {shown(given)}")
         if channel in spatial:
             raise ValueError(f"axes {given} contains channel_axis {channel}")
     elif channel is not None:
@@ -119,6 +138,8 @@ def _spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | N
         spatial = tuple(range(x.ndim - kernel.ndim, x.ndim))
     if channel is None and kernel.ndim != len(spatial):
         raise ValueError(f"kernel has {kernel.ndim} axes but axes names {len(spatial)}: {spatial}")
+    if len(spatial) > MOST_SPATIAL:
+        raise ValueError(f"x has {len(spatial)} spatial axes, but at most {MOST_SPATIAL} are supported")
     empty = [a for a in spatial if x.shape[a] == 0]
     if empty:
         raise ValueError(f"x has no samples along its spatial axis {empty[0]}: its shape is {x.shape}")
@@ -164,31 +185,37 @@ def _per_axis(value: Any, name: str, spatial: tuple[int, ...]) -> Sequence[Any]:
     """Return one entry for each spatial axis."""
     if not _is_sequence(value):
         return [value] * len(spatial)
-    if len(value) != len(spatial):
+    entries = list(islice(value, len(spatial) + 1))
+    if len(entries) != len(spatial):
         raise ValueError(f"{name} has {len(value)} entries but x has {len(spatial)} spatial axes {spatial}")
-    return value
+    return entries
 
 
 def _axes(
     x: np.ndarray, taps: tuple[int, ...], spatial: tuple[int, ...], padding: Any, stride: Any, dilation: Any,
     upsample: Any, flipped: bool,
 ) -> tuple[Axis, ...]:  # fmt: skip
-    strides = [_whole(s, "stride", 1) for s in _per_axis(stride, "stride", spatial)]
-    dilations = [_whole(d, "dilation", 1) for d in _per_axis(dilation, "dilation", spatial)]
-    upsamples = [_whole(u, "upsample", 1) for u in _per_axis(upsample, "upsample", spatial)]
+    strides = [whole(s, "stride", 1) for s in _per_axis(stride, "stride", spatial)]
+    dilations = [whole(d, "dilation", 1) for d in _per_axis(dilation, "dilation", spatial)]
+    upsamples = [whole(u, "upsample", 1) for u in _per_axis(upsample, "upsample", spatial)]
     pads = _padding(padding, spatial, taps, dilations, flipped)
     axes = []
     for a, k, s, d, u, (before, after) in zip(spatial, taps, strides, dilations, upsamples, pads, strict=True):
-        if extent(k, d) > _LARGEST:
-            raise ValueError(f"dilation {d} of {k} taps is too large: the extent is {extent(k, d)}")
-        axis = Axis(x.shape[a], k, s, d, before, after, upsample=u)
-        if axis.positions > _LARGEST:
-            raise ValueError(f"upsample {u} of {axis.length} samples is too large: the length is {axis.positions}")
+        axis = Axis(x.shape[a], k, min(s, _LONGEST), d, before, after, upsample=u)
+        if axis.extent > _LONGEST:
+            raise ValueError(f"dilation {d} of {k} taps is too large: the extent {axis.extent} is above {_LONGEST}")
+        if axis.positions > _LONGEST:
+            raise ValueError(
+                f"upsample {u} of {axis.length} samples is too large: the length {axis.positions} is above {_LONGEST}"
+            )
+        if (padded := axis.positions + before + after) > _LONGEST:
+            raise ValueError(f"padding {(before, after)} is too large: the padded length {padded} is above {_LONGEST}")
         if axis.outputs < 1:
             raise ValueError(
                 f"padding {(before, after)} leaves no output along axis {a} of x: length {axis.positions} + padding "
                 f"{before + after} is below the kernel's extent {axis.extent} ({k} taps, dilation {d})"
             )
+        polyphase(axis)  # or its error
         axes.append(axis)
     return tuple(axes)
 
@@ -205,51 +232,29 @@ def _padding(
         return [(extent(k, d) - 1,) * 2 for k, d in zip(taps, dilations, strict=True)]
     pads = []
     for entry in _per_axis(padding, "padding", spatial):
-        ends = tuple(entry) if _is_sequence(entry) else (entry, entry)
+        ends = tuple(islice(entry, 3)) if _is_sequence(entry) else (entry, entry)
         if len(ends) != 2:
-            raise ValueError(f"padding must be p or (before, after) along each spatial axis, but has {entry!r}")
-        before, after = (_whole(p, "padding", 0) for p in ends)
+            raise ValueError(f"padding must be p or (before, after) along each spatial axis, but has {shown(entry)}")
+        before, after = (whole(p, "padding", 0) for p in ends)
         pads.append((before, after))
     return pads
 
 
 def _one_of(value: Any, name: str, names: Sequence[str]) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {', '.join(map(repr, names))}, but is {value!r}")
+        raise TypeError(f"{name} must be one of {', '.join(map(repr, names))}, but is {shown(value)}")
+    value = str.__str__(value)  # of no class of the user's
     if value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, but is {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, but is {shown(value)}")
     return value
 
 
 def _boundary(value: Any) -> int:
     names = tuple(boundaries.MODES)
-    ours = boundaries.suggestion(value) if isinstance(value, str) and value not in names else None
-    if ours is not None:
-        raise ValueError(f"boundary {value!r} is another library's name: here it is {ours!r}")
+    ours = boundaries.suggestion(str.__str__(value)) if isinstance(value, str) else None
+    if ours is not None and value not in names:
+        raise ValueError(f"boundary {shown(value)} is another library's name: here it is {ours!r}")
     return names.index(_one_of(value, "boundary", names))
-
-
-def _result(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: Any) -> tuple[np.dtype[Any], np.ndarray | None]:
-    if out is not None and not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a numpy array, but is a {type(out).__name__}")
-    result = None
-    if dtype is not None:
-        try:
-            result = np.dtype(dtype)
-        except TypeError:
-            raise TypeError(f"dtype must name a numeric type, but is {dtype!r}") from None
-        dtypes.check(result, "dtype")
-    if out is not None:
-        dtypes.check(out.dtype, "out")
-        if result is not None and result != out.dtype:
-            raise ValueError(f"dtype is {result} but out has dtype {out.dtype}")
-        result = out.dtype
-    if result is None:
-        result = dtypes.default_result(x, kernel)
-    if "c" in (x.kind, kernel.kind) and result.kind != "c":
-        name = "dtype" if out is None else "out"
-        raise TypeError(f"{name} is {result}, but the result of {x} x and {kernel} kernel is complex")
-    return result, out
 
 
 def check_x(x: Any, request: Request) -> np.ndarray:
@@ -269,28 +274,3 @@ def check_y(y: Any, request: Request) -> np.ndarray:
     if array.shape != request.out_shape:
         raise ValueError(f"y has shape {array.shape} but the plan's result has {request.out_shape}")
     return array
-
-
-def check_out(request: Request) -> None:
-    """Raise where the result, or ``out``, cannot hold it."""
-    shape, out = request.out_shape, request.out
-    size = request.result.itemsize
-    for length in shape:
-        size *= length
-    if size > np.iinfo(np.intp).max:
-        raise too_large(shape, request.result)
-    if out is None:
-        return
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a numpy array, but is a {type(out).__name__}")
-    if out.dtype != request.result:
-        raise ValueError(f"out has dtype {out.dtype} but the result has {request.result}")
-    if out.shape != shape:
-        raise ValueError(f"out has shape {out.shape} but the result has shape {shape}")
-    if not out.flags.writeable:
-        raise ValueError("out is read-only")
-
-
-def too_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ValueError:
-    """Return the error of a result that no memory holds."""
-    return ValueError(f"the result does not fit in memory: shape {shape} of {dtype}")

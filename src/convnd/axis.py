@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_MOST_BRANCHES = 2**18  #: of an upsampled axis, and of the samples that neighbouring outputs of all branches span
+
 
 def extent(taps: int, dilation: int) -> int:
     """Return the number of input positions from the first tap to the last, both counted."""
@@ -119,6 +121,11 @@ def polyphase(axis: Axis) -> Axis:
     Output ``o`` and tap ``t`` read a sample where ``u`` divides ``stride*o + dilation*t - before``. Outputs ``n``
     apart, with ``n = u / gcd(stride, u)``, do so with the same taps, which are ``u / gcd(dilation, u)`` apart: each
     branch is an axis without zeros. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983, section 3.3.)
+
+    Raises
+    ------
+    ValueError
+        Where there are more branches, or further between what they read, than tables should be made of.
     """
     up = axis.upsample
     if up == 1:
@@ -127,6 +134,7 @@ def polyphase(axis: Axis) -> Axis:
     tap_step, count = up // shared, up // gcd(axis.stride, up)
     dilation = axis.dilation // shared
     found = []  # taps of each branch, the sample that its first tap reads, and its outputs
+    _check_upsampled(axis, "sums of different taps", min(count, axis.outputs), _MOST_BRANCHES)
     for first in range(min(count, axis.outputs)):
         position = axis.stride * first - axis.before
         tap = -(position // shared) * pow(dilation, -1, tap_step) % tap_step
@@ -135,6 +143,7 @@ def polyphase(axis: Axis) -> Axis:
     low = min((sample for taps, sample, _ in found if taps), default=0)
     high = max((sample + dilation * (len(taps) - 1) for taps, sample, _ in found if taps), default=0)
     most = max(1, *(len(taps) for taps, _, _ in found))
+    _check_upsampled(axis, "samples between what neighbouring outputs read", high - low, max(_MOST_BRANCHES, 4 * most))
     stride, spread = axis.stride * count // up, high - low - dilation * (most - 1)
     last = stride * (found[0][2] - 1) + high
     return Axis(
@@ -142,6 +151,14 @@ def polyphase(axis: Axis) -> Axis:
         branches=tuple(Branch(taps, sample - low if taps else 0, outputs) for taps, sample, outputs in found),
         spread=spread,
     )  # fmt: skip
+
+
+def _check_upsampled(axis: Axis, what: str, number: int, most: int) -> None:
+    if number > most:
+        raise ValueError(
+            f"upsample {axis.upsample} with stride {axis.stride} and dilation {axis.dilation} takes {number} {what}, "
+            f"but at most {most} are supported"
+        )
 
 
 @dataclass(frozen=True)

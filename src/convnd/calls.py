@@ -6,8 +6,9 @@ new, and a small convolution must not wait for more than them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from math import prod
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -142,8 +143,18 @@ class Call:
 
 def without_values(array: np.ndarray) -> np.ndarray:
     """Return an array of the same shape, strides and type that holds no memory. Its values must not be read."""
-    nothing = np.zeros((), array.dtype)
-    return np.lib.stride_tricks.as_strided(nothing, array.shape, array.strides, writeable=False)
+    return _strided(array.shape, array.strides, array.dtype)
+
+
+def imagined(shape: Sequence[int], dtype: np.dtype[Any], order: str = "C") -> np.ndarray:
+    """Return an array of a shape and memory order that holds no memory. Its values must not be read."""
+    rank = len(shape)
+    steps = [dtype.itemsize * prod(shape[a + 1 :] if order == "C" else shape[:a]) for a in range(rank)]
+    return _strided(shape, steps, dtype)
+
+
+def _strided(shape: Sequence[int], strides: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
+    return np.lib.stride_tricks.as_strided(np.zeros((), dtype), shape, strides, writeable=False)
 
 
 def traits(array: np.ndarray) -> tuple[Hashable, ...]:
@@ -178,7 +189,8 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
     call = own.convolve_exactly if own.is_exact else own.convolve
     if arrays is not None and request.x is x and _is_plain(options):
         _CALLS.add((arrays, *_meaning(options)), call)
-    return call(request.x, request.kernel, request.out)
+    result = call(request.x, request.kernel, request.out)
+    return result if out is None else out
 
 
 def _meaning(options: Options) -> tuple[Hashable, ...]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .messages import shown
+
 _FLOATS = {2: "float32", 4: "float32", 8: "float64"}  # float16 computes in float32
 
 
@@ -82,20 +84,23 @@ def fill_value(value: Any, integer: np.dtype[Any] | None, is_complex: bool, prec
     """
     number = value
     if not isinstance(value, (int, float, complex)):
-        array = np.asarray(value)
+        try:
+            array = np.asarray(None if isinstance(value, np.ma.MaskedArray) else value)
+        except ValueError:  # a ragged list
+            array = np.asarray(None)
         if array.ndim or array.dtype.kind not in "biufc":
-            raise TypeError(f"fill_value must be a number, but is {value!r}")
+            raise TypeError(f"fill_value must be a number, but is {shown(value)}")
         number = array.item()
     if isinstance(number, complex) and not is_complex:
-        raise TypeError(f"fill_value must be real where x and kernel are real, but is {value!r}")
+        raise TypeError(f"fill_value must be real where x and kernel are real, but is {shown(value)}")
     if integer is not None:
         info = np.iinfo(integer)
         if number != number or number in (np.inf, -np.inf) or number != int(number):
-            raise ValueError(f"fill_value must be a whole number for integer x and kernel, but is {value!r}")
+            raise ValueError(f"fill_value must be a whole number for integer x and kernel, but is {shown(value)}")
         if not info.min <= number <= info.max:
-            raise ValueError(f"fill_value must fit {integer} ({info.min} to {info.max}), but is {value!r}")
+            raise ValueError(f"fill_value must fit {integer} ({info.min} to {info.max}), but is {shown(value)}")
         return int(number)
     for part in (number.real, number.imag):
         if abs(part) > float(np.finfo(precision).max) and abs(part) != np.inf:
-            raise ValueError(f"fill_value must fit {precision}, but is {value!r}")
+            raise ValueError(f"fill_value must fit {precision}, but is {shown(value)}")
     return number

@@ -10,12 +10,13 @@ import numpy as np
 
 from . import dtypes
 from .adjoint import Piece, fold, transposed
-from .arguments import check_out, check_x, check_y
+from .arguments import check_x, check_y
 from .boundary import CONSTANT
 from .calls import Call, Quick, Recent, out_traits, traits
 from .choice import Ready
 from .gradient import kernel_gradient
 from .omission import Omission
+from .outputs import check_out, plain_out
 from .request import Request
 from .threads import team_size
 
@@ -89,19 +90,22 @@ class Plan:
         TypeError, ValueError
             Where `x` or `out` is not what the plan was made for.
         """
-        known = None
+        known, given = None, out
         if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):
             known = self._known.get((traits(x), out_traits(out)))
         if known is None:
-            request = replace(self._request, x=check_x(x, self._request), out=out)
+            request = replace(self._request, x=check_x(x, self._request), out=plain_out(out))
             check_out(request)
-            x, call = request.x, Call(request)
+            x, out, call = request.x, request.out, Call(request)
             known = call, self._prepare(call, request)
         call, ready = known
-        if out is not None and np.may_share_memory(out, x):
+        if out is None or given is None:
+            return call.run(ready, x, None)
+        if np.may_share_memory(out, x):
             out[...] = self(x)
-            return out
-        return call.run(ready, x, out)
+        else:
+            call.run(ready, x, out)
+        return given
 
     def adjoint(self, y: Any) -> np.ndarray:
         """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .arguments import too_large
 from .axis import Axis, polyphase
 from .missing import KEPT, WEIGHED
+from .outputs import check_fits, too_large
 from .request import Request
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
@@ -141,6 +141,8 @@ def allocation(request: Request) -> Allocation:
     """Return how the results of a request are allocated."""
     order = memory_order(request.x)
     shape = request.out_shape
+    if request.out is None:
+        check_fits(shape, request.result)
     if request.channel_axis is not None and not request.is_bank:
         order = [a - (a > request.channel_axis) for a in order if a != request.channel_axis]
     axes = None if order == sorted(order) else tuple(np.argsort(order).tolist())

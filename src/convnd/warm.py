@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from .api import plan
+from .arguments import MOST_SPATIAL, listed, whole
+from .calls import imagined
+from .messages import shown
+from .outputs import named_type
 
 _LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # of an array that no thread's share is too small for
-_MORE_AXES = 40
+_SAMPLES = 40**4  # of one of more axes
 
 
 def warmup(
@@ -46,11 +51,12 @@ def warmup(
     >>> import convnd
     >>> convnd.warmup(ranks=[1], dtypes=["float64"], taps=[5], methods=["direct"])
     """
-    ranks, taps, methods = list(ranks), list(taps), list(methods)
-    for dtype in map(np.dtype, dtypes):
-        weights = dtype if dtype.kind in "fc" else np.dtype(np.float32)
-        for rank in ranks:
-            x = np.empty((_LENGTHS.get(rank, _MORE_AXES),) * rank, dtype)
-            for length in taps:
-                for method in methods:
-                    plan(x, np.ones((length,) * rank, weights), padding="same", method=method)
+    ranks = [whole(rank, "ranks", 1) for rank in listed(ranks, "ranks")]
+    taps = [whole(length, "taps", 1) for length in listed(taps, "taps")]
+    types, methods = [named_type(dtype, "dtypes") for dtype in listed(dtypes, "dtypes")], listed(methods, "methods")
+    if max(ranks, default=1) > MOST_SPATIAL:
+        raise ValueError(f"ranks must be at most {MOST_SPATIAL}, but are {shown(ranks)}")
+    for dtype, rank, length, method in product(types, ranks, taps, methods):
+        x = imagined((_LENGTHS.get(rank, max(2, int(_SAMPLES ** (1 / rank)))),) * rank, dtype)
+        weight = np.ones((), dtype if dtype.kind in "fc" else np.float32)
+        plan(x, np.broadcast_to(weight, (length,) * rank), padding="same", method=method)

@@ -1,0 +1,108 @@
+"""The result: its type, the array that it goes to, and whether memory holds it, with the errors of these."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+from . import dtypes, memory
+from .messages import shown
+from .request import Request
+
+_MOST_SEARCH = 100_000  #: steps of the search for elements of ``out`` that share memory
+
+
+def plain_out(out: Any) -> np.ndarray | None:
+    """Return ``out`` as an array of no class but NumPy's own, whose shape and strides are what they seem."""
+    if out is None:
+        return None
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy array, but is a {type(out).__name__}")
+    if isinstance(out, np.ma.MaskedArray):
+        raise TypeError("out is a masked array, whose mask would not follow the result: give its data, out.data")
+    out = np.asarray(out)
+    dtypes.check(out.dtype, "out")
+    return out
+
+
+def result_type(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: np.ndarray | None) -> np.dtype[Any]:
+    """Return the result's type, which ``dtype``, ``out`` or the types of ``x`` and the kernel say."""
+    result = None if dtype is None else named_type(dtype, "dtype")
+    if out is not None:
+        if result is not None and result != out.dtype:
+            raise ValueError(f"dtype is {result} but out has dtype {out.dtype}")
+        result = out.dtype
+    if result is None:
+        result = dtypes.default_result(x, kernel)
+    if "c" in (x.kind, kernel.kind) and result.kind != "c":
+        name = "dtype" if out is None else "out"
+        raise TypeError(f"{name} is {result}, but the result of {x} x and {kernel} kernel is complex")
+    return result
+
+
+def check_out(request: Request) -> None:
+    """Raise where ``out`` cannot hold the result of a request."""
+    shape, out = request.out_shape, request.out
+    if out is None:
+        return
+    if out.dtype != request.result:
+        raise ValueError(f"out has dtype {out.dtype} but the result has {request.result}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape} but the result has shape {shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    if _overlaps_itself(out):
+        raise ValueError(f"out overlaps itself: elements of shape {shape} share memory by its strides {out.strides}")
+
+
+def check_fits(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise where memory does not hold a result that is not allocated yet."""
+    if math.prod(shape) * dtype.itemsize > memory.total() or max(shape, default=0) > sys.maxsize:
+        raise too_large(shape, dtype)
+
+
+def too_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ValueError:
+    """Return the error of a result that no memory holds."""
+    size = math.prod(shape) * dtype.itemsize / 2**30
+    return ValueError(f"the result does not fit in memory: shape {shape} of {dtype} takes {size:.4g} GiB")
+
+
+def named_type(dtype: Any, name: str) -> np.dtype[Any]:
+    """Return the numeric type that an argument names."""
+    try:
+        # NumPy also takes None, whatever has a dtype itself (an array, a number), and abstract types.
+        if dtype is None or isinstance(dtype, (np.generic, np.ndarray)) or _is_abstract(dtype):
+            raise TypeError
+        result = np.dtype(dtype)
+    except (TypeError, ValueError, DeprecationWarning):
+        raise TypeError(f"{name} must name a numeric type, but is {shown(dtype)}") from None
+    dtypes.check(result, name)
+    return result
+
+
+def _is_abstract(dtype: Any) -> bool:
+    return isinstance(dtype, type) and issubclass(dtype, np.generic) and np.dtype(dtype).type is not dtype
+
+
+def _overlaps_itself(out: np.ndarray) -> bool:
+    """Return whether two elements of an array share memory."""
+    reach = out.itemsize
+    for step, length in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
+        if step < reach:
+            break
+        reach += step * (length - 1)
+    else:
+        return False
+    if out.size == 0:
+        return False
+    # Lines that are woven into each other: along each axis, does the first element meet one further on?
+    try:
+        for line in (out[(0,) * a] for a in range(out.ndim)):
+            if np.shares_memory(line[:1], line[1:], _MOST_SEARCH):  # type: ignore[arg-type]  # any number of steps
+                return True
+        return False
+    except np.exceptions.TooHardError:
+        return True
