@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from .arguments import parse
 from .calls import convolve
+from .names import unknown_argument, without_unknown
 from .plan import Plan
 
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 
 
+@without_unknown
 def convnd(
     x: Any,
     kernel: Any,
@@ -33,6 +35,7 @@ def convnd(
     dtype: Any = None,
     out: np.ndarray | None = None,
     workers: int | None = None,
+    **unknown: NoReturn,
 ) -> np.ndarray:
     r"""Convolve an array of any rank with a kernel.
 
@@ -165,6 +168,8 @@ def convnd(
     >>> convnd(x, w.swapaxes(0, 1), upsample=2, padding=2, channel_axis=1, axes=(2, 3)).shape
     (1, 2, 16, 16)
     """
+    if unknown:
+        raise unknown_argument(convnd, unknown)
     options = (
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, workers,
@@ -172,6 +177,7 @@ def convnd(
     return convolve(x, kernel, out, options)
 
 
+@without_unknown
 def plan(
     x: Any,
     kernel: Any,
@@ -191,6 +197,7 @@ def plan(
     dtype: Any = None,
     out: np.ndarray | None = None,
     workers: int | None = None,
+    **unknown: NoReturn,
 ) -> Plan:
     """Choose how to convolve arrays like ``x`` with a kernel, and make the kernel ready for it.
 
@@ -225,6 +232,8 @@ def plan(
     >>> smooth(np.ones((300, 400)))[150, 200].round(12)
     np.float64(1.0)
     """
+    if unknown:
+        raise unknown_argument(plan, unknown)
     options = (
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, workers,
