@@ -74,7 +74,14 @@ def convnd(
     convention : {"convolution", "correlation"}, optional
         The mathematical definition, which flips the kernel, or machine learning's, which does not.
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}, optional
-        What stands outside `x`, named as in `numpy.pad`, for any amount of padding.
+        What stands outside `x`, named as in `numpy.pad`, for any amount of padding::
+
+            "constant"   k k k | a b c d | k k k    with k the fill value
+            "edge"       a a a | a b c d | d d d
+            "reflect"    d c b | a b c d | c b a
+            "symmetric"  c b a | a b c d | d c b
+            "wrap"       b c d | a b c d | a b c
+
     fill_value : scalar, optional
         What stands there under "constant", in the type of the computation.
     nan_policy : {"propagate", "raise", "omit"}, optional

@@ -49,6 +49,14 @@ class Plan:
         Memory that a call takes beside its arrays, all threads together.
     estimates : dict
         Estimated milliseconds of each method that was considered.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import convnd
+    >>> smooth = convnd.plan(np.empty((60, 80), np.float32), np.full((3, 3), 1 / 9, np.float32), padding="same")
+    >>> smooth.output_shape, smooth.dtype
+    ((60, 80), dtype('float32'))
     """
 
     def __init__(self, request: Request) -> None:
@@ -91,6 +99,14 @@ class Plan:
         ------
         TypeError, ValueError
             Where `x` or `out` is not what the plan was made for.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
+        >>> difference(np.array([1.0, 2, 4, 8]))
+        array([1., 2., 4.])
         """
         if unknown:
             raise unknown_argument(Plan.__call__, unknown)
@@ -132,6 +148,14 @@ class Plan:
         ------
         TypeError, ValueError
             Where `y` is not numeric or has another shape, and for a plan that omits NaN.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
+        >>> difference.adjoint([1.0, 0, 0])
+        array([-1.,  1.,  0.,  0.])
         """
         if unknown:
             raise unknown_argument(Plan.adjoint, unknown)
@@ -173,6 +197,14 @@ class Plan:
         ------
         TypeError, ValueError
             Where `x` or `y` is not what the plan was made for, and for a plan that omits NaN.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
+        >>> difference.kernel_gradient(np.array([1.0, 2, 4, 8]), [1.0, 1, 1])
+        array([14.,  7.])
         """
         if unknown:
             raise unknown_argument(Plan.kernel_gradient, unknown)
@@ -183,6 +215,11 @@ class Plan:
     def as_linear_operator(self) -> Any:
         """Return the plan as a `scipy.sparse.linalg.LinearOperator` on flat arrays, for SciPy's solvers.
 
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator
+            Of shape ``(y.size, x.size)``: ``A @ x.ravel()`` is ``plan(x).ravel()``, ``A.H`` its adjoint.
+
         Raises
         ------
         ImportError
@@ -190,6 +227,16 @@ class Plan:
         ValueError
             Where the map is not linear: another `fill_value` than 0, a result that is rounded to whole numbers, or NaN
             omitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> operator = convnd.plan(np.empty(4), [1.0, -1]).as_linear_operator()
+        >>> operator.shape
+        (3, 4)
+        >>> operator @ np.array([1.0, 2, 4, 8])
+        array([1., 2., 4.])
         """
         from scipy.sparse.linalg import LinearOperator
 
