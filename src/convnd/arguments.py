@@ -81,9 +81,17 @@ def _array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored: fill it first, {name}.filled(...)")
     try:
-        array = np.asarray(value)
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            array = np.from_dlpack(value)
+        else:
+            array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a regular array: {error}") from None
+    except (BufferError, RuntimeError, TypeError) as error:  # on another device, or part of a computation: it says so
+        reason = " ".join(str(error).split())
+        raise TypeError(f"{name} is a {type(value).__name__} that does not become an array: {reason}") from error
+    if array.dtype == object and not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} has dtype object, which is not numeric: it is a {type(value).__name__}")
     dtypes.check(array.dtype, name)
     return array
 
