@@ -28,6 +28,7 @@ _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector
 _MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than tiles should
 _CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
+_LONGEST = 2**26  # of fast lengths
 _BATCH_LINE = 64  # outputs of a tile along a batch axis that is the last
 
 
@@ -107,9 +108,8 @@ def _halves(length: int) -> tuple[int, int]:
 @lru_cache(maxsize=1)
 def _fast_lengths() -> list[int]:
     """Return the lengths that are products of 2, 3 and 5."""
-    limit = 2**26
-    powers = [[p**k for k in range(27) if p**k <= limit] for p in (2, 3, 5)]
-    return sorted(n for n in (a * b * c for a, b, c in product(*powers)) if n <= limit)
+    powers = [[p**k for k in range(27) if p**k <= _LONGEST] for p in (2, 3, 5)]
+    return sorted(n for n in (a * b * c for a, b, c in product(*powers)) if n <= _LONGEST)
 
 
 def fast_length(least: int, multiple: int = 1) -> int:
@@ -161,6 +161,8 @@ def _lengths(axis: Axis, multiple: int, most: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for tiles in reversed(_TILES):
         outputs = -(-axis.outputs // tiles)
+        if window_length(axis, outputs) > multiple * _LONGEST:
+            break
         length = fast_length(window_length(axis, outputs), multiple)
         if found and length == found[-1][1]:
             found[-1] = outputs, length
@@ -238,7 +240,9 @@ def best(problem: Problem, gradient: bool = False) -> SpectralLayout | None:
     fitting = [layout for layout in layouts(problem) if memory(problem, layout, gradient) <= TUNING.memory_bytes]
     if fitting:
         return min(fitting, key=lambda layout: elapsed(problem, layout, batch=False))
-    smallest = min(layouts(problem), key=lambda layout: memory(problem, layout, gradient))
+    smallest = min(layouts(problem), key=lambda layout: memory(problem, layout, gradient), default=None)
+    if smallest is None:  # lines too long for any
+        return None
     kernel_bytes = filters(problem) * problem.taps * np.dtype(problem.working).itemsize
     return smallest if memory(problem, smallest, gradient) <= _MOST_GROWTH * kernel_bytes else None
 
