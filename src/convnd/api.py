@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .arguments import parse
 from .calls import convolve
 from .names import unknown_argument, without_unknown
 from .plan import Plan
 
-Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
+Padding = str | int | Sequence[int | Sequence[int]]
 
 
 @without_unknown
@@ -32,7 +33,7 @@ def convnd(
     fill_value: complex = 0,
     nan_policy: str = "propagate",
     method: str = "auto",
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
     workers: int | None = None,
     **unknown: NoReturn,
@@ -49,7 +50,8 @@ def convnd(
     Parameters
     ----------
     x : array_like
-        Numbers of any dtype up to float64 and complex128, any byte order and memory layout.
+        Numbers of any dtype up to float64 and complex128, any byte order and memory layout: whatever `numpy.asarray` or
+        `numpy.from_dlpack` makes an array of, but masked arrays. The result is a plain array.
     kernel : array_like
         The weights. Without `channel_axis` it has one axis for each spatial axis of `x`; with it, it mirrors `x`:
         ``(C_in, *K)`` for one filter or ``(C_out, C_in/groups, *K)`` for a bank where the channel axis comes before all
@@ -70,7 +72,8 @@ def convnd(
         item convolved with the same kernel, and keep their places.
     channel_axis : int, optional
         The axis of `x` that is summed over. Without `axes` all others are spatial. One filter drops it from the
-        result, a bank puts its filters there.
+        result, a bank puts its filters there. To filter each channel by itself, as scikit-image does, name the spatial
+        `axes` and no `channel_axis`.
     convention : {"convolution", "correlation"}, optional
         The mathematical definition, which flips the kernel, or machine learning's, which does not.
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}, optional
@@ -201,7 +204,7 @@ def plan(
     fill_value: complex = 0,
     nan_policy: str = "propagate",
     method: str = "auto",
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
     workers: int | None = None,
     **unknown: NoReturn,

@@ -165,9 +165,11 @@ def _kernel_layout(
     extra = kernel.ndim - len(spatial)
     if extra not in (1, 2):
         layout = "(C_in, *K) or (C_out, C_in/groups, *K)" if first else "(*K, C_in) or (*K, C_in/groups, C_out)"
+        # What scikit-image means by channel_axis.
+        each = f"; axes={spatial} in place of channel_axis filters each channel by itself" if extra == 0 else ""
         raise ValueError(
             f"kernel must be {layout} for channel_axis {channel} and {len(spatial)} spatial axes {spatial}, "
-            f"but has {kernel.ndim} axes: its shape is {kernel.shape}"
+            f"but has {kernel.ndim} axes: its shape is {kernel.shape}{each}"
         )
     return first, extra == 2
 
