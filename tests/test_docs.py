@@ -10,6 +10,7 @@ import pytest
 
 import convnd
 from convnd import boundary
+from convnd.names import CHOICES
 from oracle import BOUNDARIES
 
 MODULES = sorted(f"convnd.{path.stem}" for path in Path(convnd.__file__).parent.glob("[!_]*.py"))
@@ -77,3 +78,19 @@ def test_boundaries_are_pictured_as_they_are(mode):
     assert mode in BOUNDARIES, f"{mode} is not in the oracle's BOUNDARIES"
     line = f'"{mode}"'.ljust(13) + boundary.picture(mode)
     assert line in convnd.convnd.__doc__, f"the docstring of convnd has no line {line!r}"
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_value_that_has_a_name_is_documented(name):
+    line = re.search(rf"^{name} : .*$", sections(convnd.convnd.__doc__)["Parameters"], flags=re.M)[0]
+    assert re.findall(r'"(\w+)"', line) == [*CHOICES[name]]
+
+
+def test_contributing_names_what_is_there():
+    root = Path(__file__).parents[1]
+    text = (root / "CONTRIBUTING.md").read_text()
+    for path in re.findall(r"\b(?:src|tests|benchmarks)/[\w/]+\.py", text):
+        assert (root / path).is_file(), path
+    for row in re.findall(r"^\| [^|]+\| ([^|]*`[^|]*) \|", text, flags=re.M):
+        for module in re.findall(r"`(\w+)`", row):
+            assert f"convnd.{module}" in MODULES, module
