@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from . import boundary
@@ -145,4 +144,6 @@ def _ours(name: str, names: Mapping[str, tuple[str, ...]]) -> str | None:
 
 
 def _near(name: str, names: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # slow to import, and seldom asked for
+
     return next(iter(get_close_matches(name.lower(), names, 1, _NEAR)), None)
