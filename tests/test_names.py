@@ -22,6 +22,8 @@ ARGUMENT_ERRORS = [
     ({"mode": SQUARE}, "it is boundary here"),
     ({"padding_mode": "circular"}, 'it is boundary="wrap" here'),
     ({"nan_treatment": "interpolate"}, 'it is nan_policy="omit" here'),
+    ({"nan_treatment": "fill"}, "it is nan_policy here"),
+    ({"pad": "symmetric"}, 'it is boundary="symmetric" here'),
     ({"borderType": 4}, "it is boundary here"),
     ({"weights": SQUARE}, "it is kernel here"),
     ({"n_jobs": -1}, "it is workers here"),

@@ -67,6 +67,7 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
+_ALIKE = ("padding", "boundary", "convention", "method")  # all of them are somebody's "mode"
 _OPTIONS = ARGUMENTS.keys() - {"x", "kernel", "out"}  # of a plan
 _NEAR = 0.7  # of 1: how like each other a misspelt name and the one that is meant are at least
 
@@ -74,15 +75,13 @@ _NEAR = 0.7  # of 1: how like each other a misspelt name and the one that is mea
 def chosen(value: Any, name: str) -> str:
     """Return the value of an argument whose values have names."""
     names = CHOICES[name]
-    if type(value) is str and value in names:
-        return value
+    plain = str.__str__(value) if isinstance(value, str) else None  # of no class of the user's
+    if plain in names:
+        return plain
     rule = f"{name} must be one of {', '.join(map(repr, names))}, but is {shown(value)}"
-    if not isinstance(value, str):
+    if plain is None:
         raise TypeError(rule)
-    value = str.__str__(value)  # of no class of the user's
-    if value in names:
-        return value
-    raise ValueError(f"{rule}{_meant_value(value, name)}")
+    raise ValueError(f"{rule}{_meant_value(plain, name)}")
 
 
 def unknown_argument(function: Callable[..., Any], given: Mapping[str, object]) -> TypeError:
@@ -131,7 +130,8 @@ def _meant_value(value: str, name: str) -> str:
 
 def _named(value: str, name: str) -> tuple[str, str | None]:
     """Return the argument, preferably that of a name, which has what another library calls so, and what it is there."""
-    found = ((argument, _ours(value, CHOICES[argument])) for argument in (name, *CHOICES))
+    candidates = (name, *_ALIKE) if name in _ALIKE else (name,)
+    found = ((argument, _ours(value, CHOICES[argument])) for argument in candidates)
     return next((pair for pair in found if pair[1] is not None), (name, None))
 
 
