@@ -9,6 +9,9 @@ import itertools
 
 import numpy as np
 
+#: Each boundary mode, as `numpy.pad` takes it: by name, or as a function that pads one line.
+BOUNDARIES = {name: name for name in ("constant", "edge", "reflect", "symmetric", "wrap")}
+
 
 def convnd(
     x, kernel, *, padding="valid", stride=1, dilation=1, upsample=1, groups=1, axes=None, channel_axis=None,
@@ -40,7 +43,7 @@ def convnd(
     pads = [(0, 0)] * (1 + len(batch)) + [(-(-b // u), -(-a // u)) for (b, a), u in zip(ends, upsample)]
     fill_value = int(fill_value) if working.kind == "O" else fill_value
     fill = {"constant_values": wide(fill_value, working)} if boundary == "constant" else {}
-    samples = np.pad(samples, pads, mode=boundary, **fill)
+    samples = np.pad(samples, pads, mode=BOUNDARIES[boundary], **fill)
     for axis, ((before, after), u) in enumerate(zip(ends, upsample), 1 + len(batch)):
         shape = list(samples.shape)
         shape[axis] = u * (shape[axis] - 1) + 1

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import oracle
 from check import DTYPES, integers
+from oracle import BOUNDARIES
 
 
 def misaligned(a):
@@ -132,7 +133,7 @@ def problems(draw):
     minimal = method == "winograd" and draw(st.booleans())  # what Winograd's method does not hand to another
     for name, values in {
         "convention": ["convolution", "correlation"],
-        "boundary": ["constant", "edge", "reflect", "symmetric", "wrap"],
+        "boundary": [*BOUNDARIES],
     }.items():
         options[name] = draw(st.sampled_from(values))
 

@@ -8,9 +8,9 @@ import pytest
 import oracle
 from check import TOLERANCE, integers, reals, same
 from convnd import gradient, parts, plan
+from oracle import BOUNDARIES
 from strategies import LAYOUTS, outer
 
-BOUNDARIES = ["constant", "edge", "reflect", "symmetric", "wrap"]
 GEOMETRIES = {
     "1-D": ((33,), (5,), {}),
     "pads longer than x": ((13,), (6,), {"padding": ((40, 31),)}),

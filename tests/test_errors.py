@@ -148,13 +148,13 @@ ERRORS = [
     (BYTES, BYTES[:2], {"fill_value": -1}, ValueError, "fill_value -1 uint64"),
     (BYTES, BYTES[:2], {"fill_value": 2**64}, ValueError, f"fill_value {2**64} uint64"),
     (np.float32(LINE), np.float32(TAPS), {"fill_value": 1e39}, ValueError, "fill_value 1e+39 float32"),
+    (IMAGE, SQUARE, {"fill_value": [1, [2, 3]]}, TypeError, "fill_value [1, [2, 3]]"),
+    (IMAGE, SQUARE, {"fill_value": np.ma.masked}, TypeError, "fill_value masked"),
+    (IMAGE, SQUARE, {"fill_value": 10**400}, ValueError, "fill_value float64"),
     # nan_policy
     (IMAGE, SQUARE, {"nan_policy": "ignore"}, ValueError, "nan_policy 'ignore' propagate raise omit"),
     (IMAGE, SQUARE, {"nan_policy": None}, TypeError, "nan_policy None"),
     (IMAGE * np.nan, SQUARE, {"nan_policy": "raise"}, ValueError, "nan_policy x NaN (0, 0)"),
-    (IMAGE, SQUARE, {"fill_value": [1, [2, 3]]}, TypeError, "fill_value [1, [2, 3]]"),
-    (IMAGE, SQUARE, {"fill_value": np.ma.masked}, TypeError, "fill_value masked"),
-    (IMAGE, SQUARE, {"fill_value": 10**400}, ValueError, "fill_value float64"),
     # dtype, out
     (IMAGE, SQUARE, {"dtype": "U5"}, TypeError, "dtype"),
     (IMAGE, SQUARE, {"dtype": object}, TypeError, "dtype object"),

@@ -5,11 +5,11 @@ import pytest
 
 from check import check, close, integers, reals, same
 from convnd import convnd, plan
+from oracle import BOUNDARIES
 from strategies import outer
 
 SHAPES = {1: (37,), 2: (9, 11), 3: (5, 4, 7)}
 TAPS = {1: (7,), 2: (4, 5), 3: (3, 2, 4)}
-BOUNDARIES = ["constant", "edge", "reflect", "symmetric", "wrap"]
 PADDINGS = ["valid", "same", "full", 3, ((0, 5), (7, 1), (2, 0)), ((90, 0), (1, 40), (0, 9))]
 # upsample, stride, dilation: alone, and with and without common factors; some branches have no taps, some no outputs.
 STEPS = [(2, 1, 1), (3, 2, 1), (2, 2, 1), (4, 6, 1), (3, 1, 2), (6, 1, 4), (6, 4, 9), (2, 2, 2), (5, 50, 1), (40, 1, 1)]

@@ -1,13 +1,28 @@
 """One function that convolves arrays of any rank."""
 
+from typing import TYPE_CHECKING
+
 from . import kernels
-from .api import blockwise, convnd, plan
+from .api import convnd, plan
+from .larger import blockwise
 from .plan import Plan
 from .stream import Stream
 from .warm import warmup
 from .window import Window, window
 
-__version__ = "0.1.0"
+__version__: str
 __all__ = [
     "Plan", "Stream", "Window", "__version__", "blockwise", "convnd", "kernels", "plan", "warmup", "window",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # which would take every attribute for one of these
+
+    def __getattr__(name: str) -> str:
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import PackageNotFoundError, version  # slow to import, and seldom asked for
+
+        try:
+            return version(__name__)
+        except PackageNotFoundError:  # sources that are not installed
+            return "0+unknown"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .arguments import Options, parse
-from .blockwise import convolve_blockwise
 from .calls import convolve
-from .elsewhere import MAX_MEMORY, bytes_of, convolve_elsewhere, reporting
+from .elsewhere import convolve_elsewhere
+from .names import unknown_argument, without_unknown
 from .plan import Plan
 
-Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
+Padding = str | int | Sequence[int | Sequence[int]]
 
 
+@without_unknown
 def convnd(
     x: Any,
     kernel: Any,
@@ -32,9 +34,10 @@ def convnd(
     fill_value: complex = 0,
     nan_policy: str = "propagate",
     method: str = "auto",
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
     workers: int | None = None,
+    **unknown: NoReturn,
 ) -> np.ndarray:
     r"""Convolve an array of any rank with a kernel.
 
@@ -48,8 +51,9 @@ def convnd(
     Parameters
     ----------
     x : array_like
-        Numbers of any dtype up to float64 and complex128, any byte order and memory layout. Also a dask array or an
-        `xarray.DataArray`: the result is one too.
+        Numbers of any dtype up to float64 and complex128, any byte order and memory layout: whatever `numpy.asarray` or
+        `numpy.from_dlpack` makes an array of, but masked arrays. The result is a plain array; of a dask array or an
+        `xarray.DataArray` it is one too.
     kernel : array_like
         The weights. Without `channel_axis` it has one axis for each spatial axis of `x`; with it, it mirrors `x`:
         ``(C_in, *K)`` for one filter or ``(C_out, C_in/groups, *K)`` for a bank where the channel axis comes before all
@@ -70,11 +74,19 @@ def convnd(
         item convolved with the same kernel, and keep their places. Names of dimensions where `x` is a DataArray.
     channel_axis : int or str, optional
         The axis of `x` that is summed over, or its name. Without `axes` all others are spatial. One filter drops it
-        from the result, a bank puts its filters there.
+        from the result, a bank puts its filters there. To filter each channel by itself, as scikit-image does, name
+        the spatial `axes` and no `channel_axis`.
     convention : {"convolution", "correlation"}, optional
         The mathematical definition, which flips the kernel, or machine learning's, which does not.
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}, optional
-        What stands outside `x`, named as in `numpy.pad`, for any amount of padding.
+        What stands outside `x`, named as in `numpy.pad`, for any amount of padding::
+
+            "constant"   k k k | a b c d | k k k    with k the fill value
+            "edge"       a a a | a b c d | d d d
+            "reflect"    d c b | a b c d | c b a
+            "symmetric"  c b a | a b c d | d c b
+            "wrap"       b c d | a b c d | a b c
+
     fill_value : scalar, optional
         What stands there under "constant", in the type of the computation.
     nan_policy : {"propagate", "raise", "omit"}, optional
@@ -178,6 +190,8 @@ def convnd(
     >>> convnd(x, w.swapaxes(0, 1), upsample=2, padding=2, channel_axis=1, axes=(2, 3)).shape
     (1, 2, 16, 16)
     """
+    if unknown:
+        raise unknown_argument(convnd, unknown)
     options = (
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, workers,
@@ -185,6 +199,7 @@ def convnd(
     return convolve(x, kernel, out, options, convolve_elsewhere)
 
 
+@without_unknown
 def plan(
     x: Any,
     kernel: Any,
@@ -201,9 +216,10 @@ def plan(
     fill_value: complex = 0,
     nan_policy: str = "propagate",
     method: str = "auto",
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
     workers: int | None = None,
+    **unknown: NoReturn,
 ) -> Plan:
     """Choose how to convolve arrays like ``x`` with a kernel, and make the kernel ready for it.
 
@@ -238,82 +254,13 @@ def plan(
     >>> smooth(np.ones((300, 400)))[150, 200].round(12)
     np.float64(1.0)
     """
+    if unknown:
+        raise unknown_argument(plan, unknown)
     options = (
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, workers,
     )  # fmt: skip
     return Plan(parse(x, kernel, out, options))
-
-
-def blockwise(
-    x: Any,
-    kernel: Any,
-    out: Any,
-    *,
-    max_memory: int | str = MAX_MEMORY,
-    progress: bool | Callable[[int, int], object] | None = None,
-    resume: bool = False,
-    **options: Any,
-) -> Any:
-    """Convolve an array that no memory holds, block by block.
-
-    ``convnd(x, kernel, out=out)`` does the same with the defaults where `x` or `out` is not in memory. Blocks are whole
-    chunks (or shards) of `out`. While one is computed the next is read and the last is written.
-
-    Parameters
-    ----------
-    x : array_like
-        Whatever has ``shape``, ``dtype`` and ``__getitem__``: an array of zarr, h5py or TensorStore, a memory map.
-    kernel : array_like
-        The weights.
-    out : array
-        Where the result goes: whatever has ``shape``, ``dtype`` and ``__setitem__``. Its dtype is the result's. It must
-        not overlap `x`.
-    max_memory : int or str, optional
-        What blocks, the samples that they read and the convolution itself may take, in bytes or as a text such as
-        "500 MB" or "2 GiB". Packages that read and write take some of their own beside it.
-    progress : bool or callable, optional
-        True shows a bar (tqdm); a function is called with the number of blocks done, and of all, after each.
-    resume : bool, optional
-        Record finished blocks in a file beside `out`, whose name ends in ".convnd", and do not compute again those that
-        an interrupted run of the same job has recorded and `out` still holds. `out` must be kept in a local file or
-        folder and be opened as that run left it. The record is removed when all is done.
-    **options
-        Those of `convnd`. The same method computes every block.
-
-    Returns
-    -------
-    array
-        `out`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `convnd`, and where `max_memory` does not hold a block of one chunk.
-
-    Notes
-    -----
-    Whatever the blocks are, ``method="direct"`` gives the bits of a call in memory; other methods round as they do.
-
-    The record protects against a process that ends at any moment, as what was handed to the operating system survives
-    it. A job is told from others by shapes, types, kernel, options and blocks, not by the samples of `x`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import convnd
-    >>> x, out = np.ones((60, 50, 50), np.float32), np.empty((60, 50, 50), np.float32)
-    >>> y = convnd.blockwise(x, np.ones((3, 3, 3)) / 27, out, max_memory="200 kB", padding="same", boundary="edge")
-    >>> y is out, float(y.min().round(6)), float(y.max().round(6))
-    (True, 1.0, 1.0)
-    """
-    given, most = options_of(options), bytes_of(max_memory)
-    if not isinstance(resume, bool):
-        raise TypeError(f"resume must be True or False, but is {resume!r}")
-    if out is None:
-        raise TypeError("out must be an array to write the result to, but is None")
-    with reporting(progress) as report:
-        return convolve_blockwise(x, kernel, out, given, most, report, resume)
 
 
 def options_of(given: dict[str, Any]) -> Options:
@@ -325,6 +272,6 @@ def options_of(given: dict[str, Any]) -> Options:
         Where a keyword is none of its.
     """
     defaults = {name: default for name, default in (convnd.__kwdefaults__ or {}).items() if name != "out"}
-    for name in given.keys() - defaults.keys():
-        raise TypeError(f"{name!r} is not an option: there are {', '.join(defaults)}")
+    if unknown := {name: value for name, value in given.items() if name not in defaults}:
+        raise unknown_argument(convnd, unknown)
     return tuple({**defaults, **given}.values())

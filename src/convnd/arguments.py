@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from . import boundary as boundaries
 from . import dtypes, memory
 from .axis import Axis, extent, polyphase, same_padding
+from .boundary import MODES
 from .messages import shown
+from .names import chosen
 from .outputs import check_out, plain_out, result_type
 from .request import Request
 
-METHODS = ("auto", "direct", "separable", "fft", "winograd")
-NAN_POLICIES = ("propagate", "raise", "omit")
 _LARGEST = 2**62  # of any whole number
 _LONGEST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64
 _KERNEL_BYTES = 3 * 8  # of a weight: of a broadcast kernel too, a plan's copy, the packed and what packs it are written
@@ -42,7 +41,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     channel = None if channel_axis is None else axis_index(channel_axis, "channel_axis", x)
     spatial = spatial_axes(axes, x, kernel, channel)
     first, bank = _kernel_layout(x, kernel, spatial, channel)
-    method = _one_of(method, "method", METHODS)
+    method = chosen(method, "method")
     if method == "separable" and channel is not None:
         raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel_axis}")
     groups = whole(groups, "groups", 1)
@@ -50,11 +49,11 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         _check_channels(x.shape[channel], kernel, first, bank, groups)
     elif groups != 1:
         raise ValueError(f"groups={groups} needs channel_axis, the axis of x that groups divide")
-    flipped = _one_of(convention, "convention", ("convolution", "correlation")) == "convolution"
+    flipped = chosen(convention, "convention") == "convolution"
     offset = 0 if channel is None or not first else 1 + bank
     taps = kernel.shape[offset : offset + len(spatial)]
     lines = _axes(x, taps, spatial, padding, stride, dilation, upsample, flipped)
-    mode = _boundary(boundary)
+    mode = list(MODES).index(chosen(boundary, "boundary"))
     out = plain_out(out)
     result = result_type(x.dtype, kernel.dtype, dtype, out)
     is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
@@ -72,7 +71,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
         None if workers is None else whole(workers, "workers", 1), method,
-        _one_of(nan_policy, "nan_policy", NAN_POLICIES),
+        chosen(nan_policy, "nan_policy"),
     )  # fmt: skip
     check_out(request)
     return request
@@ -82,9 +81,17 @@ def _array(value: Any, name: str) -> np.ndarray:
     if dtypes.is_masked(value):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored: fill it first, {name}.filled(...)")
     try:
-        array = np.asarray(value)
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            array = np.from_dlpack(value)
+        else:
+            array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a regular array: {error}") from None
+    except (BufferError, RuntimeError, TypeError) as error:  # on another device, or part of a computation: it says so
+        reason = " ".join(str(error).split())
+        raise TypeError(f"{name} is a {type(value).__name__} that does not become an array: {reason}") from error
+    if array.dtype == object and not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} has dtype object, which is not numeric: it is a {type(value).__name__}")
     dtypes.check(array.dtype, name)
     return array
 
@@ -168,9 +175,11 @@ def _kernel_layout(
     extra = kernel.ndim - len(spatial)
     if extra not in (1, 2):
         layout = "(C_in, *K) or (C_out, C_in/groups, *K)" if first else "(*K, C_in) or (*K, C_in/groups, C_out)"
+        # What scikit-image means by channel_axis.
+        each = f"; axes={spatial} in place of channel_axis filters each channel by itself" if extra == 0 else ""
         raise ValueError(
             f"kernel must be {layout} for channel_axis {channel} and {len(spatial)} spatial axes {spatial}, "
-            f"but has {kernel.ndim} axes: its shape is {kernel.shape}"
+            f"but has {kernel.ndim} axes: its shape is {kernel.shape}{each}"
         )
     return first, extra == 2
 
@@ -234,7 +243,7 @@ def _padding(
     padding: Any, spatial: tuple[int, ...], taps: tuple[int, ...], dilations: list[int], flipped: bool
 ) -> list[tuple[int, int]]:
     if isinstance(padding, str):
-        name = _one_of(padding, "padding", ("valid", "same", "full"))
+        name = chosen(padding, "padding")
         if name == "valid":
             return [(0, 0)] * len(spatial)
         if name == "same":
@@ -248,23 +257,6 @@ def _padding(
         before, after = (whole(p, "padding", 0) for p in ends)
         pads.append((before, after))
     return pads
-
-
-def _one_of(value: Any, name: str, names: Sequence[str]) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {', '.join(map(repr, names))}, but is {shown(value)}")
-    value = str.__str__(value)  # of no class of the user's
-    if value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, but is {shown(value)}")
-    return value
-
-
-def _boundary(value: Any) -> int:
-    names = tuple(boundaries.MODES)
-    ours = boundaries.suggestion(str.__str__(value)) if isinstance(value, str) else None
-    if ours is not None and value not in names:
-        raise ValueError(f"boundary {shown(value)} is another library's name: here it is {ours!r}")
-    return names.index(_one_of(value, "boundary", names))
 
 
 def check_x(x: Any, request: Request) -> np.ndarray:

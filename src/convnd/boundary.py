@@ -6,39 +6,64 @@ does for any amount of padding. The maps are compiled with the routines that gat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
 OUTSIDE = -1  #: what a map returns for the fill value
 
-#: The modes in the order of their codes, each with the names that other libraries give it.
-MODES: dict[str, tuple[str, ...]] = {
-    "constant": ("zeros", "zero", "fill", "grid-constant", "BORDER_CONSTANT", "constant_values"),
-    "edge": ("nearest", "replicate", "BORDER_REPLICATE", "clamp", "border"),
-    "reflect": ("mirror", "reflect101", "reflect_101", "BORDER_REFLECT_101", "BORDER_REFLECT101"),
-    "symmetric": ("symm", "half-symmetric", "BORDER_REFLECT", "grid-mirror"),
-    "wrap": ("circular", "grid-wrap", "periodic", "BORDER_WRAP", "circ"),
+
+def _constant(i: int, n: int) -> int:
+    return OUTSIDE
+
+
+def _edge(i: int, n: int) -> int:
+    return 0 if i < 0 else n - 1
+
+
+def _reflect(i: int, n: int) -> int:
+    if n == 1:
+        return 0
+    i %= 2 * n - 2  # a b c | b a: the period
+    return i if i < n else 2 * n - 2 - i
+
+
+def _symmetric(i: int, n: int) -> int:
+    i %= 2 * n  # a b c | c b a: the period
+    return i if i < n else 2 * n - 1 - i
+
+
+def _wrap(i: int, n: int) -> int:
+    return i % n
+
+
+class Mode(NamedTuple):
+    """A boundary mode: its map, and the names that other libraries give it."""
+
+    source: Callable[[int, int], int]
+    others: tuple[str, ...]
+
+
+#: The modes in the order of their codes.
+MODES = {
+    "constant": Mode(_constant, ("zeros", "zero", "fill", "grid-constant", "BORDER_CONSTANT", "constant_values")),
+    "edge": Mode(_edge, ("nearest", "replicate", "BORDER_REPLICATE", "clamp", "border", "extend")),
+    "reflect": Mode(_reflect, ("mirror", "reflect101", "reflect_101", "BORDER_REFLECT_101", "BORDER_REFLECT101")),
+    "symmetric": Mode(_symmetric, ("symm", "half-symmetric", "BORDER_REFLECT", "grid-mirror")),
+    "wrap": Mode(_wrap, ("circular", "grid-wrap", "periodic", "BORDER_WRAP", "circ")),
 }
-CONSTANT, EDGE, REFLECT, SYMMETRIC, WRAP = range(len(MODES))
+CONSTANT, EDGE, REFLECT, SYMMETRIC, WRAP, *_ = range(len(MODES))  # what some methods treat by itself
+_MAPS = tuple(mode.source for mode in MODES.values())
 
 
 def source_position(i: int, n: int, mode: int) -> int:
     """Return the position in ``0..n-1`` that supplies position ``i``, or `OUTSIDE` for the fill value."""
     if 0 <= i < n:
         return i
-    if mode == CONSTANT:
-        return OUTSIDE
-    if mode == EDGE:
-        return 0 if i < 0 else n - 1
-    if mode == WRAP:
-        return i % n
-    if mode == SYMMETRIC:  # a b c | c b a: the period is 2n
-        i %= 2 * n
-        return i if i < n else 2 * n - 1 - i
-    if n == 1:
-        return 0
-    i %= 2 * n - 2  # reflect, a b c | b a: the period is 2n - 2
-    return i if i < n else 2 * n - 2 - i
+    for code, source in enumerate(_MAPS):
+        if mode == code:
+            return source(i, n)
+    return OUTSIDE
 
 
 class Run(NamedTuple):
@@ -76,9 +101,9 @@ def supplied(first: int, end: int, n: int, mode: int) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def suggestion(name: str) -> str | None:
-    """Return our name of another library's boundary mode, or None where there is none."""
-    for mode, others in MODES.items():
-        if name.lower() == mode or name.lower() in (other.lower() for other in others):
-            return mode
-    return None
+def picture(mode: str, samples: str = "abcd", beyond: int = 3) -> str:
+    """Return samples between what a mode puts before and after them, ``c b a | a b c | c b a``; ``k`` is the fill."""
+    n, code = len(samples), list(MODES).index(mode)
+    sources = [source_position(i, n, code) for i in range(-beyond, n + beyond)]
+    places = ["k" if source == OUTSIDE else samples[source] for source in sources]
+    return " | ".join(" ".join(part) for part in (places[:beyond], places[beyond:-beyond], places[-beyond:]))

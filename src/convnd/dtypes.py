@@ -14,6 +14,8 @@ _FLOATS = {2: "float32", 4: "float32", 8: "float64"}  # float16 computes in floa
 
 def check(dtype: np.dtype[Any], name: str) -> None:
     """Raise `TypeError` for a type that has no arithmetic here."""
+    if dtype.isbuiltin == 2:  # another package's: bfloat16, float8
+        raise TypeError(f"{name} has dtype {dtype}, which is none of NumPy's own: convert it first, to float32 say")
     if dtype.kind not in "biufc":
         raise TypeError(f"{name} has dtype {dtype}, which is not numeric")
     if dtype.itemsize > (16 if dtype.kind == "c" else 8):

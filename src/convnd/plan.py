@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .boundary import CONSTANT
 from .calls import Call, Quick, Recent, out_traits, traits
 from .choice import Ready
 from .gradient import kernel_gradient
+from .names import unknown_argument, without_unknown
 from .omission import Omission
 from .outputs import check_out, plain_out
 from .request import Request
@@ -48,6 +49,14 @@ class Plan:
         Memory that a call takes beside its arrays, all threads together.
     estimates : dict
         Estimated milliseconds of each method that was considered.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import convnd
+    >>> smooth = convnd.plan(np.empty((60, 80), np.float32), np.full((3, 3), 1 / 9, np.float32), padding="same")
+    >>> smooth.output_shape, smooth.dtype
+    ((60, 80), dtype('float32'))
     """
 
     def __init__(self, request: Request) -> None:
@@ -70,7 +79,8 @@ class Plan:
         self.output_shape = request.out_shape
         self.dtype = request.result
 
-    def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
+    @without_unknown
+    def __call__(self, x: Any, out: np.ndarray | None = None, **unknown: NoReturn) -> np.ndarray:
         """Convolve an array.
 
         Parameters
@@ -89,7 +99,17 @@ class Plan:
         ------
         TypeError, ValueError
             Where `x` or `out` is not what the plan was made for.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
+        >>> difference(np.array([1.0, 2, 4, 8]))
+        array([1., 2., 4.])
         """
+        if unknown:
+            raise unknown_argument(Plan.__call__, unknown)
         known, given = None, out
         if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):
             known = self._known.get((traits(x), out_traits(out)))
@@ -107,7 +127,8 @@ class Plan:
             call.run(ready, x, out)
         return given
 
-    def adjoint(self, y: Any) -> np.ndarray:
+    @without_unknown
+    def adjoint(self, y: Any, **unknown: NoReturn) -> np.ndarray:
         """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
 
         ``<plan(x), y> == <x, plan.adjoint(y)>`` to rounding, with ``<a, b>`` the sum of ``conj(a) * b``, where the fill
@@ -127,7 +148,17 @@ class Plan:
         ------
         TypeError, ValueError
             Where `y` is not numeric or has another shape, and for a plan that omits NaN.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
+        >>> difference.adjoint([1.0, 0, 0])
+        array([-1.,  1.,  0.,  0.])
         """
+        if unknown:
+            raise unknown_argument(Plan.adjoint, unknown)
         self._check_linear()
         y = check_y(y, self._request)
         pieces = self._transposes.get(y.dtype)
@@ -143,7 +174,8 @@ class Plan:
             fold(self._request, piece, own(y), result)
         return result.astype(dtypes.default_result(y.dtype, self._kernel.dtype), copy=False)
 
-    def kernel_gradient(self, x: Any, y: Any) -> np.ndarray:
+    @without_unknown
+    def kernel_gradient(self, x: Any, y: Any, **unknown: NoReturn) -> np.ndarray:
         """Return the derivative of ``<plan(x), y>`` by the kernel: for each weight the sum of ``conj(x) * y`` it joins.
 
         It is the transpose of the plan as a map of its kernel: ``<plan(x), y> == <kernel, plan.kernel_gradient(x, y)>``
@@ -165,13 +197,28 @@ class Plan:
         ------
         TypeError, ValueError
             Where `x` or `y` is not what the plan was made for, and for a plan that omits NaN.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
+        >>> difference.kernel_gradient(np.array([1.0, 2, 4, 8]), [1.0, 1, 1])
+        array([14.,  7.])
         """
+        if unknown:
+            raise unknown_argument(Plan.kernel_gradient, unknown)
         self._check_linear()
         x, y = check_x(x, self._request), check_y(y, self._request)
         return kernel_gradient(self._request, x, y, self.method == "fft")
 
     def as_linear_operator(self) -> Any:
         """Return the plan as a `scipy.sparse.linalg.LinearOperator` on flat arrays, for SciPy's solvers.
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator
+            Of shape ``(y.size, x.size)``: ``A @ x.ravel()`` is ``plan(x).ravel()``, ``A.H`` its adjoint.
 
         Raises
         ------
@@ -180,6 +227,16 @@ class Plan:
         ValueError
             Where the map is not linear: another `fill_value` than 0, a result that is rounded to whole numbers, or NaN
             omitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> operator = convnd.plan(np.empty(4), [1.0, -1]).as_linear_operator()
+        >>> operator.shape
+        (3, 4)
+        >>> operator @ np.array([1.0, 2, 4, 8])
+        array([1., 2., 4.])
         """
         from scipy.sparse.linalg import LinearOperator
 

@@ -36,6 +36,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from . import names
 from .samples import NAMED, Ints, random_samples
 
 __all__ = ["Problem", "parse"]
@@ -46,11 +47,7 @@ LINE = re.compile(
     rf"((?P<kernel_dtype>[a-z]+\d*) )?(?P<kind>{'|'.join(NAMED)})?((?P<filters>\d+)c)?(?P<kernel>(\d+x)*\d+)"
     r"( -> (?P<result_dtype>[a-z]+\d*))?(?P<options>( \S+)*)"
 )
-CHOICES = {
-    "padding": ("valid", "same", "full"),
-    "boundary": ("constant", "edge", "reflect", "symmetric", "wrap"),
-    "convention": ("convolution", "correlation"),
-}
+CHOICES = {field: tuple(names.CHOICES[field]) for field in ("padding", "boundary", "convention")}
 FLAGS = ("fortran", "out")
 NUMBERS = {"padding": "pad", "stride": "s", "dilation": "d", "upsample": "u", "groups": "groups"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import product
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -12,17 +12,20 @@ from .api import plan
 from .arguments import MOST_SPATIAL, listed, whole
 from .calls import imagined
 from .messages import shown
+from .names import unknown_argument, without_unknown
 from .outputs import named_type
 
 _LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # of an array that no thread's share is too small for
 _SAMPLES = 40**4  # of one of more axes
 
 
+@without_unknown
 def warmup(
     ranks: Iterable[int] = (1, 2, 3),
     dtypes: Iterable[Any] = ("float32",),
     taps: Iterable[int] = (3, 5, 9),
     methods: Iterable[str] = ("direct", "separable", "fft"),
+    **unknown: NoReturn,
 ) -> None:
     """Compile ahead what convolutions need, so that no first call of theirs waits for it.
 
@@ -51,6 +54,8 @@ def warmup(
     >>> import convnd
     >>> convnd.warmup(ranks=[1], dtypes=["float64"], taps=[5], methods=["direct"])
     """
+    if unknown:
+        raise unknown_argument(warmup, unknown)
     ranks = [whole(rank, "ranks", 1) for rank in listed(ranks, "ranks")]
     taps = [whole(length, "taps", 1) for length in listed(taps, "taps")]
     types, methods = [named_type(dtype, "dtypes") for dtype in listed(dtypes, "dtypes")], listed(methods, "methods")

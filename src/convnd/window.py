@@ -19,6 +19,24 @@ class Window:
     """The samples that a box of outputs reads, and the convolution from there to the outputs.
 
     Made by `convnd.window`.
+
+    Attributes
+    ----------
+    slices : tuple of tuple of slice
+        What is read along each axis of ``x``.
+    padding : tuple of (int, int)
+        What is left to pad along each axis of ``x``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import convnd
+    >>> x = np.arange(100.0)
+    >>> box = convnd.window(x, np.ones(5), np.s_[90:], padding="same", boundary="edge")
+    >>> box.slices, box.padding
+    (((slice(88, 100, None),),), ((0, 2),))
+    >>> box(box.read(x)).tolist() == convnd.convnd(x, np.ones(5), padding="same", boundary="edge")[90:].tolist()
+    True
     """
 
     _block: Block

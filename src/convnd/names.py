@@ -1,0 +1,149 @@
+"""Names: of the arguments and of the values that have names, and what other libraries call them.
+
+Whoever comes from another library, or mistypes, is told what it is called here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from . import boundary
+from .messages import shown
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: The arguments of `convnd.convnd`, each with the names that other libraries give it.
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "x": ("input", "in1", "image", "img", "src", "lhs", "array", "a", "signal"),
+    "kernel": ("weights", "weight", "filter", "filters", "in2", "v", "rhs", "taps"),
+    "padding": ("pad", "pads"),
+    "stride": ("strides", "window_strides", "subsample", "step", "down"),
+    "dilation": ("dilations", "dilation_rate", "rhs_dilation", "kernel_dilation"),
+    "upsample": ("lhs_dilation", "input_dilation", "up"),
+    "groups": ("group", "feature_group_count"),
+    "axes": ("axis", "dim", "dims", "spatial_axes"),
+    "channel_axis": ("multichannel", "data_format", "dimension_numbers", "channels_last"),
+    "convention": ("flip", "flip_kernel"),
+    "boundary": ("mode", "padding_mode", "border_mode", "border", "borderType", "edge_mode"),
+    "fill_value": ("cval", "fillvalue", "fill", "constant_values", "borderValue"),
+    "nan_policy": ("nan_treatment", "preserve_nan", "skipna"),
+    "method": ("algorithm", "backend"),
+    "dtype": ("ddepth", "preferred_element_type", "output_dtype"),
+    "out": ("output", "dst"),
+    "workers": ("n_jobs", "threads", "num_threads", "nthreads", "n_threads", "num_workers", "max_workers"),
+}
+
+#: What to do in place of arguments of other libraries that have none to answer to here.
+ADVICE = {
+    "origin": "padding=((before, after), ...) shifts the window",
+    "anchor": "padding=((before, after), ...) shifts the window",
+    "output_padding": "with upsample, it is a part of the padding after: padding=((before, after), ...)",
+    "kernel_size": "the kernel's shape says it",
+    "in_channels": "the kernel's shape says it",
+    "out_channels": "the kernel's shape says it",
+    "bias": "add it to the result",
+    "delta": "add it to the result",
+    "normalize_kernel": "divide the kernel by its sum",
+    "precision": "dtype says how precisely to compute at least",
+}
+
+#: The values that have names, each with the names that other libraries give it.
+CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "padding": {"valid": ("none",), "same": ("half", "same_upper"), "full": ()},
+    "convention": {
+        "convolution": ("conv", "convolve"),
+        "correlation": ("corr", "correlate", "cross-correlation", "cross_correlation", "xcorr"),
+    },
+    "boundary": {name: mode.others for name, mode in boundary.MODES.items()},
+    "nan_policy": {"propagate": ("allow", "keep"), "raise": ("error",), "omit": ("ignore", "interpolate", "skip")},
+    "method": {
+        "auto": ("best", "default"),
+        "direct": ("spatial", "sum"),
+        "separable": ("sepfir2d", "sepfilter2d"),
+        "fft": ("fftconvolve", "oaconvolve", "overlap-add", "overlap_add", "overlap-save", "overlap_save", "fourier"),
+        "winograd": (),
+    },
+}
+
+_ALIKE = ("padding", "boundary", "convention", "method")  # all of them are somebody's "mode"
+_OPTIONS = ARGUMENTS.keys() - {"x", "kernel", "out"}  # of a plan
+_NEAR = 0.7  # of 1: how like each other a misspelt name and the one that is meant are at least
+
+
+def chosen(value: Any, name: str) -> str:
+    """Return the value of an argument whose values have names."""
+    names = CHOICES[name]
+    plain = str.__str__(value) if isinstance(value, str) else None  # of no class of the user's
+    if plain in names:
+        return plain
+    rule = f"{name} must be one of {', '.join(map(repr, names))}, but is {shown(value)}"
+    if plain is None:
+        raise TypeError(rule)
+    raise ValueError(f"{rule}{_meant_value(plain, name)}")
+
+
+def unknown_argument(function: Callable[..., Any], given: Mapping[str, object]) -> TypeError:
+    """Return the error of a call that names arguments which the function does not have."""
+    name, value = next(iter(given.items()))
+    own = [*inspect.signature(function).parameters]
+    return TypeError(f"{function.__qualname__}() has no argument {shown(name)}: {_meant_argument(name, value, own)}")
+
+
+def without_unknown(function: Function) -> Function:
+    """Leave ``**unknown``, which takes what `unknown_argument` is for, out of the signature that is shown."""
+    signature = inspect.signature(function)
+    known = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]
+    return function
+
+
+def _meant_argument(name: str, value: object, own: list[str]) -> str:
+    """Say what an argument that a function does not have is there."""
+    ours = _ours(name, ARGUMENTS)
+    if isinstance(value, str) and ours in CHOICES:  # mode="same" is no boundary
+        argument, meant = _named(value, ours)
+        if meant is not None and argument in own:
+            also = ' (SciPy\'s "reflect" is "symmetric" here)' if (name, value) == ("mode", "reflect") else ""
+            return f'it is {argument}="{meant}" here{also}'
+    if ours in own:
+        return f"it is {ours} here"
+    if name in ADVICE:
+        return ADVICE[name]
+    near = _near(name, [*own, *(theirs for mine in own for theirs in ARGUMENTS.get(mine, ()))])
+    if near is not None:
+        return f"did you mean {near if near in own else _ours(near, ARGUMENTS)}?"
+    if ours in _OPTIONS:
+        return f"{ours} is an option of convnd.plan"
+    return f"there are {', '.join(parameter for parameter in own if parameter != 'self')}"
+
+
+def _meant_value(value: str, name: str) -> str:
+    """Say what a value that an argument does not have is here, if anything."""
+    argument, meant = _named(value, name)
+    if meant is not None:
+        return f": it is {'' if argument == name else f'{argument}='}{meant!r} here"
+    near = _near(value, CHOICES[name])
+    return "" if near is None else f": did you mean {near!r}?"
+
+
+def _named(value: str, name: str) -> tuple[str, str | None]:
+    """Return the argument, preferably that of a name, which has what another library calls so, and what it is there."""
+    candidates = (name, *_ALIKE) if name in _ALIKE else (name,)
+    found = ((argument, _ours(value, CHOICES[argument])) for argument in candidates)
+    return next((pair for pair in found if pair[1] is not None), (name, None))
+
+
+def _ours(name: str, names: Mapping[str, tuple[str, ...]]) -> str | None:
+    """Return what we call what another library calls so, or None."""
+    for ours, theirs in names.items():
+        if name.lower() in (ours.lower(), *map(str.lower, theirs)):
+            return ours
+    return None
+
+
+def _near(name: str, names: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # slow to import, and seldom asked for
+
+    return next(iter(get_close_matches(name.lower(), names, 1, _NEAR)), None)

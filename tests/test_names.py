@@ -1,0 +1,115 @@
+"""What is called otherwise elsewhere, or mistyped, is named in the error."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import convnd
+from convnd.names import ADVICE, ARGUMENTS, CHOICES
+
+IMAGE, SQUARE = np.ones((8, 9)), np.ones((3, 3))
+PLAN = convnd.plan(IMAGE, SQUARE)
+LISTED = "there are x, kernel, padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, "
+LISTED += "fill_value, nan_policy, method, dtype, out, workers"
+
+# (what is given, what the error says of it)
+ARGUMENT_ERRORS = [
+    ({"mode": "same"}, 'it is padding="same" here'),
+    ({"mode": "reflect"}, 'it is boundary="reflect" here (SciPy\'s "reflect" is "symmetric" here)'),
+    ({"mode": "nearest"}, 'it is boundary="edge" here'),
+    ({"mode": "zigzag"}, "it is boundary here"),
+    ({"mode": SQUARE}, "it is boundary here"),
+    ({"padding_mode": "circular"}, 'it is boundary="wrap" here'),
+    ({"nan_treatment": "interpolate"}, 'it is nan_policy="omit" here'),
+    ({"nan_treatment": "fill"}, "it is nan_policy here"),
+    ({"pad": "symmetric"}, 'it is boundary="symmetric" here'),
+    ({"borderType": 4}, "it is boundary here"),
+    ({"weights": SQUARE}, "it is kernel here"),
+    ({"n_jobs": -1}, "it is workers here"),
+    ({"bias": 1}, "add it to the result"),
+    ({"pading": "same"}, "did you mean padding?"),
+    ({"Stride": 2}, "it is stride here"),
+    ({"feature_groups_count": 2}, "did you mean groups?"),
+    ({"zorp": 1}, LISTED),
+    ({"zorp": 1, "strides": 2}, LISTED),
+    ({"a\nb": 1}, LISTED),
+]
+
+
+@pytest.mark.parametrize("given, words", ARGUMENT_ERRORS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("function", [convnd.convnd, convnd.plan], ids=lambda function: function.__name__)
+def test_unknown_arguments(function, given, words):
+    with pytest.raises(TypeError) as caught:
+        function(IMAGE, SQUARE, **given)
+    name = repr(next(iter(given)))
+    assert str(caught.value) == f"{function.__name__}() has no argument {name}: {words}"
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("function, given, words", [
+    (PLAN, {"x": IMAGE, "output": 0}, "Plan.__call__() has no argument 'output': it is out here"),
+    (PLAN, {"x": IMAGE, "pad": 1}, "Plan.__call__() has no argument 'pad': padding is an option of convnd.plan"),
+    (PLAN.adjoint, {"y": IMAGE, "out": 0}, "Plan.adjoint() has no argument 'out': there are y"),
+    (PLAN.adjoint, {"y": IMAGE, "stride": 2}, "Plan.adjoint() has no argument 'stride': stride is an option of"),
+    (PLAN.kernel_gradient, {"x": IMAGE, "y": IMAGE, "b": 0}, "Plan.kernel_gradient() has no argument 'b': there are x"),
+    (convnd.warmup, {"rank": 2}, "warmup() has no argument 'rank': did you mean ranks?"),
+])  # fmt: skip
+def test_of_other_functions(function, given, words):
+    with pytest.raises(TypeError) as caught:
+        function(**given)
+    assert str(caught.value).startswith(words)
+
+
+@pytest.mark.parametrize("given, words", [
+    ({"padding": "SAME"}, "it is 'same' here"),
+    ({"padding": "reflect"}, "it is boundary='reflect' here"),
+    ({"padding": "vaild"}, "did you mean 'valid'?"),
+    ({"boundary": "BORDER_REFLECT_101"}, "it is 'reflect' here"),
+    ({"boundary": "symetric"}, "did you mean 'symmetric'?"),
+    ({"boundary": "same"}, "it is padding='same' here"),
+    ({"method": "FFT"}, "it is 'fft' here"),
+    ({"method": "oaconvolve"}, "it is 'fft' here"),
+    ({"convention": "corr"}, "it is 'correlation' here"),
+    ({"nan_policy": "interpolate"}, "it is 'omit' here"),
+])  # fmt: skip
+def test_unknown_values(given, words):
+    ((name, value),) = given.items()
+    names = ", ".join(map(repr, CHOICES[name]))
+    with pytest.raises(ValueError) as caught:
+        convnd.convnd(IMAGE, SQUARE, **given)
+    assert str(caught.value) == f"{name} must be one of {names}, but is {value!r}: {words}"
+
+
+def test_a_value_that_is_like_no_other_gets_no_suggestion():
+    with pytest.raises(ValueError, match=r"'winograd', but is 'zorp'$"):
+        convnd.convnd(IMAGE, SQUARE, method="zorp")
+
+
+@pytest.mark.parametrize("ours", ARGUMENTS)
+def test_every_other_name_of_an_argument(ours):
+    for theirs in ARGUMENTS[ours]:
+        with pytest.raises(TypeError, match=rf"no argument '{theirs}': it is {ours} here$"):
+            convnd.convnd(IMAGE, SQUARE, **{theirs: 0})
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_other_name_of_a_value(name):
+    for ours, others in CHOICES[name].items():
+        for theirs in others:
+            with pytest.raises(ValueError, match=f"but is '{theirs}': it is '{ours}' here$"):
+                convnd.convnd(IMAGE, SQUARE, **{name: theirs})
+
+
+def test_a_name_means_one_thing():
+    for table in ARGUMENTS, *CHOICES.values():
+        names = [name.lower() for ours, theirs in table.items() for name in (ours, *theirs)]
+        assert len(names) == len(set(names))
+    assert not ADVICE.keys() & {theirs for names in ARGUMENTS.values() for theirs in names}
+
+
+def test_the_table_has_the_arguments_of_the_signature_which_shows_no_others():
+    for function in convnd.convnd, convnd.plan:
+        assert [*inspect.signature(function).parameters] == [*ARGUMENTS]
+    for function in PLAN, PLAN.adjoint, PLAN.kernel_gradient, convnd.warmup:
+        assert "unknown" not in inspect.signature(function).parameters
