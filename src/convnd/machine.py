@@ -206,6 +206,8 @@ def compile_routine(function: Callable[..., None], **records: np.dtype[Any]) -> 
 
     Its arguments are whole numbers; those named in ``records`` are addresses of records of that type.
     """
+    # Or a MemoryError: without memory LLVM ends the process, and a thread cannot say that it has ended.
+    np.empty(_COMPILATION_BYTES, np.uint8)
     if global_compiler_lock.is_locked():  # by this thread: another would wait for it
         return _compile(function, records)
     return aside.run(lambda: _compile(function, records))
@@ -216,7 +218,6 @@ def _compile(function: Callable[..., None], records: dict[str, np.dtype[Any]]) -
     constants = [cell.cell_contents for cell in function.__closure__ or ()]
     key = repr((function.__module__, function.__qualname__, constants, records, codegen.magic_tuple(), _VERSIONS))
     with global_compiler_lock:
-        np.empty(_COMPILATION_BYTES, np.uint8)  # or a MemoryError: LLVM ends the process where it finds no memory
         library = _unpickled(codegen, disk.load(key))
         if library is None:
             if disk.source_digest() != disk.SOURCES:
