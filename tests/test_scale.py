@@ -348,7 +348,7 @@ def test_memory_maps_are_read_and_written_in_place(tmp_path):
         ({"max_memory": 500}, ValueError, "max_memory 500 438 (4, 5) take"),
         ({"progress": 3}, TypeError, "progress 3"),
         ({"resume": 1}, TypeError, "resume 1"),
-        ({"pad": 1}, TypeError, "'pad' option padding stride"),
+        ({"pad": 1}, TypeError, "'pad' padding"),
         ({"dtype": np.float64}, ValueError, "dtype float64 out float32"),
         ({"padding": 1}, ValueError, "out (8, 9) (10, 11)"),
         ({"method": "slow"}, ValueError, "method 'slow'"),

@@ -130,5 +130,5 @@ def test_a_stream_ends_once():
             call()
     with pytest.raises(ValueError, match="axis 0 is the channel axis"):
         Stream(np.ones((2, 3)), channel_axis=0, axis=0).feed(np.ones((2, 9)))
-    with pytest.raises(TypeError, match="'pad' is not an option"):
+    with pytest.raises(TypeError, match="'pad': it is padding here"):
         Stream(np.ones(2), pad=1)
