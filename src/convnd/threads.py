@@ -24,9 +24,10 @@ from numba.np.ufunc import parallel
 from .expressions import call_address, records_at
 from .machine import CACHE_LINE, Routine, compile_routine, pause, read_shared, swap, swap_if, take_next
 
-#: Turns of waiting: of a helper for the next call before it sleeps, some 0.1 ms, and of the call for a helper before it
-#: lets other threads have the core.
-_TURNS = 2000
+#: Turns of waiting, some 30 ns each: of the call for a helper before it lets other threads have the core, and of a
+#: helper for the next call before it sleeps. One that sleeps may wake up on the core of the call, and stay there for
+#: milliseconds.
+_TURNS, _AWAKE_TURNS = 2000, 20_000
 
 #: What a call and its helpers share: whether there is a call, how many helpers may still come, how many have finished,
 #: what they run, and a function that lets other threads run. What several threads write has cache lines of its own.
@@ -112,7 +113,7 @@ def _lead(board, helpers, worker, job, axes):  # type: ignore[no-untyped-def]
 def _serve(board):  # type: ignore[no-untyped-def]
     """Run workers of calls until for some time there is none."""
     turns = 0
-    while turns < _TURNS:
+    while turns < _AWAKE_TURNS:
         place = read_shared(board + _PLACES)
         if place > 0 and swap_if(board + _PLACES, place, place - 1) == place:
             team = records_at(board, 1, BOARD)[0]
