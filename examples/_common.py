@@ -1,4 +1,4 @@
-"""What the examples share: one-line errors, and output files that appear whole or not at all."""
+"""What the examples share: one-line errors, output files that appear whole or not at all, and a summary of the work."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import logging
 import math
 import os
 import sys
+import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
+
+from tqdm import tqdm
 
 
 class Refusal(Exception):
@@ -76,7 +79,7 @@ def refusing(what: str) -> Iterator[None]:
         raise Refusal(f"{what}: {reason if ' ' in reason else repr(error)}") from error
 
 
-def check_outputs(output: Path, suffixes: Sequence[str], plot: Path | None, folder: bool = False) -> list[Path]:
+def check_outputs(output: Path, suffixes: Sequence[str], plot: Path | None = None, folder: bool = False) -> list[Path]:
     """The files to write, or the folder, checked before the work begins."""
     outputs = [(output, suffixes)] if plot is None else [(output, suffixes), (plot, [".png"])]
     for path, allowed in outputs:
@@ -86,7 +89,74 @@ def check_outputs(output: Path, suffixes: Sequence[str], plot: Path | None, fold
             raise Refusal(f"cannot write {path}: there is no folder {path.parent}")
         if path.is_dir() and not folder:
             raise Refusal(f"cannot write {path}: it is a folder")
-    return [path for path, _ in outputs]
+    paths = [path for path, _ in outputs]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise Refusal(f"cannot write {output}: --plot has the same name")
+    return paths
+
+
+def add_plot(parser: Parser, what: str) -> None:
+    """Add the options that name the picture, or leave it out."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--plot", type=Path, metavar="PNG", help=f"the picture to draw, {what} (default: OUT's name with _plot.png)"
+    )
+    either.add_argument("--no-plot", action="store_true", help="draw no picture (default: draw one)")
+
+
+def plot_path(options: argparse.Namespace, output: Path) -> Path | None:
+    """Where the picture goes: beside the output, unless the user says otherwise."""
+    if options.no_plot:
+        return None
+    stem = output.name.removesuffix(".gz").rsplit(".", 1)[0]
+    return options.plot or output.with_name(f"{stem}_plot.png")
+
+
+def progress(what: str, total: int, unit: str) -> tqdm:
+    """A bar with the rate and the time left, where the work takes longer than a moment."""
+    return tqdm(desc=what, total=total, unit=unit, unit_scale=True, delay=0.5, leave=False)
+
+
+class Clock:
+    """Seconds that each part of the work took: ``with clock("read"): ...``, as often as needed."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.held = peak_memory()
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
+
+    def __str__(self) -> str:
+        return ", ".join(f"{part} {seconds:.2f} s" for part, seconds in self.seconds.items())
+
+
+def summarise(
+    about: Mapping[str, object], clock: Clock, written: Sequence[Path], samples: int = 0, unit: str = ""
+) -> None:
+    """Print what was done, seconds, how many samples a second were convolved, memory, and what was written."""
+    lines = dict(about)
+    lines["time"] = f"{clock} (the first run on a machine compiles)"
+    if samples:
+        lines["rate"] = f"{samples / clock.seconds['convolve'] / 1e6:.3g} million {unit} convolved a second"
+    if (peak := peak_memory()) is not None:
+        lines["memory"] = f"{peak / 2**20:.0f} MiB at most, {(clock.held or 0) / 2**20:.0f} of them before it began"
+    lines["wrote"] = ", ".join(map(str, written))
+    for name, text in lines.items():
+        print(f"{name:<9} {text}")
+
+
+def peak_memory() -> int | None:
+    """The most bytes that the process has held at once, where the system tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def finite(text: str) -> float:

@@ -78,3 +78,9 @@ def read_with_pillow(path: Path) -> np.ndarray:
 def has_alpha(image: np.ndarray) -> bool:
     """Whether the last channel says how opaque a pixel is."""
     return image.ndim == 3 and image.shape[2] in (2, 4)
+
+
+def shown(image: np.ndarray) -> np.ndarray:
+    """The colours, or grey, as float32 (rows, columns, channels) from 0 to 1; alpha left out."""
+    colours = np.atleast_3d(image[..., :-1] if has_alpha(image) else image)
+    return colours.astype(np.float32) / np.iinfo(image.dtype).max

@@ -10,18 +10,30 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse.linalg import lsqr
+from scipy.sparse.linalg import LinearOperator, lsqr
 
 import convnd
-from _common import Parser, Refusal, check_outputs, count, finite, positive, run, writing
-from _images import DEFAULT_IMAGE, add_input, has_alpha, read_image
-
-REACH = 4  # of a Gaussian, in standard deviations
+from _common import (
+    Clock,
+    Parser,
+    Refusal,
+    check_outputs,
+    count,
+    finite,
+    positive,
+    progress,
+    refusing,
+    run,
+    summarise,
+    writing,
+)  # fmt: skip
+from _images import DEFAULT_IMAGE, add_input, read_image, shown
+from _plots import draw_side_by_side
+from convnd import kernels
 
 EPILOG = """
 PSNR, the peak signal-to-noise ratio in decibels, is 20 log10(brightest / root mean square error): 6 dB more is half the
@@ -37,39 +49,21 @@ examples:
 """
 
 
-def motion(pixels: float, degrees: float) -> np.ndarray:
-    """The trace of a point of light that moves along a line, counter-clockwise from the right: a kernel of sum 1."""
-    moments = 64 * int(np.ceil(pixels))
-    along = ((np.arange(moments) + 0.5) / moments - 0.5) * pixels
-    rows, columns = -along * np.sin(np.radians(degrees)), along * np.cos(np.radians(degrees))
-    reach = int(np.ceil(pixels / 2))
-    edges = np.arange(-reach - 0.5, reach + 1)
-    return cut(np.histogram2d(rows, columns, bins=(edges, edges))[0])
-
-
-def gaussian(sigma: float) -> np.ndarray:
-    """A Gaussian of sum 1, up to `REACH` standard deviations from its centre."""
-    reach = int(np.ceil(REACH * sigma))
-    line = np.exp(-((np.arange(-reach, reach + 1) / sigma) ** 2) / 2)
-    return cut(np.outer(line, line))
-
-
-def cut(kernel: np.ndarray) -> np.ndarray:
-    """Scale a kernel to sum 1, without the rows and columns of zeros around it, its centre kept."""
-    for _ in range(2):
-        while len(kernel) > 1 and not kernel[[0, -1]].any():
-            kernel = kernel[1:-1]
-        kernel = kernel.T
-    return kernel / kernel.sum()
-
-
 def restore(blur: convnd.Plan, blurred: np.ndarray, damping: float, steps: int) -> np.ndarray:
     """Find the photograph whose blurred self is closest to `blurred`.
 
     Damping pulls towards 0, so the mean, which a blur of sum 1 leaves as it is, is put aside.
     """
     mean = blurred.mean(axis=(0, 1), keepdims=True)
-    solution, *_ = lsqr(blur.as_linear_operator(), (blurred - mean).ravel(), damp=damping, iter_lim=steps)
+    matrix = blur.as_linear_operator()
+    with progress("lsqr", steps, "step") as bar:
+
+        def adjoint(y: np.ndarray) -> np.ndarray:  # LSQR asks for it once a step
+            bar.update()
+            return matrix.rmatvec(y)
+
+        watched = LinearOperator(matrix.shape, matrix.matvec, adjoint, dtype=matrix.dtype)
+        solution, *_ = lsqr(watched, (blurred - mean).ravel(), damp=damping, iter_lim=steps)
     return solution.reshape(blurred.shape) + mean
 
 
@@ -78,60 +72,51 @@ def psnr(picture: np.ndarray, sharp: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((picture.clip(0, 1) - sharp) ** 2)))
 
 
-def draw(path: Path, pictures: dict[str, np.ndarray]) -> None:
-    """Draw pictures side by side, a pixel for each of theirs, under their titles."""
-    from matplotlib.figure import Figure
-
-    rows, columns = next(iter(pictures.values())).shape[:2]
-    dpi, margin = 100, 30
-    width, height = len(pictures) * columns, rows + margin
-    figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
-    for place, (title, picture) in enumerate(pictures.items()):
-        axes = figure.add_axes((place / len(pictures), 0, 1 / len(pictures), rows / height))
-        pixels = np.rint(255 * picture.clip(0, 1)).astype(np.uint8)
-        axes.imshow(np.broadcast_to(pixels, (rows, columns, 3)), interpolation="none")
-        axes.set_axis_off()
-        axes.set_title(title, fontsize=min(12, columns / 14))
-    figure.savefig(path, format="png")
+def kernel_of(options: argparse.Namespace) -> np.ndarray:
+    """The blur that the options name."""
+    with refusing("cannot blur"):
+        if options.gaussian:
+            return kernels.gaussian((options.gaussian, options.gaussian))
+        return kernels.motion_blur(options.motion, options.angle)
 
 
 def process(options: argparse.Namespace) -> None:
     """Read, blur, restore, draw."""
-    path = options.input or DEFAULT_IMAGE
-    outputs = check_outputs(options.output or Path(f"{path.stem}_deblurred.png"), [".png"], None)
-    image = read_image(path)
-    colours = np.atleast_3d(image[..., :-1] if has_alpha(image) else image)
-    sharp = colours.astype(np.float32) / np.iinfo(image.dtype).max
+    path, clock = options.input or DEFAULT_IMAGE, Clock()
+    outputs = check_outputs(options.output or Path(f"{path.stem}_deblurred.png"), [".png"])
+    with clock("read"):
+        image = read_image(path)
+    sharp = shown(image)
     rows, columns = sharp.shape[:2]
-    reach = REACH * options.gaussian if options.gaussian else options.motion / 2
-    if 2 * reach > min(rows, columns):
-        raise Refusal(f"cannot process {path}: a blur of {2 * reach:g} pixels is wider than its {rows} x {columns}")
-    kernel = gaussian(options.gaussian) if options.gaussian else motion(options.motion, options.angle)
+    width = 8 * options.gaussian if options.gaussian else options.motion
+    if width > min(rows, columns):
+        raise Refusal(f"cannot process {path}: a blur of {width:g} pixels is wider than its {rows} x {columns}")
+    kernel = kernel_of(options).astype(np.float32)
 
-    start = time.perf_counter()
-    # All colours at once: what is not among the axes is a batch axis.
-    blur = convnd.plan(sharp, kernel.astype(np.float32), axes=(0, 1), padding="same", boundary="symmetric")
-    noise = np.random.default_rng(0).normal(scale=options.noise / 100, size=sharp.shape)
-    blurred = blur(sharp) + noise.astype(np.float32)
-    blur.adjoint(blurred)  # so that it is ready, and the solver's time its own
-    ready = time.perf_counter()
-    restored = restore(blur, blurred, options.damping, options.steps)
-    done = time.perf_counter()
+    with clock("blur"):
+        # All colours at once: what is not among the axes is a batch axis.
+        blur = convnd.plan(sharp, kernel, axes=(0, 1), padding="same", boundary="symmetric")
+        noise = np.random.default_rng(0).normal(scale=options.noise / 100, size=sharp.shape)
+        blurred = blur(sharp) + noise.astype(np.float32)
+        blur.adjoint(blurred)  # so that it is ready, and the solver's time its own
+    with clock("restore"):
+        restored = restore(blur, blurred, options.damping, options.steps)
     pictures = {
         "sharp": sharp,
         f"blurred, {psnr(blurred, sharp):.1f} dB": blurred,
         f"restored, {psnr(restored, sharp):.1f} dB": restored,
     }
-    with writing(*outputs) as (draft,):
-        draw(draft, pictures)
+    with clock("draw"), writing(*outputs) as (draft,):
+        draw_side_by_side(draft, pictures)
 
-    print(f"image     {path}")
-    print(f"shape     {' x '.join(map(str, image.shape))}, {image.dtype}")
-    print(f"kernel    {' x '.join(map(str, kernel.shape))}, method {blur.method}")
-    print(f"blurred   {psnr(blurred, sharp):.2f} dB")
-    print(f"restored  {psnr(restored, sharp):.2f} dB")
-    print(f"time      {done - ready:.2f} s, and {ready - start:.2f} s before it (the first run on a machine compiles)")
-    print(f"wrote     {outputs[0]}")
+    summary = {
+        "image": path,
+        "shape": f"{' x '.join(map(str, image.shape))}, {image.dtype}",
+        "kernel": f"{' x '.join(map(str, kernel.shape))}, method {blur.method}",
+        "blurred": f"{psnr(blurred, sharp):.2f} dB",
+        "restored": f"{psnr(restored, sharp):.2f} dB",
+    }
+    summarise(summary, clock, outputs)
 
 
 def build_parser() -> Parser:

@@ -12,7 +12,6 @@ import argparse
 import functools
 import re
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,25 +21,50 @@ import numpy as np
 import soundfile
 from scipy import signal
 
-from _common import Parser, Refusal, check_outputs, count, positive, reading, run, writing
+from _common import (
+    Clock,
+    Parser,
+    Refusal,
+    add_plot,
+    check_outputs,
+    count,
+    plot_path,
+    positive,
+    progress,
+    reading,
+    run,
+    summarise,
+    writing,
+)  # fmt: skip
+from _plots import Spectrogram, by_octaves, draw_spectrograms
 from convnd import Stream
 
 DEFAULT_RECORDING = Path(__file__).parent / "data" / "guitar.flac"
 DEFAULT_TAPS = 1023
 BLOCK = 2**16  # frames that are read at once
-WINDOW, COLUMNS = 2048, 1500  # of a spectrogram: frames, and how many of them at most
+WINDOW, COLUMNS = 4096, 900  # of a spectrogram: frames, and how many of them at most
 PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 EPILOG = """
-The output has the input's sample rate, channels, sample type and file type, so its name must have the
-input's suffix. A filter keeps the length; a reverb adds its tail and is divided by its peak where that
-passes 1.
+input
+  What libsndfile reads: WAV, FLAC, OGG, AIFF, ... of any sample rate and number of channels.
 
-A filter's transition is about 3.3 * RATE / TAPS wide: 142 Hz for 1023 taps at 44.1 kHz.
+work
+  --lowpass HZ      Keeps what lies below HZ: rumble, voice, bass. --highpass HZ keeps what lies above.
+  --bandpass LO HI  Keeps what lies between: 300 3400 is a telephone.
+  --taps N          Weights of the filter. Its passband gives way to its stopband over about 3.3 * RATE / N Hz, with the
+                    cutoff in the middle: 142 Hz for 1023 taps at 44.1 kHz. Attenuation is more than 50 dB beyond.
+  --impulse IR.wav  Convolves with the recording of a clap in a room (an "impulse response"): as if played there.
+
+output
+  The input's sample rate, channels, sample type and file type, so its name must have the input's suffix. A filter keeps
+  the length; a reverb adds its tail and is divided by its peak where that passes 1. Beside it the spectrograms of both,
+  the mean of the channels, on one scale of decibels. Times, rate and memory are printed.
 
 examples:
   filter_audio.py --lowpass 800 --plot guitar.png
   filter_audio.py speech.wav -o phone.wav --bandpass 300 3400
+  filter_audio.py hum.flac --highpass 120 --taps 8191 --no-plot
   filter_audio.py dry.wav -o wet.wav --impulse hall.wav
 """
 
@@ -128,11 +152,15 @@ def read_impulse(path: Path, recording: Recording) -> np.ndarray:
     return np.concatenate(list(room.blocks(BLOCK)))
 
 
-def convolved(blocks: Iterable[np.ndarray], stream: Stream) -> Iterator[np.ndarray]:
+def convolved(blocks: Iterable[np.ndarray], stream: Stream, clock: Clock) -> Iterator[np.ndarray]:
     """Yield samples as they come out of a stream: no more of them are in memory than a block and the taps."""
     for samples in blocks:
-        yield stream.feed(samples)
-    yield stream.flush()
+        with clock("convolve"):
+            out = stream.feed(samples)
+        yield out
+    with clock("convolve"):
+        out = stream.flush()
+    yield out
 
 
 class Peak:
@@ -149,85 +177,87 @@ class Peak:
             yield samples
 
 
-def write_recording(path: Path, blocks: Iterable[np.ndarray], like: Recording) -> None:
+def write_recording(path: Path, blocks: Iterable[np.ndarray], like: Recording, clock: Clock) -> None:
     """Write samples in the file type of a recording; whole-number samples are rounded here, as libsndfile cuts some."""
     bits = PCM_BITS.get(like.subtype)
     with soundfile.SoundFile(path, "w", like.rate, like.channels, like.subtype, format=like.format) as sound:
         for samples in blocks:
-            if bits:
-                steps = 2.0 ** (bits - 1)
-                whole = np.rint(samples * steps).clip(-steps, steps - 1).astype(np.int32)
-                samples = whole << (32 - bits)
-            sound.write(samples)
+            with clock("write"):
+                if bits:
+                    steps = 2.0 ** (bits - 1)
+                    whole = np.rint(samples * steps).clip(-steps, steps - 1).astype(np.int32)
+                    samples = whole << (32 - bits)
+                sound.write(samples)
 
 
-def decibels(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Seconds, frequencies and the power at them, of the mean of the channels, in as many columns as are seen."""
+def spectrogram(path: Path, title: str) -> Spectrogram:
+    """Power of the mean of a file's channels, in as many windows as are seen."""
     with opened(path) as sound, reading(path):
         length = min(WINDOW, sound.frames)
         step = max(length // 4, (sound.frames - length) // COLUMNS, 1)
-        starts = np.arange(0, sound.frames - length + 1, step)
         powers = []
-        for start in starts:
+        for start in range(0, sound.frames - length + 1, step):
             sound.seek(start)
             mono = sound.read(length, always_2d=True).mean(axis=1)
-            powers.append(np.abs(np.fft.rfft(mono * np.hanning(length))) ** 2)
-        hertz = np.fft.rfftfreq(length, 1 / sound.samplerate)
-        return (starts + length / 2) / sound.samplerate, hertz, 10 * np.log10(np.transpose(powers) + 1e-20)
-
-
-def plot_spectrograms(path: Path, before: Path, after: Path, title: str) -> None:
-    """Draw the spectrograms of two files, on one scale of decibels."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    both = figure.subplots(2, 1, sharex=True, sharey=True)
-    loudest = None
-    for axes, file, name in zip(both, (before, after), ("recording", title), strict=True):
-        seconds, hertz, power = decibels(file)
-        loudest = power.max() if loudest is None else loudest
-        image = axes.pcolormesh(
-            seconds, hertz / 1000, power - loudest, vmin=-100, vmax=0, cmap="magma", shading="nearest", rasterized=True
-        )
-        axes.set(title=name, ylabel="kHz")
-    both[1].set_xlabel("seconds")
-    figure.colorbar(image, ax=both, label="dB below the recording's loudest", pad=0.01)
-    figure.savefig(path, dpi=100)
+            powers.append(np.abs(np.fft.rfft(mono * np.hanning(length), WINDOW)) ** 2)
+        power, lowest, highest = by_octaves(np.transpose(powers), sound.samplerate)
+        return Spectrogram(title, sound.frames / sound.samplerate, lowest, highest, 10 * np.log10(power + 1e-20))
 
 
 def process(options: argparse.Namespace) -> None:
-    """Read, filter or reverberate and write, block by block."""
-    path = options.input
+    """Read, filter or reverberate and write, block by block; draw."""
+    path, clock = options.input, Clock()
     done = next(name for name in ("lowpass", "highpass", "bandpass", "impulse") if getattr(options, name))
-    recording = recording_of(path)
+    with clock("read"):
+        recording = recording_of(path)
     output = options.output or Path(f"{path.stem}_{done}{path.suffix}")
-    outputs = check_outputs(output, [path.suffix.lower()], options.plot)
+    outputs = check_outputs(output, [path.suffix.lower()], plot_path(options, output))
     before, after, loudest = Peak(), Peak(), Peak()
     if options.impulse:
         room = read_impulse(options.impulse, recording)
-        make, taps = functools.partial(room_stream, room, recording.channels), len(room)
+        make, taps, cutoffs = functools.partial(room_stream, room, recording.channels), len(room), []
+        title = f"in the room of {options.impulse.name}, {taps / recording.rate:.2f} s"
     else:
-        weights = design_filter(done, getattr(options, done), options.taps, recording.rate)
+        cutoffs = getattr(options, done)
+        weights = design_filter(done, cutoffs, options.taps, recording.rate)
         make, taps = functools.partial(Stream, weights, axes=0, padding="same"), len(weights)
+        title = f"{done} {' to '.join(f'{hertz:g}' for hertz in cutoffs)} Hz, {taps} taps"
 
-    frames, start = max(BLOCK, taps), time.perf_counter()
+    block = max(BLOCK, taps)
     with writing(*outputs) as drafts:
         if options.impulse:  # what it is to be divided by is known at the end
-            for _ in loudest.of(convolved(recording.blocks(frames), make())):
+            for _ in loudest.of(
+                convolved(watched(recording.blocks(block), "measure", recording, clock), make(), clock)
+            ):
                 pass
         scale = 1 / max(1.0, loudest.value)
-        filtered = (scale * samples for samples in convolved(before.of(recording.blocks(frames)), make()))
-        write_recording(drafts[0], after.of(filtered), recording)
-        seconds = time.perf_counter() - start
-        if options.plot:
-            plot_spectrograms(drafts[1], path, drafts[0], done)
+        samples = before.of(watched(recording.blocks(block), done, recording, clock))
+        write_recording(drafts[0], after.of(scale * s for s in convolved(samples, make(), clock)), recording, clock)
+        if len(drafts) > 1:
+            with clock("draw"):
+                pictures = spectrogram(path, path.name), spectrogram(drafts[0], title)
+                draw_spectrograms(drafts[1], *pictures, cutoffs)
 
-    print(f"recording {path}")
-    print(f"sound     {recording.rate} Hz, {recording.channels} channels, {recording.format} {recording.subtype}")
-    print(f"before    {recording.frames / recording.rate:.2f} s, peak {before.value:.3f}")
-    print(f"after     {after.frames / recording.rate:.2f} s, peak {after.value:.3f}")
-    print(f"time      {seconds:.2f} s (the first run on a machine compiles)")
-    print(f"wrote     {', '.join(map(str, outputs))}")
+    summary = {
+        "recording": path,
+        "sound": f"{recording.rate} Hz, {recording.channels} channels, {recording.format} {recording.subtype}",
+        "before": f"{recording.frames / recording.rate:.2f} s, peak {before.value:.3f}",
+        "after": f"{after.frames / recording.rate:.2f} s, peak {after.value:.3f}",
+    }
+    convolutions = 2 if options.impulse else 1
+    summarise(summary, clock, outputs, convolutions * recording.frames * recording.channels, "samples")
+
+
+def watched(blocks: Iterator[np.ndarray], what: str, recording: Recording, clock: Clock) -> Iterator[np.ndarray]:
+    """Yield the blocks as they are read, and show how far it is."""
+    with progress(what, recording.frames, "frame") as bar:
+        while True:
+            with clock("read"):
+                samples = next(blocks, None)
+            if samples is None:
+                return
+            yield samples
+            bar.update(len(samples))
 
 
 def build_parser() -> Parser:
@@ -250,7 +280,7 @@ def build_parser() -> Parser:
         help="the file to write (default: IN's name with _lowpass, ... in this folder)",
     )
     one = parser.add_mutually_exclusive_group(required=True)
-    one.add_argument("--lowpass", type=positive, nargs=1, metavar="HZ", help="keep what lies below HZ")
+    one.add_argument("--lowpass", type=positive, nargs=1, metavar="HZ", help="keep what lies below HZ (hertz)")
     one.add_argument("--highpass", type=positive, nargs=1, metavar="HZ", help="keep what lies above HZ")
     one.add_argument("--bandpass", type=positive, nargs=2, metavar=("LO", "HI"), help="keep what lies from LO to HI")
     one.add_argument(
@@ -264,9 +294,9 @@ def build_parser() -> Parser:
         type=count,
         default=DEFAULT_TAPS,
         metavar="N",
-        help="length of the filter, odd; longer is steeper; not used by --impulse (default: %(default)s)",
+        help="length of the filter in samples, odd; longer is steeper; not used by --impulse (default: %(default)s)",
     )
-    add("--plot", type=Path, metavar="PNG", help="draw the spectrograms before and after (default: no plot)")
+    add_plot(parser, "the spectrograms before and after")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Put a classic 3 x 3 kernel over a photograph.
+"""Put a kernel over a photograph: the classic ones of 3 x 3 weights, or blurs of any size.
 
 The kernels are laid over the image as they are printed below, not turned by half a turn first: what signal
 processing calls correlation (convention="correlation"), and most image software and all deep learning
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +17,38 @@ import png
 import tifffile
 from PIL import Image
 
-from _common import Parser, Refusal, check_outputs, run, writing
-from _images import DEFAULT_IMAGE, add_input, has_alpha, read_image
-from convnd import convnd
+from _common import (
+    Clock,
+    Parser,
+    Refusal,
+    add_plot,
+    check_outputs,
+    finite,
+    plot_path,
+    positive,
+    refusing,
+    run,
+    summarise,
+    writing,
+)  # fmt: skip
+from _images import DEFAULT_IMAGE, add_input, has_alpha, read_image, shown
+from _plots import draw_side_by_side
+from convnd import convnd, kernels
 
 KERNELS = {  # name: weights, and what they are divided by
-    "vertical-edge": ([[1, 0, -1], [1, 0, -1], [1, 0, -1]], 1),
-    "horizontal-edge": ([[1, 1, 1], [0, 0, 0], [-1, -1, -1]], 1),
-    "sharpen": ([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], 1),
-    "box-blur": ([[1, 1, 1], [1, 1, 1], [1, 1, 1]], 9),
-    "gaussian-blur": ([[1, 2, 1], [2, 4, 2], [1, 2, 1]], 16),
-    "emboss": ([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], 1),
-    "outline": ([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], 1),
+    "vertical-edge": (kernels.prewitt(axis=1, ndim=2), 1),
+    "horizontal-edge": (kernels.prewitt(axis=0, ndim=2), 1),
+    "sharpen": (kernels.sharpen(2), 1),
+    "box-blur": (np.ones((3, 3)), 9),
+    "gaussian-blur": (np.outer([1, 2, 1], [1, 2, 1]), 16),
+    "emboss": (np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]]), 1),
+    "outline": (9 * kernels.identity(2, size=3) - 1, 1),
+}
+SIZED: dict[str, Callable[[float, float], np.ndarray]] = {  # of a size in pixels, and an angle in degrees
+    "gaussian": lambda size, _: kernels.gaussian((size, size)),
+    "unsharp-mask": lambda size, _: kernels.unsharp_mask((size, size)),
+    "disk": lambda size, _: kernels.disk(size),
+    "motion-blur": kernels.motion_blur,
 }
 JPEG = (".jpg", ".jpeg")
 TIFF = (".tif", ".tiff")
@@ -39,16 +58,37 @@ def drawn(name: str) -> str:
     """A kernel as books print it."""
     weights, divisor = KERNELS[name]
     title = name if divisor == 1 else f"{name}, divided by {divisor}"
-    return "\n".join([f"  {title}", *("    " + "".join(f"{weight:4}" for weight in row) for row in weights)])
+    return "\n".join([f"  {title}", *("    " + "".join(f"{weight:4.0f}" for weight in row) for row in weights)])
 
 
-EPILOG = """
-The image is extended by its edge pixels. The output has the input's size, channels and bits: sums are rounded
-and held within 0 and 255 (or 65535), so the edge kernels show where it gets darker, rightwards or downwards,
-and not where it gets lighter. An alpha channel is kept as it is. The suffix of OUT chooses the file type.
+EPILOG = (
+    """
+input
+  PNG, JPEG or TIFF, grey or colour, of 8 or 16 bits. Each colour is filtered by itself; an alpha channel is kept.
 
-kernels:
-""" + "\n".join(map(drawn, KERNELS))
+output
+  The input's size, channels and bits: sums are rounded and held within 0 and 255 (or 65535), so the edge kernels show
+  where it gets darker, rightwards or downwards, and not where it gets lighter. Outside the image its edge pixels are
+  repeated. The suffix of OUT chooses the file type. Beside it a picture of both, reduced to 800 pixels a side.
+
+kernels of --size PIXELS
+  gaussian      blur whose standard deviation is PIXELS
+  unsharp-mask  the image, and what a Gaussian of PIXELS takes from it once more: sharper
+  disk          out of focus: the mean over a disk whose radius is PIXELS
+  motion-blur   the mean along a line of PIXELS, at --angle
+
+kernels of 3 x 3 weights
+"""
+    + "\n".join(map(drawn, KERNELS))
+    + """
+
+examples:
+  filter_image.py --kernel sharpen                               the coffee in skimage.data
+  filter_image.py photo.jpg --kernel unsharp-mask --size 1.5     crisper for print
+  filter_image.py photo.jpg --kernel motion-blur --size 25 --angle 30 -o fast.png
+  filter_image.py scan16.tif --kernel gaussian --size 4 --no-plot
+"""
+)
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -90,27 +130,53 @@ def apply(kernel: np.ndarray, image: np.ndarray) -> np.ndarray:
     return result
 
 
+def kernel_of(options: argparse.Namespace) -> np.ndarray:
+    """The kernel that the options name."""
+    if options.kernel in KERNELS:
+        if options.size is not None:
+            raise Refusal(f"--size is for {', '.join(SIZED)}, but {options.kernel} has 3 x 3 weights")
+        weights, divisor = KERNELS[options.kernel]
+        return weights / divisor
+    if options.size is None:
+        raise Refusal(f"--kernel {options.kernel} needs --size PIXELS")
+    with refusing(f"--size {options.size:g}"):
+        return SIZED[options.kernel](options.size, options.angle)
+
+
 def process(options: argparse.Namespace) -> None:
-    """Read, filter, write."""
-    path = options.input or DEFAULT_IMAGE
-    before = read_image(path)
+    """Read, filter, write, draw."""
+    path, clock = options.input or DEFAULT_IMAGE, Clock()
+    with clock("read"):
+        before = read_image(path)
     output = options.output or Path(f"{path.stem}_{options.kernel}{path.suffix}")
-    outputs = check_outputs(output, [".png", *JPEG, *TIFF], None)
+    outputs = check_outputs(output, [".png", *JPEG, *TIFF], plot_path(options, output))
     if output.suffix.lower() in JPEG and (before.dtype != np.uint8 or before.shape[2:] not in ((), (3,))):
         raise Refusal(f"cannot write {output}: JPEG holds 8 bits and no alpha channel; a .png or .tif holds both")
-    weights, divisor = KERNELS[options.kernel]
-    start = time.perf_counter()
-    after = apply(np.array(weights) / divisor, before)
-    seconds = time.perf_counter() - start
-    with writing(*outputs) as (draft,):
-        write_image(draft, after)
+    if options.size is not None and options.size > min(before.shape[:2]):
+        raise Refusal(f"--size {options.size:g} is more than the {' x '.join(map(str, before.shape[:2]))} of {path}")
+    kernel = kernel_of(options)
+    with clock("convolve"):
+        after = apply(kernel, before)
+    with writing(*outputs) as drafts:
+        with clock("write"):
+            write_image(drafts[0], after)
+        if len(drafts) > 1:
+            with clock("draw"):
+                draw_side_by_side(drafts[1], {path.name: shown(before), title(options): shown(after)})
 
-    print(f"image     {path}")
-    print(f"shape     {' x '.join(map(str, before.shape))}, {before.dtype}")
-    print(f"before    {before.min()} to {before.max()}, mean {before.mean():.1f}")
-    print(f"after     {after.min()} to {after.max()}, mean {after.mean():.1f}")
-    print(f"time      {seconds:.2f} s (the first run on a machine compiles)")
-    print(f"wrote     {output}")
+    summary = {
+        "image": path,
+        "shape": f"{' x '.join(map(str, before.shape))}, {before.dtype}",
+        "kernel": f"{options.kernel}, {' x '.join(map(str, kernel.shape))} weights of sum {kernel.sum():.3g}",
+        "before": f"{before.min()} to {before.max()}, mean {before.mean():.1f}",
+        "after": f"{after.min()} to {after.max()}, mean {after.mean():.1f}",
+    }
+    summarise(summary, clock, outputs, before.size, "samples")
+
+
+def title(options: argparse.Namespace) -> str:
+    """What was done, for the picture."""
+    return options.kernel if options.size is None else f"{options.kernel}, {options.size:g} pixels"
 
 
 def build_parser() -> Parser:
@@ -125,7 +191,17 @@ def build_parser() -> Parser:
         metavar="OUT",
         help="the file to write (default: IN's name with the kernel's, in this folder)",
     )
-    add("--kernel", required=True, choices=KERNELS, metavar="NAME", help=f"one of {', '.join(KERNELS)}")
+    names = [*KERNELS, *SIZED]
+    add("--kernel", required=True, choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    add("--size", type=positive, metavar="PIXELS", help=f"of {', '.join(SIZED)}: what it means is told below")
+    add(
+        "--angle",
+        type=finite,
+        default=0.0,
+        metavar="DEGREES",
+        help="of motion-blur, counter-clockwise from the right (default: %(default)g)",
+    )
+    add_plot(parser, "before and after")
     return parser
 
 
