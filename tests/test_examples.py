@@ -303,7 +303,8 @@ def test_half_written_output_is_taken_away(folder, monkeypatch, capsys):
 
     monkeypatch.setattr(nib.Nifti1Image, "to_stream", to_stream)
     assert process_scan.main([]) == 2
-    assert capsys.readouterr().err.endswith("error: cannot write CTChest4_smooth.nii.gz: No space left on device\n")
+    both = "CTChest4_smooth.nii.gz and CTChest4_smooth_plot.png"
+    assert capsys.readouterr().err.endswith(f"error: cannot write {both}: No space left on device\n")
     assert list(folder.iterdir()) == []
 
 
