@@ -46,23 +46,23 @@ def draw_sound(before: np.ndarray, after: np.ndarray, rate: int) -> None:
         axes.set(title=title, xlabel="time (s)")
     both[0].set_ylabel("frequency (kHz)")
     figure.colorbar(image, ax=both, label="power (dB)", pad=0.01)
-    save(figure, "sound.png", 48)
+    save(figure, "sound.png", 128)
 
 
 def draw_photo(before: np.ndarray, after: np.ndarray) -> None:
     """The photograph, at half its size."""
     figure = Figure((7.2, 2.6), layout="constrained")
     draw_images(figure, (before, after), aspect=1)
-    save(figure, "photo.png", 48)
+    save(figure, "photo.png", 64)
 
 
 def draw_scan(before: np.ndarray, after: np.ndarray, spacing: np.ndarray) -> None:
-    """A slice from the front, whose pixels are taller than wide."""
+    """A slice seen from the front, the patient's right at the left; its pixels are taller than wide."""
     figure = Figure((7.2, 2.8), layout="constrained")
-    slices = [voxels[:, 62, ::-1].T for voxels in (before, after)]
+    slices = [voxels[::-1, 62, ::-1].T for voxels in (before, after)]
     image = draw_images(figure, slices, aspect=spacing[2] / spacing[0], vmin=-1000, vmax=500, cmap="gray")
     figure.colorbar(image, ax=figure.axes, label="HU (window 1500, level \N{MINUS SIGN}250)", pad=0.01)
-    save(figure, "scan.png", 48)
+    save(figure, "scan.png", 64)
 
 
 def draw_images(figure: Figure, pair: Any, **options: Any) -> Any:

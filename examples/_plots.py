@@ -16,7 +16,7 @@ from _scans import Volume
 DPI = 100
 MOST_SLICES = 5
 MOST_PIXELS = 512  # along a slice's side; of more, every second, third, ... is drawn
-FLOOR, LOWEST, BANDS = -90, 40.0, 320  # of a spectrogram: decibels, hertz, rows
+FLOOR, SILENCE, LOWEST, BANDS = -90, -100, 40.0, 320  # of a spectrogram: decibels, hertz, rows
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,12 @@ def draw_slices(path: Path, title: str, slices: Slices, before: Any, after: Any,
     from matplotlib.figure import Figure
 
     first, second = slices.of(before), [picture.astype(np.float32) for picture in slices.of(after)]
-    shown = window(first)
+    shown = window(first, is_patient=any(slices.sides))
     unit = "HU" if shown == CT else "scan's units"
     scale = f"{unit}\nwindow {shown[1] - shown[0]:.4g}, level {(shown[0] + shown[1]) / 2:.4g}"
     rows: list[tuple[str, list[np.ndarray], tuple[float, float], str, str]] = [("before", first, shown, "gray", scale)]
-    changes = second if edges else [b - a for a, b in zip(first, second, strict=True)]
+    with np.errstate(invalid="ignore"):  # of infinities
+        changes = second if edges else [b - a for a, b in zip(first, second, strict=True)]
     # The strongest, but not the rim that CT scanners draw around what they measure.
     inside = [np.abs(c[a > 0.9 * shown[0] + 0.1 * shown[1]]) for a, c in zip(first, changes, strict=True)]
     most = percentiles(inside, 99.5)[0] or 1.0
@@ -144,10 +145,12 @@ def annotate(axes: Any, width: float, height: float, sides: tuple[str, str]) -> 
 CT = (-1000.0, 500.0)  # Hounsfield units: air is -1000, water 0, bone above 400
 
 
-def window(pictures: Sequence[np.ndarray]) -> tuple[float, float]:
+def window(pictures: Sequence[np.ndarray], is_patient: bool) -> tuple[float, float]:
     """The values to draw from black to white: in CT air to bone, else all but the outermost percent."""
     lowest, low, high, highest = percentiles(pictures, 0, 1, 99, 100)
-    return CT if -3100 <= lowest <= -1000 and CT[1] < highest < 32768 else (low, max(high, np.nextafter(low, np.inf)))
+    if is_patient and -3100 <= lowest <= -1000 and CT[1] < highest < 32768:
+        return CT
+    return low, max(high, np.nextafter(low, np.inf))
 
 
 def percentiles(pictures: Sequence[np.ndarray], *percents: float) -> list[float]:
@@ -184,7 +187,7 @@ def draw_spectrograms(path: Path, before: Spectrogram, after: Spectrogram, marks
     from matplotlib.figure import Figure
 
     figure = Figure((10, 6), dpi=DPI, layout="constrained")
-    loudest = before.decibels.max()
+    loudest = max(before.decibels.max(), SILENCE)
     low, high = np.log10([before.lowest, before.highest])
     ticks = [hertz for hertz in (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000) if low <= np.log10(hertz) <= high]
     both = figure.subplots(2, 1, sharex=True, sharey=True)

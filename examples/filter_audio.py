@@ -191,15 +191,16 @@ def write_recording(path: Path, blocks: Iterable[np.ndarray], like: Recording, c
 
 
 def spectrogram(path: Path, title: str) -> Spectrogram:
-    """Power of the mean of a file's channels, in as many windows as are seen."""
+    """Power of the mean of a file's channels, in as many windows as are seen, each around its moment."""
     with opened(path) as sound, reading(path):
-        length = min(WINDOW, sound.frames)
-        step = max(length // 4, (sound.frames - length) // COLUMNS, 1)
         powers = []
-        for start in range(0, sound.frames - length + 1, step):
-            sound.seek(start)
-            mono = sound.read(length, always_2d=True).mean(axis=1)
-            powers.append(np.abs(np.fft.rfft(mono * np.hanning(length), WINDOW)) ** 2)
+        for middle in range(0, sound.frames, max(WINDOW // 4, sound.frames // COLUMNS)):
+            first = max(0, middle - WINDOW // 2)
+            sound.seek(first)
+            mono = sound.read(middle + WINDOW // 2 - first, always_2d=True).mean(axis=1)
+            ahead = first - (middle - WINDOW // 2)  # of silence before the recording
+            samples = np.pad(mono, (ahead, WINDOW - ahead - len(mono)))
+            powers.append(np.abs(np.fft.rfft(samples * np.hanning(WINDOW))) ** 2)
         power, lowest, highest = by_octaves(np.transpose(powers), sound.samplerate)
         return Spectrogram(title, sound.frames / sound.samplerate, lowest, highest, 10 * np.log10(power + 1e-20))
 

@@ -110,6 +110,13 @@ def describe(values: np.ndarray) -> str:
     return f"{known.min():.6g} to {known.max():.6g}" if known.size else "NaN everywhere"
 
 
+def check_width(path: Path, millimetres: float, spacing: Sequence[float], shape: Sequence[int]) -> None:
+    """Refuse a Gaussian that would leave nothing to see, and take any amount of memory."""
+    longest = max(voxels * width for voxels, width in zip(shape, spacing, strict=False))
+    if millimetres > longest:
+        raise Refusal(f"--smooth must be within the {longest:g} mm that {path} is long, but is {millimetres:g}")
+
+
 def about(path: Path, voxels: np.ndarray, spacing: Sequence[float]) -> dict[str, object]:
     """The summary's first lines."""
     return {
@@ -132,6 +139,7 @@ def process_scan(options: argparse.Namespace, path: Path) -> None:
     clock = Clock()
     with clock("read"):
         scan = read_scan(path)
+    check_width(path, millimetres or 0.0, scan.spacing, scan.voxels.shape)
     with clock("convolve"):
         after = scan.voxels if millimetres is None else smooth(scan, millimetres, options.workers)
         if options.edges:
@@ -158,12 +166,14 @@ def process_volume(options: argparse.Namespace, path: Path) -> None:
     output = options.output or Path(f"{path.resolve().name.removesuffix('.zarr')}_smooth.zarr")
     plot = plot_path(options, output) if len(volume.spatial) > 1 else None
     outputs = check_outputs(output, [".zarr"], plot, folder=True)
+    check_width(path, millimetres, volume.spacing, [volume.voxels.shape[axis] for axis in volume.spatial])
+    kernel = kernels.gaussian([millimetres / width for width in volume.spacing]).astype(np.float32)
     out = open_result(output, volume)
     clock = Clock()
     with clock("convolve"), refusing(f"cannot write {output}"):
         blockwise(
             volume.voxels,
-            kernels.gaussian([millimetres / width for width in volume.spacing]).astype(np.float32),
+            kernel,
             out,
             axes=volume.spatial,
             padding="same",
