@@ -113,14 +113,13 @@ def block(request: Request, outputs: Sequence[tuple[int, int]]) -> Block:
         whole.
     """
     channel, kept = request.channel_axis, list(outputs)
-    if channel is not None and not request.is_bank:
+    if request.dropped == channel:
         kept.insert(channel, (0, 0))
-    spatial = dict(zip(request.spatial, request.axes, strict=True))
     lines = []
     for a, (first, end) in enumerate(kept):
         if a == channel:
             first, end = 0, request.x.shape[a]
-        lines.append(line(spatial.get(a, Axis(request.x.shape[a])), first, end, request.mode))
+        lines.append(line(request.along(a), first, end, request.mode))
     shape = [own.axis.length for own in lines]
     axes = tuple(lines[a].axis for a in request.spatial)
     own = replace(request, x=stand_in(shape, request.x.dtype), axes=axes, out=None)

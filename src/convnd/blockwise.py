@@ -68,8 +68,7 @@ class Job:
 
     def __init__(self, x: Any, out: Any, request: Request, cut: Grid) -> None:
         self._x, self._out, self._boxes = x, out, list(cut.boxes())
-        dropped = request.x.ndim if request.channel_axis is None or request.is_bank else request.channel_axis
-        self._axis = cut.sweep + (dropped <= cut.sweep)  # of x, that blocks follow each other along
+        self._axis = cut.sweep + (request.dropped <= cut.sweep)  # of x, that blocks follow each other along
         self._in_place = isinstance(out, np.ndarray)
         self._results = [np.empty(0 if self._in_place else prod(cut.block), request.result) for _ in range(2)]
         self._plans: Recent[Plan] = Recent(_PLANS)

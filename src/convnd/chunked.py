@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arguments import Options, parse
-from .axis import Axis
 from .blocks import Block, Line, block, line, stand_in
 from .boundary import Run
 from .calls import Recent
@@ -127,14 +126,13 @@ class Chunked:
     @cached_property
     def _spans(self) -> list[list[tuple[int, int]]]:
         """Along each axis of ``x`` the outputs of every chunk of them, along the channel axis the input channels."""
-        request = self.request
-        spatial, spans = dict(zip(request.spatial, request.axes, strict=True)), []
+        request, spans = self.request, []
         for a, n in enumerate(self.shape):
             bounds = list(accumulate(self.chunks[a], initial=0))
             if a == request.channel_axis:
                 firsts = [bound for bound in bounds if bound % (n // request.groups) == 0]
             else:
-                axis = spatial.get(a, Axis(n))
+                axis = request.along(a)
                 firsts = [0, *(axis.first_centred(bound, request.is_flipped) for bound in bounds[1:-1]), axis.outputs]
             spans.append([(first, end) for first, end in pairwise(firsts) if first < end] or [(0, 0)])
         return spans
@@ -142,12 +140,10 @@ class Chunked:
     @cached_property
     def _reading(self) -> list[list[tuple[list[Part], list[Move]]]]:
         """Along each axis of ``x`` what every chunk of outputs reads."""
-        request = self.request
-        spatial, reading = dict(zip(request.spatial, request.axes, strict=True)), []
-        for a, n in enumerate(self.shape):
-            bounds = list(accumulate(self.chunks[a], initial=0))
-            axis = Axis(n) if a == request.channel_axis else spatial.get(a, Axis(n))
-            lines = [line(axis, first, end, request.mode) for first, end in self._spans[a]]
+        request, reading = self.request, []
+        for a, own_chunks in enumerate(self.chunks):
+            bounds = list(accumulate(own_chunks, initial=0))
+            lines = [line(request.along(a), first, end, request.mode) for first, end in self._spans[a]]
             cut = [_cut(own.slices, bounds) for own in lines]
             reading.append([(parts, _moves(own, parts)) for own, parts in zip(lines, cut, strict=True)])
         return reading

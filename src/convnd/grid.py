@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from . import stores
-from .axis import Axis
 from .boundary import CONSTANT, WRAP
 from .request import Request
 
@@ -88,17 +87,13 @@ def grid(x: Any, out: Any, request: Request, max_memory: int) -> Grid:
 
 def _bytes(x: Any, out: Any, request: Request, grid: Grid) -> int:
     """Return the bytes that blocks take while one is computed, the next is read and the last is written."""
-    channel = request.channel_axis
-    dropped = request.x.ndim if channel is None or request.is_bank else channel
-    spatial = dict(zip(request.spatial, request.axes, strict=True))
     read = stores.chunk_shape(x)
     samples = request.x.dtype.itemsize
     for a, length in enumerate(request.x.shape):
-        if a == channel:
+        if a == request.channel_axis:
             samples *= length
             continue
-        at = a - (a > dropped)
-        axis = spatial.get(a, Axis(length))
+        at, axis = a - (a > request.dropped), request.along(a)
         low, high = axis.read(0, grid.block[at])
         most = high - low + (axis.upsample > 1)
         if request.mode == CONSTANT:

@@ -41,6 +41,15 @@ class Request:
         first = 0 if self.channel_axis is None or not self.channels_first else 1 + self.is_bank
         return tuple(range(first, first + len(self.axes)))
 
+    def along(self, a: int) -> Axis:
+        """Return the arithmetic along an axis of ``x``; a batch axis', and the channels', reads what it is."""
+        return dict(zip(self.spatial, self.axes, strict=True)).get(a, Axis(self.x.shape[a]))
+
+    @property
+    def dropped(self) -> int:
+        """The axis of ``x`` that the result does not have: the channels' under one filter. ``x.ndim`` where none."""
+        return self.x.ndim if self.channel_axis is None or self.is_bank else self.channel_axis
+
     @property
     def out_channels(self) -> int:
         """Filters of the bank; 1 for a single filter."""
