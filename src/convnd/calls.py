@@ -124,11 +124,7 @@ class Call:
         return self.run(ready, x, out, kernel)
 
     def run(
-        self,
-        ready: Single | Ready | Omission | None,
-        x: np.ndarray,
-        out: np.ndarray | None,
-        kernel: np.ndarray | None = None,
+        self, ready: Quick | None, x: np.ndarray, out: np.ndarray | None, kernel: np.ndarray | None = None
     ) -> np.ndarray:
         """Convolve ``x`` by what is ready for it, into ``out`` where it is given: they do not overlap."""
         if self.request.nan_policy == "raise":

@@ -13,6 +13,7 @@ from . import labelled, lazy
 from .arguments import Options
 from .blockwise import Report, convolve_blockwise
 from .calls import convolve
+from .messages import shown
 from .stores import is_stored, is_writeable
 
 MAX_MEMORY = "1 GiB"  #: that blocks may take where the user does not say
@@ -48,12 +49,12 @@ def bytes_of(memory: Any) -> int:
     elif isinstance(memory, str):
         match = re.fullmatch(r"\s*(\d+\.?\d*)\s*([kmgt]?i?)b?\s*", memory.lower())
         if match is None or match[2] not in _UNITS:
-            raise ValueError(f'max_memory must be bytes or a text such as "500 MB" or "2 GiB", but is {memory!r}')
+            raise ValueError(f'max_memory must be bytes or a text such as "500 MB" or "2 GiB", but is {shown(memory)}')
         size = float(match[1]) * _UNITS[match[2]]
     else:
-        raise TypeError(f"max_memory must be a whole number of bytes or a text, but is {memory!r}")
+        raise TypeError(f"max_memory must be a whole number of bytes or a text, but is {shown(memory)}")
     if size < 1:
-        raise ValueError(f"max_memory must be at least a byte, but is {memory!r}")
+        raise ValueError(f"max_memory must be at least a byte, but is {shown(memory)}")
     return int(size)
 
 
@@ -77,7 +78,7 @@ def reporting(progress: Any) -> Iterator[Report]:
 
             yield show
     else:
-        raise TypeError(f"progress must be True, False or callable, but is {progress!r}")
+        raise TypeError(f"progress must be True, False or callable, but is {shown(progress)}")
 
 
 def _no_report(done: int, total: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .arguments import Options, is_sequence, parse
 from .blocks import stand_in
+from .messages import shown
 from .request import Request
 
 _EVEN = 1e-6  # of a step is the most that evenly spaced coordinates are off: they may be in float32
@@ -44,7 +45,7 @@ def _axis(given: Any, name: str, x: Any) -> Any:
     if given is None or isinstance(given, (Integral, float)) or not isinstance(given, Hashable):
         return given
     if given not in x.dims:
-        raise ValueError(f"{name} names {given!r}, but x has the dimensions {x.dims}")
+        raise ValueError(f"{name} names {shown(given)}, but x has the dimensions {x.dims}")
     return x.dims.index(given)
 
 

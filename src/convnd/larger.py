@@ -8,6 +8,7 @@ from typing import Any
 from .api import options_of
 from .blockwise import convolve_blockwise
 from .elsewhere import MAX_MEMORY, bytes_of, reporting
+from .messages import shown
 
 
 def blockwise(
@@ -76,7 +77,7 @@ def blockwise(
     """
     given, most = options_of(options), bytes_of(max_memory)
     if not isinstance(resume, bool):
-        raise TypeError(f"resume must be True or False, but is {resume!r}")
+        raise TypeError(f"resume must be True or False, but is {shown(resume)}")
     if out is None:
         raise TypeError("out must be an array to write the result to, but is None")
     with reporting(progress) as report:

@@ -95,15 +95,13 @@ class Omission:
     def _normalising(self, adding: Request, add: Ready, weighing: Request, divide: Ready, sums: np.ndarray) -> Run:
         """Return what adds up the valid samples and divides by their weights."""
         first, second = quick(adding, add), quick(weighing, divide)
-        if sums.dtype.kind == "c":
-
-            def by_parts(x: np.ndarray, out: np.ndarray) -> None:
-                first(x, out)
-                second(x.real, out.real)
-                second(x.real, out.imag)
-
-            return by_parts
-        if first is add and second is divide and add.choice.method == divide.choice.method == "direct":
+        is_complex = sums.dtype.kind == "c"
+        if (
+            not is_complex
+            and first is add
+            and second is divide
+            and add.choice.method == divide.choice.method == "direct"
+        ):
             # Tile by tile: memory is read and written once.
             plan, problem = add.runner, divide.runner.problem
             alike = direct.build(problem, plan.layout, plan.cycles)
@@ -112,7 +110,8 @@ class Omission:
 
         def one_by_one(x: np.ndarray, out: np.ndarray) -> None:
             first(x, out)
-            second(x, out)
+            for part in (out.real, out.imag)[: 1 + is_complex]:
+                second(x.real, part)
 
         return one_by_one
 

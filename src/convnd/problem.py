@@ -152,12 +152,10 @@ def allocation(request: Request) -> Allocation:
 def canonical(request: Request, out: np.ndarray) -> Problem:
     """Return the canonical form of a request whose result goes to ``out``."""
     x, channel = request.x, request.channel_axis
-    along = {a: polyphase(axis) for a, axis in zip(request.spatial, request.axes, strict=True)}
     kept = [a for a in memory_order(x) if a != channel]
-    axes = [along.get(a, Axis(x.shape[a])) for a in kept]
+    axes = [polyphase(request.along(a)) for a in kept]
     x_steps = [x.strides[a] for a in kept]
-    dropped = x.ndim if channel is None or request.is_bank else channel
-    out_steps = [out.strides[a - (a > dropped)] for a in kept]
+    out_steps = [out.strides[a - (a > request.dropped)] for a in kept]
 
     groups = request.groups
     in_channels = 1 if channel is None else x.shape[channel] // groups
@@ -236,8 +234,7 @@ def canonical_filters(request: Request, kernel: np.ndarray) -> np.ndarray:
 
 def canonical_axes(request: Request) -> list[Axis]:
     """Return the spatial axes in canonical order, those that are upsampled as branches."""
-    along = dict(zip(request.spatial, request.axes, strict=True))
-    return [polyphase(along[a]) for a in memory_order(request.x) if a in along]
+    return [polyphase(request.along(a)) for a in memory_order(request.x) if a in request.spatial]
 
 
 def canonical_kernel(request: Request) -> np.ndarray:

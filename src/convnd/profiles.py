@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import is_sequence, whole
+from .messages import shown
 
 PerAxis = float | Sequence[float]
 
@@ -36,7 +37,7 @@ def per_axis(ndim: Any, **given: Any) -> list[Sequence[Any]]:
 def number(value: Any, name: str, least: float = 0) -> float:
     """Return a finite number, at least ``least``."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, but is {value!r}")
+        raise TypeError(f"{name} must be a number, but is {shown(value)}")
     finite = float(value)
     if not -inf < finite < inf:
         raise ValueError(f"{name} must be finite, but is {value}")

@@ -8,6 +8,7 @@ from math import cos, hypot, inf, radians, sin
 import numpy as np
 
 from .arguments import is_sequence, whole
+from .messages import shown
 from .profiles import PerAxis, gaussian_line, number, numbers, outer, per_axis
 
 
@@ -209,7 +210,7 @@ def motion_blur(length: float, direction: PerAxis = 0.0) -> np.ndarray:
         angle = radians(number(direction, "direction", -inf))
         vector = np.array([-sin(angle), cos(angle)])
     if not vector.any():
-        raise ValueError(f"direction must have an entry that is not 0, but is {direction!r}")
+        raise ValueError(f"direction must have an entry that is not 0, but is {shown(direction)}")
     unit = vector / hypot(*vector)
     reach = [int(half * abs(u)) + 1 for u in unit]
     grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1.0) for r in reach), indexing="ij"), axis=-1)

@@ -10,6 +10,7 @@ import numpy as np
 from .api import options_of
 from .arguments import parse
 from .blocks import Block, block, stand_in
+from .messages import shown
 from .plan import Plan
 from .stores import dtype_of, is_readable
 
@@ -105,7 +106,7 @@ def window(x: Any, kernel: Any, outputs: Any, **options: Any) -> Window:
     for a, length in enumerate(shape):
         own = given[a] if a < len(given) else slice(None)
         if not isinstance(own, slice):
-            raise TypeError(f"outputs must be slices, but is {own!r} along axis {a}")
+            raise TypeError(f"outputs must be slices, but is {shown(own)} along axis {a}")
         first, end, step = own.indices(length)
         if step != 1 or first >= end:
             raise ValueError(
