@@ -9,7 +9,8 @@ import pytest
 import convnd
 
 PACKAGE = Path(convnd.__file__).parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+PATHS = {path.stem: path for path in PACKAGE.rglob("*.py") if path.stem != "__init__" or path.parent == PACKAGE}
+MODULES = sorted(PATHS)
 
 # From the bottom; modules of one layer do not know each other.
 LAYERS = [
@@ -19,14 +20,15 @@ LAYERS = [
     ],
     ["compiler", "dtypes"],
     ["machine"],
+    ["request"],
     ["missing"],
-    ["boundary", "butterfly", "lines", "minimal", "routine", "taps", "threads"],
-    ["gather", "names", "request"],
+    ["boundary", "butterfly", "lines", "minimal", "outer", "routine", "taps", "threads"],
+    ["gather", "names"],
     ["held", "outputs", "problem_text"],
     ["arguments", "blocks", "grid"],
     ["profiles", "tiles"],
     ["adjoint", "filtering", "fourier", "problem", "products", "smoothing", "weights"],
-    ["differences", "layout", "outer"],
+    ["differences", "layout"],
     ["costs", "kernels"],
     ["boxes", "jobs", "parts", "windows"],
     ["direct"],
@@ -69,13 +71,14 @@ HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in la
 def imported(module, walk=ast.walk):
     """Every module that `module` imports, at any depth of its code; the package's own begin with a dot."""
     found = set()
-    for node in walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+    for node in walk(ast.parse(PATHS[module].read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add(node.module)
         elif isinstance(node, ast.ImportFrom):
-            found |= {f".{node.module}"} if node.module else {f".{alias.name}" for alias in node.names}
+            stem = (node.module or "").rpartition(".")[2]
+            found |= {f".{stem}"} if stem in PATHS else {f".{alias.name}" for alias in node.names}
     return {name.replace("convnd.", ".") if name.startswith("convnd") else name for name in found}
 
 

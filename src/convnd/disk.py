@@ -9,6 +9,7 @@ import contextlib
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -25,10 +26,18 @@ _WRITTEN_WITHIN = 600.0  #: seconds
 def source_digest() -> str:
     """Return a digest of the package's sources, wherever it is imported from: every compiled function depends on it."""
     digest = sha256()
-    for path in sorted(files(__package__).iterdir(), key=lambda path: path.name):
-        if path.name.endswith((".py", ".pyc")):
-            digest.update(path.read_bytes())
+    for source in _sources(files("convnd")):
+        digest.update(source)
     return digest.hexdigest()
+
+
+def _sources(folder: Any) -> Iterator[bytes]:
+    """Yield the sources below a folder."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if path.name.endswith((".py", ".pyc")):
+            yield path.read_bytes()
+        elif path.is_dir() and path.name != "__pycache__":
+            yield from _sources(path)
 
 
 SOURCES = source_digest()  #: when they were imported

@@ -23,8 +23,8 @@ from .direct import useful_workers
 from .jobs import branch_records, dense_pitches, geometry, offsets, run
 from .layout import round_up
 from .machine import CACHE_LINE, vector_bytes
-from .outer import OuterTile, Shift, compile_outer_tile
-from .parts import cut, rounds
+from .outer import OuterTile, compile_outer_tile
+from .parts import Shift, cut, rounds
 from .problem import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
 from .products import GRADIENT, compile_gradient_worker
 from .request import Request

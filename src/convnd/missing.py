@@ -14,10 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .machine import CACHE_LINE, FLOATS, I64, POINTER, bytes_of, constant, splat
-
-#: How samples are read: as they are; NaN as zero; NaN as zero and all others as one, for sums that then normalise what
-#: the result holds.
-KEPT, ZEROED, WEIGHED = "kept", "zeroed", "weighed"
+from .request import KEPT, ZEROED
 
 
 def read_as(b, value, nans):

@@ -16,9 +16,8 @@ from . import direct, dtypes
 from .axis import Axis
 from .boundary import CONSTANT
 from .choice import Ready, prepare, quick
-from .missing import KEPT, WEIGHED, ZEROED
 from .problem import allocation, canonical, canonical_axes, canonical_kernel, memory_order
-from .request import Request
+from .request import KEPT, WEIGHED, ZEROED, Request
 from .scan import holds_nan
 
 Run = Callable[[np.ndarray, np.ndarray], None]

@@ -34,12 +34,7 @@ from .machine import (
     declare,
     splat,
     suffix,
-    vector_bytes,
-    vector_registers,
 )
-from .problem import Problem
-
-_OFFSETS = 12  # that fit the registers for addresses beside what else is there
 
 
 @dataclass(frozen=True)
@@ -58,45 +53,6 @@ class OuterTile:
     rows: int
     columns: int
     lanes: int
-
-
-@dataclass(frozen=True)
-class Shift:
-    """The rows of an outer tile as one filter's outputs, shifted along an axis: by so many taps of a phase each."""
-
-    axis: int
-    taps: int
-    outputs: int
-
-
-def outer_tile(problem: Problem, may_shift: bool) -> tuple[OuterTile, Shift | None]:
-    """Return the outer tile of least cost, and how its rows are shifted where they are not filters."""
-    filters, last = problem.branch_channels, len(problem.axes) - 1
-    taps, lanes = problem.in_channels * problem.taps, vector_bytes() // np.dtype(problem.working).itemsize
-    choices: list[tuple[float, int, int, Shift | None]] = []
-    for rows in range(1, 7):
-        most = min((vector_registers() - rows - 1) // rows, _OFFSETS - rows)
-        for columns in range(1, most + 1):
-            if rows <= filters:
-                blocks = -(-filters // rows) * -(-taps // columns)
-                choices.append((blocks * _cycles(rows, columns), rows, columns, None))
-            for a in (last - 1, last) if may_shift and rows > filters else ():
-                axis = problem.axes[a]
-                phase = max(map(len, axis.phases()))
-                step = columns if a == last else 1  # taps from row to row
-                # Rows outputs apart read neighbours in a window that leaves no position out.
-                if a < 0 or rows * step > phase or axis.outputs < axis.tap_spacing:
-                    continue
-                blocks = filters * -(-taps // phase * (-(-phase // (rows * step)) * step) // columns)
-                shift = Shift(a, step, step * axis.tap_spacing)
-                choices.append((blocks * _cycles(rows, columns), rows, columns, shift))
-    _, rows, columns, chosen = min(choices, key=lambda choice: choice[:3])
-    return OuterTile(problem.working, rows, columns, lanes), chosen
-
-
-def _cycles(rows: int, columns: int) -> float:
-    """Estimate the cycles of a vector: of products, and of loads that do not pass behind them (fitted, Zen 5)."""
-    return rows * columns / 2 + 0.4 * (rows + columns)
 
 
 @intrinsic(prefer_literal=True)

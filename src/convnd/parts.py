@@ -9,7 +9,8 @@ from math import prod
 import numpy as np
 
 from .layout import tile_begins, window_length
-from .outer import OuterTile, Shift, outer_tile
+from .machine import vector_bytes, vector_registers
+from .outer import OuterTile
 from .problem import Problem
 from .tuning import TUNING
 
@@ -19,7 +20,47 @@ _PRODUCTS_OF_PART = 2**29  # that a thread sums in a round: an interrupt waits f
 _PARTS_BYTES = 2**22  # of partial sums: more take longer to add up than filters to divide
 _OUTPUTS_OF_PART = 1024  # at least: the lanes of their sums are added up once for each
 _ROW_BLOCKS = 8  # of a chunk's filters, at least: every chunk gathers x anew
+_OFFSETS = 12  # that fit the registers for addresses beside what else is there
 _TAPS_IN_PLACE = 32  # of an array that is not gathered, at most: memory carries it once, the caches the rest
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The rows of an outer tile as one filter's outputs, shifted along an axis: by so many taps of a phase each."""
+
+    axis: int
+    taps: int
+    outputs: int
+
+
+def outer_tile(problem: Problem, may_shift: bool) -> tuple[OuterTile, Shift | None]:
+    """Return the outer tile of least cost, and how its rows are shifted where they are not filters."""
+    filters, last = problem.branch_channels, len(problem.axes) - 1
+    taps, lanes = problem.in_channels * problem.taps, vector_bytes() // np.dtype(problem.working).itemsize
+    choices: list[tuple[float, int, int, Shift | None]] = []
+    for rows in range(1, 7):
+        most = min((vector_registers() - rows - 1) // rows, _OFFSETS - rows)
+        for columns in range(1, most + 1):
+            if rows <= filters:
+                blocks = -(-filters // rows) * -(-taps // columns)
+                choices.append((blocks * _cycles(rows, columns), rows, columns, None))
+            for a in (last - 1, last) if may_shift and rows > filters else ():
+                axis = problem.axes[a]
+                phase = max(map(len, axis.phases()))
+                step = columns if a == last else 1  # taps from row to row
+                # Rows outputs apart read neighbours in a window that leaves no position out.
+                if a < 0 or rows * step > phase or axis.outputs < axis.tap_spacing:
+                    continue
+                blocks = filters * -(-taps // phase * (-(-phase // (rows * step)) * step) // columns)
+                shift = Shift(a, step, step * axis.tap_spacing)
+                choices.append((blocks * _cycles(rows, columns), rows, columns, shift))
+    _, rows, columns, chosen = min(choices, key=lambda choice: choice[:3])
+    return OuterTile(problem.working, rows, columns, lanes), chosen
+
+
+def _cycles(rows: int, columns: int) -> float:
+    """Estimate the cycles of a vector: of products, and of loads that do not pass behind them (fitted, Zen 5)."""
+    return rows * columns / 2 + 0.4 * (rows + columns)
 
 
 @dataclass(frozen=True)

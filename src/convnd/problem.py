@@ -17,9 +17,8 @@ import numpy as np
 
 from . import dtypes
 from .axis import Axis, polyphase
-from .missing import KEPT, WEIGHED
 from .outputs import check_fits, too_large
-from .request import Request
+from .request import KEPT, WEIGHED, Request
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 
@@ -49,7 +48,7 @@ class Problem:
     accumulated: str  # the same, "uint64" where the sums of "int64" arithmetic are unsigned
     result: str  # the type of the result's real parts in memory
     exact: bool  # whether the sums are of whole numbers
-    nans: str = KEPT  # how NaN is read (`missing.py`)
+    nans: str = KEPT  # how NaN is read
 
     @property
     def normalises(self) -> bool:

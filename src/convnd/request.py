@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from .axis import Axis
-from .missing import KEPT
+
+#: How samples are read: as they are; NaN as zero; NaN as zero and all others as one, for sums that then normalise what
+#: the result holds.
+KEPT, ZEROED, WEIGHED = "kept", "zeroed", "weighed"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Request:
     workers: int | None
     method: str
     nan_policy: str
-    nans: str = KEPT  # how NaN is read (`missing.py`)
+    nans: str = KEPT  # how NaN is read
 
     @property
     def kernel_spatial(self) -> tuple[int, ...]:

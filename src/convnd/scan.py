@@ -15,8 +15,8 @@ from .gather import compile_extreme, unravel
 from .jobs import run
 from .lines import read_line
 from .machine import compile_routine, read_index, take_next, write_index
-from .missing import KEPT
 from .problem import memory_order
+from .request import KEPT
 
 _BLOCK = 2048  # samples that are looked at together, a copy of which stays in the first level
 _FEW = 2**15  # samples that NumPy looks through sooner than a job is laid out

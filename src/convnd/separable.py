@@ -25,8 +25,8 @@ from .factors import MOST_GROWTH, Factor
 from .jobs import Geometry, dense_pitches, geometry, offsets, run
 from .layout import even_begins, round_up, window_length
 from .machine import CACHE_LINE, vector_bytes
-from .missing import KEPT
 from .problem import Constants, Problem
+from .request import KEPT
 from .threads import available
 from .tiles import JOB, compile_store, compile_worker
 from .tuning import TUNING
