@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from check import rounding, same
 from convnd import convnd, window
 from convnd.api import options_of
-from convnd.arguments import parse
-from convnd.axis import Axis
 from convnd.blocks import block, line, stand_in
-from convnd.boundary import MODES, source_position
 from convnd.plan import Plan
+from convnd.problem.arguments import parse
+from convnd.problem.axis import Axis
+from convnd.problem.boundary import MODES, source_position
 from strategies import Array, Problem, problems
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import convnd
-from convnd import boundary
-from convnd.names import CHOICES
+from convnd.problem import boundary
+from convnd.problem.names import CHOICES
 from oracle import BOUNDARIES
 
 MODULES = sorted(f"convnd.{path.stem}" for path in Path(convnd.__file__).parent.glob("[!_]*.py"))

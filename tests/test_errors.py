@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from check import check, integers, same
-from convnd import convnd, memory, plan, warmup
+from convnd import convnd, plan, warmup
+from convnd.problem import memory
 
 LINE, IMAGE, SCAN = np.ones(9), np.ones((8, 9)), np.ones((6, 7, 8))
 TAPS, SQUARE, CUBE = np.ones(3), np.ones((3, 3)), np.ones((3, 3, 3))

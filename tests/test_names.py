@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import convnd
-from convnd.names import ADVICE, ARGUMENTS, CHOICES
+from convnd.problem.names import ADVICE, ARGUMENTS, CHOICES
 
 IMAGE, SQUARE = np.ones((8, 9)), np.ones((3, 3))
 PLAN = convnd.plan(IMAGE, SQUARE)

@@ -7,7 +7,7 @@ import pytest
 
 from check import TOLERANCE, bound, integers, reals, same
 from convnd import convnd, plan, windows
-from convnd.axis import Axis, window
+from convnd.problem.axis import Axis, window
 from convnd.radices import RADICES, factors, frequencies, twiddle_table
 
 LENGTHS = [n for n in range(2, 600) if factors(n)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from .api import plan
 from .calls import imagined
-from .names import CHOICES
+from .problem.names import CHOICES
 from .problem_text import __doc__ as form_of_problems
 from .problem_text import parse
 

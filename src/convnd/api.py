@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .arguments import Options, parse
 from .calls import convolve
 from .elsewhere import convolve_elsewhere
-from .names import unknown_argument, without_unknown
 from .plan import Plan
+from .problem.arguments import Options, parse
+from .problem.names import unknown_argument, without_unknown
 
 Padding = str | int | Sequence[int | Sequence[int]]
 

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 
 from . import stores
-from .arguments import Options, parse
 from .blocks import Block, block, stand_in
 from .calls import Recent, imagined
 from .grid import Box, Grid, grid
 from .held import Held
-from .outputs import too_large
 from .plan import Plan
+from .problem.arguments import Options, parse
+from .problem.request import Request
+from .problem.result import too_large
 from .record import Record, checksum, record_path
-from .request import Request
 
 _PLANS = 64  # of blocks of different shapes, or with different padding
 

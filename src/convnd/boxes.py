@@ -15,7 +15,7 @@ from .costs import gather_cycles
 from .layout import round_up
 from .machine import vector_bytes, vector_registers
 from .minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
-from .problem import Problem, merged
+from .problem.canonical import Problem, merged
 from .threads import available
 from .tuning import TUNING
 

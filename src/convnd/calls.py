@@ -14,12 +14,12 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from . import dtypes
-from .arguments import Options, parse
 from .choice import Ready, prepare, quick, runner, settled
 from .omission import Omission
-from .problem import allocation, canonical, constants
-from .request import Request
+from .problem import dtypes
+from .problem.arguments import Options, parse
+from .problem.canonical import allocation, canonical, constants
+from .problem.request import Request
 from .scan import check_nan
 from .single import Single, single
 

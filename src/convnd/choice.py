@@ -16,10 +16,10 @@ import numpy as np
 
 from . import boxes, direct, separable, spectral, windows, winograd
 from .costs import best
-from .dtypes import largest
 from .factors import Factor, as_magnitudes, factored, is_short
-from .problem import Constants, Problem, canonical_kernel, constants, merged
-from .request import Request
+from .problem.canonical import Constants, Problem, canonical_kernel, constants, merged
+from .problem.dtypes import largest
+from .problem.request import Request
 from .single import Single, single
 from .threads import team_size
 

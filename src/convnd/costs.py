@@ -8,7 +8,7 @@ from math import prod
 
 from .layout import Layout, frame, layouts, line_length, most_outputs, shared_axis, window_length
 from .machine import vector_bytes
-from .problem import Problem
+from .problem.canonical import Problem
 from .routine import RegisterTile
 from .taps import Sharing, filter_blocks, shared_runs
 from .tuning import TUNING

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import whole
+from .problem.arguments import whole
 from .profiles import PerAxis, gaussian_line, number, numbers, outer, per_axis
 from .smoothing import gaussian, identity
 

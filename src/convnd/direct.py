@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from . import threads
-from .axis import Window, tap_lines, window
 from .butterfly import compile_transpose
 from .costs import best
 from .jobs import Geometry, Region, branch_records, dense_pitches, geometry, offsets, run
 from .layout import Layout, distinct, frame, granularity, line_length, round_up, tile_begins
 from .machine import CACHE_LINE
-from .problem import Constants, Problem
+from .problem.axis import Window, tap_lines, window
+from .problem.canonical import Constants, Problem
 from .routine import compile_register_tile
 from .taps import Sharing, TapTable, filter_blocks, table
 from .tiles import JOB, compile_worker

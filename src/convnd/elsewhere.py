@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from . import labelled, lazy
-from .arguments import Options
 from .blockwise import Report, convolve_blockwise
 from .calls import convolve
-from .messages import shown
+from .problem.arguments import Options
+from .problem.messages import shown
 from .stores import is_stored, is_writeable
 
 MAX_MEMORY = "1 GiB"  #: that blocks may take where the user does not say

@@ -16,18 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, spectral_gradient, windows
-from .axis import Axis, TapLine, tap_lines, window
-from .boundary import CONSTANT
+from . import spectral_gradient, windows
 from .direct import useful_workers
 from .jobs import branch_records, dense_pitches, geometry, offsets, run
 from .layout import round_up
 from .machine import CACHE_LINE, vector_bytes
 from .outer import OuterTile, compile_outer_tile
 from .parts import Shift, cut, rounds
-from .problem import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
+from .problem import dtypes
+from .problem.axis import Axis, TapLine, tap_lines, window
+from .problem.boundary import CONSTANT
+from .problem.canonical import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
+from .problem.request import Request
 from .products import GRADIENT, compile_gradient_worker
-from .request import Request
 from .taps import combinations
 from .tiles import JOB
 

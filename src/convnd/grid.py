@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from . import stores
-from .boundary import CONSTANT, WRAP
-from .request import Request
+from .problem.boundary import CONSTANT, WRAP
+from .problem.request import Request
 
 _OWN_BYTES = 2**26  # of the memory allowed, at most: what a convolution takes beside its arrays
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from . import threads
-from .axis import Window
-from .dtypes import bits
 from .gather import AXIS, RUN_FIELDS, compile_extreme, compile_gather
 from .layout import distinct, round_up
 from .machine import CACHE_LINE
-from .problem import Levels, Problem
+from .problem.axis import Window
+from .problem.canonical import Levels, Problem
+from .problem.dtypes import bits
 from .tiles import compile_store
 
 _SLICE = 0.1  #: seconds after which a long call looks for signals

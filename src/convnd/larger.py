@@ -8,7 +8,7 @@ from typing import Any
 from .api import options_of
 from .blockwise import convolve_blockwise
 from .elsewhere import MAX_MEMORY, bytes_of, reporting
-from .messages import shown
+from .problem.messages import shown
 
 
 def blockwise(

@@ -12,9 +12,9 @@ from math import prod
 
 import numpy as np
 
-from .axis import Axis
 from .machine import vector_bytes, vector_registers
-from .problem import Problem
+from .problem.axis import Axis
+from .problem.canonical import Problem
 from .routine import RegisterTile
 from .taps import Sharing, shared_runs
 from .threads import available

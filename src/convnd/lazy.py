@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import Options, parse
 from .blocks import stand_in
 from .chunked import Chunked, Slab
-from .dtypes import is_masked
+from .problem.arguments import Options, parse
+from .problem.dtypes import is_masked
 from .threads import available, lent
 
 

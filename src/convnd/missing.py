@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .machine import CACHE_LINE, FLOATS, I64, POINTER, bytes_of, constant, splat
-from .request import KEPT, ZEROED
+from .problem.request import KEPT, ZEROED
 
 
 def read_as(b, value, nans):

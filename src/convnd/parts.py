@@ -11,7 +11,7 @@ import numpy as np
 from .layout import tile_begins, window_length
 from .machine import vector_bytes, vector_registers
 from .outer import OuterTile
-from .problem import Problem
+from .problem.canonical import Problem
 from .tuning import TUNING
 
 _TASKS = 16  # that large problems are divided into, however many threads there are

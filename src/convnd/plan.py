@@ -8,17 +8,17 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import dtypes
 from .adjoint import Piece, fold, transposed
-from .arguments import check_x, check_y
-from .boundary import CONSTANT
 from .calls import Call, Quick, Recent, out_traits, traits
 from .choice import Ready
 from .gradient import kernel_gradient
-from .names import unknown_argument, without_unknown
 from .omission import Omission
-from .outputs import check_out, plain_out
-from .request import Request
+from .problem import dtypes
+from .problem.arguments import check_x, check_y
+from .problem.boundary import CONSTANT
+from .problem.names import unknown_argument, without_unknown
+from .problem.request import Request
+from .problem.result import check_out, plain_out
 from .threads import team_size
 
 _LAYOUTS = 8  # of arrays that a plan keeps weights for

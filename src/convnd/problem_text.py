@@ -36,7 +36,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import names
+from .problem import names
 from .samples import NAMED, Ints, random_samples
 
 __all__ = ["Problem", "parse"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import is_sequence, whole
-from .messages import shown
+from .problem.arguments import is_sequence, whole
+from .problem.messages import shown
 
 PerAxis = float | Sequence[float]
 

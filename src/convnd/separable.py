@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 
 from . import direct
-from .axis import Axis, window
 from .costs import best_of_tile, gather_cycles
 from .direct import PassLayout, lay_out_pass, rows_ahead, useful_workers
-from .dtypes import bits
 from .factors import MOST_GROWTH, Factor
 from .jobs import Geometry, dense_pitches, geometry, offsets, run
 from .layout import even_begins, round_up, window_length
 from .machine import CACHE_LINE, vector_bytes
-from .problem import Constants, Problem
-from .request import KEPT
+from .problem.axis import Axis, window
+from .problem.canonical import Constants, Problem
+from .problem.dtypes import bits
+from .problem.request import KEPT
 from .threads import available
 from .tiles import JOB, compile_store, compile_worker
 from .tuning import TUNING

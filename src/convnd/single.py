@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes
 from .direct import DirectPlan
 from .expressions import call_address, records_at
 from .layout import round_up
@@ -25,8 +24,9 @@ from .machine import (
     read_index,
     write_index,
 )
-from .problem import Constants, canonical_kernel
-from .request import Request
+from .problem import dtypes
+from .problem.canonical import Constants, canonical_kernel
+from .problem.request import Request
 from .tiles import JOB
 
 MOST_WEIGHTS = 2**12  #: whose places in the kernel a record holds

@@ -7,8 +7,8 @@ from math import cos, hypot, inf, radians, sin
 
 import numpy as np
 
-from .arguments import is_sequence, whole
-from .messages import shown
+from .problem.arguments import is_sequence, whole
+from .problem.messages import shown
 from .profiles import PerAxis, gaussian_line, number, numbers, outer, per_axis
 
 

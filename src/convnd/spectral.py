@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from . import direct
-from .axis import Window, window
 from .butterfly import Pass, compile_pass, compile_product, compile_transpose
-from .dtypes import bits
 from .fourier import DIMENSION, PASS, SPECTRAL_JOB, compile_filter_worker, compile_spectral_worker
 from .gather import compile_gather
 from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
 from .machine import CACHE_LINE
-from .problem import Constants, Problem
+from .problem.axis import Window, window
+from .problem.canonical import Constants, Problem
+from .problem.dtypes import bits
 from .radices import factors, frequencies, twiddle_table
 from .windows import SpectralLayout, best, cycles, filters, transform_type
 

@@ -14,9 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from .axis import Axis, window
-from .boundary import CONSTANT
-from .dtypes import bits
 from .expressions import call_address, records_at
 from .fourier import (
     DIMENSION,
@@ -33,7 +30,10 @@ from .jobs import geometry, run
 from .layout import round_up
 from .machine import CACHE_LINE, compile_routine, take_next, write_index
 from .parts import rounds
-from .problem import Problem
+from .problem.axis import Axis, window
+from .problem.boundary import CONSTANT
+from .problem.canonical import Problem
+from .problem.dtypes import bits
 from .spectral import SpectralPlan, build, tap_places
 from .windows import best, cycles
 

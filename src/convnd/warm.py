@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .api import plan
-from .arguments import MOST_SPATIAL, listed, whole
 from .calls import imagined
-from .messages import shown
-from .names import unknown_argument, without_unknown
-from .outputs import named_type
+from .problem.arguments import MOST_SPATIAL, listed, whole
+from .problem.messages import shown
+from .problem.names import unknown_argument, without_unknown
+from .problem.result import named_type
 
 _LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # of an array that no thread's share is too small for
 _SAMPLES = 40**4  # of one of more axes

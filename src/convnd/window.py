@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .api import options_of
-from .arguments import parse
 from .blocks import Block, block, stand_in
-from .messages import shown
 from .plan import Plan
+from .problem.arguments import parse
+from .problem.messages import shown
 from .stores import dtype_of, is_readable
 
 

@@ -15,11 +15,11 @@ from math import prod
 
 import numpy as np
 
-from .axis import Axis
 from .costs import gather_cycles
 from .layout import round_up, window_length
 from .machine import vector_bytes
-from .problem import Problem, merged
+from .problem.axis import Axis
+from .problem.canonical import Problem, merged
 from .radices import factors
 from .threads import available
 from .tuning import TUNING

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from . import direct
-from .axis import Window, window
 from .boxes import (
     WinogradLayout,
     best,
@@ -26,7 +25,6 @@ from .boxes import (
     units,
 )
 from .butterfly import compile_transpose
-from .dtypes import bits
 from .filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
 from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
@@ -42,7 +40,9 @@ from .minimal import (
     compile_filter_transform,
     compile_transforms,
 )
-from .problem import Constants, Problem
+from .problem.axis import Window, window
+from .problem.canonical import Constants, Problem
+from .problem.dtypes import bits
 from .routine import RegisterTile, compile_register_tile
 
 

@@ -17,8 +17,8 @@ from .axis import Axis, extent, polyphase, same_padding
 from .boundary import MODES
 from .messages import shown
 from .names import chosen
-from .outputs import check_out, plain_out, result_type
 from .request import Request
+from .result import check_out, plain_out, result_type
 
 _LARGEST = 2**62  # of any whole number
 _LONGEST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64

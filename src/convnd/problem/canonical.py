@@ -17,8 +17,8 @@ import numpy as np
 
 from . import dtypes
 from .axis import Axis, polyphase
-from .outputs import check_fits, too_large
 from .request import KEPT, WEIGHED, Request
+from .result import check_fits, too_large
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 
