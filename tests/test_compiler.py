@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from convnd import disk, machine
-from convnd.expressions import with_element
-from convnd.gather import total, unravel
-from convnd.machine import compile_routine, read_index, write_index
+from convnd.jit import disk, machine
+from convnd.jit.expressions import with_element
+from convnd.jit.gather import total, unravel
+from convnd.jit.machine import compile_routine, read_index, write_index
 from convnd.problem import boundary
 
 NUMBERS = (-7, -3, -1, 0, 1, 2, 3, 8)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from check import integers, same
-from convnd import convnd, threads
+from convnd import convnd
+from convnd.jit import threads
 
 X, KERNEL = integers((600, 700), np.float32), integers((7, 7), np.float32, seed=1)
 

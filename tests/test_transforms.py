@@ -7,8 +7,8 @@ import pytest
 
 from check import TOLERANCE, bound, integers, reals, same
 from convnd import convnd, plan, windows
+from convnd.jit.radices import RADICES, factors, frequencies, twiddle_table
 from convnd.problem.axis import Axis, window
-from convnd.radices import RADICES, factors, frequencies, twiddle_table
 
 LENGTHS = [n for n in range(2, 600) if factors(n)]
 SMOOTH = [2**a * 3**b * 5**c for a in range(8) for b in range(4) for c in range(3) if 1 < 2**a * 3**b * 5**c <= 400]

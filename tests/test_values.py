@@ -5,7 +5,7 @@ import pytest
 
 from check import check, close, integers, reals, same
 from convnd import convnd, costs
-from convnd.machine import vector_bytes
+from convnd.jit.machine import vector_bytes
 from oracle import BOUNDARIES
 
 # Axes of unequal lengths, so that none can stand for another; one shape and kernel for each rank.

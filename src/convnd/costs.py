@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import lru_cache
 from math import prod
 
+from .jit.machine import vector_bytes
+from .jit.routine import RegisterTile
 from .layout import Layout, frame, layouts, line_length, most_outputs, shared_axis, window_length
-from .machine import vector_bytes
 from .problem.canonical import Problem
-from .routine import RegisterTile
 from .taps import Sharing, filter_blocks, shared_runs
 from .tuning import TUNING
 

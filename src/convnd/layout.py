@@ -12,12 +12,12 @@ from math import prod
 
 import numpy as np
 
-from .machine import vector_bytes, vector_registers
+from .jit.machine import vector_bytes, vector_registers
+from .jit.routine import RegisterTile
+from .jit.threads import available
 from .problem.axis import Axis
 from .problem.canonical import Problem
-from .routine import RegisterTile
 from .taps import Sharing, shared_runs
-from .threads import available
 from .tuning import TUNING
 
 _ROWS = (1, 2, 3, 4, 6, 8, 12)

@@ -15,9 +15,9 @@ import numpy as np
 
 from .blocks import stand_in
 from .chunked import Chunked, Slab
+from .jit.threads import available, lent
 from .problem.arguments import Options, parse
 from .problem.dtypes import is_masked
-from .threads import available, lent
 
 
 def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:

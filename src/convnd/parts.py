@@ -8,9 +8,9 @@ from math import prod
 
 import numpy as np
 
+from .jit.machine import vector_bytes, vector_registers
+from .jit.outer import OuterTile
 from .layout import tile_begins, window_length
-from .machine import vector_bytes, vector_registers
-from .outer import OuterTile
 from .problem.canonical import Problem
 from .tuning import TUNING
 

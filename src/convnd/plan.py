@@ -12,6 +12,7 @@ from .adjoint import Piece, fold, transposed
 from .calls import Call, Quick, Recent, out_traits, traits
 from .choice import Ready
 from .gradient import kernel_gradient
+from .jit.threads import team_size
 from .omission import Omission
 from .problem import dtypes
 from .problem.arguments import check_x, check_y
@@ -19,7 +20,6 @@ from .problem.boundary import CONSTANT
 from .problem.names import unknown_argument, without_unknown
 from .problem.request import Request
 from .problem.result import check_out, plain_out
-from .threads import team_size
 
 _LAYOUTS = 8  # of arrays that a plan keeps weights for
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .expressions import call_address, with_element
-from .gather import compile_extreme, unravel
+from .jit.expressions import call_address, with_element
+from .jit.gather import compile_extreme, unravel
+from .jit.lines import read_line
+from .jit.machine import compile_routine, read_index, take_next, write_index
 from .jobs import run
-from .lines import read_line
-from .machine import compile_routine, read_index, take_next, write_index
 from .problem import dtypes
 from .problem.canonical import memory_order
 from .problem.dtypes import bits

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from . import direct
-from .butterfly import Pass, compile_pass, compile_product, compile_transpose
-from .fourier import DIMENSION, PASS, SPECTRAL_JOB, compile_filter_worker, compile_spectral_worker
-from .gather import compile_gather
+from .jit.butterfly import Pass, compile_pass, compile_product, compile_transpose
+from .jit.fourier import DIMENSION, PASS, SPECTRAL_JOB, compile_filter_worker, compile_spectral_worker
+from .jit.gather import compile_gather
+from .jit.machine import CACHE_LINE
+from .jit.radices import factors, frequencies, twiddle_table
 from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
-from .machine import CACHE_LINE
 from .problem.axis import Window, window
 from .problem.canonical import Constants, Problem
 from .problem.dtypes import bits
-from .radices import factors, frequencies, twiddle_table
 from .windows import SpectralLayout, best, cycles, filters, transform_type
 
 

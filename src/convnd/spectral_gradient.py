@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .expressions import call_address, records_at
-from .fourier import (
+from .jit.expressions import call_address, records_at
+from .jit.fourier import (
     DIMENSION,
     PASS,
     SPECTRAL_JOB,
@@ -25,10 +25,10 @@ from .fourier import (
     transform_columns,
     unload_slab,
 )
-from .gather import AXIS, clear, is_in_range, tile_box, tile_counts, unravel
+from .jit.gather import AXIS, clear, is_in_range, tile_box, tile_counts, unravel
+from .jit.machine import CACHE_LINE, compile_routine, take_next, write_index
 from .jobs import geometry, run
 from .layout import round_up
-from .machine import CACHE_LINE, compile_routine, take_next, write_index
 from .parts import rounds
 from .problem.axis import Axis, window
 from .problem.boundary import CONSTANT

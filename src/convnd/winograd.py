@@ -24,12 +24,10 @@ from .boxes import (
     tile_height,
     units,
 )
-from .butterfly import compile_transpose
-from .filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
-from .jobs import Geometry, geometry, run
-from .layout import even_begins, round_up
-from .machine import CACHE_LINE, vector_bytes
-from .minimal import (
+from .jit.butterfly import compile_transpose
+from .jit.filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
+from .jit.machine import CACHE_LINE, vector_bytes
+from .jit.minimal import (
     FLOAT,
     OUTPUTS,
     OUTPUTS_GAIN,
@@ -40,10 +38,12 @@ from .minimal import (
     compile_filter_transform,
     compile_transforms,
 )
+from .jit.routine import RegisterTile, compile_register_tile
+from .jobs import Geometry, geometry, run
+from .layout import even_begins, round_up
 from .problem.axis import Window, window
 from .problem.canonical import Constants, Problem
 from .problem.dtypes import bits
-from .routine import RegisterTile, compile_register_tile
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ..problem.request import KEPT, ZEROED
 from .machine import CACHE_LINE, FLOATS, I64, POINTER, bytes_of, constant, splat
-from .problem.request import KEPT, ZEROED
 
 
 def read_as(b, value, nans):

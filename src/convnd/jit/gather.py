@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from ..problem.boundary import source_position
+from ..problem.request import KEPT
 from .expressions import call_address, with_element
 from .lines import extreme_magnitude, read_line
 from .machine import compile_routine, read_index, write_index
-from .problem.boundary import source_position
-from .problem.request import KEPT
 
 #: One axis of a job. ``window`` positions are gathered for a full tile; ``reach`` is the extent - 1, ``first`` the
 #: axis' place in the table of positions, ``first_tile`` in the table of the tiles' first outputs. A pass that

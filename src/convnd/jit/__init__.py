@@ -1,0 +1,1 @@
+"""What touches samples, compiled: gather, tiles, lines, transforms, threads. No decisions."""
