@@ -22,7 +22,8 @@ import numpy as np
 
 from check import check
 from conftest import _tuned
-from convnd import plan, single
+from convnd import plan
+from convnd.methods import single
 from strategies import problems
 
 PAGE, CLOSED = mmap.PAGESIZE, 0

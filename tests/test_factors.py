@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from check import reals, same
-from convnd.factors import factored, is_short
+from convnd.methods.factors import factored, is_short
 from strategies import outer
 
 EPSILON = {np.float32: 2.0**-23, np.float64: 2.0**-52}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from check import TOLERANCE, bound, integers, reals, same
-from convnd import convnd, plan, windows
+from convnd import convnd, plan
 from convnd.jit.radices import RADICES, factors, frequencies, twiddle_table
+from convnd.methods import windows
 from convnd.problem.axis import Axis, window
 
 LENGTHS = [n for n in range(2, 600) if factors(n)]

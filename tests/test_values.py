@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from check import check, close, integers, reals, same
-from convnd import convnd, costs
+from convnd import convnd
 from convnd.jit.machine import vector_bytes
+from convnd.methods import costs
 from oracle import BOUNDARIES
 
 # Axes of unequal lengths, so that none can stand for another; one shape and kernel for each rank.

@@ -14,14 +14,14 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from .choice import Ready, prepare, quick, runner, settled
-from .omission import Omission
+from .methods.choice import Ready, prepare, quick, runner, settled
+from .methods.omission import Omission
+from .methods.scan import check_nan
+from .methods.single import Single, single
 from .problem import dtypes
 from .problem.arguments import Options, parse
 from .problem.canonical import allocation, canonical, constants
 from .problem.request import Request
-from .scan import check_nan
-from .single import Single, single
 
 _REMEMBERED = 512  # calls of `convnd.convnd`
 

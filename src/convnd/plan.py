@@ -10,10 +10,10 @@ import numpy as np
 
 from .adjoint import Piece, fold, transposed
 from .calls import Call, Quick, Recent, out_traits, traits
-from .choice import Ready
 from .gradient import kernel_gradient
 from .jit.threads import team_size
-from .omission import Omission
+from .methods.choice import Ready
+from .methods.omission import Omission
 from .problem import dtypes
 from .problem.arguments import check_x, check_y
 from .problem.boundary import CONSTANT

@@ -27,15 +27,15 @@ from .jit.fourier import (
 )
 from .jit.gather import AXIS, clear, is_in_range, tile_box, tile_counts, unravel
 from .jit.machine import CACHE_LINE, compile_routine, take_next, write_index
-from .jobs import geometry, run
-from .layout import round_up
+from .methods.jobs import geometry, run
+from .methods.layout import round_up
+from .methods.spectral import SpectralPlan, build, tap_places
+from .methods.windows import best, cycles
 from .parts import rounds
 from .problem.axis import Axis, window
 from .problem.boundary import CONSTANT
 from .problem.canonical import Problem
 from .problem.dtypes import bits
-from .spectral import SpectralPlan, build, tap_places
-from .windows import best, cycles
 
 _TILES_OF_PAIR = 16  #: of a part, at least, for each pair of channels and one channel of each
 _CYCLES_OF_PART = 1e8  #: estimated, that a thread takes for one part: an interrupt waits for it

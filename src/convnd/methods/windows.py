@@ -15,13 +15,13 @@ from math import prod
 
 import numpy as np
 
+from ..jit.machine import vector_bytes
+from ..jit.radices import factors
+from ..jit.threads import available
+from ..problem.axis import Axis
+from ..problem.canonical import Problem, merged
 from .costs import gather_cycles
-from .jit.machine import vector_bytes
-from .jit.radices import factors
-from .jit.threads import available
 from .layout import round_up, window_length
-from .problem.axis import Axis
-from .problem.canonical import Problem, merged
 from .tuning import TUNING
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from ..jit.threads import team_size
+from ..problem.canonical import Constants, Problem, canonical_kernel, constants, merged
+from ..problem.dtypes import largest
+from ..problem.request import Request
 from . import boxes, direct, separable, spectral, windows, winograd
 from .costs import best
 from .factors import Factor, as_magnitudes, factored, is_short
-from .jit.threads import team_size
-from .problem.canonical import Constants, Problem, canonical_kernel, constants, merged
-from .problem.dtypes import largest
-from .problem.request import Request
 from .single import Single, single
 
 #: Cycles in a millisecond of the machine that the cost models and what follows were fitted to, by

@@ -9,6 +9,24 @@ from typing import Any
 
 import numpy as np
 
+from ..jit.butterfly import compile_transpose
+from ..jit.filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
+from ..jit.machine import CACHE_LINE, vector_bytes
+from ..jit.minimal import (
+    FLOAT,
+    OUTPUTS,
+    OUTPUTS_GAIN,
+    PLANES,
+    SAMPLES,
+    SAMPLES_GAIN,
+    TAPS,
+    compile_filter_transform,
+    compile_transforms,
+)
+from ..jit.routine import RegisterTile, compile_register_tile
+from ..problem.axis import Window, window
+from ..problem.canonical import Constants, Problem
+from ..problem.dtypes import bits
 from . import direct
 from .boxes import (
     WinogradLayout,
@@ -24,26 +42,8 @@ from .boxes import (
     tile_height,
     units,
 )
-from .jit.butterfly import compile_transpose
-from .jit.filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
-from .jit.machine import CACHE_LINE, vector_bytes
-from .jit.minimal import (
-    FLOAT,
-    OUTPUTS,
-    OUTPUTS_GAIN,
-    PLANES,
-    SAMPLES,
-    SAMPLES_GAIN,
-    TAPS,
-    compile_filter_transform,
-    compile_transforms,
-)
-from .jit.routine import RegisterTile, compile_register_tile
 from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
-from .problem.axis import Window, window
-from .problem.canonical import Constants, Problem
-from .problem.dtypes import bits
 
 
 @dataclass(frozen=True)

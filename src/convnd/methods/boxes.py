@@ -11,12 +11,12 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
+from ..jit.machine import vector_bytes, vector_registers
+from ..jit.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
+from ..jit.threads import available
+from ..problem.canonical import Problem, merged
 from .costs import gather_cycles
-from .jit.machine import vector_bytes, vector_registers
-from .jit.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
-from .jit.threads import available
 from .layout import round_up
-from .problem.canonical import Problem, merged
 from .tuning import TUNING
 
 # Of products that a plane sums, without a folded axis and with one. Measured beside direct summation, normal samples

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from ..problem import dtypes
+from ..problem.axis import Axis
+from ..problem.boundary import CONSTANT
+from ..problem.canonical import allocation, canonical, canonical_axes, canonical_kernel, memory_order
+from ..problem.request import KEPT, WEIGHED, ZEROED, Request
 from . import direct
 from .choice import Ready, prepare, quick
-from .problem import dtypes
-from .problem.axis import Axis
-from .problem.boundary import CONSTANT
-from .problem.canonical import allocation, canonical, canonical_axes, canonical_kernel, memory_order
-from .problem.request import KEPT, WEIGHED, ZEROED, Request
 from .scan import holds_nan
 
 Run = Callable[[np.ndarray, np.ndarray], None]

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from .jit import threads
-from .jit.gather import AXIS, RUN_FIELDS, compile_extreme, compile_gather
-from .jit.machine import CACHE_LINE
-from .jit.tiles import compile_store
+from ..jit import threads
+from ..jit.gather import AXIS, RUN_FIELDS, compile_extreme, compile_gather
+from ..jit.machine import CACHE_LINE
+from ..jit.tiles import compile_store
+from ..problem.axis import Window
+from ..problem.canonical import Levels, Problem
+from ..problem.dtypes import bits
 from .layout import distinct, round_up
-from .problem.axis import Window
-from .problem.canonical import Levels, Problem
-from .problem.dtypes import bits
 
 _SLICE = 0.1  #: seconds after which a long call looks for signals
 _SHORT = 6000  #: work of a slice to begin with, in that which is enough for one thread

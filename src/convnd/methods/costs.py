@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import lru_cache
 from math import prod
 
-from .jit.machine import vector_bytes
-from .jit.routine import RegisterTile
+from ..jit.machine import vector_bytes
+from ..jit.routine import RegisterTile
+from ..problem.canonical import Problem
 from .layout import Layout, frame, layouts, line_length, most_outputs, shared_axis, window_length
-from .problem.canonical import Problem
 from .taps import Sharing, filter_blocks, shared_runs
 from .tuning import TUNING
 

@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
+from ..jit.machine import CACHE_LINE, vector_bytes
+from ..jit.threads import available
+from ..jit.tiles import JOB, compile_store, compile_worker
+from ..problem.axis import Axis, window
+from ..problem.canonical import Constants, Problem
+from ..problem.dtypes import bits
+from ..problem.request import KEPT
 from . import direct
 from .costs import best_of_tile, gather_cycles
 from .direct import PassLayout, lay_out_pass, rows_ahead, useful_workers
 from .factors import MOST_GROWTH, Factor
-from .jit.machine import CACHE_LINE, vector_bytes
-from .jit.threads import available
-from .jit.tiles import JOB, compile_store, compile_worker
 from .jobs import Geometry, dense_pitches, geometry, offsets, run
 from .layout import even_begins, round_up, window_length
-from .problem.axis import Axis, window
-from .problem.canonical import Constants, Problem
-from .problem.dtypes import bits
-from .problem.request import KEPT
 from .tuning import TUNING
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from ..jit.expressions import call_address, records_at
+from ..jit.lines import read_weight
+from ..jit.machine import CACHE_LINE, compile_routine, read_index, write_index
+from ..jit.tiles import JOB
+from ..problem import dtypes
+from ..problem.canonical import Constants, canonical_kernel
+from ..problem.request import Request
 from .direct import DirectPlan
-from .jit.expressions import call_address, records_at
-from .jit.lines import read_weight
-from .jit.machine import CACHE_LINE, compile_routine, read_index, write_index
-from .jit.tiles import JOB
 from .layout import round_up
-from .problem import dtypes
-from .problem.canonical import Constants, canonical_kernel
-from .problem.request import Request
 
 MOST_WEIGHTS = 2**12  #: whose places in the kernel a record holds
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .jit.butterfly import compile_transpose
-from .jit.expressions import call_address
-from .jit.lines import write_line
-from .jit.machine import compile_routine, read_index, take_next, vector_bytes
-from .jit.threads import run_workers, team_size
+from ..jit.butterfly import compile_transpose
+from ..jit.expressions import call_address
+from ..jit.lines import write_line
+from ..jit.machine import compile_routine, read_index, take_next, vector_bytes
+from ..jit.threads import run_workers, team_size
 from .taps import Sharing, TapTable, filter_blocks
 
 _PACKED_BY_ONE = 2**16  #: weights, up to which one thread packs them sooner than two

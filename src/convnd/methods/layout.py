@@ -12,11 +12,11 @@ from math import prod
 
 import numpy as np
 
-from .jit.machine import vector_bytes, vector_registers
-from .jit.routine import RegisterTile
-from .jit.threads import available
-from .problem.axis import Axis
-from .problem.canonical import Problem
+from ..jit.machine import vector_bytes, vector_registers
+from ..jit.routine import RegisterTile
+from ..jit.threads import available
+from ..problem.axis import Axis
+from ..problem.canonical import Problem
 from .taps import Sharing, shared_runs
 from .tuning import TUNING
 

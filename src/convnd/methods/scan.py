@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .jit.expressions import call_address, with_element
-from .jit.gather import compile_extreme, unravel
-from .jit.lines import read_line
-from .jit.machine import compile_routine, read_index, take_next, write_index
+from ..jit.expressions import call_address, with_element
+from ..jit.gather import compile_extreme, unravel
+from ..jit.lines import read_line
+from ..jit.machine import compile_routine, read_index, take_next, write_index
+from ..problem import dtypes
+from ..problem.canonical import memory_order
+from ..problem.dtypes import bits
+from ..problem.request import KEPT
 from .jobs import run
-from .problem import dtypes
-from .problem.canonical import memory_order
-from .problem.dtypes import bits
-from .problem.request import KEPT
 
 _BLOCK = 2048  # samples that are looked at together, a copy of which stays in the first level
 _FEW = 2**15  # samples that NumPy looks through sooner than a job is laid out

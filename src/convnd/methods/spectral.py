@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from ..jit.butterfly import Pass, compile_pass, compile_product, compile_transpose
+from ..jit.fourier import DIMENSION, PASS, SPECTRAL_JOB, compile_filter_worker, compile_spectral_worker
+from ..jit.gather import compile_gather
+from ..jit.machine import CACHE_LINE
+from ..jit.radices import factors, frequencies, twiddle_table
+from ..problem.axis import Window, window
+from ..problem.canonical import Constants, Problem
+from ..problem.dtypes import bits
 from . import direct
-from .jit.butterfly import Pass, compile_pass, compile_product, compile_transpose
-from .jit.fourier import DIMENSION, PASS, SPECTRAL_JOB, compile_filter_worker, compile_spectral_worker
-from .jit.gather import compile_gather
-from .jit.machine import CACHE_LINE
-from .jit.radices import factors, frequencies, twiddle_table
 from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
-from .problem.axis import Window, window
-from .problem.canonical import Constants, Problem
-from .problem.dtypes import bits
 from .windows import SpectralLayout, best, cycles, filters, transform_type
 
 

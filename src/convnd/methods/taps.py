@@ -15,7 +15,7 @@ from functools import lru_cache, reduce
 
 import numpy as np
 
-from .problem.axis import Axis, TapLine, branch_axis
+from ..problem.axis import Axis, TapLine, branch_axis
 
 Run = tuple[int, int]
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from ..jit import threads
+from ..jit.butterfly import compile_transpose
+from ..jit.machine import CACHE_LINE
+from ..jit.routine import compile_register_tile
+from ..jit.tiles import JOB, compile_worker
+from ..problem.axis import Window, tap_lines, window
+from ..problem.canonical import Constants, Problem
 from .costs import best
-from .jit import threads
-from .jit.butterfly import compile_transpose
-from .jit.machine import CACHE_LINE
-from .jit.routine import compile_register_tile
-from .jit.tiles import JOB, compile_worker
 from .jobs import Geometry, Region, branch_records, dense_pitches, geometry, offsets, run
 from .layout import Layout, distinct, frame, granularity, line_length, round_up, tile_begins
-from .problem.axis import Window, tap_lines, window
-from .problem.canonical import Constants, Problem
 from .taps import Sharing, TapTable, filter_blocks, table
 from .tuning import TUNING
 from .weights import pack
