@@ -22,7 +22,8 @@ SETTINGS = {
 
 @contextlib.contextmanager
 def _tuned(name):
-    from convnd import calls, gradient, parts, spectral_gradient
+    from convnd import calls
+    from convnd.derivatives import gradient, parts, spectral_gradient
     from convnd.methods import boxes, choice, costs, direct, separable, spectral, tuning, windows, winograd
 
     made = [costs.best, direct.plan, separable.plan, spectral.plan, windows.best, boxes.best, winograd.plan]

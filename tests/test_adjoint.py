@@ -7,7 +7,8 @@ import pytest
 
 import oracle
 from check import TOLERANCE, integers, reals, same
-from convnd import gradient, parts, plan
+from convnd import plan
+from convnd.derivatives import gradient, parts
 from oracle import BOUNDARIES
 from strategies import LAYOUTS, outer
 

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .adjoint import Piece, fold, transposed
 from .calls import Call, Quick, Recent, out_traits, traits
-from .gradient import kernel_gradient
+from .derivatives.adjoint import Piece, fold, transposed
+from .derivatives.gradient import kernel_gradient
 from .jit.threads import team_size
 from .methods.choice import Ready
 from .methods.omission import Omission

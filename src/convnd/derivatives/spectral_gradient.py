@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .jit.expressions import call_address, records_at
-from .jit.fourier import (
+from ..jit.expressions import call_address, records_at
+from ..jit.fourier import (
     DIMENSION,
     PASS,
     SPECTRAL_JOB,
@@ -25,17 +25,17 @@ from .jit.fourier import (
     transform_columns,
     unload_slab,
 )
-from .jit.gather import AXIS, clear, is_in_range, tile_box, tile_counts, unravel
-from .jit.machine import CACHE_LINE, compile_routine, take_next, write_index
-from .methods.jobs import geometry, run
-from .methods.layout import round_up
-from .methods.spectral import SpectralPlan, build, tap_places
-from .methods.windows import best, cycles
+from ..jit.gather import AXIS, clear, is_in_range, tile_box, tile_counts, unravel
+from ..jit.machine import CACHE_LINE, compile_routine, take_next, write_index
+from ..methods.jobs import geometry, run
+from ..methods.layout import round_up
+from ..methods.spectral import SpectralPlan, build, tap_places
+from ..methods.windows import best, cycles
+from ..problem.axis import Axis, window
+from ..problem.boundary import CONSTANT
+from ..problem.canonical import Problem
+from ..problem.dtypes import bits
 from .parts import rounds
-from .problem.axis import Axis, window
-from .problem.boundary import CONSTANT
-from .problem.canonical import Problem
-from .problem.dtypes import bits
 
 _TILES_OF_PAIR = 16  #: of a part, at least, for each pair of channels and one channel of each
 _CYCLES_OF_PART = 1e8  #: estimated, that a thread takes for one part: an interrupt waits for it

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from .problem import dtypes
-from .problem.axis import Axis
-from .problem.boundary import CONSTANT, supplied
-from .problem.request import Request
+from ..problem import dtypes
+from ..problem.axis import Axis
+from ..problem.boundary import CONSTANT, supplied
+from ..problem.request import Request
 
 
 @dataclass(frozen=True)

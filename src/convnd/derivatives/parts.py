@@ -8,11 +8,11 @@ from math import prod
 
 import numpy as np
 
-from .jit.machine import vector_bytes, vector_registers
-from .jit.outer import OuterTile
-from .methods.layout import tile_begins, window_length
-from .methods.tuning import TUNING
-from .problem.canonical import Problem
+from ..jit.machine import vector_bytes, vector_registers
+from ..jit.outer import OuterTile
+from ..methods.layout import tile_begins, window_length
+from ..methods.tuning import TUNING
+from ..problem.canonical import Problem
 
 _TASKS = 16  # that large problems are divided into, however many threads there are
 _SMALL_WORK = 2**20  # products that are not worth dividing

@@ -16,22 +16,22 @@ from typing import Any
 
 import numpy as np
 
+from ..jit.machine import CACHE_LINE, vector_bytes
+from ..jit.outer import OuterTile, compile_outer_tile
+from ..jit.products import GRADIENT, compile_gradient_worker
+from ..jit.tiles import JOB
+from ..methods import windows
+from ..methods.direct import useful_workers
+from ..methods.jobs import branch_records, dense_pitches, geometry, offsets, run
+from ..methods.layout import round_up
+from ..methods.taps import combinations
+from ..problem import dtypes
+from ..problem.axis import Axis, TapLine, tap_lines, window
+from ..problem.boundary import CONSTANT
+from ..problem.canonical import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
+from ..problem.request import Request
 from . import spectral_gradient
-from .jit.machine import CACHE_LINE, vector_bytes
-from .jit.outer import OuterTile, compile_outer_tile
-from .jit.products import GRADIENT, compile_gradient_worker
-from .jit.tiles import JOB
-from .methods import windows
-from .methods.direct import useful_workers
-from .methods.jobs import branch_records, dense_pitches, geometry, offsets, run
-from .methods.layout import round_up
-from .methods.taps import combinations
 from .parts import Shift, cut, rounds
-from .problem import dtypes
-from .problem.axis import Axis, TapLine, tap_lines, window
-from .problem.boundary import CONSTANT
-from .problem.canonical import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
-from .problem.request import Request
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Transposes and derivatives of convolutions, expressed as convolutions where they are."""
