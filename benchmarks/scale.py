@@ -119,7 +119,7 @@ def run(kind: str, folder: Path, planes: int) -> None:
     if kind == "memmap":
         x.flush()
     settle(folder)
-    engine, inside = importlib.import_module("convnd.blockwise"), [0.0]
+    engine, inside = importlib.import_module("convnd.interop.blockwise"), [0.0]
     convolved = engine.Job._convolved
 
     def timed(*arguments: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from check import rounding, same
 from convnd import convnd, window
 from convnd.api import options_of
-from convnd.blocks import block, line, stand_in
+from convnd.interop.blocks import block, line, stand_in
 from convnd.plan import Plan
 from convnd.problem.arguments import parse
 from convnd.problem.axis import Axis

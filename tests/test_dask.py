@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from check import integers, reals, same
-from convnd import convnd, lazy
+from convnd import convnd
+from convnd.interop import lazy
 from strategies import Array, Problem, problems
 
 dask = pytest.importorskip("dask")

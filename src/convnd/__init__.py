@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from . import kernels
 from .api import convnd, plan
-from .larger import blockwise
+from .interop.larger import blockwise
+from .interop.stream import Stream
+from .interop.window import Window, window
 from .plan import Plan
-from .stream import Stream
 from .warm import warmup
-from .window import Window, window
 
 __version__: str
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .calls import convolve
-from .elsewhere import convolve_elsewhere
+from .interop.elsewhere import convolve_elsewhere
 from .plan import Plan
 from .problem.arguments import Options, parse
 from .problem.names import unknown_argument, without_unknown

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..calls import Recent
+from ..plan import Plan
+from ..problem.arguments import Options, parse
+from ..problem.boundary import Run
+from ..problem.request import Request
 from .blocks import Block, Line, block, line, stand_in
-from .calls import Recent
-from .plan import Plan
-from .problem.arguments import Options, parse
-from .problem.boundary import Run
-from .problem.request import Request
 
 _PLANS = 32  # of blocks of different geometry
 _SLAB = 0.5  # of a chunk is the most that is cut out of it; where more is read the whole chunk goes there

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .api import options_of
+from ..api import options_of
+from ..plan import Plan
+from ..problem.arguments import parse
+from ..problem.messages import shown
 from .blocks import Block, block, stand_in
-from .plan import Plan
-from .problem.arguments import parse
-from .problem.messages import shown
 from .stores import dtype_of, is_readable
 
 

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from ..calls import Recent, imagined
+from ..plan import Plan
+from ..problem.arguments import Options, parse
+from ..problem.request import Request
+from ..problem.result import too_large
 from . import stores
 from .blocks import Block, block, stand_in
-from .calls import Recent, imagined
 from .grid import Box, Grid, grid
 from .held import Held
-from .plan import Plan
-from .problem.arguments import Options, parse
-from .problem.request import Request
-from .problem.result import too_large
 from .record import Record, checksum, record_path
 
 _PLANS = 64  # of blocks of different shapes, or with different padding

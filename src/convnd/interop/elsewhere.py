@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ..calls import convolve
+from ..problem.arguments import Options
+from ..problem.messages import shown
 from . import labelled, lazy
 from .blockwise import Report, convolve_blockwise
-from .calls import convolve
-from .problem.arguments import Options
-from .problem.messages import shown
 from .stores import is_stored, is_writeable
 
 MAX_MEMORY = "1 GiB"  #: that blocks may take where the user does not say

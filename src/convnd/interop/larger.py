@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .api import options_of
+from ..api import options_of
+from ..problem.messages import shown
 from .blockwise import convolve_blockwise
 from .elsewhere import MAX_MEMORY, bytes_of, reporting
-from .problem.messages import shown
 
 
 def blockwise(

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .api import options_of
+from ..api import options_of
+from ..calls import Recent
+from ..plan import Plan
+from ..problem.arguments import axis_index, parse, spatial_axes
+from ..problem.axis import Axis
+from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
+from ..problem.request import Request
 from .blocks import block, stand_in
-from .calls import Recent
-from .plan import Plan
-from .problem.arguments import axis_index, parse, spatial_axes
-from .problem.axis import Axis
-from .problem.boundary import REFLECT, SYMMETRIC, WRAP
-from .problem.request import Request
 
 _LONG = 2**31  # samples of a stream whose end is not known
 _PLANS = 16  # of blocks of different lengths

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from ..jit.threads import available, lent
+from ..problem.arguments import Options, parse
+from ..problem.dtypes import is_masked
 from .blocks import stand_in
 from .chunked import Chunked, Slab
-from .jit.threads import available, lent
-from .problem.arguments import Options, parse
-from .problem.dtypes import is_masked
 
 
 def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:

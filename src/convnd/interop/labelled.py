@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..problem.arguments import Options, is_sequence, parse
+from ..problem.messages import shown
+from ..problem.request import Request
 from .blocks import stand_in
-from .problem.arguments import Options, is_sequence, parse
-from .problem.messages import shown
-from .problem.request import Request
 
 _EVEN = 1e-6  # of a step is the most that evenly spaced coordinates are off: they may be in float32
 _AXES, _CHANNEL_AXIS = 5, 6  # in the options

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .problem.axis import Axis
-from .problem.boundary import CONSTANT, Run, supplied
-from .problem.request import Request
+from ..problem.axis import Axis
+from ..problem.boundary import CONSTANT, Run, supplied
+from ..problem.request import Request
 
 
 @dataclass(frozen=True)

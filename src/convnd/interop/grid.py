@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..problem.boundary import CONSTANT, WRAP
+from ..problem.request import Request
 from . import stores
-from .problem.boundary import CONSTANT, WRAP
-from .problem.request import Request
 
 _OWN_BYTES = 2**26  # of the memory allowed, at most: what a convolution takes beside its arrays
 
