@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from check import rounding, same
 from convnd import convnd, window
-from convnd.api import options_of
 from convnd.interop.blocks import block, line, stand_in
 from convnd.plan import Plan
 from convnd.problem.arguments import parse
 from convnd.problem.axis import Axis
 from convnd.problem.boundary import MODES, source_position
+from convnd.problem.options import options_of
 from strategies import Array, Problem, problems
 
 

@@ -11,8 +11,9 @@ from numpy.typing import DTypeLike
 from .calls import convolve
 from .interop.elsewhere import convolve_elsewhere
 from .plan import Plan
-from .problem.arguments import Options, parse
-from .problem.names import unknown_argument, without_unknown
+from .problem.arguments import parse
+from .problem.names import unknown_to, without_unknown
+from .problem.options import Options
 
 Padding = str | int | Sequence[int | Sequence[int]]
 
@@ -191,8 +192,8 @@ def convnd(
     (1, 2, 16, 16)
     """
     if unknown:
-        raise unknown_argument(convnd, unknown)
-    options = (
+        raise unknown_to(convnd, unknown)
+    options = Options(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, workers,
     )  # fmt: skip
@@ -255,23 +256,9 @@ def plan(
     np.float64(1.0)
     """
     if unknown:
-        raise unknown_argument(plan, unknown)
-    options = (
+        raise unknown_to(plan, unknown)
+    options = Options(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, workers,
     )  # fmt: skip
     return Plan(parse(x, kernel, out, options))
-
-
-def options_of(given: dict[str, Any]) -> Options:
-    """Return keywords of `convnd` as its options, those that are not given as it has them.
-
-    Raises
-    ------
-    TypeError
-        Where a keyword is none of its.
-    """
-    defaults = {name: default for name, default in (convnd.__kwdefaults__ or {}).items() if name != "out"}
-    if unknown := {name: value for name, value in given.items() if name not in defaults}:
-        raise unknown_argument(convnd, unknown)
-    return tuple({**defaults, **given}.values())

@@ -19,8 +19,9 @@ from .methods.omission import Omission
 from .methods.scan import check_nan
 from .methods.single import Single, single
 from .problem import dtypes
-from .problem.arguments import Options, parse
+from .problem.arguments import parse
 from .problem.canonical import allocation, canonical, constants
+from .problem.options import Options
 from .problem.request import Request
 
 _REMEMBERED = 512  # calls of `convnd.convnd`

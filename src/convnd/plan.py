@@ -17,7 +17,7 @@ from .methods.omission import Omission
 from .problem import dtypes
 from .problem.arguments import check_x, check_y
 from .problem.boundary import CONSTANT
-from .problem.names import unknown_argument, without_unknown
+from .problem.names import unknown_to, without_unknown
 from .problem.request import Request
 from .problem.result import check_out, plain_out
 
@@ -109,7 +109,7 @@ class Plan:
         array([1., 2., 4.])
         """
         if unknown:
-            raise unknown_argument(Plan.__call__, unknown)
+            raise unknown_to(Plan.__call__, unknown)
         known, given = None, out
         if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):
             known = self._known.get((traits(x), out_traits(out)))
@@ -158,7 +158,7 @@ class Plan:
         array([-1.,  1.,  0.,  0.])
         """
         if unknown:
-            raise unknown_argument(Plan.adjoint, unknown)
+            raise unknown_to(Plan.adjoint, unknown)
         self._check_linear()
         y = check_y(y, self._request)
         pieces = self._transposes.get(y.dtype)
@@ -207,7 +207,7 @@ class Plan:
         array([14.,  7.])
         """
         if unknown:
-            raise unknown_argument(Plan.kernel_gradient, unknown)
+            raise unknown_to(Plan.kernel_gradient, unknown)
         self._check_linear()
         x, y = check_x(x, self._request), check_y(y, self._request)
         return kernel_gradient(self._request, x, y, self.method == "fft")

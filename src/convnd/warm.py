@@ -12,7 +12,7 @@ from .api import plan
 from .calls import imagined
 from .problem.arguments import MOST_SPATIAL, listed, whole
 from .problem.messages import shown
-from .problem.names import unknown_argument, without_unknown
+from .problem.names import unknown_to, without_unknown
 from .problem.result import named_type
 
 _LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # of an array that no thread's share is too small for
@@ -55,7 +55,7 @@ def warmup(
     >>> convnd.warmup(ranks=[1], dtypes=["float64"], taps=[5], methods=["direct"])
     """
     if unknown:
-        raise unknown_argument(warmup, unknown)
+        raise unknown_to(warmup, unknown)
     ranks = [whole(rank, "ranks", 1) for rank in listed(ranks, "ranks")]
     taps = [whole(length, "taps", 1) for length in listed(taps, "taps")]
     types, methods = [named_type(dtype, "dtypes") for dtype in listed(dtypes, "dtypes")], listed(methods, "methods")

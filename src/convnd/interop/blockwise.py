@@ -16,7 +16,8 @@ import numpy as np
 
 from ..calls import Recent, imagined
 from ..plan import Plan
-from ..problem.arguments import Options, parse
+from ..problem.arguments import parse
+from ..problem.options import Options
 from ..problem.request import Request
 from ..problem.result import too_large
 from . import stores

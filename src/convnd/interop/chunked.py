@@ -16,8 +16,9 @@ import numpy as np
 
 from ..calls import Recent
 from ..plan import Plan
-from ..problem.arguments import Options, parse
+from ..problem.arguments import parse
 from ..problem.boundary import Run
+from ..problem.options import Options
 from ..problem.request import Request
 from .blocks import Block, Line, block, line, stand_in
 

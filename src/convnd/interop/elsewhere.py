@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..calls import convolve
-from ..problem.arguments import Options
 from ..problem.messages import shown
+from ..problem.options import Options
 from . import labelled, lazy
 from .blockwise import Report, convolve_blockwise
 from .stores import is_stored, is_writeable

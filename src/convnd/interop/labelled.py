@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..problem.arguments import Options, is_sequence, parse
+from ..problem.arguments import is_sequence, parse
 from ..problem.messages import shown
+from ..problem.options import Options
 from ..problem.request import Request
 from .blocks import stand_in
 
 _EVEN = 1e-6  # of a step is the most that evenly spaced coordinates are off: they may be in float32
-_AXES, _CHANNEL_AXIS = 5, 6  # in the options
 
 
 def convolve(
@@ -28,12 +28,12 @@ def convolve(
     """Do what `convnd.convnd` promises of a DataArray, whose samples `convolve_any` convolves."""
     import xarray
 
-    axes, channel = options[_AXES], options[_CHANNEL_AXIS]
+    axes = options.axes
     names = getattr(kernel, "dims", None)
-    if axes is None and channel is None and names and set(names) <= set(x.dims):
+    if axes is None and options.channel_axis is None and names and set(names) <= set(x.dims):
         axes = names  # the kernel says what it goes along
     axes = tuple(_axis(a, "axes", x) for a in axes) if is_sequence(axes) else _axis(axes, "axes", x)
-    options = (*options[:_AXES], axes, _axis(channel, "channel_axis", x), *options[_CHANNEL_AXIS + 1 :])
+    options = options._replace(axes=axes, channel_axis=_axis(options.channel_axis, "channel_axis", x))
     request = parse(stand_in(x.shape, x.dtype), kernel, None, options)
     data = convolve_any(x.data, kernel, out, options)
     dims = [d for a, d in enumerate(x.dims) if a != request.channel_axis or request.is_bank]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..api import options_of
 from ..problem.messages import shown
+from ..problem.options import options_of
 from .blockwise import convolve_blockwise
 from .elsewhere import MAX_MEMORY, bytes_of, reporting
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..jit.threads import available, lent
-from ..problem.arguments import Options, parse
+from ..problem.arguments import parse
 from ..problem.dtypes import is_masked
+from ..problem.options import Options
 from .blocks import stand_in
 from .chunked import Chunked, Slab
 

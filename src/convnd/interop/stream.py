@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..api import options_of
 from ..calls import Recent
 from ..plan import Plan
 from ..problem.arguments import axis_index, parse, spatial_axes
 from ..problem.axis import Axis
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
+from ..problem.options import options_of
 from ..problem.request import Request
 from .blocks import block, stand_in
 
@@ -57,8 +57,7 @@ class Stream:
     """
 
     def __init__(self, kernel: Any, *, axis: int | None = None, **options: Any) -> None:
-        self._kernel, self._given_axis, self._options = np.array(kernel), axis, options
-        self._given = options_of(options)
+        self._kernel, self._given_axis, self._options = np.array(kernel), axis, options_of(options)
         self._begun = self._ended = False
         self._start = self._done = 0  # the first sample of those held, and the outputs that were returned
         self._plans: Recent[Plan] = Recent(_PLANS)
@@ -100,7 +99,7 @@ class Stream:
         self._check_open()
         if not self._begun:
             raise ValueError("the stream has no samples: no block was fed to it")
-        request = parse(self._stand_in(self._samples.dtype), self._kernel, None, self._given)
+        request = parse(self._stand_in(self._samples.dtype), self._kernel, None, self._options)
         self._ended = True
         return self._outputs(request, request.out_shape[self._out_axis])
 
@@ -121,17 +120,17 @@ class Stream:
 
     def _begin(self, samples: np.ndarray) -> None:
         """Learn from the first block what the stream is like."""
-        given, channel = self._options, self._options.get("channel_axis")
+        channel = self._options.channel_axis
         like = stand_in([max(1, n) for n in samples.shape], samples.dtype)
         channel = None if channel is None else axis_index(channel, "channel_axis", like)
-        spatial = spatial_axes(given.get("axes"), like, self._kernel, channel)
+        spatial = spatial_axes(self._options.axes, like, self._kernel, channel)
         if self._given_axis is None and not spatial:
             raise ValueError("axis must name an axis of the batch where none is spatial")
         a = min(spatial) if self._given_axis is None else axis_index(self._given_axis, "axis", like)
         if a == channel:
             raise ValueError(f"axis {a} is the channel axis, all of which every output reads")
         shape = (*samples.shape[:a], _LONG, *samples.shape[a + 1 :])
-        self._request = request = parse(stand_in(shape, samples.dtype), self._kernel, None, self._given)
+        self._request = request = parse(stand_in(shape, samples.dtype), self._kernel, None, self._options)
         self._place = request.spatial.index(a) if a in request.spatial else None
         self._axis, self._whole_axis = a, Axis(_LONG) if self._place is None else request.axes[self._place]
         self._out_axis = a - (channel is not None and not request.is_bank and channel < a)

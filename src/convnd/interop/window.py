@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..api import options_of
 from ..plan import Plan
 from ..problem.arguments import parse
 from ..problem.messages import shown
+from ..problem.options import options_of
 from .blocks import Block, block, stand_in
 from .stores import dtype_of, is_readable
 

@@ -17,6 +17,7 @@ from .axis import Axis, extent, polyphase, same_padding
 from .boundary import MODES
 from .messages import shown
 from .names import chosen
+from .options import Options
 from .request import Request
 from .result import check_out, plain_out, result_type
 
@@ -26,36 +27,27 @@ _KERNEL_BYTES = 3 * 8  # of a weight: of a broadcast kernel too, a plan's copy, 
 MOST_SPATIAL = 60  # axes: NumPy's arrays have 64, and a kernel in canonical form up to four of its own
 
 
-#: What the user asks for beside the arrays, as it was given: the options of `convnd.convnd` in the order of its
-#: signature, ``out`` left out.
-Options = tuple[Any, ...]
-
-
 def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     """Check every argument of `convnd.convnd` and return what they ask for."""
-    (
-        padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
-        method, dtype, workers,
-    ) = options  # fmt: skip
     x, kernel = _array(x, "x"), _array(kernel, "kernel")
-    channel = None if channel_axis is None else axis_index(channel_axis, "channel_axis", x)
-    spatial = spatial_axes(axes, x, kernel, channel)
+    channel = None if options.channel_axis is None else axis_index(options.channel_axis, "channel_axis", x)
+    spatial = spatial_axes(options.axes, x, kernel, channel)
     first, bank = _kernel_layout(x, kernel, spatial, channel)
-    method = chosen(method, "method")
+    method = chosen(options.method, "method")
     if method == "separable" and channel is not None:
-        raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel_axis}")
-    groups = whole(groups, "groups", 1)
+        raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel}")
+    groups = whole(options.groups, "groups", 1)
     if channel is not None:
         _check_channels(x.shape[channel], kernel, first, bank, groups)
     elif groups != 1:
         raise ValueError(f"groups={groups} needs channel_axis, the axis of x that groups divide")
-    flipped = chosen(convention, "convention") == "convolution"
+    flipped = chosen(options.convention, "convention") == "convolution"
     offset = 0 if channel is None or not first else 1 + bank
     taps = kernel.shape[offset : offset + len(spatial)]
-    lines = _axes(x, taps, spatial, padding, stride, dilation, upsample, flipped)
-    mode = list(MODES).index(chosen(boundary, "boundary"))
+    lines = _axes(x, taps, spatial, options, flipped)
+    mode = list(MODES).index(chosen(options.boundary, "boundary"))
     out = plain_out(out)
-    result = result_type(x.dtype, kernel.dtype, dtype, out)
+    result = result_type(x.dtype, kernel.dtype, options.dtype, out)
     is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
     integer = None
     if dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype):
@@ -63,15 +55,15 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     if _KERNEL_BYTES * kernel.size > memory.total():
         raise ValueError(f"kernel does not fit in memory as it is computed with: its shape is {kernel.shape}")
     precision = dtypes.working(x.dtype, kernel, result, 0)
-    fill = dtypes.fill_value(fill_value, integer, is_complex, precision)
+    fill = dtypes.fill_value(options.fill_value, integer, is_complex, precision)
     given = x.dtype
     if fill.imag and x.dtype.kind != "c":
         x = _converted(x, np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
     request = Request(
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
-        None if workers is None else whole(workers, "workers", 1), method,
-        chosen(nan_policy, "nan_policy"),
+        None if options.workers is None else whole(options.workers, "workers", 1), method,
+        chosen(options.nan_policy, "nan_policy"),
     )  # fmt: skip
     check_out(request)
     return request
@@ -211,13 +203,13 @@ def _per_axis(value: Any, name: str, spatial: tuple[int, ...]) -> Sequence[Any]:
 
 
 def _axes(
-    x: np.ndarray, taps: tuple[int, ...], spatial: tuple[int, ...], padding: Any, stride: Any, dilation: Any,
-    upsample: Any, flipped: bool,
-) -> tuple[Axis, ...]:  # fmt: skip
-    strides = [whole(s, "stride", 1) for s in _per_axis(stride, "stride", spatial)]
-    dilations = [whole(d, "dilation", 1) for d in _per_axis(dilation, "dilation", spatial)]
-    upsamples = [whole(u, "upsample", 1) for u in _per_axis(upsample, "upsample", spatial)]
-    pads = _padding(padding, spatial, taps, dilations, flipped)
+    x: np.ndarray, taps: tuple[int, ...], spatial: tuple[int, ...], options: Options, flipped: bool
+) -> tuple[Axis, ...]:
+    strides, dilations, upsamples = (
+        [whole(entry, name, 1) for entry in _per_axis(getattr(options, name), name, spatial)]
+        for name in ("stride", "dilation", "upsample")
+    )
+    pads = _padding(options.padding, spatial, taps, dilations, flipped)
     axes = []
     for a, k, s, d, u, (before, after) in zip(spatial, taps, strides, dilations, upsamples, pads, strict=True):
         axis = Axis(x.shape[a], k, min(s, _LONGEST), d, before, after, upsample=u)

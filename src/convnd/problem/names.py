@@ -6,7 +6,7 @@ Whoever comes from another library, or mistypes, is told what it is called here.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from . import boundary
@@ -84,15 +84,19 @@ def chosen(value: Any, name: str) -> str:
     raise ValueError(f"{rule}{_meant_value(plain, name)}")
 
 
-def unknown_argument(function: Callable[..., Any], given: Mapping[str, object]) -> TypeError:
-    """Return the error of a call that names arguments which the function does not have."""
+def unknown_argument(function: str, parameters: Sequence[str], given: Mapping[str, object]) -> TypeError:
+    """Return the error of a call that names arguments which the function of that name does not have."""
     name, value = next(iter(given.items()))
-    own = [*inspect.signature(function).parameters]
-    return TypeError(f"{function.__qualname__}() has no argument {shown(name)}: {_meant_argument(name, value, own)}")
+    return TypeError(f"{function}() has no argument {shown(name)}: {_meant_argument(name, value, list(parameters))}")
+
+
+def unknown_to(function: Callable[..., Any], given: Mapping[str, object]) -> TypeError:
+    """Return the error of a call that names arguments which the function does not have."""
+    return unknown_argument(function.__qualname__, [*inspect.signature(function).parameters], given)
 
 
 def without_unknown(function: Function) -> Function:
-    """Leave ``**unknown``, which takes what `unknown_argument` is for, out of the signature that is shown."""
+    """Leave ``**unknown``, which takes what `unknown_to` is for, out of the signature that is shown."""
     signature = inspect.signature(function)
     known = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     function.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]
