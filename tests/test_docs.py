@@ -13,7 +13,10 @@ from convnd.problem import boundary
 from convnd.problem.names import CHOICES
 from oracle import BOUNDARIES
 
-MODULES = sorted(f"convnd.{path.stem}" for path in Path(convnd.__file__).parent.glob("[!_]*.py"))
+PACKAGE = Path(convnd.__file__).parent
+MODULES = sorted(
+    ".".join(("convnd", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in PACKAGE.rglob("[!_]*.py")
+)
 PUBLIC = {name: getattr(convnd, name) for name in convnd.__all__}
 FUNCTIONS = {name: value for name, value in PUBLIC.items() if callable(value)}
 FUNCTIONS |= {
@@ -91,6 +94,6 @@ def test_contributing_names_what_is_there():
     text = (root / "CONTRIBUTING.md").read_text()
     for path in re.findall(r"\b(?:src|tests|benchmarks)/[\w/]+\.py", text):
         assert (root / path).is_file(), path
-    for row in re.findall(r"^\| [^|]+\| ([^|]*`[^|]*) \|", text, flags=re.M):
-        for module in re.findall(r"`(\w+)`", row):
-            assert f"convnd.{module}" in MODULES, module
+    for row in re.findall(r"^\| (`[^|]*) \|", text, flags=re.M):
+        for module in re.findall(r"`(\w+/?)`", row):
+            assert (PACKAGE / module).is_dir() if module.endswith("/") else f"convnd.{module}" in MODULES, module

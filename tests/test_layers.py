@@ -9,99 +9,76 @@ import pytest
 import convnd
 
 PACKAGE = Path(convnd.__file__).parent
-PATHS = {path.stem: path for path in PACKAGE.rglob("*.py") if path.stem != "__init__" or path.parent == PACKAGE}
-MODULES = sorted(PATHS)
-
-# From the bottom; modules of one layer do not know each other.
-LAYERS = [
-    [
-        "aside", "axis", "disk", "expressions", "factors", "memory", "messages", "radices", "record", "samples",
-        "stores", "tuning",
-    ],
-    ["compiler", "dtypes"],
-    ["machine"],
-    ["request"],
-    ["missing"],
-    ["boundary", "butterfly", "lines", "minimal", "outer", "routine", "taps", "threads"],
-    ["gather", "names"],
-    ["held", "result", "problem_text"],
-    ["arguments", "blocks", "grid"],
-    ["profiles", "tiles"],
-    ["adjoint", "filtering", "fourier", "canonical", "products", "smoothing", "weights"],
-    ["differences", "layout"],
-    ["costs", "kernels"],
-    ["boxes", "jobs", "parts", "windows"],
-    ["direct"],
-    ["separable", "single", "spectral", "winograd"],
-    ["spectral_gradient"],
-    ["gradient"],
-    ["choice", "scan"],
-    ["omission"],
-    ["calls"],
-    ["plan"],
-    ["blockwise", "chunked", "labelled"],
-    ["lazy"],
-    ["elsewhere"],
-    ["api"],
-    ["larger", "stream", "warm", "window"],
-    ["__init__"],
-    ["__main__"],
-]  # fmt: skip
+# From the bottom. A folder imports its own modules and what lies below it.
+FOLDERS = ["problem", "kernels", "jit", "methods", "derivatives", "calls", "plan", "interop", "api", "warm", ""]
+BESIDE_KERNELS = {"differences", "profiles", "smoothing", "samples", "problem_text"}
+FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 WHEN_CALLED = {
-    "elsewhere": {"tqdm"},
-    "labelled": {"xarray"},
-    "lazy": {"dask", "distributed"},
+    "interop.elsewhere": {"tqdm"},
+    "interop.labelled": {"xarray"},
+    "interop.lazy": {"dask", "distributed"},
     "plan": {"scipy"},
 }  # what no import of the package needs
-SPEAK_LLVM = {
-    "aside",
-    "butterfly",
-    "compiler",
-    "expressions",
-    "lines",
-    "machine",
-    "minimal",
-    "missing",
-    "outer",
-    "routine",
-}
-HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
+
+
+def height(module):
+    folder = module.partition(".")[0]
+    if folder in BESIDE_KERNELS:
+        folder = "kernels"
+    return FOLDERS.index("" if folder.startswith("__") else folder)
 
 
 def imported(module, walk=ast.walk):
-    """Every module that `module` imports, at any depth of its code; the package's own begin with a dot."""
+    """Every module that a module imports, at any depth of its code; the package's own begin with a dot."""
     found = set()
-    for node in walk(ast.parse(PATHS[module].read_text())):
+    above = module.split(".")[:-1]
+    for node in walk(ast.parse(FILES[module].read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add(node.module)
         elif isinstance(node, ast.ImportFrom):
-            stem = (node.module or "").rpartition(".")[2]
-            found |= {f".{stem}"} if stem in PATHS else {f".{alias.name}" for alias in node.names}
-    return {name.replace("convnd.", ".") if name.startswith("convnd") else name for name in found}
+            base = ".".join([*above[: len(above) + 1 - node.level], *(node.module or "").split(".")]).strip(".")
+            names = {f"{base}.{alias.name}".strip(".") for alias in node.names}
+            found |= {f".{name}" for name in names & FILES.keys()} or {f".{base}"}
+    return found
 
 
-def test_every_module_has_its_layer():
-    assert sorted(HEIGHT) == MODULES
-
-
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", FILES)
 def test_imports_go_down(module):
     for name in imported(module):
         if name.startswith("."):
-            assert HEIGHT[name[1:]] < HEIGHT[module], f"{module} imports {name[1:]}, which is not below it"
+            assert height(name[1:]) <= height(module), f"{module} imports {name[1:]}, which is not below it"
 
 
-def test_few_files_speak_llvm():
-    speaks = {m for m in MODULES if any(name.startswith(("llvmlite", "numba.extending")) for name in imported(m))}
-    assert speaks == SPEAK_LLVM
+def test_no_modules_import_each_other():
+    below = {module: {name[1:] for name in imported(module) if name[1:] in FILES} for module in FILES}
+    while leaves := [module for module, names in below.items() if not names & below.keys()]:
+        for module in leaves:
+            del below[module]
+    assert not below, "these import each other in a circle"
 
 
-@pytest.mark.parametrize("module", MODULES)
+def test_llvm_is_spoken_in_one_folder():
+    assert all(
+        module.startswith("jit.")
+        for module in FILES
+        for name in imported(module)
+        if name.startswith(("llvmlite", "numba.extending", "numba.core"))
+    )
+
+
+@pytest.mark.parametrize("module", FILES)
 def test_the_core_depends_on_numba_and_numpy_alone(module):
-    core = {"", "numba", "numpy", *sys.stdlib_module_names} | ({"llvmlite"} if module in SPEAK_LLVM else set())
+    core = {"", "numba", "numpy", "llvmlite", *sys.stdlib_module_names}
     outside = {name.split(".")[0] for name in imported(module)} - core
     assert outside == WHEN_CALLED.get(module, set())
     at_once = {name.split(".")[0] for name in imported(module, ast.iter_child_nodes)}
     assert at_once <= core
+
+
+def test_the_package_shows_public_names_alone():
+    public = {name for name in dir(convnd) if not name.startswith("_")}
+    assert public == {
+        "Plan", "Stream", "Window", "blockwise", "convnd", "kernels", "plan", "warmup", "window",
+    }  # fmt: skip

@@ -15,6 +15,11 @@ __all__ = [
     "Plan", "Stream", "Window", "__version__", "blockwise", "convnd", "kernels", "plan", "warmup", "window",
 ]  # fmt: skip
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 if not TYPE_CHECKING:  # which would take every attribute for one of these
 
     def __getattr__(name: str) -> str:
@@ -23,6 +28,6 @@ if not TYPE_CHECKING:  # which would take every attribute for one of these
         from importlib.metadata import PackageNotFoundError, version  # slow to import, and seldom asked for
 
         try:
-            return version(__name__)
+            return version("convnd-jit")
         except PackageNotFoundError:  # sources that are not installed
             return "0+unknown"
