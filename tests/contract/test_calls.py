@@ -1,0 +1,174 @@
+"""Remembered calls: the bits of fresh ones, whatever came before, and no array or thread kept for them."""
+
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from convnd import calls, convnd, plan
+from support import oracle
+from support.check import integers, reals, same
+from support.strategies import LAYOUTS, WRITEABLE
+
+X, KERNEL = integers((13, 17), np.float32), integers((3, 4), np.float32, seed=1)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered():
+    calls._CALLS.clear()
+
+
+def both(*arrays, **options):
+    """The result of a fresh call, which a remembered one repeats bit for bit."""
+    fresh, remembered = convnd(*arrays, **options), convnd(*arrays, **options)
+    assert fresh.tobytes() == remembered.tobytes() and fresh.dtype == remembered.dtype
+    assert fresh.strides == remembered.strides
+    return fresh
+
+
+def test_what_is_equal_need_not_mean_the_same():
+    """1 == 1.0 == True, 0.0 == -0.0, and NaN differs from itself."""
+    for name in ("stride", "dilation", "groups", "workers"):
+        expected = both(X, KERNEL, **{name: 1})
+        for wrong in (True, 1.0, 1 + 0j):
+            with pytest.raises(TypeError, match=name):
+                convnd(X, KERNEL, **{name: wrong})
+        same(convnd(X, KERNEL, **{name: np.int8(1)}), expected)
+    both(X, KERNEL, padding=((1, 0), (1, 0)), stride=(1, 1))
+    for options in (
+        {"padding": ((1, 0), (True, 0)), "stride": (1, 1)},
+        {"padding": ((1, 0), (1, 0)), "stride": (1, 1.0)},
+    ):
+        with pytest.raises(TypeError):
+            convnd(X, KERNEL, **options)
+    with pytest.raises(TypeError):
+        convnd(X, KERNEL, padding=1.0)
+
+    x, kernel, pad = np.full((2, 3), -0.0, np.float32), np.ones(1, np.float32), {"padding": ((1, 0),)}
+    signs = [np.signbit(both(x, kernel, fill_value=fill, **pad)).sum() for fill in (0.0, -0.0, 0, False, -0.0, 0.0)]
+    assert signs[0] == signs[2] == signs[3] == signs[5] and signs[1] == signs[4]
+    for fill in (np.nan, float("nan"), 7, np.float64(7), np.inf, 7.0):
+        same(both(X, KERNEL, padding=2, fill_value=fill), oracle.convnd(X, KERNEL, padding=2, fill_value=fill))
+    assert len(calls._CALLS) < 15
+
+
+@pytest.mark.parametrize("dtype, weights", [
+    (np.float16, ">f2"), (np.float32, np.float32), (np.float32, np.uint64), (">f8", np.complex64), (">i4", np.int16),
+    (np.complex64, ">c16"), (np.complex128, np.bool_), (np.bool_, np.bool_), (np.int8, np.complex64),
+    (np.uint16, np.uint64), (np.uint8, np.float64),
+])  # fmt: skip
+def test_every_call_packs_its_own_kernel(dtype, weights):
+    x = integers((4, 9, 8), dtype)
+    for seed in range(3):
+        kernel = integers((2, 3), weights, seed=seed)
+        for options in ({"padding": "same"}, {"convention": "correlation", "axes": (2, 0)}):
+            expected = oracle.convnd(x, kernel, **options)
+            same(convnd(x, kernel, method="direct", **options).astype(expected.dtype), expected)
+    bank = integers((4, 2, 3, 2), weights, seed=3)
+    for _ in range(2):
+        expected = oracle.convnd(x, bank, channel_axis=0, groups=2)
+        same(convnd(x, bank, method="direct", channel_axis=0, groups=2).astype(expected.dtype), expected)
+
+
+def test_whole_numbers_take_the_type_that_holds_their_sums():
+    x = integers((3, 20), np.int32, largest=2**31 - 1)
+    for largest in (1, 2**20, 3, 2**40, 2**62, 1, 2**40):
+        kernel = integers(5, np.int64, largest=largest)
+        same(convnd(x, kernel), oracle.convnd(x, kernel))
+
+
+def test_strides_come_and_go():
+    expected = convnd(X, KERNEL, padding="same")
+    for _ in range(2):
+        for name, layout in LAYOUTS.items():
+            if name != "zero stride":
+                x, kernel = layout(X), layout(KERNEL)
+                for arrays in ((x, KERNEL), (X, kernel), (x, kernel)):
+                    same(convnd(*arrays, padding="same"), expected)
+        for name in WRITEABLE:
+            out = LAYOUTS[name](np.ones_like(expected))
+            assert convnd(X, KERNEL, padding="same", out=out) is out
+            same(out.astype(np.float32), expected)
+
+
+def test_errors_are_raised_again_and_out_is_left():
+    out = np.zeros((11, 14), np.float32)
+    convnd(X, KERNEL, out=out)
+    for wrong in (np.zeros((11, 13), np.float32), np.zeros((11, 14)).astype(">i8"), np.zeros((11, 14), np.float32)):
+        wrong.flags.writeable = wrong.shape != out.shape
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"out|dtype"):
+                convnd(X, KERNEL, out=wrong, dtype=np.float32)
+        assert not wrong.any()
+
+
+def test_out_may_lie_on_every_array():
+    x, kernel = reals((40, 9), np.float32), reals((3, 3), np.float32)
+    expected = convnd(x, kernel, padding="same")
+    for _ in range(2):
+        own = x.copy()
+        same(convnd(own, kernel, padding="same", out=own), expected)
+        memory = np.zeros(400, np.float32)
+        memory[9:369], shifted = x.ravel(), memory[:360].reshape(40, 9)
+        same(convnd(memory[9:369].reshape(40, 9), kernel, padding="same", out=shifted), expected)
+        memory[3:12] = kernel.ravel()
+        same(convnd(x, memory[3:12].reshape(3, 3), padding="same", out=shifted), expected)
+
+
+def test_no_array_is_kept():
+    for out in (None, np.empty_like(X)):
+        x, kernel = X.copy(), KERNEL.copy()
+        convnd(x, kernel, padding="same", out=out)
+        kept = [weakref.ref(array) for array in (x, kernel)]
+        del x, kernel
+        gc.collect()
+        assert [array() for array in kept] == [None, None]
+
+
+def test_what_is_remembered_is_bounded():
+    recent = calls.Recent(3)
+    for n in range(10):
+        recent.add(n, n)
+    assert len(recent) == 3 and [recent.get(n) for n in (6, 7, 9)] == [None, 7, 9]
+    for n in range(calls._REMEMBERED + 20):
+        convnd(X[0, :3], KERNEL[0, :1], fill_value=n)
+    assert len(calls._CALLS) == calls._REMEMBERED
+    made = plan(X, KERNEL)
+    wide = np.zeros((13, 600), np.float32)
+    for step in range(1, 30):
+        made(wide[:, : 17 * step : step])
+    assert len(made._known) == sys.modules["convnd.plan"]._LAYOUTS
+
+
+def test_threads_share_a_call():
+    kernels = [reals((3, 4), np.float32, seed) for seed in range(8)]
+    expected, results = [convnd(X, kernel, padding="same") for kernel in kernels], [[] for _ in kernels]
+
+    def work(n):
+        results[n] = [convnd(X, kernels[n], padding="same") for _ in range(300)]
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for own, wanted in zip(results, expected, strict=True):
+        assert len(own) == 300 and all(result.tobytes() == wanted.tobytes() for result in own)
+
+
+def test_small_calls_start_no_thread():
+    script = """
+import numpy as np
+from convnd import convnd, plan
+from numba.np.ufunc import parallel
+x, kernel = np.ones((32, 32), np.float32), np.ones((3, 3), np.float32)
+for _ in range(2):
+    convnd(x, kernel)
+    plan(x, kernel)(x)
+assert not parallel._is_initialized
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

@@ -1,0 +1,250 @@
+"""Result types, exact integers, rounding and saturation, and how far NaN and infinity reach."""
+
+import numpy as np
+import pytest
+
+from convnd import convnd
+from support.check import DTYPES, check, close, integers, reals, same
+
+FLOATS = [np.float16, np.float32, np.float64]
+INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
+name = lambda dtype: np.dtype(dtype).name  # noqa: E731 (test ids)
+
+
+@pytest.mark.parametrize("kernel", DTYPES, ids=name)
+@pytest.mark.parametrize("x", DTYPES, ids=name)
+def test_every_pair_of_types(x, kernel):
+    check(integers(9, x), integers(3, kernel, seed=1), padding="same")
+
+
+@pytest.mark.parametrize(
+    "x, kernel, result",
+    [
+        ("bool", "bool", "int64"),
+        ("bool", "uint8", "uint64"),
+        ("uint8", "uint32", "uint64"),
+        ("uint8", "int8", "int64"),
+        ("uint64", "int8", "int64"),  # where numpy.result_type says float64
+        ("int8", "float16", "float16"),
+        ("int16", "float16", "float32"),
+        ("int32", "float32", "float64"),
+        ("float16", "float32", "float32"),
+        ("uint8", "complex64", "complex64"),
+        ("float64", "complex64", "complex128"),
+    ],
+)
+def test_the_table_of_result_types(x, kernel, result):
+    for pair in (x, kernel), (kernel, x):
+        assert convnd(np.ones(3, pair[0]), np.ones(2, pair[1])).dtype == result
+
+
+def test_python_numbers_and_lists():
+    same(convnd([1, 2, 3], [1, 1]), np.array([3, 5]))
+    same(convnd([1, 2, 3], [0.5, 0.5]), np.array([1.5, 2.5]))
+
+
+# --- integers are exact -------------------------------------------------------------------------------------
+
+# sum |k| * max |x| on either side of what float32 and float64 hold: m * a + b with m in x, (a, b) the kernel.
+AROUND = {
+    "2^24 - 1": (4095, 4097, 0),
+    "2^24": (4096, 4096, 0),
+    "2^24 + 1": (4096, 4096, 1),
+    "2^53 - 1": (441650591, 20394401, 0),
+    "2^53": (2**27, 2**26, 0),
+    "2^53 + 1": (2**27, 2**26, 1),
+    "2^62 + 1": (2**31 - 1, 2**31 - 1, 1),
+}
+
+
+@pytest.mark.parametrize("m, a, b", AROUND.values(), ids=AROUND)
+@pytest.mark.parametrize("signed", [True, False], ids=["int", "uint"])
+def test_sums_around_what_a_float_holds(signed, m, a, b):
+    dtype = np.min_scalar_type(-m if signed else m)
+    x = np.array([m, 1, m, 0, 1, m - 1, m] * 20, dtype)
+    kernel = np.array([a, b], np.int64 if signed else np.uint64)
+    check(x, kernel, padding="full")
+    if signed:
+        check(-x, kernel, padding="full")
+        check(x, -kernel, padding="full")
+
+
+def test_one_large_value_among_small_ones():
+    """The bound on the sums is of the whole x, not of a sample of it."""
+    for large in 2**24 + 1, 2**53 + 1, -(2**53) - 1:
+        x = np.ones(100_000, np.int64)
+        x[77_777] = large
+        check(x, [1, 1])
+
+
+@pytest.mark.parametrize("x", INTEGERS, ids=name)
+@pytest.mark.parametrize("kernel", [np.int8, np.int64, np.uint64], ids=name)
+def test_full_range_integers_are_exact_modulo_2_64(x, kernel):
+    low, high = np.iinfo(x).min, np.iinfo(x).max
+    x = np.array([high, high, low, high, 0, low, low, high - 1, low + 1, 1, high] * 3, x)
+    kernel = np.array([np.iinfo(kernel).max, np.iinfo(kernel).min, 3], kernel)
+    check(x, kernel, padding="full")
+
+
+def test_beyond_2_63():
+    ones = np.ones(2, np.uint64)
+    same(convnd(np.array([2**63, 2**63 - 1], np.uint64), ones), np.array([2**64 - 1], np.uint64))
+    same(convnd(np.array([2**63, 2**63], np.uint64), ones), np.array([0], np.uint64))
+    same(convnd(np.array([2**64 - 1], np.uint64), np.array([2], np.int8)), np.array([-2]))
+    same(convnd(np.array([-(2**63)]), np.array([-1])), np.array([-(2**63)]))
+
+
+def test_bool():
+    x, kernel = np.array([True, True, False, True]), np.array([True, True])
+    same(convnd(x, kernel), np.array([2, 1, 1]))
+    same(convnd(x, kernel, dtype=bool), np.array([True, True, True]))
+    same(convnd(x, np.array([1.5, 2.0])), np.array([3.5, 2.0, 1.5]))
+
+
+def test_fill_values_wider_than_x():
+    check(integers(5, np.uint8), integers(3, np.uint8, seed=1), padding=4, fill_value=1000)
+    check(integers(5, np.uint8), integers(3, np.int8, seed=1), padding=4, fill_value=-(2**40))
+    check(integers(5, np.int8), integers(3, np.float32, seed=1), padding=4, fill_value=0.5)
+    check(integers(5, np.float32), integers(3, np.complex64, seed=1), padding=4, fill_value=1 - 2j)
+    check(integers(5, np.int64), integers(3, np.int64, seed=1), padding=4, fill_value=2.0)
+    check(integers(5, np.float16), integers(3, np.float16, seed=1), padding=4, fill_value=np.float16(2))
+
+
+# --- floating types -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", [*FLOATS, np.complex64, np.complex128], ids=name)
+@pytest.mark.parametrize("x", [*FLOATS, np.complex64, np.complex128], ids=name)
+def test_rounding_stays_within_the_tolerance(x, kernel):
+    x, kernel = reals((40, 50), x), reals((7, 6), kernel, seed=1)
+    close(convnd(x, kernel, padding="same"), x, kernel, padding="same")
+
+
+def test_float16_is_summed_in_float32():
+    same(convnd(np.ones(5000, np.float16), np.ones(5000, np.float16)), np.array([5000], np.float16))
+    x = np.array([300, 300, 1], np.float16)  # 300 * 300 is beyond float16
+    same(convnd(x, np.array([1, -300, 300], np.float16)), np.array([1], np.float16))
+    same(convnd(np.full(3, 60000, np.float16), np.ones(3, np.float16)), np.array([np.inf], np.float16))
+    same(convnd(np.full(2049, 1, np.float16), np.ones(2049, np.float16), dtype=int), np.array([2049]))
+
+
+def test_a_wider_dtype_widens_the_sums():
+    x, ones = np.array([2**24, 1], np.float32), np.ones(2, np.float32)
+    same(convnd(x, ones), np.array([2**24], np.float32))
+    same(convnd(x, ones, dtype=np.float64), np.array([2**24 + 1.0]))
+    same(convnd(x.astype(np.complex64), ones, dtype=np.complex128), np.array([2**24 + 1 + 0j]))
+    x = np.array([1e300, -1e300, 1])  # and a narrower one does not narrow them
+    same(convnd(x, np.ones(3), dtype=np.float32), np.array([1], np.float32))
+    same(convnd(np.array([1e300]), np.ones(1), dtype=np.float32), np.array([np.inf], np.float32))
+
+
+def test_integers_to_floats_round_once():
+    x = np.array([2**24, 1], np.int32)
+    same(convnd(x, np.ones(2, np.int32), dtype=np.float32), np.array([2**24], np.float32))
+    same(convnd(x, np.ones(2, np.int32), dtype=np.float64), np.array([2.0**24 + 1]))
+    check(integers(20, np.int16, largest=9000), integers(3, np.int16, seed=1, largest=3), dtype=np.float16)
+
+
+def test_complex_kernels_are_not_conjugated():
+    x, kernel = np.array([1 + 2j, 3 - 1j, 2j]), np.array([2 - 1j, 1j])
+    for padding in "valid", "full":
+        same(convnd(x, kernel, padding=padding), np.convolve(x, kernel, padding))
+    expected = np.array([(2 - 1j) * (1 + 2j) + 1j * (3 - 1j), (2 - 1j) * (3 - 1j) + 1j * 2j])
+    same(convnd(x, kernel, convention="correlation"), expected)
+
+
+@pytest.mark.parametrize("pair", [("c8", "f4"), ("f4", "c8"), ("c16", "u1"), ("i2", "c8"), ("c8", "c16"), ("f8", "c8")])
+def test_complex_with_channels_strides_and_boundaries(tuning, pair):
+    x, kernel = integers((4, 11, 9), pair[0]), integers((6, 2, 3, 2), pair[1], seed=1)
+    check(x, kernel, channel_axis=0, groups=2, padding="full", stride=2, boundary="reflect")
+    check(x, kernel[0, 0], padding=3, dilation=2, fill_value=2)
+    x, kernel = np.moveaxis(x, 0, -1), np.moveaxis(kernel, (0, 1), (-1, -2))
+    check(x, kernel, channel_axis=-1, groups=2, padding="same", boundary="wrap")
+
+
+# --- dtype= : rounded half to even, saturated, NaN to 0 -----------------------------------------------------
+
+AWKWARD = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, 127.5, 128.5, -128.5, -129, 254.5, 255.5, 256]
+AWKWARD += [32767.5, -32769, 65535.5, 2.0**31, -(2.0**31), 2.0**32, 2.0**63, -(2.0**63), 2.0**64, 1e30, -1e30]
+AWKWARD += [np.nan, np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, *INTEGERS], ids=name)
+@pytest.mark.parametrize("working", FLOATS, ids=name)
+def test_floats_to_integers(working, dtype):
+    with np.errstate(over="ignore"):
+        x = np.array(AWKWARD * 3).astype(working)
+    check(x, np.ones(1, working), dtype=dtype)
+    check(x, np.ones(1, working), out=np.empty(x.shape, dtype))
+
+
+def test_floats_to_uint8_by_hand():
+    x = np.array([0.5, 1.5, 2.5, -0.5, 254.5, 255.5, 1e30, -1e30, np.nan, np.inf, -np.inf])
+    expected = np.array([0, 2, 2, 0, 254, 255, 255, 0, 0, 255, 0], np.uint8)
+    same(convnd(x, [1.0], dtype=np.uint8), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, *INTEGERS], ids=name)
+@pytest.mark.parametrize("x", [np.int32, np.int64, np.uint8, np.uint64], ids=name)
+def test_integers_to_integers_saturate(x, dtype):
+    low, high = np.iinfo(x).min, np.iinfo(x).max
+    values = [low, low + 1, 0, 1, 127, 128, 255, high - 1, high] + ([-1, -128, -129] if low else [])
+    check(np.array(values * 3, x), np.ones(1, x), dtype=dtype)
+
+
+def test_saturation_is_of_the_sum():
+    x, kernel = np.full(9, 200, np.uint8), np.array([1, -1, 1], np.int8)
+    same(convnd(x, kernel, dtype=np.uint8), np.full(7, 200, np.uint8))
+    same(convnd(x, np.array([1, 1, 1], np.uint8), dtype=np.uint8), np.full(7, 255, np.uint8))
+    same(convnd(x, np.array([-1, -1, 1], np.int8), dtype=np.uint8), np.full(7, 0, np.uint8))
+
+
+# --- NaN and infinity reach exactly the outputs whose window touches them -----------------------------------
+
+TOUCH = {
+    "1-D": ((200,), (5,), {"padding": "same"}),
+    "1-D dilated": ((90,), (3,), {"padding": "full", "dilation": 4}),
+    "1-D strided": ((90,), (5,), {"stride": 3, "padding": 2}),
+    "2-D": ((21, 37), (3, 4), {"padding": "same", "boundary": "reflect"}),
+    "2-D strided": ((21, 37), (4, 3), {"stride": (2, 3), "dilation": (1, 2), "boundary": "wrap", "padding": 5}),
+    "3-D": ((7, 6, 19), (2, 3, 3), {"padding": "full"}),
+    "channels": ((4, 9, 20), (6, 2, 3, 3), {"channel_axis": 0, "groups": 2, "padding": "same"}),
+}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("case", TOUCH)
+@pytest.mark.parametrize("dtype", FLOATS, ids=name)
+def test_not_finite(tuning, dtype, case, value):
+    shape, taps, options = TOUCH[case]
+    kernel = integers(taps, dtype, seed=1)
+    kernel.flat[::2] = 0  # a zero weight touches: 0 * inf is NaN
+    for at in np.random.default_rng(3).integers(np.prod(shape), size=4):
+        x = integers(shape, dtype)
+        x.flat[at] = value
+        check(x, kernel, **options)
+
+
+def test_infinities_keep_their_sign_or_cancel_to_nan(tuning):
+    x = np.zeros((3, 60), np.float32)
+    x[0, 20], x[1, 20], x[2, 20], x[1, 21] = np.inf, -np.inf, np.inf, np.inf
+    check(x, np.array([[1, 2, 3], [-1, -2, 1]], np.float32), padding="same")
+
+
+def test_not_finite_kernels_and_fill_values(tuning):
+    x = integers((9, 40), np.float32)
+    check(x, np.array([[1, np.inf], [np.nan, 0]], np.float32))
+    for fill_value in np.nan, np.inf:
+        check(x, integers((3, 3), np.float32, seed=1), padding="same", fill_value=fill_value)
+        check(x, integers((3, 3), np.float32, seed=1), padding=((1, 4), (0, 9)), stride=2, fill_value=fill_value)
+
+
+def test_a_complex_value_that_is_not_finite_touches_its_windows_only(tuning):
+    x, kernel = integers((20, 30), np.complex64), integers((3, 4), np.complex64, seed=1)
+    clean = convnd(x, kernel, padding="full")
+    x[11, 17] = complex(np.nan, 1)
+    y = convnd(x, kernel, padding="full")
+    touched = np.zeros(y.shape, bool)
+    touched[11:14, 17:21] = True
+    same(np.isnan(y), touched)
+    same(y[~touched], clean[~touched])

@@ -1,0 +1,228 @@
+"""Every memory layout is read and written in place, and nothing outside the arrays is touched."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from convnd import convnd
+from support.check import check, integers, same
+from support.strategies import LAYOUTS, WRITEABLE, overlapping
+
+# One problem for each way through the tiles: inside the array, over its edges, strided, upsampled, with channels.
+PROBLEMS = {
+    "1-D": ((70,), (5,), {"padding": "same"}),
+    "1-D strided": ((248,), (5,), {"stride": 3}),
+    "2-D": ((13, 37), (3, 4), {}),
+    "2-D padded": ((13, 37), (3, 4), {"padding": 3, "boundary": "symmetric"}),
+    "2-D strided": ((13, 37), (3, 4), {"stride": (2, 3), "padding": "full", "boundary": "wrap"}),
+    "2-D upsampled": ((7, 20), (3, 4), {"upsample": (2, 3), "padding": "full", "boundary": "reflect"}),
+    "3-D": ((2, 6, 7, 19), (2, 3, 3), {"padding": "same", "fill_value": 1}),
+    "channels": ((4, 9, 20), (6, 2, 3, 3), {"channel_axis": 0, "groups": 2, "padding": "same"}),
+    "channels last": ((9, 20, 3), (3, 3, 3, 5), {"channel_axis": -1, "boundary": "edge", "padding": 1}),
+}
+
+
+@pytest.fixture(params=PROBLEMS)
+def problem(request):
+    return PROBLEMS[request.param]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layout_of_x(tuning, problem, layout, dtype):
+    shape, taps, options = problem
+    check(LAYOUTS[layout](integers(shape, dtype)), integers(taps, dtype, seed=1), **options)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layout_of_kernel(problem, layout):
+    shape, taps, options = problem
+    check(integers(shape), LAYOUTS[layout](integers(taps, seed=1)), **options)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "complex64"])
+@pytest.mark.parametrize("layout", WRITEABLE)
+def test_layout_of_out(tuning, problem, layout, dtype):
+    shape, taps, options = problem
+    x, kernel = integers(shape, np.float32), integers(taps, np.float32, seed=1)
+    like = check(x, kernel, dtype=dtype, **options)
+    check(x, kernel, out=LAYOUTS[layout](np.full_like(like, 7)), **options)
+
+
+@pytest.mark.parametrize("dtype", [">i2", ">u4", ">i8", ">f2", ">f4", ">f8", ">c8", ">c16"])
+def test_byte_order(dtype):
+    x = integers((7, 20), dtype)
+    check(x, integers((3, 3), dtype, seed=1), padding="same", boundary="reflect")
+    check(x, integers((3, 3), np.dtype(dtype).newbyteorder("="), seed=1), out=np.zeros((5, 18), dtype))
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_memmap(tmp_path, mode):
+    x = integers((30, 40), np.int16)
+    x.tofile(tmp_path / "x")
+    mapped = np.memmap(tmp_path / "x", np.int16, mode, shape=x.shape)
+    out = np.memmap(tmp_path / "y", np.float32, "w+", shape=x.shape)
+    check(mapped, integers((3, 3), np.float32, seed=1), padding="same")
+    check(mapped, integers((3, 3), np.float32, seed=1), padding="same", out=out)
+    same(np.fromfile(tmp_path / "x", np.int16).reshape(x.shape), x)
+
+
+def test_subclasses_give_plain_arrays():
+    x = integers((5, 6)).view(type("Sub", (np.ndarray,), {}))
+    assert type(convnd(x, np.ones((2, 2)))) is np.ndarray
+
+
+# --- the result's layout ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(9, 10), (7, 8, 9), (4, 5, 6, 7)])
+def test_fortran_in_fortran_out(shape):
+    kernel = integers((3,) * len(shape), seed=1)
+    y = check(np.asfortranarray(integers(shape)), kernel, padding="same", boundary="edge")
+    assert y.flags.f_contiguous and not y.flags.c_contiguous
+    y = check(integers(shape), kernel, padding="same", boundary="edge")
+    assert y.flags.c_contiguous and not y.flags.f_contiguous
+
+
+def test_results_own_writeable_native_memory():
+    for layout in LAYOUTS.values():
+        y = convnd(layout(integers((9, 10))), np.ones((1, 1)))
+        assert y.flags.writeable and y.flags.aligned and y.dtype.isnative
+    x = integers((9, 10))
+    assert not np.may_share_memory(convnd(x, np.ones((1, 1))), x)
+
+
+# --- out ----------------------------------------------------------------------------------------------------
+
+
+def test_out_is_returned_and_has_its_say_on_the_type():
+    x = integers((9, 10))
+    for out in np.empty((9, 10), np.uint8), np.empty((9, 10)), np.empty((9, 10), np.complex64):
+        check(x, integers((3, 3), seed=1), padding="same", out=out)
+        assert convnd(x, np.ones((3, 3)), padding="same", out=out, dtype=out.dtype) is out
+
+
+@pytest.mark.parametrize("offset", [0, 1, 7, 38, 200])
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_out_overlaps_x(tuning, problem, dtype, offset):
+    shape, taps, options = problem
+    x, kernel = integers(shape, dtype), integers(taps, dtype, seed=1)
+    like = convnd(x, kernel, **options)
+    x, out = overlapping(x, like.shape, like.dtype, offset)
+    check(x, kernel, out=out, **options)
+
+
+def test_out_is_x(tuning):
+    for dtype in np.float32, np.uint8, np.complex64:
+        for view in lambda a: a, lambda a: a[::-1], lambda a: a[:, ::-1], lambda a: a.T:
+            x = integers((40, 40), dtype)
+            check(x, integers((3, 3), np.float32, seed=1), padding="same", out=view(x))
+
+
+def test_out_overlaps_the_kernel():
+    kernel = integers((5, 5))
+    expected = convnd(integers((5, 5), seed=1), kernel, padding="same")
+    same(convnd(integers((5, 5), seed=1), kernel, padding="same", out=kernel), expected)
+
+
+# --- nothing beyond the arrays is written or read -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "complex64"])
+def test_nothing_is_written_around_out(tuning, problem, dtype):
+    """x and out are the middle of larger arrays: the frame of x would show in the values, out's is compared."""
+    shape, taps, options = problem
+    kernel, middle = integers(taps, np.float32, seed=1), lambda a: (slice(3, -3),) * a.ndim
+    framed_x = np.full([n + 6 for n in shape], np.nan, np.float32)
+    framed_x[middle(framed_x)] = integers(shape, np.float32)
+    x = framed_x[middle(framed_x)]
+    like = convnd(integers(shape, np.float32), kernel, dtype=dtype, **options)
+    framed_out = np.full([n + 6 for n in like.shape], 77, like.dtype)
+    check(x, kernel, out=framed_out[middle(framed_out)], **options)
+    framed_out[middle(framed_out)] = 77
+    assert (framed_out == 77).all()
+
+
+guards = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' mprotect")
+
+
+def run_guarded(*command):
+    """Run Python with memory between pages that no one may touch: a process that is killed tells where."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
+    return done.returncode, (done.stdout[-2000:] + done.stderr[-2000:])
+
+
+@guards
+def test_nothing_outside_any_array_is_touched():
+    """Be it an argument's, a table, packed weights or scratch; what was not written is not read either."""
+    code, output = run_guarded("-m", "support.guards", "100")
+    assert code == 0, output
+
+
+@guards
+def test_nothing_outside_any_array_is_touched_on_every_way_through_the_tiles():
+    script = f"""
+        import faulthandler, os, runpy
+        import numpy as np
+        from support.check import integers
+        from support.settings import SETTINGS, tuned
+        from support.guards import guarded, run
+
+        faulthandler.enable()
+        for shape, taps, options in runpy.run_path({__file__!r})["PROBLEMS"].values():
+            for dtype, setting in zip(["float32", "uint8"], SETTINGS):
+                for at_end in True, False:
+                    with tuned(setting), guarded(at_end):
+                        run(integers(shape, dtype), integers(taps, np.float32, seed=1), **options)
+        os._exit(0)
+    """
+    code, output = run_guarded("-c", textwrap.dedent(script))
+    assert code == 0, output
+
+
+@guards
+@pytest.mark.parametrize("at_end, place", [(True, 24), (False, -1)])
+def test_one_byte_outside_an_array_is_a_crash(at_end, place):
+    script = f"""
+        import ctypes, os
+        import numpy as np
+        from support.guards import guarded
+
+        with guarded({at_end}):
+            x = np.zeros(3)
+            for byte in 0, 23, {place}:
+                ctypes.c_char.from_address(x.ctypes.data + byte).value
+                print(byte, flush=True)
+        os._exit(0)
+    """
+    code, output = run_guarded("-c", textwrap.dedent(script))
+    assert code == -signal.SIGSEGV and output == "0\n23\n"
+
+
+# --- nothing, and little ------------------------------------------------------------------------------------
+
+
+def test_an_empty_batch_gives_an_empty_result():
+    check(integers((0, 9)), integers(3, seed=1))
+    check(integers((4, 0, 9)), integers(3, seed=1), padding="same", boundary="reflect")
+    check(integers((9, 0)), integers(3, seed=1), axes=0, padding=2)
+    check(integers((0, 3, 9)), integers((2, 3, 3), seed=1), channel_axis=1, axes=2)
+    check(integers((0, 9)), integers(3, seed=1), out=np.empty((0, 7), np.uint8))
+
+
+def test_a_single_sample(tuning):
+    for boundary in "edge", "reflect", "symmetric", "wrap", "constant":
+        check(integers((1, 1)) + 3, integers((4, 7), seed=1), padding="full", boundary=boundary)
+        check(integers(1) + 3, integers(1, seed=1), padding=((100, 3),), boundary=boundary)
+
+
+def test_padding_much_longer_than_x():
+    for boundary in "edge", "reflect", "symmetric", "wrap", "constant":
+        check(integers(3), integers(2, seed=1), padding=((5000, 7001),), boundary=boundary)
+        check(integers((2, 3)), integers((2, 2), seed=1), padding=(60, 301), stride=7, boundary=boundary)

@@ -1,0 +1,204 @@
+"""A plan is its call, made ready: the same bits for any array of its shape and type, and words that say what runs."""
+
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from convnd import Plan, convnd, plan
+from support.check import integers, reals, same
+from support.strategies import LAYOUTS, WRITEABLE, outer, overlapping
+
+METHODS = ["auto", "direct", "separable", "fft"]
+PROBLEMS = {
+    "1-D": ((2, 500), (9,), {"padding": "same", "boundary": "wrap"}),
+    "2-D": ((60, 70), (5, 4), {"padding": 2, "stride": (1, 2), "fill_value": 2}),
+    "3-D": ((15, 16, 17), (3, 2, 3), {"padding": "full", "axes": (2, 0, 1), "convention": "correlation"}),
+    "RGB": ((40, 50, 3), (5, 4), {"axes": (0, 1), "padding": "same", "boundary": "reflect"}),
+}
+
+
+def arrays(problem, dtype=np.float32):
+    shape, taps, options = PROBLEMS[problem]
+    return reals(shape, dtype), outer(*(reals(k, dtype, seed=k) for k in taps)), options
+
+
+@pytest.fixture(params=METHODS)
+def method(request):
+    return request.param
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_plan_is_its_call_bit_for_bit(tuning, method, problem, dtype):
+    x, kernel, options = arrays(problem, dtype)
+    made = plan(np.empty_like(x), kernel, method=method, **options)
+    for seed in range(3):
+        x = reals(x.shape, dtype, seed)
+        expected = convnd(x, kernel, method=method, **options)
+        same(made(x), expected)
+        out = np.zeros_like(expected)
+        assert made(x, out) is out
+        same(out, expected)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_memory_is_laid_out_as_each_call_wants(method, problem):
+    shape, taps, options = PROBLEMS[problem]
+    x, kernel = integers(shape, np.int16), outer(*(integers(k, np.int16, seed=k, largest=2) for k in taps))
+    expected, made = convnd(x, kernel, method="direct", **options), plan(x, kernel, method=method, **options)
+    for name in [*LAYOUTS, *LAYOUTS]:
+        if name not in ("zero stride", "swapped"):  # other values, another type
+            same(made(LAYOUTS[name](x)), expected)
+    for name in WRITEABLE:
+        if name != "swapped":
+            same(np.ascontiguousarray(made(x, out=LAYOUTS[name](np.ones_like(expected)))), expected)
+
+
+def test_out_may_overlap_x(method):
+    x, kernel, made = reals((40, 50), np.float32), np.ones((3, 5), np.float32), None
+    made = plan(x, kernel, method=method, padding="same")
+    expected = made(x)
+    for offset in 0, 1, 77:
+        same(made(*overlapping(x, x.shape, x.dtype, offset)), expected)
+
+
+def test_a_plan_does_not_know_later_changes_of_its_kernel(method):
+    x, kernel, options = arrays("2-D")
+    made, expected = plan(x, kernel, method=method, **options), convnd(x, kernel, method=method, **options)
+    kernel[...] = 0
+    same(made(x), expected)
+    same(made(np.asfortranarray(x)).astype(bool), expected.astype(bool))  # another layout: made ready on its first call
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ((np.ones((8, 10)),), r"x has shape \(8, 10\) but the plan is for \(8, 9\)"),
+        ((np.ones((1, 8, 9)),), r"x has shape \(1, 8, 9\)"),
+        ((np.ones((8, 9), np.float32),), "x has dtype float32 but the plan is for float64"),
+        ((np.ones((8, 9), ">f8"),), "x has dtype >f8"),
+        ((np.ones((8, 9)), np.zeros((8, 9))), r"out has shape \(8, 9\).* \(6, 7\)"),
+        ((np.ones((8, 9)), np.zeros((6, 7), np.float32)), "out has dtype float32.* float64"),
+        ((np.ones((8, 9)), np.broadcast_to(0.0, (6, 7))), "out is read-only"),
+    ],
+)
+def test_errors_name_the_argument(method, arguments, words):
+    made = plan(np.ones((8, 9)), np.ones((3, 3)), method=method)
+    with pytest.raises(ValueError, match=words):
+        made(*arguments)
+    assert not any(out.any() for out in arguments[1:])
+
+
+def test_errors_are_those_of_the_call():
+    with pytest.raises(TypeError, match="out must be a numpy array"):
+        plan(np.ones(9), np.ones(3))(np.ones(9), [0] * 7)
+    with pytest.raises(TypeError, match="x has dtype object"):
+        plan(np.ones(9), np.ones(3))([None] * 9)
+    with pytest.raises(ValueError, match="padding"):
+        plan(np.ones(9), np.ones(3), padding=-1)
+
+
+def test_attributes(tuning, method):
+    for problem in PROBLEMS:
+        x, kernel, options = arrays(problem)
+        made, result = plan(x, kernel, method=method, **options), convnd(x, kernel, method=method, **options)
+        assert isinstance(made, Plan)
+        assert made.method == method or method == "auto"
+        assert made.method in made.estimates
+        assert (made.output_shape, made.dtype) == (result.shape, result.dtype)
+        assert made.flops > 0 and made.scratch_bytes > 0
+        if made.method == "direct":
+            assert made.flops == 2 * kernel.size * result.size
+        for text in str(made), repr(made):
+            assert made.method in text and str(made.output_shape) in text
+        assert made.why in str(made) and 3 < len(str(made).splitlines()) < 12
+
+
+@pytest.mark.parametrize("name", ["gaussian of floats", "box", "random", "Laplacian", "long line"])
+def test_the_choice_is_a_pure_function(tuning, name):
+    """Of the problem alone: neither samples nor what was asked before have a say."""
+    lines = {"gaussian of floats": np.exp(-(np.linspace(-3, 3, 21) ** 2)), "box": np.ones(25)}
+    kernels = {name: outer(line, line).astype(np.float32) for name, line in lines.items()}
+    kernels |= {"random": reals((9, 9), np.float32), "long line": reals((300,), np.float32)}
+    kernels["Laplacian"] = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
+    kernel = kernels[name]
+    first = str(plan(np.zeros((500, 600), np.float32), kernel, padding="same"))
+    for n, other in enumerate(kernels.values()):
+        convnd(reals((50, 400 + n), np.float32), other, padding="same")
+        assert str(plan(reals((500, 600), np.float32, n), kernel.copy(), padding="same")) == first
+
+
+def test_what_auto_takes():
+    """Few taps directly, outer products as such, many weights of no structure by transforms."""
+    x, line = np.zeros((1000, 1000), np.float32), np.exp(-(np.linspace(-3, 3, 31) ** 2)).astype(np.float32)
+    assert plan(x, reals((3, 3), np.float32), padding="same").method == "direct"
+    assert plan(x, outer(line, line), padding="same").method == "separable"
+    assert plan(x, reals((101, 101), np.float32), padding="same").method == "fft"
+    assert plan(x[:9, :9], outer(line[:3], line[:3])).method == "direct"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sigma", [0.8, 1, 1.5, 3])
+@pytest.mark.parametrize("rank", [2, 3])
+def test_a_gaussian_is_one_line_along_each_axis(rank, sigma, dtype):
+    """The rounding of its weights is no second term."""
+    reach = int(4 * sigma + 0.5)
+    squares = np.arange(-reach, reach + 1.0) ** 2
+    line = np.exp(-squares / (2 * sigma**2))
+    whole = np.exp(-sum(np.ix_(*[squares] * rank)) / (2 * sigma**2))
+    for kernel in outer(*[line / line.sum()] * rank), whole / whole.sum():
+        made = plan(np.empty((30,) * rank, dtype), kernel.astype(dtype), method="separable", padding="same")
+        assert made.flops == 2 * len(line) * rank * 30**rank
+
+
+def test_short_lines_are_one_transform():
+    made = plan(np.empty(200, np.float32), np.ones(50, np.float32), method="fft")
+    assert made.flops <= 2 * 5 * 256 * 8 + 6 * 256
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs memory that is not there until it is touched")
+def test_samples_are_not_read(method):
+    """Arrays that no machine need hold are planned for."""
+    import resource
+
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    plan(np.empty((400, 400), np.float32), np.ones((9, 9), np.float32), method=method, padding="same")
+    before = peak()
+    made = plan(np.empty((20_000, 20_000), np.float32), np.ones((9, 9), np.float32), method=method, padding="same")
+    assert made.output_shape == (20_000, 20_000)
+    assert made.scratch_bytes <= 64 * 2**20
+    assert peak() - before < 200_000  # KiB
+
+
+def test_an_empty_batch(method):
+    made = plan(np.empty((0, 9)), np.ones(3), method=method)
+    same(made(np.empty((0, 9))), np.empty((0, 7)))
+    assert made.flops == made.scratch_bytes == 0 and "(0, 7)" in str(made)
+
+
+def test_many_threads_share_a_plan(tuning, method):
+    """The first calls too, and those with another memory layout."""
+    x, kernel, options = arrays("2-D")
+    batch = [reals(x.shape, np.float32, seed) for seed in range(4)] * 4
+    expected = [convnd(item, kernel, method=method, **options) for item in batch]
+    made, results = plan(x, kernel, method=method, **options), [None] * len(batch)
+
+    def call(n):
+        layout = [np.ascontiguousarray, LAYOUTS["sliced"]][n // 4 % 2]
+        for _ in range(20):
+            results[n] = made(layout(batch[n]))
+
+    threads = [threading.Thread(target=call, args=(n,)) for n in range(len(batch))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for n, result in enumerate(results):
+        if n // 4 % 2 == 0:
+            same(result, expected[n])
+        else:  # memory layout may change the last bits
+            np.testing.assert_allclose(result, expected[n], rtol=0, atol=1e-4)

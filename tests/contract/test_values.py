@@ -1,0 +1,310 @@
+"""Every rank, padding, boundary, stride and dilation against the oracle, and the identities of convolution."""
+
+import numpy as np
+import pytest
+
+from convnd import convnd
+from convnd.jit.machine import vector_bytes
+from convnd.methods import costs
+from support.check import check, close, integers, reals, same
+from support.oracle import BOUNDARIES
+
+# Axes of unequal lengths, so that none can stand for another; one shape and kernel for each rank.
+SHAPES = {0: (), 1: (37,), 2: (13, 11), 3: (7, 6, 5), 4: (5, 6, 4, 3), 5: (4, 2, 3, 3, 4)}
+KERNELS = {0: (), 1: (6,), 2: (4, 3), 3: (3, 2, 3), 4: (2, 3, 1, 2), 5: (2, 1, 2, 2, 2)}
+RANKS = [1, 2, 3, 4, 5]
+LONG = {1: ((40, 90),), 2: ((14, 30), (30, 0)), 3: ((0, 15), (9, 0), (0, 0)), 4: (0, 8, 0, 1), 5: (5, 0, 1, 0, 0)}
+PADDINGS = {
+    "valid": lambda rank: "valid",
+    "same": lambda rank: "same",
+    "full": lambda rank: "full",
+    "one number": lambda rank: 2,
+    "per axis": lambda rank: (3, 0, 1, 2, 0)[:rank],
+    "per end": lambda rank: ((0, 3), (2, 1), (1, 0), (0, 1), (2, 0))[:rank],
+    "longer than x": lambda rank: LONG[rank],
+}
+STEPS = {"dense": (1, 1), "strided": (3, 1), "dilated": (1, 2), "both": (2, 2), "beyond x": (50, 1)}
+
+
+@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("rank", RANKS)
+def test_against_the_oracle(tuning, rank, boundary, padding, steps):
+    x, kernel = integers(SHAPES[rank], np.float32), integers(KERNELS[rank], np.float32, seed=1)
+    stride, dilation = STEPS[steps]
+    options = {"padding": PADDINGS[padding](rank), "stride": stride, "dilation": dilation, "boundary": boundary}
+    if boundary == "constant":
+        options["fill_value"] = 3
+    for convention in "convolution", "correlation":
+        check(x, kernel, convention=convention, **options)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_stride_and_dilation_per_axis(tuning, rank):
+    x, kernel = integers([n + 4 for n in SHAPES[rank]]), integers(KERNELS[rank], seed=1)
+    check(x, kernel, padding="same", stride=(3, 1, 2, 4, 1)[:rank], dilation=(1, 2, 3, 1, 2)[:rank], boundary="wrap")
+
+
+def test_no_spatial_axes_is_a_product():
+    check(3.0, 2.0)
+    check(integers((2, 3)), 2.0)
+    check(integers((2, 3)), 2.0, axes=())
+
+
+@pytest.mark.parametrize("taps", [1, 2, 3, 8, 33])
+def test_every_length_of_row(tuning, taps):
+    """Vectors have tails of every size, in one row and in several."""
+    kernel = integers(taps, np.float32, seed=1)
+    for n in range(1, 100):
+        check(integers(n, np.float32), kernel, padding="same", boundary="reflect")
+    for n in range(1, 40):
+        check(integers((3, n), np.float32), kernel, padding="same")
+        check(integers((5, n), np.float32), kernel[None, :3], padding=(0, 2), stride=(1, 2))
+
+
+@pytest.mark.parametrize("rows", range(1, 20))
+def test_every_number_of_rows(tuning, rows):
+    for kernel_rows in 1, 2, 5:
+        kernel = integers((kernel_rows, 3), np.float32, seed=1)
+        check(integers((rows, 21), np.float32), kernel, padding="full", boundary="symmetric")
+
+
+@pytest.mark.parametrize(
+    "shape, kernel", [((300_000,), (9,)), ((3, 40_000), (5,)), ((700, 650), (3, 4)), ((70, 60, 80), (2, 3, 3))]
+)
+def test_arrays_of_many_tiles(shape, kernel):
+    x, kernel = integers(shape, np.float32), integers(kernel, np.float32, seed=1)
+    check(x, kernel, padding="same", boundary="reflect")
+    check(x, kernel, padding=3, stride=2)
+
+
+# --- batch axes, axes, channels -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axes", [0, 1, -1, (2,), (0, 1), (1, 0), (2, 0), (-1, -3), (0, 1, 2), (2, 0, 1), (1, -1, 0)])
+def test_axes(tuning, axes):
+    x, n = integers((7, 8, 9)), np.size(axes)
+    kernel = integers((3, 2, 4)[:n], seed=1)
+    padding, stride = ((2, 0), (1, 2), (0, 4))[:n], (1, 2, 3)[:n]
+    check(x, kernel, axes=axes, padding=padding, stride=stride, boundary="edge")
+
+
+@pytest.mark.parametrize("shape", [(1, 12), (5, 12), (2, 3, 12), (2, 1, 3, 12), (0, 12), (2, 0, 12)])
+def test_batch_axes(tuning, shape):
+    check(integers(shape), integers(4, seed=1), padding="same", boundary="symmetric")
+    check(integers(shape[::-1]), integers(4, seed=1), axes=0, padding="same", boundary="wrap")
+
+
+CHANNELS = {  # c_in, groups, c_out (None: one filter)
+    "one filter": (4, 1, None),
+    "one filter of one channel": (1, 1, None),
+    "bank of one": (3, 1, 1),
+    "bank": (3, 1, 5),
+    "groups": (6, 2, 4),
+    "depthwise": (5, 5, 5),
+    "depthwise, two each": (5, 5, 10),
+    "wide": (19, 1, 37),
+}
+
+
+@pytest.mark.parametrize("case", CHANNELS)
+@pytest.mark.parametrize("place", ["first", "last", "middle", "with batch axes"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_channels(tuning, rank, place, case):
+    c_in, groups, c_out = CHANNELS[case]
+    taps, filters = list(KERNELS[rank]), [] if c_out is None else [c_out]
+    at = {"first": 0, "last": rank, "middle": 1, "with batch axes": 1}[place]
+    shape = list(SHAPES[rank])
+    shape.insert(at if place != "with batch axes" else 0, c_in)
+    options = {"channel_axis": at, "groups": groups}
+    if place == "with batch axes":
+        shape, options["axes"] = [2, *shape], tuple(range(2, 2 + rank))
+    first = place in ("first", "with batch axes")
+    kernel = integers([*filters, c_in // groups, *taps] if first else [*taps, c_in // groups, *filters], seed=1)
+    check(integers(shape), kernel, padding="same", **options)
+    options["channel_axis"] -= len(shape)
+    check(integers(shape), kernel, padding=1, stride=2, convention="correlation", boundary="edge", **options)
+
+
+def test_channels_with_a_batch_axis_between_and_spatial_axes_out_of_order(tuning):
+    x, kernel = integers((6, 3, 2, 7)), integers((4, 3, 3, 2), seed=1)  # y, channel, batch, x
+    kernel_last = kernel.transpose(2, 3, 1, 0)
+    check(x, kernel_last, axes=(3, 0), channel_axis=1, padding="same")
+    check(x.transpose(1, 2, 0, 3), kernel, axes=(-1, -2), channel_axis=0, padding="same")
+
+
+@pytest.mark.parametrize("dtype", [None, "float16", "int16"])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
+    lanes, every = vector_bytes() // 4, costs.layouts
+    x, kernel = reals((19, 23, 26), np.float32), reals((2 * lanes + 3, 19, 3, 4), np.float32, seed=1)
+    if place == "last":
+        x, kernel = x.transpose(1, 2, 0).copy(), kernel.transpose(2, 3, 1, 0)
+    for padding, stride in ("valid", 1), ((2, 1), 2):
+        results = []
+        for wanted in (False, False), (True, False), (True, True):  # across; reads x in place, at any stride
+            with tuned("default"):
+                choices = lambda *of: (c for c in every(*of) if (c.tile.across, c.inside) == wanted)  # noqa: B023, E731
+                monkeypatch.setattr(costs, "layouts", choices)
+                results.append(convnd(
+                    x, kernel, padding=padding, stride=stride, dtype=dtype, method="direct",
+                    channel_axis=0 if place == "first" else -1,
+                ))  # fmt: skip
+        same(results[1], results[0])
+        same(results[2], results[0])
+
+
+def test_channel_layouts_agree():
+    x, kernel = integers((6, 9, 8)), integers((4, 3, 3, 2), seed=1)
+    first = convnd(x, kernel, channel_axis=0, groups=2, padding="same")
+    last = convnd(x.transpose(1, 2, 0), kernel.transpose(2, 3, 1, 0), channel_axis=-1, groups=2, padding="same")
+    same(last.transpose(2, 0, 1), first)
+
+
+# --- identities ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=RANKS)
+def rank(request):
+    return request.param
+
+
+@pytest.fixture
+def x(rank):
+    return integers(SHAPES[rank])
+
+
+@pytest.fixture
+def kernel(rank):
+    return integers(KERNELS[rank], seed=1)
+
+
+def test_linear(x, kernel):
+    other, other_kernel = integers(x.shape, seed=2), integers(kernel.shape, seed=3)
+    same(convnd(3 * x - other, kernel), 3 * convnd(x, kernel) - convnd(other, kernel))
+    same(convnd(x, 3 * kernel - other_kernel), 3 * convnd(x, kernel) - convnd(x, other_kernel))
+
+
+def test_full_convolution_commutes_and_associates(x, kernel, rank):
+    other = integers(KERNELS[rank][::-1], seed=2)
+    same(convnd(x, kernel, padding="full"), convnd(kernel, x, padding="full"))
+    once, twice = convnd(kernel, other, padding="full"), convnd(x, kernel, padding="full")
+    same(convnd(x, once, padding="full"), convnd(twice, other, padding="full"))
+
+
+def test_a_unit_kernel_shifts(x, kernel):
+    for at in np.ndindex(kernel.shape):
+        unit = np.zeros_like(kernel)
+        unit[at] = 1
+        inside = tuple(slice(i, i + n) for i, n in zip(at, x.shape))
+        y = convnd(x, unit, padding="full")
+        same(y[inside], x)
+        assert np.count_nonzero(y) == np.count_nonzero(x)
+
+
+def test_correlation_is_the_adjoint_of_convolution(x, kernel):
+    y = convnd(x, kernel, padding="full")
+    z = integers(y.shape, seed=2)
+    assert np.vdot(y, z) == np.vdot(x, convnd(z, kernel, convention="correlation"))
+
+
+def test_conventions_differ_by_a_flip(x, kernel):
+    for padding in "valid", "full", 2:
+        flipped = convnd(x, np.flip(kernel), padding=padding, convention="correlation", boundary="wrap")
+        same(convnd(x, kernel, padding=padding, boundary="wrap"), flipped)
+
+
+def test_same_with_a_stride_samples_same_without(x, kernel, rank):
+    for stride in 2, 3, 5:
+        for convention in "convolution", "correlation":
+            options = {"padding": "same", "convention": convention, "boundary": "reflect"}
+            every = convnd(x, kernel, **options)
+            same(convnd(x, kernel, stride=stride, **options), every[(slice(None, None, stride),) * rank])
+
+
+def test_dilation_is_a_kernel_with_zeros_between(x, kernel, rank):
+    spread = np.zeros([2 * k - 1 for k in kernel.shape])
+    spread[(slice(None, None, 2),) * rank] = kernel
+    same(convnd(x, kernel, dilation=2, padding=2), convnd(x, spread, padding=2))
+
+
+def test_an_outer_product_is_a_convolution_along_each_axis(x, rank):
+    lines = [integers(k, seed=k) for k in (3, 2, 4, 1, 3)[:rank]]
+    product, y = np.ones(()), x
+    for axis, line in enumerate(lines):
+        product, y = np.multiply.outer(product, line), convnd(y, line, axes=axis, padding="same", boundary="symmetric")
+    same(convnd(x, product, padding="same", boundary="symmetric"), y)
+
+
+def test_padding_is_numpys(x, kernel):
+    for boundary in BOUNDARIES:
+        padded = np.pad(x, [(3, 9)] * x.ndim, mode=BOUNDARIES[boundary])
+        same(convnd(x, kernel, padding=[(3, 9)] * x.ndim, boundary=boundary), convnd(padded, kernel))
+
+
+def test_groups_are_convolutions_of_their_own():
+    x, kernel = integers((6, 9, 8)), integers((4, 3, 3, 2), seed=1)
+    parts = [convnd(x[3 * g : 3 * g + 3], kernel[2 * g : 2 * g + 2], channel_axis=0) for g in range(2)]
+    same(convnd(x, kernel, channel_axis=0, groups=2), np.concatenate(parts))
+    same(convnd(x[:3], kernel[0], channel_axis=0), sum(convnd(x[c], kernel[0, c]) for c in range(3)))
+
+
+# --- bit for bit: directly, every output sums its taps in one order, whatever surrounds it ------------------
+
+REAL_VALUED = {
+    "1-D": ((2, 4001), (21,), {}),
+    "2-D": ((3, 61, 67), (5, 4), {}),
+    "2-D strided": ((3, 61, 67), (5, 4), {"stride": (2, 3)}),
+    "3-D": ((2, 17, 16, 19), (3, 3, 2), {}),
+    "channels": ((3, 6, 23, 37), (9, 6, 3, 3), {"axes": (2, 3), "channel_axis": 1}),
+    "channels last": ((3, 23, 37, 6), (3, 3, 3, 4), {"axes": (1, 2), "channel_axis": 3, "groups": 2}),
+}
+
+
+@pytest.fixture(params=REAL_VALUED)
+def real_valued(request):
+    shape, kernel, options = REAL_VALUED[request.param]
+    options = {"padding": "same", "boundary": "reflect", "method": "direct", **options}
+    return reals(shape, np.float32), reals(kernel, np.float32, seed=1), options
+
+
+def test_workers_change_no_bit(tuning, real_valued):
+    x, kernel, options = real_valued
+    one = convnd(x, kernel, workers=1, **options)
+    for workers in 2, 3, 100, None:
+        same(convnd(x, kernel, workers=workers, **options), one)
+
+
+def test_tile_sizes_change_no_bit(tuned, real_valued):
+    x, kernel, options = real_valued
+    with tuned("tiny"):
+        small = convnd(x, kernel, **options)
+    same(convnd(x, kernel, **options), small)
+
+
+def test_a_batch_is_its_items_bit_for_bit(tuning, real_valued):
+    x, kernel, options = real_valued
+    batch = convnd(x, kernel, **options)
+    if "axes" in options:  # an item has no batch axis before the others
+        channel, axes = options["channel_axis"] - 1, tuple(a - 1 for a in options["axes"])
+        options = {**options, "channel_axis": channel, "axes": axes}
+    for item, expected in zip(x, batch):
+        same(convnd(item, kernel, **options), expected)
+
+
+@pytest.mark.parametrize("shape, kernel", [((5000,), (21,)), ((90, 110), (5, 4)), ((20, 21, 40), (3, 2, 3))])
+def test_a_chunk_with_its_halo_is_the_whole_bit_for_bit(tuning, shape, kernel):
+    x, kernel = reals(shape, np.float32), reals(kernel, np.float32, seed=1)
+    whole, rng = convnd(x, kernel, method="direct"), np.random.default_rng(2)
+    for _ in range(20):
+        starts = [rng.integers(n) for n in whole.shape]
+        stops = [rng.integers(a, n) + 1 for a, n in zip(starts, whole.shape)]
+        chunk = x[tuple(slice(a, b + k - 1) for a, b, k in zip(starts, stops, kernel.shape))]
+        same(convnd(np.ascontiguousarray(chunk), kernel, method="direct"), whole[tuple(map(slice, starts, stops))])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64, np.complex128])
+def test_real_valued_data(tuning, dtype, rank):
+    x, kernel = reals([2 * n for n in SHAPES[rank]], dtype), reals(KERNELS[rank], dtype, seed=1)
+    close(convnd(x, kernel, padding="same", boundary="wrap"), x, kernel, padding="same", boundary="wrap")

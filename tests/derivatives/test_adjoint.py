@@ -1,0 +1,366 @@
+"""A plan's transposes, as a map of x and as a map of its kernel: `<plan(x), y>` is what either says it is."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from convnd import plan
+from convnd.derivatives import gradient, parts
+from support import oracle
+from support.check import TOLERANCE, integers, reals, same
+from support.oracle import BOUNDARIES
+from support.strategies import LAYOUTS, outer
+
+GEOMETRIES = {
+    "1-D": ((33,), (5,), {}),
+    "pads longer than x": ((13,), (6,), {"padding": ((40, 31),)}),
+    "strided": ((9, 11), (3, 4), {"padding": 2, "stride": (2, 3)}),
+    "strided past the end": ((9, 11), (1, 2), {"stride": (5, 4)}),  # the last samples are not read
+    "dilated": ((9, 11), (4, 3), {"padding": "same", "dilation": 2, "stride": 3, "convention": "correlation"}),
+    "upsampled": ((5, 6), (4, 3), {"padding": "full", "upsample": (2, 3)}),
+    "everything": ((5, 6), (4, 3), {"padding": ((9, 20), (19, 0)), "upsample": 4, "stride": 6, "dilation": (1, 2)}),
+    "taps without samples": ((4, 5), (2, 2), {"padding": 1, "upsample": 5, "stride": 5}),
+    "3-D": ((5, 4, 6), (2, 3, 3), {"padding": "same"}),
+    "axes": ((5, 4, 6), (2, 3, 2), {"padding": ((0, 9), (8, 1), (0, 0)), "axes": (2, 0, 1)}),
+    "batch": ((2, 9, 3), (4,), {"padding": "full", "axes": 1}),
+    "a matrix of one": ((1, 1), (3, 2), {"padding": "full"}),
+}
+CHANNELS = {  # shape, kernel, options
+    "one filter": ((3, 9, 11), (3, 2, 3), {"channel_axis": 0}),
+    "one filter, last": ((9, 11, 3), (2, 3, 3), {"channel_axis": -1}),
+    "bank": ((2, 3, 9, 11), (4, 3, 2, 3), {"channel_axis": 1, "axes": (2, 3)}),
+    "bank, last": ((2, 9, 11, 3), (2, 3, 3, 4), {"channel_axis": 3, "axes": (1, 2)}),
+    "groups": ((6, 9, 11), (4, 3, 2, 3), {"channel_axis": 0, "groups": 2, "stride": 2}),
+    "groups, last": ((9, 11, 6), (2, 3, 3, 4), {"channel_axis": -1, "groups": 2, "upsample": (2, 3)}),
+    "depthwise": ((5, 20), (10, 1, 3), {"channel_axis": 0, "groups": 5, "dilation": 2}),
+    "between": ((9, 4, 11), (2, 3, 4, 5), {"channel_axis": 1, "boundary": "wrap"}),
+}
+
+
+def inner(a, b):
+    """Of whole numbers, exactly: the sum of ``conj(a) * b``."""
+    return np.vdot(a.astype(complex), b.astype(complex))
+
+
+def transposes_hold(x, kernel, y=None, **options):
+    """Both transposes of a plan, and that they are ones of what the oracle computes."""
+    expected = oracle.convnd(x, kernel, **{name: value for name, value in options.items() if name != "workers"})
+    y = integers(expected.shape, expected.dtype, seed=2) if y is None else y
+    made = plan(x, kernel, **options)
+    before = x.copy(), kernel.copy(), y.copy()
+    back, weights = made.adjoint(y), made.kernel_gradient(x, y)
+    assert (back.shape, weights.shape) == (x.shape, kernel.shape)
+    assert inner(x, back) == inner(expected, y)
+    assert inner(kernel, weights) == inner(expected, y)
+    for given, own in zip((x, kernel, y), before):
+        same(given, own)
+    return back, weights
+
+
+def unit(shape, index, dtype):
+    array = np.zeros(shape, dtype)
+    array[index] = 1
+    return array
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_inner_products(tuning, geometry, boundary):
+    shape, taps, options = GEOMETRIES[geometry]
+    transposes_hold(integers(shape, np.float32), integers(taps, np.float32, seed=1), boundary=boundary, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+@pytest.mark.parametrize("case", CHANNELS)
+def test_channels(tuning, case, dtype):
+    shape, taps, options = CHANNELS[case]
+    transposes_hold(integers(shape, dtype), integers(taps, dtype, seed=1), **{"padding": 2, **options})
+
+
+@pytest.mark.parametrize(
+    "geometry", ["1-D", "pads longer than x", "strided past the end", "upsampled", "everything", "axes"]
+)
+def test_every_sample_and_weight(tuning, geometry):
+    """Against the explicit matrix of either map."""
+    shape, taps, options = GEOMETRIES[geometry]
+    for boundary in "constant", "reflect", "wrap":
+        dtype, options = np.float32, {**options, "boundary": boundary}
+        x, kernel = integers(shape, dtype), integers(taps, dtype, seed=1)
+        made = plan(x, kernel, **options)
+        y = integers(made.output_shape, dtype, seed=2)
+        expected = [(oracle.convnd(unit(shape, i, dtype), kernel, **options) * y).sum() for i in np.ndindex(shape)]
+        same(made.adjoint(y), np.reshape(expected, shape))
+        expected = [(oracle.convnd(x, unit(taps, t, dtype), **options) * y).sum() for t in np.ndindex(taps)]
+        same(made.kernel_gradient(x, y), np.reshape(expected, taps))
+
+
+def test_every_weight_of_a_bank(tuning):
+    for case in "groups", "groups, last", "bank, last":
+        shape, taps, options = CHANNELS[case]
+        x = integers(shape, np.float32)
+        made = plan(x, np.ones(taps, np.float32), padding="same", **options)
+        y = integers(made.output_shape, np.float32, seed=2)
+        expected = [
+            (oracle.convnd(x, unit(taps, t, np.float32), padding="same", **options) * y).sum() for t in np.ndindex(taps)
+        ]
+        same(made.kernel_gradient(x, y), np.reshape(expected, taps).astype(np.float32))
+
+
+def test_the_fill_value_is_a_sample_of_the_gradient_and_no_part_of_the_adjoint(tuning):
+    x, kernel = integers((9, 11), np.float32), integers((3, 4), np.float32, seed=1)
+    options = {"padding": 3, "upsample": (1, 2)}
+    filled, plain = plan(x, kernel, fill_value=2, **options), plan(x, kernel, **options)
+    y = integers(plain.output_shape, np.float32, seed=2)
+    assert inner(kernel, filled.kernel_gradient(x, y)) == inner(oracle.convnd(x, kernel, fill_value=2, **options), y)
+    same(filled.adjoint(y), plain.adjoint(y))
+
+
+# --- types and memory ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "x, kernel, y, back, weights",
+    [
+        ("int16", "int8", "int32", "int64", "int64"),
+        ("uint8", "uint8", "bool", "uint64", "uint64"),
+        ("float16", "float16", "float16", "float16", "float16"),
+        ("uint8", "float32", "int8", "float32", "int64"),
+        (">f4", ">f8", ">i2", "float64", "float32"),
+        ("float32", "complex64", "complex64", "complex64", "complex64"),
+        ("complex64", "complex128", "float32", "complex128", "complex64"),
+    ],
+)
+def test_types(x, kernel, y, back, weights):
+    given = integers((4, 9, 8), x, largest=2), integers((4, 2, 3), kernel, seed=1, largest=2)
+    values = integers((12, 10), y, seed=2, largest=2)
+    found = transposes_hold(*given, values, channel_axis=0, padding=2, boundary="reflect")
+    assert [str(value.dtype) for value in found] == [back, weights]
+
+
+def test_sums_wrap_as_those_of_the_call_do():
+    x, kernel, y = (integers(n, np.int64, seed, largest=2**62) for n, seed in ((40, 0), (5, 1), (36, 2)))
+    made = plan(x, kernel, convention="correlation")
+    same(made.kernel_gradient(x, y), np.array([(x[t : t + 36] * y).sum() for t in range(5)]))
+    same(made.adjoint(y), np.convolve(y, kernel))
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "zero stride"])
+def test_layouts(tuning, layout):
+    for (shape, taps, options), dtype in (GEOMETRIES["strided"], "float32"), (CHANNELS["groups, last"], "complex64"):
+        x, kernel = integers(shape, dtype), integers(taps, dtype, seed=1)
+        made = plan(x, kernel, boundary="edge", **options)
+        y = integers(made.output_shape, made.dtype, seed=2)
+        back, weights = made.adjoint(y), made.kernel_gradient(x, y)
+        same(np.ascontiguousarray(made.adjoint(LAYOUTS[layout](y))), back)
+        if layout != "swapped":  # another type
+            same(made.kernel_gradient(LAYOUTS[layout](x), LAYOUTS[layout](y)), weights)
+
+
+def test_an_empty_batch():
+    made = plan(np.empty((0, 9)), np.ones(3))
+    same(made.adjoint(np.empty((0, 7))), np.empty((0, 9)))
+    same(made.kernel_gradient(np.empty((0, 9)), np.empty((0, 7))), np.zeros(3))
+
+
+# --- methods, tiles, bits -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["separable", "fft"])
+@pytest.mark.parametrize("boundary", ["constant", "symmetric"])
+def test_the_adjoint_runs_by_the_plans_method(tuning, method, boundary):
+    x = reals((40, 50), np.float32)
+    kernel = outer(reals(7, np.float32, seed=1), reals(9, np.float32, seed=2))
+    options = {"padding": 5, "boundary": boundary, "stride": (1, 2)}
+    made, direct = (plan(x, kernel, method=name, **options) for name in (method, "direct"))
+    y = reals(made.output_shape, np.float32, seed=3)
+    error = np.abs(made.adjoint(y) - direct.adjoint(y)).max()
+    assert error <= 4 * TOLERANCE[np.float32] * np.abs(kernel).sum() * np.abs(y).max()
+    error = np.abs(made.kernel_gradient(x, y) - direct.kernel_gradient(x, y)).max()
+    assert error <= 4 * TOLERANCE[np.float32] * np.abs(x).max() * np.abs(y).sum()
+    same(plan(x, kernel, method=method, workers=1, **options).kernel_gradient(x, y), made.kernel_gradient(x, y))
+    x[0, 0] = np.nan  # what transforms cannot hold is summed directly
+    same(made.kernel_gradient(x, y), direct.kernel_gradient(x, y))
+
+
+LARGE = {  # of several tiles
+    "a line": ((3000,), (9,), {}),
+    "a long line": ((3000,), (200,), {}),
+    "an image": ((60, 70), (5, 7), {}),
+    "an image, strided": ((60, 71), (5, 7), {"stride": (2, 3)}),
+    "an image, upsampled": ((30, 31), (5, 7), {"upsample": (2, 3), "stride": (3, 1)}),
+    "a batch": ((40, 50), (3,), {"axes": 0}),
+    "a scan": ((12, 13, 34), (3, 3, 3), {}),
+    "a bank": ((6, 30, 31), (12, 6, 3, 3), {"channel_axis": 0}),
+    "groups": ((30, 31, 6), (3, 3, 3, 24), {"channel_axis": -1, "groups": 2}),
+    "many filters of one channel": ((1, 900), (30, 1, 3), {"channel_axis": 0}),
+}
+CUTS = {  # and what must have come of them: parts, chunks of filters
+    "parts": ({"_SMALL_WORK": 1, "_OUTPUTS_OF_PART": 1}, {"parts"}),
+    "chunks": ({"_SMALL_WORK": 1, "_PARTS_BYTES": 1, "_ROW_BLOCKS": 1}, {"chunks"}),
+    "gathered": ({"_SMALL_WORK": 1, "_OUTPUTS_OF_PART": 1, "_TAPS_IN_PLACE": 0}, {"parts"}),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("case", LARGE)
+def test_however_the_work_is_cut(tuned, monkeypatch, case, cut):
+    shape, taps, options = LARGE[case]
+    options = {"padding": "same", "boundary": "reflect", **options}
+    x, kernel = integers(shape, np.float32, largest=2), integers(taps, np.float32, seed=1, largest=2)
+    plain = transposes_hold(x, kernel, **options)[1]
+    constants, expected = CUTS[cut]
+    made, lay_out = [], gradient.plan
+    for setting in "default", "tiny":
+        with tuned(setting):
+            for name, value in constants.items():
+                monkeypatch.setattr(parts, name, value)
+            monkeypatch.setattr(gradient, "plan", lambda *about: made.append(lay_out(*about)) or made[-1])
+            own = plan(x, kernel, **options)
+            same(own.kernel_gradient(x, integers(own.output_shape, np.float32, seed=2)), plain)
+            monkeypatch.undo()
+    count, _, _, chunks, *_ = made[-1].parts
+    assert count > 1 or "parts" not in expected
+    assert chunks > 1 or "chunks" not in expected or made[-1].problem.branch_channels == 1
+
+
+def test_rows_are_shifted_along_the_last_axis_and_the_one_before(monkeypatch):
+    """Where there are few filters; with many they are filters."""
+    seen, choose = [], parts.outer_tile
+    monkeypatch.setattr(parts, "outer_tile", lambda *about: seen.append(choose(*about)) or seen[-1])
+    gradient.plan.cache_clear()
+    for shape, taps, options in (
+        ((300,), (64,), {}),
+        ((30, 31), (9, 9), {}),
+        ((4, 300), (16, 4, 9), {"channel_axis": 0}),
+    ):
+        transposes_hold(integers(shape, np.float32), integers(taps, np.float32, seed=1), padding="same", **options)
+    line, image, bank = (None if shift is None else shift.axis for _, shift in seen[:3])
+    assert (line, image, bank) == (0, 0, None)
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_no_bit_depends_on_workers(tuned, case):
+    shape, taps, options = LARGE[case]
+    dtype = np.complex64 if case == "a bank" else np.float32
+    x, kernel = reals(shape, dtype), reals(taps, dtype, seed=1)
+    for setting in "default", "tiny":
+        with tuned(setting):
+            plans = [plan(x, kernel, padding="same", boundary="wrap", workers=n, **options) for n in (1, 2, 3, None)]
+            y = reals(plans[0].output_shape, dtype, seed=2)
+            expected = plans[0].adjoint(y), plans[0].kernel_gradient(x, y)
+            for made in plans[1:]:
+                same(made.adjoint(y), expected[0])
+                same(made.kernel_gradient(x, y), expected[1])
+            for own, given in zip(expected, (x, kernel)):
+                error = abs(inner(given, own) - inner(plans[0](x), y))
+                size = np.abs(kernel).sum() * np.abs(x).max() * np.abs(y).sum()
+                assert error <= TOLERANCE[dtype] * size
+
+
+def test_threads_share_a_plan_and_its_transpose():
+    x, kernel = integers((60, 70), np.float32), integers((5, 5), np.float32, seed=1)
+    made = plan(x, kernel, padding="same", boundary="wrap")
+    y = integers(made.output_shape, np.float32, seed=2)
+    expected, results = transposes_hold(x, kernel, y, padding="same", boundary="wrap"), []
+    call = lambda: results.append((made.adjoint(y), made.kernel_gradient(x, y)))  # noqa: E731
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8
+    for result in results:
+        same(result[0], expected[0])
+        same(result[1], expected[1])
+
+
+# --- NaN and infinity ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf], ids=str)
+@pytest.mark.parametrize("case", ["1-D", "strided", "upsampled", "3-D", "batch"])
+def test_what_is_not_finite_reaches_what_meets_it(tuning, case, bad):
+    """A sample the weights that read it, an output the samples that it reads; nothing else."""
+    shape, taps, options = GEOMETRIES[case]
+    kernel = integers(taps, np.float32, seed=1)
+    made = plan(np.empty(shape, np.float32), kernel, **options)
+    y = integers(made.output_shape, np.float32, seed=2) + 5  # none is zero
+    for corner in 0, -1:
+        x = integers(shape, np.float32)
+        x.flat[corner] = bad
+        reads = [oracle.convnd(np.isfinite(x) == 0, unit(taps, t, np.int8), **options).any() for t in np.ndindex(taps)]
+        assert any(reads)
+        same(~np.isfinite(made.kernel_gradient(x, y)), np.reshape(reads, taps))
+        marked = y.copy()
+        marked.flat[corner] = bad
+        read = [
+            oracle.convnd(unit(shape, i, np.int8), np.ones(taps, np.int8), **options).flat[corner] != 0
+            for i in np.ndindex(shape)
+        ]
+        same(~np.isfinite(made.adjoint(marked)), np.reshape(read, shape))
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinities_of_both_signs_warn_no_one(tuning):
+    """Where NumPy adds up what compiled code has summed."""
+    made = plan(np.empty(400, np.float32), np.ones(1, np.float32), padding=1, boundary="reflect")
+    x, y = np.ones(400, np.float32), np.ones(402, np.float32)
+    x[5], x[300], y[0], y[2] = np.inf, -np.inf, np.inf, -np.inf  # the second sample supplies both outputs
+    assert np.isnan(made.adjoint(y)).nonzero()[0].tolist() == [1]
+    assert np.isnan(made.kernel_gradient(x, np.ones_like(y))).all()
+
+
+# --- errors, and SciPy's view -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", ["adjoint", "kernel_gradient"])
+@pytest.mark.parametrize(
+    "y, error, words",
+    [
+        (np.ones((6, 8)), ValueError, r"y has shape \(6, 8\) .*\(6, 7\)"),
+        (np.ones((1, 6, 7)), ValueError, r"y has shape \(1, 6, 7\)"),
+        (7.0, ValueError, r"y has shape \(\)"),
+        (np.full((6, 7), None), TypeError, "y has dtype object"),
+        (np.full((6, 7), "a"), TypeError, "y has dtype <U1"),
+        (np.ones((6, 7), np.longdouble), TypeError, "y has dtype"),
+        ([[1, 2], [3]], ValueError, "y is not a regular array"),
+    ],
+)
+def test_errors_name_y(function, y, error, words):
+    made = plan(np.ones((8, 9)), np.ones((3, 3)))
+    with pytest.raises(error, match=words):
+        getattr(made, function)(*[np.ones((8, 9))][: function == "kernel_gradient"], y)
+
+
+def test_errors_name_x():
+    made = plan(np.ones((8, 9)), np.ones((3, 3)))
+    with pytest.raises(ValueError, match=r"x has shape \(9, 8\)"):
+        made.kernel_gradient(np.ones((9, 8)), np.ones((6, 7)))
+    with pytest.raises(ValueError, match="x has dtype float32"):
+        made.kernel_gradient(np.ones((8, 9), np.float32), np.ones((6, 7)))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_least_squares_recover_a_signal(dtype):
+    linalg = pytest.importorskip("scipy.sparse.linalg")
+    x, kernel = integers((6, 7), dtype), reals((4, 5), dtype, seed=1)
+    made = plan(x, kernel, padding="full")
+    operator = made.as_linear_operator()
+    assert operator.shape == (9 * 11, 6 * 7) and operator.dtype == dtype
+    y = made(x).ravel()
+    same(operator @ x.ravel(), y)
+    same(operator.H @ y, made.adjoint(y.reshape(9, 11)).ravel())
+    found = linalg.lsqr(operator, y, atol=1e-14, btol=1e-14, iter_lim=1000)[0]
+    np.testing.assert_allclose(found.reshape(x.shape), x, atol=1e-8)
+
+
+def test_the_linear_operator_is_linear():
+    pytest.importorskip("scipy.sparse.linalg")
+    x, kernel = np.ones(9), np.ones(3)
+    with pytest.raises(ValueError, match=r"fill_value is 2.*linear"):
+        plan(x, kernel, padding=1, fill_value=2).as_linear_operator()
+    plan(x, kernel, padding=1, fill_value=2, boundary="wrap").as_linear_operator()  # plays no part
+    for types in (np.int64, np.int64, None), (np.int8, np.float32, None), (float, float, np.int16):
+        with pytest.raises(ValueError, match="only floating"):
+            plan(x.astype(types[0]), kernel.astype(types[1]), dtype=types[2]).as_linear_operator()

@@ -1,0 +1,99 @@
+"""What is public is documented: every argument of every function, with an example that runs."""
+
+import doctest
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import convnd
+from convnd.problem import boundary
+from convnd.problem.names import CHOICES
+from support import ROOT
+from support.oracle import BOUNDARIES
+
+PACKAGE = Path(convnd.__file__).parent
+MODULES = sorted(
+    ".".join(("convnd", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in PACKAGE.rglob("[!_]*.py")
+)
+PUBLIC = {name: getattr(convnd, name) for name in convnd.__all__}
+FUNCTIONS = {name: value for name, value in PUBLIC.items() if callable(value)}
+FUNCTIONS |= {
+    f"{name}.{function}": getattr(module, function)
+    for name, module in PUBLIC.items()
+    if inspect.ismodule(module)
+    for function in module.__all__
+}
+FUNCTIONS |= {
+    f"Plan.{name}": value
+    for name, value in vars(convnd.Plan).items()
+    if callable(value) and (name == "__call__" or not name.startswith("_"))
+}
+
+
+def sections(docstring):
+    """The text of each section, the summary by the name of ''."""
+    parts = re.split(r"^(\w+)\n-{3,}\n", inspect.cleandoc(docstring), flags=re.M)
+    return dict(zip(["", *parts[1::2]], parts[::2]))
+
+
+def entries(section):
+    """What a section of names describes: the names before each colon, or alone on a line that is not indented."""
+    lines = re.findall(r"^((?:\*\*)?\w[^:\n]*)(?: : .+)?$", section, flags=re.M)
+    return [name for line in lines for name in line.split(", ")]
+
+
+def arguments(function):
+    return [str(p).partition(":")[0] for p in inspect.signature(function).parameters.values() if p.name != "self"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_argument_is_documented(name):
+    found = sections(FUNCTIONS[name].__doc__)
+    assert found[""].splitlines()[0].endswith(".")
+    if not inspect.isclass(FUNCTIONS[name]) or "Parameters" in found:
+        assert sorted(entries(found.get("Parameters", ""))) == sorted(arguments(FUNCTIONS[name]))
+    if not inspect.isclass(FUNCTIONS[name]):
+        assert "Raises" in found
+        returns = inspect.signature(FUNCTIONS[name]).return_annotation
+        assert ("Returns" in found) == (returns != "None")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_has_an_example(name):
+    assert ">>> " in FUNCTIONS[name].__doc__
+
+
+def test_every_attribute_of_a_plan_is_documented():
+    plan = convnd.plan([1.0, 2, 3], [1.0])
+    found = entries(sections(convnd.Plan.__doc__)["Attributes"])
+    assert sorted(found) == sorted(name for name in vars(plan) if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_run(module):
+    assert doctest.testmod(importlib.import_module(module)).failed == 0
+
+
+@pytest.mark.parametrize("mode", boundary.MODES)
+def test_boundaries_are_pictured_as_they_are(mode):
+    assert mode in BOUNDARIES, f"{mode} is not in the oracle's BOUNDARIES"
+    line = f'"{mode}"'.ljust(13) + boundary.picture(mode)
+    assert line in convnd.convnd.__doc__, f"the docstring of convnd has no line {line!r}"
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_value_that_has_a_name_is_documented(name):
+    line = re.search(rf"^{name} : .*$", sections(convnd.convnd.__doc__)["Parameters"], flags=re.M)[0]
+    assert re.findall(r'"(\w+)"', line) == [*CHOICES[name]]
+
+
+def test_contributing_names_what_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for path in re.findall(r"\b(?:src|tests|benchmarks)/[\w/]+\.py", text):
+        assert (ROOT / path).is_file(), path
+    for row in re.findall(r"^\| (`[^|]*) \|", text, flags=re.M):
+        for module in re.findall(r"`(\w+/?)`", row):
+            assert (PACKAGE / module).is_dir() if module.endswith("/") else f"convnd.{module}" in MODULES, module

@@ -1,0 +1,134 @@
+"""What a stream returns, joined, has the bits of the one-shot call, however its blocks are cut."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convnd import Stream, convnd
+from support.check import rounding, same
+from support.strategies import problems
+
+BOUNDARIES = ["constant", "edge", "reflect", "symmetric", "wrap"]
+
+
+def streamed(x, kernel, lengths, *, axis, out_axis, **options):
+    """The outputs of a stream that is fed `x` in blocks of these lengths, then the rest."""
+    stream, parts, start = Stream(kernel, axis=axis, **options), [], 0
+    for length in [*lengths, x.shape[axis]]:
+        block = x[(slice(None),) * (axis % x.ndim) + (slice(start, start + length),)]
+        parts.append(stream.feed(block))
+        start += block.shape[axis]
+    return np.concatenate([*parts, stream.flush()], axis=out_axis)
+
+
+@given(problems(), st.data())
+@settings(max_examples=100)
+def test_streams_have_the_bits_of_the_whole(tuned, problem, data):
+    x, kernel, options = problem.make()
+    del options["out"]
+    if problem.method == "direct":  # sums that round
+        x, kernel = problem.x.values(rounding), problem.kernel.values(rounding)
+    x = np.ascontiguousarray(x)
+    channel = options.get("channel_axis")
+    channel = None if channel is None else channel % x.ndim
+    axis = data.draw(st.sampled_from([a for a in range(x.ndim) if a != channel and x.shape[a]]))
+    lengths = data.draw(st.lists(st.integers(0, 7), max_size=5))
+    with tuned(problem.tuning):
+        expected = convnd(x, kernel, **options)
+        out_axis = axis - (channel is not None and expected.ndim < x.ndim and channel < axis)
+        try:
+            result = streamed(x, kernel, lengths, axis=axis, out_axis=out_axis, **options)
+        except ValueError:
+            if options["boundary"] != "wrap":
+                raise
+            return  # its beginning is its end
+    if problem.method == "direct" or expected.dtype.kind in "biu":
+        same(result, expected)
+    else:
+        np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3 * (1 + np.abs(expected).max(initial=0)))
+
+
+def test_outputs_come_as_soon_as_no_sample_to_come_has_a_part_in_them():
+    ones = np.ones((7, 1), np.float32)
+    for options, counts, tail in [
+        ({}, [0, 0, 0, 1, 1, 1, 1], 0),
+        ({"padding": "same", "convention": "correlation"}, [0, 0, 1, 1, 1, 1, 1], 2),
+        ({"padding": "full"}, [1] * 7, 3),
+        ({"padding": "same", "boundary": "reflect"}, [0, 0, 2, 1, 1, 1, 1], 1),  # the first reads x[2]
+        ({"padding": "full", "stride": 2}, [1, 0, 1, 0, 1, 0, 1], 1),
+        ({"padding": ((0, 3),), "boundary": "wrap"}, [0, 0, 0, 1, 1, 1, 1], 3),
+    ]:
+        stream = Stream(np.ones(4), **options)
+        assert [len(stream.feed(sample)) for sample in ones] == counts
+        assert len(stream.flush()) == tail
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_memory_does_not_grow(boundary):
+    padding = ((0, 50),) if boundary == "wrap" else "same"
+    stream = Stream(np.ones(101), padding=padding, boundary=boundary, method="direct", workers=1)
+    block = np.ones(1000)
+
+    def grown(blocks):
+        tracemalloc.start()
+        for _ in range(blocks):
+            stream.feed(block)
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return size
+
+    grown(5)
+    assert grown(300) < 50_000  # of 2,400,000 that came
+
+
+def test_slabs_of_a_scan_and_frames_of_a_recording():
+    scan, kernel = rounding((9, 11, 12), np.float32), rounding((3, 5, 5), np.float32, 1)
+    options = {"padding": "same", "boundary": "symmetric", "method": "direct"}
+    stream = Stream(kernel, **options)
+    parts = [*map(stream.feed, np.split(scan, 3)), stream.flush()]
+    same(np.concatenate(parts), convnd(scan, kernel, **options))
+
+    frames, room = rounding((500, 2)), rounding((40, 1, 2), seed=1)
+    options = {"channel_axis": 1, "groups": 2, "padding": "full", "method": "direct"}
+    stream = Stream(room, **options)
+    parts = [*map(stream.feed, np.split(frames, [100, 130, 490])), stream.flush()]
+    same(np.concatenate(parts), convnd(frames, room, **options))
+
+
+@pytest.mark.parametrize(
+    ("options", "blocks", "words"),
+    [
+        ({}, [np.zeros(3)], "padding axis 0 length 3 extent 5"),
+        ({}, [np.zeros(0)], "x has no samples"),
+        ({}, [], "no block"),
+        ({}, [np.zeros(3), np.zeros(3, np.float32)], "block float32 stream float64"),
+        ({}, [np.zeros((2, 3)), np.zeros((3, 3))], "block (3, 3) axes 1 (2, 3)"),
+        ({}, [np.zeros(9), np.zeros((3, 3))], "block (3, 3)"),
+        ({}, [np.zeros(())], "kernel has 1 axes but x has 0"),
+        ({"axis": 1}, [np.zeros(9)], "axis=1 1 axes"),
+        ({"padding": "same", "boundary": "wrap"}, [np.zeros(9)], "wrap padding 2"),
+        ({"padding": "some"}, [np.zeros(9)], "padding 'some'"),
+    ],
+)
+def test_errors(options, blocks, words):
+    stream = Stream(np.ones(5), **options)
+    with pytest.raises((TypeError, ValueError)) as caught:
+        [*map(stream.feed, blocks), stream.flush()]
+    for word in words.split():
+        assert word in str(caught.value)
+
+
+def test_a_stream_ends_once():
+    stream = Stream(np.ones(2))
+    stream.feed(np.ones(3))
+    stream.flush()
+    for call in stream.flush, lambda: stream.feed(np.ones(3)):
+        with pytest.raises(ValueError, match="has ended"):
+            call()
+    with pytest.raises(ValueError, match="axis 0 is the channel axis"):
+        Stream(np.ones((2, 3)), channel_axis=0, axis=0).feed(np.ones((2, 9)))
+    with pytest.raises(TypeError, match="'pad': it is padding here"):
+        Stream(np.ones(2), pad=1)

@@ -1,0 +1,168 @@
+"""What a process may meet: threads, forks, its environment, signals, its end. The cases are in `support/faults.py`.
+
+``FAULTS=long`` runs every case in every environment, and those of chance many times.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import convnd
+from support import TESTS
+
+CASES = TESTS / "support" / "faults.py"
+PACKAGE = Path(convnd.__file__).parent
+LONG = os.environ.get("FAULTS") == "long"
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="cases of POSIX systems")
+
+#: Those that share a process run in it one after the other.
+TOGETHER = [
+    "crowd beside_numba setting pools from_c",
+    "affinity small_stacks storm alarms",
+    "no_threads",
+    "forks_first forks",
+    "forks_amid",
+    "spawns",
+    "torch_workers",
+    "no_folder no_streams",
+    "little_memory",
+    "interrupts",
+    "ends",
+]
+LAYERS = {
+    "no such layer": {"NUMBA_THREADING_LAYER": "nonsense"},
+    "tbb": {"NUMBA_THREADING_LAYER": "tbb"},
+    "workqueue": {"NUMBA_THREADING_LAYER": "workqueue"},
+    "omp": {"NUMBA_THREADING_LAYER": "omp", "OMP_NUM_THREADS": "1"},
+    "priority": {"NUMBA_THREADING_LAYER_PRIORITY": "no such layers"},
+    "one thread": {"NUMBA_NUM_THREADS": "1"},
+    "many threads": {"NUMBA_NUM_THREADS": "64"},
+    "no compiler": {"NUMBA_DISABLE_JIT": "1"},
+}
+
+
+def start(command, **environment):
+    """Start Python, with the variables that are given; None removes one."""
+    variables = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), **environment}
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        env={name: str(value) for name, value in variables.items() if value is not None},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def finish(process):
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said and "ignored" not in said, said
+
+
+def run(*command, **environment):
+    finish(start(command, **environment))
+
+
+@pytest.mark.parametrize("cases", TOGETHER)
+def test_cases(cases):
+    for _ in range(20 if LONG else 1):
+        run(CASES, *cases.split())
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layers(layer):
+    """None is needed, and none is taken down."""
+    run(CASES, *(" ".join(TOGETHER[:4]) if LONG else "crowd beside_numba forks").split(), **LAYERS[layer])
+
+
+def a_file(folder):
+    (folder / "cache").write_bytes(b"")
+    return {"NUMBA_CACHE_DIR": folder / "cache"}
+
+
+def a_loop(folder):
+    (folder / "cache").symlink_to(folder / "cache")
+    return {"NUMBA_CACHE_DIR": folder / "cache"}
+
+
+def in_a_zip(folder):
+    with zipfile.ZipFile(folder / "convnd.zip", "w") as file:
+        for path in PACKAGE.glob("*.py"):
+            file.write(path, f"convnd/{path.name}")
+    return {"PYTHONPATH": folder / "convnd.zip", "NUMBA_CACHE_DIR": None, "HOME": folder}
+
+
+PLACES = {
+    "nowhere": lambda _: {"NUMBA_CACHE_DIR": "/proc/nothing", "HOME": "/nonexistent"},
+    "no home": lambda _: {"NUMBA_CACHE_DIR": None, "HOME": None},
+    "no such locator": lambda _: {"NUMBA_CACHE_LOCATOR_CLASSES": "nonsense"},
+    "a file": a_file, "a loop": a_loop, "a zip file": in_a_zip,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_places_of_the_cache(place, tmp_path):
+    run(CASES, "quiet" if LONG else "check", **PLACES[place](tmp_path))
+
+
+@pytest.mark.parametrize("flags", [["-OO"], ["-I"]])
+def test_flags(flags):
+    script = (
+        f"import sys; sys.path[:0] = {[str(PACKAGE.parent), str(TESTS)]}; from support import faults; faults.quiet()"
+    )
+    run(*flags, "-c", script)
+
+
+def test_a_full_disk(tmp_path):
+    run(CASES, "tiny_files", NUMBA_CACHE_DIR=tmp_path)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes somebody else")
+def test_somebody_who_may_write_nothing(tmp_path):
+    tmp_path.chmod(0o555)
+    run(CASES, "nobody", NUMBA_CACHE_DIR=tmp_path, HOME=tmp_path)
+
+
+def test_a_cache_that_two_fill_and_that_is_damaged(tmp_path):
+    killed = start([CASES, "check"], NUMBA_CACHE_DIR=tmp_path)
+    others = [start([CASES, "check"], NUMBA_CACHE_DIR=tmp_path) for _ in range(2)]
+    while not list(tmp_path.glob("*/convnd-*")) and killed.poll() is None:
+        time.sleep(0.001)
+    killed.kill()
+    killed.communicate()
+    for process in others:
+        finish(process)
+    run(CASES, "damaged", NUMBA_CACHE_DIR=tmp_path)
+
+
+@pytest.mark.parametrize("change", ["path.write_text(path.read_text() + '#')", "path.unlink()"])
+def test_sources_that_change_or_are_missing(change, tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "convnd", ignore=shutil.ignore_patterns("__pycache__"))
+    script = f"""
+import convnd, pathlib
+for path in pathlib.Path(convnd.__file__).parent.glob("*.py"):
+    {change}
+convnd.convnd([1.0, 2.0], [1.0])
+"""
+    said, _ = start(["-c", script], PYTHONPATH=tmp_path, NUMBA_CACHE_DIR=tmp_path).communicate(timeout=60)
+    assert said.splitlines()[-1].startswith("RuntimeError: convnd")
+
+
+def test_a_signal_ends_a_long_call():
+    """SIGTERM does what it always does."""
+    script = """
+from support import faults
+arrays, options = faults.LONG["taps"]()
+print(flush=True)
+faults.convnd.convnd(*arrays, **options)
+"""
+    process = start(["-c", script], PYTHONPATH=os.pathsep.join([str(PACKAGE.parent), str(TESTS)]))
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGTERM
