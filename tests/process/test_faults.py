@@ -92,8 +92,8 @@ def a_loop(folder):
 
 def in_a_zip(folder):
     with zipfile.ZipFile(folder / "convnd.zip", "w") as file:
-        for path in PACKAGE.glob("*.py"):
-            file.write(path, f"convnd/{path.name}")
+        for path in PACKAGE.rglob("*.py"):
+            file.write(path, path.relative_to(PACKAGE.parent))
     return {"PYTHONPATH": folder / "convnd.zip", "NUMBA_CACHE_DIR": None, "HOME": folder}
 
 
@@ -145,7 +145,7 @@ def test_sources_that_change_or_are_missing(change, tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "convnd", ignore=shutil.ignore_patterns("__pycache__"))
     script = f"""
 import convnd, pathlib
-for path in pathlib.Path(convnd.__file__).parent.glob("*.py"):
+for path in pathlib.Path(convnd.__file__).parent.rglob("*.py"):
     {change}
 convnd.convnd([1.0, 2.0], [1.0])
 """
