@@ -1,10 +1,12 @@
 """Ready-made kernels give what SciPy and scikit-image give, with the sums and signs that their docstrings promise."""
 
+import functools
+
 import numpy as np
 import pytest
 
 from convnd import convnd, kernels, plan
-from support.check import integers, reals
+from support.check import integers, reals, same
 
 SHAPES = {1: (23,), 2: (9, 14), 3: (7, 5, 9), 4: (5, 6, 3, 7)}
 AXES = [(axis, ndim) for ndim in SHAPES for axis in range(ndim)]
@@ -141,7 +143,45 @@ def test_large_arrays_take_the_factors(make):
     assert ready.method == "separable"
 
 
+MAKE = {
+    "gaussian": (1.5,), "box": (3,), "identity": (2,), "disk": (2.5,), "motion_blur": (5.5, 30), "laplacian": (2,),
+    "laplacian_of_gaussian": (0.8,), "sobel": (0, 3), "prewitt": (0, 3), "scharr": (0, 3), "sharpen": (2, 0.3),
+    "unsharp_mask": (1, 0.7),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", kernels.__all__)
+def test_dtype(name):
+    make = functools.partial(getattr(kernels, name), *MAKE[name])
+    double = make()
+    for dtype in (np.float64, float, "f8", None):
+        same(make(dtype=dtype), double)
+    for dtype in ("float16", np.float32, ">f4", "complex64", np.dtype("c16")):
+        same(make(dtype=dtype), double.astype(dtype))
+        assert make(dtype=dtype).dtype == dtype
+
+
+def test_whole_numbers_are_kept_or_refused():
+    same(kernels.sobel(0, dtype=np.int8), np.array([[1, 2, 1], [0, 0, 0], [-1, -2, -1]], np.int8))
+    same(kernels.identity(size=3, dtype=bool), np.array([False, True, False]))
+    same(kernels.sharpen(1, 2, dtype=">i2"), np.array([-2, 5, -2], ">i2"))
+    assert convnd(np.arange(9), kernels.laplacian(1, dtype=int)).dtype == np.int64
+
+
+@pytest.mark.parametrize("name", ["gaussian", "laplacian_of_gaussian", "box", "unsharp_mask"])
+def test_a_number_makes_one_axis_unless_ndim_differs(name):
+    make = getattr(kernels, name)
+    assert make(1.0 if name != "box" else 3).ndim == 1
+    same(make(3, ndim=2), make((3, 3)))
+    assert make(3, ndim=3).ndim == 3
+
+
 ERRORS = [
+    (lambda k: k.gaussian(1, dtype=int), ValueError, "dtype int64 0.000133831"),
+    (lambda k: k.laplacian(2, dtype=np.uint8), ValueError, "dtype uint8 -4"),
+    (lambda k: k.sharpen(1, 1e39, dtype="f4"), ValueError, "dtype float32 1e+39"),
+    (lambda k: k.box(3, dtype="O"), TypeError, "dtype object numeric"),
+    (lambda k: k.sobel(dtype="sobel"), TypeError, "dtype 'sobel'"),
     (lambda k: k.gaussian(-1), ValueError, "sigma 0 -1"),
     (lambda k: k.gaussian((1, np.nan)), ValueError, "sigma finite nan"),
     (lambda k: k.gaussian("2"), TypeError, "sigma '2'"),

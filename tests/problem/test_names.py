@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import convnd
-from convnd.problem.names import ADVICE, ARGUMENTS, CHOICES
+from convnd import kernels
+from convnd.problem.names import ADVICE, ARGUMENTS, CHOICES, KERNELS
 
 IMAGE, SQUARE = np.ones((8, 9)), np.ones((3, 3))
 PLAN = convnd.plan(IMAGE, SQUARE)
@@ -101,8 +102,27 @@ def test_every_other_name_of_a_value(name):
                 convnd.convnd(IMAGE, SQUARE, **{name: theirs})
 
 
+@pytest.mark.parametrize("name, words", [
+    *((theirs, f"did you mean {ours}?") for ours, names in KERNELS.items() for theirs in names),
+    ("gauss", "did you mean gaussian?"),
+    ("laplace", "did you mean laplacian?"),
+    ("Sobel", "did you mean sobel?"),
+    ("motion", "did you mean motion_blur?"),
+    ("zorp", f"there are {', '.join(KERNELS)}"),
+])  # fmt: skip
+def test_kernels(name, words):
+    with pytest.raises(AttributeError) as caught:
+        getattr(kernels, name)
+    assert str(caught.value) == f"convnd.kernels has no {name!r}: {words}"
+
+
+def test_the_module_of_kernels_shows_public_names_alone():
+    assert dir(kernels) == sorted(KERNELS) == kernels.__all__
+    assert all(callable(getattr(kernels, name)) for name in KERNELS)
+
+
 def test_a_name_means_one_thing():
-    for table in ARGUMENTS, *CHOICES.values():
+    for table in ARGUMENTS, KERNELS, *CHOICES.values():
         names = [name.lower() for ours, theirs in table.items() for name in (ours, *theirs)]
         assert len(names) == len(set(names))
     assert not ADVICE.keys() & {theirs for names in ARGUMENTS.values() for theirs in names}

@@ -67,6 +67,22 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
+#: The ready-made kernels, each with the names that other libraries give it.
+KERNELS = {
+    "box": ("uniform", "uniform_filter", "mean", "average", "boxcar", "blur"),
+    "disk": ("ball", "circle", "pillbox"),
+    "gaussian": ("gaussian_filter", "gaussian_blur"),
+    "identity": ("delta", "dirac", "impulse", "unit_impulse"),
+    "laplacian": (),
+    "laplacian_of_gaussian": ("log", "gaussian_laplace"),
+    "motion_blur": (),
+    "prewitt": (),
+    "scharr": (),
+    "sharpen": (),
+    "sobel": (),
+    "unsharp_mask": (),
+}
+
 _ALIKE = ("padding", "boundary", "convention", "method")  # all of them are somebody's "mode"
 _OPTIONS = ARGUMENTS.keys() - {"x", "kernel", "out"}  # of a plan
 _NEAR = 0.7  # of 1: how like each other a misspelt name and the one that is meant are at least
@@ -93,6 +109,12 @@ def unknown_argument(function: str, parameters: Sequence[str], given: Mapping[st
 def unknown_to(function: Callable[..., Any], given: Mapping[str, object]) -> TypeError:
     """Return the error of a call that names arguments which the function does not have."""
     return unknown_argument(function.__qualname__, [*inspect.signature(function).parameters], given)
+
+
+def suggestion(name: str, names: Mapping[str, tuple[str, ...]]) -> str:
+    """Return the end of an error about a name that is not in a table: what is meant, or what there is."""
+    ours = _ours(name, names) or _near(name, names)
+    return f"did you mean {ours}?" if ours else f"there are {', '.join(names)}"
 
 
 def without_unknown(function: Function) -> Function:

@@ -83,6 +83,17 @@ def named_type(dtype: Any, name: str) -> np.dtype[Any]:
     return result
 
 
+def in_type(weights: np.ndarray, dtype: Any) -> np.ndarray:
+    """Return weights in the type that the argument ``dtype`` names, None being float64, which must hold them."""
+    result = np.dtype(np.float64) if dtype is None else named_type(dtype, "dtype")
+    with np.errstate(all="ignore"):
+        typed = weights.astype(result, copy=False)
+    lost = typed != weights if dtypes.is_integer(result) else np.isinf(typed) & np.isfinite(weights)
+    if lost.any():
+        raise ValueError(f"dtype is {result}, which does not hold the weight {weights[lost][0]:.6g}")
+    return typed
+
+
 def _is_abstract(dtype: Any) -> bool:
     return isinstance(dtype, type) and issubclass(dtype, np.generic) and np.dtype(dtype).type is not dtype
 
