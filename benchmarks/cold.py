@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from convnd.problem_text import Problem, parse
+from geometry import extents
 
 FIRST = (
     "float32 100000 * 101 same",
@@ -123,8 +124,8 @@ def measure_call(problem: Problem, loaded: bool) -> dict[str, float]:
 
     x, kernel = np.ones(problem.shape, problem.dtype, order="F" if problem.fortran else "C"), problem.weights()
     if loaded:
-        extents = dict(zip(problem.axes, problem.extents, strict=True))
-        window = np.ones([extents.get(axis, n) for axis, n in enumerate(problem.shape)], problem.dtype)
+        lengths = dict(zip(problem.axes, extents(problem), strict=True))
+        window = np.ones([lengths.get(axis, n) for axis, n in enumerate(problem.shape)], problem.dtype)
         convnd(window, kernel, **problem.keywords())
     resident = status_kib("VmRSS")
     begin = time.perf_counter()

@@ -5,35 +5,71 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from convnd.problem_text import Pairs, Problem
-from convnd.samples import Ints
+from convnd.problem_text import Ints, Pairs, Problem
 
 __all__ = [
     "PATIENCE",
     "Call",
     "affordable",
     "centre",
+    "channels_first",
     "convolution_weights",
+    "each",
+    "extents",
     "finish",
     "finish_same",
+    "flops",
     "has_mode",
     "is_filter",
+    "is_upsampled",
     "last_axes",
     "pads",
 ]
 
 Call = Callable[[], np.ndarray]
+T = TypeVar("T")
 
 PATIENCE = 2  # seconds that a peer's call may take
 
 
+def each(problem: Problem, entries: tuple[T, ...]) -> tuple[T, ...]:
+    """Give one entry for each spatial axis, where one may stand for all."""
+    return entries * len(problem.kernel) if len(entries) == 1 else entries
+
+
+def extents(problem: Problem) -> Ints:
+    """Samples from the kernel's first tap to its last along each axis, both counted."""
+    return tuple(step * (n - 1) + 1 for n, step in zip(problem.kernel, each(problem, problem.dilation), strict=True))
+
+
+def is_upsampled(problem: Problem) -> bool:
+    """Whether zeros stand between neighbouring samples, along any axis."""
+    return max(problem.upsample) > 1
+
+
+def channels_first(problem: Problem) -> bool:
+    """Whether channels come before the spatial axes, in x and in the kernel."""
+    return problem.channel_axis is not None and problem.channel_axis < problem.axes[0]
+
+
+def flops(problem: Problem, outputs: int) -> int:
+    """Operations for so many output samples: for each tap a product and a sum (of real numbers).
+
+    Of the taps of an upsampled axis one in ``upsample`` meets a sample, on average over the outputs.
+    """
+    kinds = (np.dtype(dtype).kind for dtype in (problem.dtype, problem.kernel_dtype or problem.dtype))
+    real_products = math.prod(2 if kind == "c" else 1 for kind in kinds)
+    taps = outputs * math.prod(problem.kernel) * problem.channels // problem.groups
+    return 2 * real_products * taps // math.prod(each(problem, problem.upsample))
+
+
 def affordable(problem: Problem, result: np.ndarray, rate: float) -> bool:
     """Whether a peer that sums about so many products a second, in each channel of x, is worth asking."""
-    taps = math.prod(problem.kernel) / math.prod(problem.each(problem.upsample))
+    taps = math.prod(problem.kernel) / math.prod(each(problem, problem.upsample))
     return result.size * taps <= PATIENCE * rate
 
 
@@ -43,31 +79,31 @@ def has_mode(problem: Problem) -> bool:
         return False
     if problem.padding != "valid" and problem.boundary != "constant":
         return False
-    even = any(extent % 2 == 0 for extent in problem.extents)
+    even = any(extent % 2 == 0 for extent in extents(problem))
     return not (even and problem.padding == "same" and problem.convention == "correlation")
 
 
 def is_filter(problem: Problem, kind: str) -> bool:
     """Whether this is what libraries call a Gaussian or box filter: a centred kernel without gaps."""
     odd = all(n % 2 for n in problem.kernel)
-    return problem.kind == kind and odd and problem.extents == problem.kernel
+    return problem.kind == kind and odd and extents(problem) == problem.kernel
 
 
 def convolution_weights(problem: Problem, kernel: np.ndarray) -> np.ndarray:
     """The kernel as convolution reads it, with zeros between its taps where the problem is dilated."""
-    weights = np.zeros(problem.extents, kernel.dtype)
-    weights[tuple(slice(None, None, step) for step in problem.each(problem.dilation))] = kernel
+    weights = np.zeros(extents(problem), kernel.dtype)
+    weights[tuple(slice(None, None, step) for step in each(problem, problem.dilation))] = kernel
     return np.flip(weights) if problem.convention == "correlation" else weights
 
 
 def pads(problem: Problem) -> Pairs:
     """Samples added before and after each spatial axis."""
     if problem.padding == "same":
-        longer = tuple((extent // 2, (extent - 1) // 2) for extent in problem.extents)
+        longer = tuple((extent // 2, (extent - 1) // 2) for extent in extents(problem))
         return longer if problem.convention == "convolution" else tuple((a, b) for b, a in longer)
     if isinstance(problem.padding, str):
-        return tuple((e - 1, e - 1) if problem.padding == "full" else (0, 0) for e in problem.extents)
-    entries: tuple[int | tuple[int, int], ...] = problem.each(problem.padding)
+        return tuple((e - 1, e - 1) if problem.padding == "full" else (0, 0) for e in extents(problem))
+    entries: tuple[int | tuple[int, int], ...] = each(problem, problem.padding)
     return tuple((entry, entry) if isinstance(entry, int) else entry for entry in entries)
 
 
@@ -78,14 +114,14 @@ def centre(problem: Problem) -> Ints:
 
 def finish(problem: Problem, y: np.ndarray, result: np.ndarray) -> np.ndarray:
     """Take the stride's samples, and the type asked for."""
-    sampled = last_axes(slice(None, None, step) for step in problem.each(problem.stride))
+    sampled = last_axes(slice(None, None, step) for step in each(problem, problem.stride))
     return y[sampled].astype(result.dtype, copy=False)
 
 
 def finish_same(problem: Problem, same: np.ndarray, result: np.ndarray) -> np.ndarray:
     """Finish a "same" result: for "valid" padding, take the part that needs no samples from outside."""
     if problem.padding == "valid":
-        sizes = zip(same.shape[-len(problem.kernel) :], centre(problem), problem.extents, strict=True)
+        sizes = zip(same.shape[-len(problem.kernel) :], centre(problem), extents(problem), strict=True)
         same = same[last_axes(slice(c, n - (extent - 1 - c)) for n, c, extent in sizes)]
     return finish(problem, same, result)
 

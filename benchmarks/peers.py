@@ -15,7 +15,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from convnd.problem_text import Problem
-from geometry import PATIENCE, Call, last_axes
+from geometry import PATIENCE, Call, channels_first, extents, is_upsampled, last_axes
 from peers_filters import APPROXIMATELY, dask_calls, numpy_calls, opencv_calls, scipy_calls, simpleitk_calls
 from peers_layers import jax_calls, torch_calls
 
@@ -71,7 +71,7 @@ def agreeing(
     """Give the libraries' calls that compute ``result``, and what is wrong with the others. Each has run once."""
     calls: dict[str, Call] = {}
     for name in names:
-        if problem.is_upsampled and name not in UPSAMPLING:
+        if is_upsampled(problem) and name not in UPSAMPLING:
             continue
         calls |= PEERS[name](problem, x, kernel, result)
     allowed = tolerance(problem, x, kernel, result)
@@ -91,7 +91,7 @@ def tolerance(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.nd
     """
     if result.dtype.kind in "iu":
         return 1.0
-    bank_axis = None if problem.filters is None else 0 if problem.channels_first else kernel.ndim - 1
+    bank_axis = None if problem.filters is None else 0 if channels_first(problem) else kernel.ndim - 1
     taps = tuple(axis for axis in range(kernel.ndim) if axis != bank_axis)
     largest = float(np.abs(kernel).sum(axis=taps).max()) * float(np.abs(x).max())
     types = (result.dtype, np.result_type(x, kernel))
@@ -108,6 +108,6 @@ def difference(theirs: np.ndarray, ours: np.ndarray, allowed: float) -> str:
 
 def loose_difference(problem: Problem, theirs: np.ndarray, ours: np.ndarray) -> str:
     """Say where a result that need only be like ours is not, a kernel's width away from the borders."""
-    inner = last_axes(slice(extent, -extent) for extent in problem.extents)
+    inner = last_axes(slice(extent, -extent) for extent in extents(problem))
     error = np.sqrt(np.mean((theirs[inner] - ours[inner]) ** 2) / np.mean(ours[inner] ** 2))
     return "" if error <= LOOSE else f"differs by {error:.0%} (root mean squares), more than {LOOSE:.0%}"

@@ -9,17 +9,18 @@ from typing import Any
 import numba
 import numpy as np
 
-from convnd.problem_text import Problem
-from convnd.samples import gaussian_sigma
+from convnd.problem_text import Problem, gaussian_sigma
 from geometry import (
     Call,
     affordable,
     centre,
     convolution_weights,
+    extents,
     finish,
     finish_same,
     has_mode,
     is_filter,
+    is_upsampled,
     pads,
 )
 
@@ -76,7 +77,7 @@ def scipy_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.
 
     if problem.channel_axis is not None:
         return {}
-    if problem.is_upsampled:
+    if is_upsampled(problem):
         return _upfirdn(problem, x, kernel, result)
     calls = _by_fft(problem, x, kernel, result) if result.dtype.kind in "fc" else {}
     arguments = _ndimage_arguments(problem, x, kernel, result)
@@ -132,7 +133,7 @@ def _ndimage_arguments(
     weights = convolution_weights(problem, kernel)[(None,) * batch]
     truncates = result.dtype.kind in "iu" and not np.array_equal(weights, np.rint(weights))
     if affordable(problem, result, 1e9) and not truncates:
-        origin = [0] * batch + [c - n // 2 for c, n in zip(centre(problem), problem.extents, strict=True)]
+        origin = [0] * batch + [c - n // 2 for c, n in zip(centre(problem), extents(problem), strict=True)]
         correlated = np.flip(weights).conj()  # it conjugates them
         arguments["correlate"] = {"weights": correlated, "mode": mode, "origin": origin}
     if is_filter(problem, "gaussian") and not truncates:
@@ -178,7 +179,7 @@ def opencv_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np
         return {}
     window = (1,) * (2 - kernel.ndim)
     depth, border = getattr(cv2, CV2_DEPTHS[result.dtype.name]), getattr(cv2, CV2_BORDERS[problem.boundary])
-    weights = np.flip(convolution_weights(problem, kernel)).reshape(window + problem.extents)
+    weights = np.flip(convolution_weights(problem, kernel)).reshape(window + extents(problem))
     weights = weights.astype("float64" if result.dtype == "float64" else "float32")
     size = weights.shape[::-1]  # OpenCV's order: columns, rows
     anchor = ((0,) * len(window) + centre(problem))[::-1]
@@ -222,7 +223,7 @@ def simpleitk_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result:
         return filtered
 
     calls: dict[str, Call] = {}
-    centred = centre(problem) == tuple((n - 1) // 2 for n in problem.extents)
+    centred = centre(problem) == tuple((n - 1) // 2 for n in extents(problem))
     if centred and problem.boundary in ITK_BOUNDARIES:
         weights = itk.GetImageFromArray(convolution_weights(problem, kernel))
         boundary = getattr(itk.ConvolutionImageFilter, ITK_BOUNDARIES[problem.boundary])
@@ -237,7 +238,7 @@ def simpleitk_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result:
 
 def _itk_smoothing(problem: Problem, result: np.ndarray) -> dict[str, tuple[Any, ...]]:
     """ITK's filters for Gaussian and box kernels, and their arguments, where borders are not everything."""
-    if any(n <= 2 * extent for n, extent in zip(result.shape, problem.extents, strict=True)):
+    if any(n <= 2 * extent for n, extent in zip(result.shape, extents(problem), strict=True)):
         return {}
     lengths = problem.kernel[::-1]  # ITK's order
     sigmas = [gaussian_sigma(n) for n in lengths]

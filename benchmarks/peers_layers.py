@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convnd.problem_text import Problem
-from geometry import Call, affordable, pads
+from geometry import Call, affordable, channels_first, each, extents, is_upsampled, pads
 
 __all__ = ["jax_calls", "torch_calls"]
 
@@ -25,13 +25,13 @@ def torch_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.
         return {}
     if work.kind not in "fc" or result.dtype.kind not in "fc" or not affordable(problem, result, 1e9):
         return {}
-    if problem.is_upsampled:
+    if is_upsampled(problem):
         return _torch_transpose_calls(problem, x, kernel, result)
     import torch
     from torch.nn import functional
 
     samples, weights = (torch.from_numpy(array) for array in layer_arrays(problem, x, kernel))
-    stride, dilation = problem.each(problem.stride), problem.each(problem.dilation)
+    stride, dilation = each(problem, problem.stride), each(problem, problem.dilation)
     before = tuple(b for b, _ in pads(problem))
     in_conv = problem.boundary == "constant" and pads(problem) == tuple(zip(before, before, strict=True))
     ends = [n for pair in reversed(pads(problem)) for n in pair]
@@ -49,8 +49,8 @@ def torch_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.
 
 def _torch_transpose_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndarray) -> dict[str, Call]:
     """Its stride is our upsample; it convolves, so that the filters turn round, and counts its padding from "full"."""
-    rank, upsample, dilation = len(problem.kernel), problem.each(problem.upsample), problem.each(problem.dilation)
-    padding = tuple(e - 1 - before for e, (before, _) in zip(problem.extents, pads(problem), strict=True))
+    rank, upsample, dilation = len(problem.kernel), each(problem, problem.upsample), each(problem, problem.dilation)
+    padding = tuple(e - 1 - before for e, (before, _) in zip(extents(problem), pads(problem), strict=True))
     more = tuple(after - before for before, after in pads(problem))
     known = min(padding) >= 0 and all(0 <= q < max(u, d) for q, u, d in zip(more, upsample, dilation, strict=True))
     if problem.boundary != "constant" or max(problem.stride) > 1 or not known:
@@ -79,9 +79,9 @@ def jax_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.nd
         return {}
     constant = problem.boundary == "constant"
     rate = 6e7 if rank == 3 and work == "float32" else 1e9
-    if not affordable(problem, result, rate / math.prod(problem.each(problem.upsample))):  # it multiplies the zeros
+    if not affordable(problem, result, rate / math.prod(each(problem, problem.upsample))):  # it multiplies the zeros
         return {}
-    if problem.is_upsampled and not constant:
+    if is_upsampled(problem) and not constant:
         return {}
     jax = import_module("jax")
     jax.config.update("jax_enable_x64", True)
@@ -93,10 +93,10 @@ def jax_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.nd
         return jax.lax.conv_general_dilated(
             samples,
             weights,
-            window_strides=problem.each(problem.stride),
+            window_strides=each(problem, problem.stride),
             padding=pads(problem) if constant else "VALID",
-            lhs_dilation=problem.each(problem.upsample),
-            rhs_dilation=problem.each(problem.dilation),
+            lhs_dilation=each(problem, problem.upsample),
+            rhs_dilation=each(problem, problem.dilation),
             feature_group_count=problem.groups,
         )
 
@@ -111,7 +111,7 @@ def layer_arrays(problem: Problem, x: np.ndarray, kernel: np.ndarray) -> tuple[n
     samples = x.transpose(_order(problem)).reshape(-1, problem.channels, *spatial)
     if problem.channel_axis is None:
         bank = kernel[None, None]
-    elif problem.channels_first:
+    elif channels_first(problem):
         bank = kernel if problem.filters else kernel[None]
     else:
         bank = np.moveaxis(kernel, (-1, -2), (0, 1)) if problem.filters else np.moveaxis(kernel, -1, 0)[None]

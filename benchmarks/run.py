@@ -33,6 +33,7 @@ import peers
 import timing
 from convnd import convnd, plan
 from convnd.problem_text import Problem, parse
+from geometry import flops
 from report import COLUMNS, Row, losses, markdown, write_json, write_plot, write_section
 
 HERE = Path(__file__).parent
@@ -88,7 +89,7 @@ def measure(line: Line, names: Iterable[str] = (), seconds: float = 5, earlier: 
         call()
     ms = timing.time_in_turns({**others, **rivals}, rivals, seconds)
     peer = min(rivals, key=ms.__getitem__, default=None)
-    gflops = problem.flops(result.size) / ms["convnd"] / 1e6
+    gflops = flops(problem, result.size) / ms["convnd"] / 1e6
     gbs = (x.nbytes + result.nbytes) / ms["convnd"] / 1e6
     ratios = {"copy": gbs / (2 * x.nbytes / ms["copy"] / 1e6)}
     if "torch.mm" in ms and method == "direct":  # the others do less than two operations for each tap

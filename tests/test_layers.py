@@ -10,8 +10,10 @@ import convnd
 
 PACKAGE = Path(convnd.__file__).parent
 # From the bottom. A folder imports its own modules and what lies below it.
-FOLDERS = ["problem", "kernels", "jit", "methods", "derivatives", "calls", "plan", "interop", "api", "warm", ""]
-BESIDE_KERNELS = {"differences", "profiles", "smoothing", "samples", "problem_text"}
+FOLDERS = [
+    "problem", "kernels", "jit", "methods", "derivatives", "calls", "plan", "interop", "api", "warm",
+    "problem_text", "",
+]  # fmt: skip
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 WHEN_CALLED = {
     "interop.elsewhere": {"tqdm"},
@@ -23,8 +25,6 @@ WHEN_CALLED = {
 
 def height(module):
     folder = module.partition(".")[0]
-    if folder in BESIDE_KERNELS:
-        folder = "kernels"
     return FOLDERS.index("" if folder.startswith("__") else folder)
 
 

@@ -11,15 +11,15 @@ import numpy as np
 from .api import plan
 from .calls import imagined
 from .problem.names import CHOICES
+from .problem_text import FORM, parse
 from .problem_text import __doc__ as form_of_problems
-from .problem_text import parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m convnd", description=form_of_problems, formatter_class=form)
-    parser.add_argument("problem", help='as in "float32 3500x3500 * 9x9 same reflect"')
+    parser.add_argument("problem", help=FORM)
     parser.add_argument("--method", default="auto", help=f"{', '.join(CHOICES['method'])} (default: auto)")
     parser.add_argument("--workers", type=int, help="threads (default: all)")
     args = parser.parse_args(argv)

@@ -10,6 +10,7 @@ import pytest
 import choice
 import cold
 import crossover
+import geometry
 import peers
 import report
 import run
@@ -134,6 +135,10 @@ def test_benchmark_prints_keeps_and_draws_its_figures(quick, tmp_path, capsys):
     assert row["gflops"] == pytest.approx(2 * 9 * 30 * 31 / row["ms"]["convnd"] / 1e6)
     assert row["gbs"] == pytest.approx(2 * 4 * 30 * 31 / row["ms"]["convnd"] / 1e6)
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_upsampling_divides_the_work():
+    assert geometry.flops(parse("float32 3c9x8 * 4c6x5 u3,2"), 100) == 100 * 2 * 3 * (6 / 3 * 5 / 2)
 
 
 def test_float64_is_compared_with_the_float32_line_above(quick):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from convnd import convnd
 from convnd.problem_text import Problem, parse
 
 LINES = [
@@ -56,7 +57,7 @@ def problems(draw):
         fields[name] = draw(st.sampled_from([None, "float64", "int16"]))
     try:
         return Problem(**fields)
-    except ValueError:  # groups that do not divide, a short Sobel kernel, whole weights of a Gaussian
+    except ValueError:  # groups without channels, a Sobel kernel of other lengths than 3, whole weights of a Gaussian
         assume(False)
 
 
@@ -84,17 +85,14 @@ def test_options_in_any_order_and_defaults_spelt_out():
         ("float32 9x0 * 3", "must be 1 or more"),
         ("float32 9 * 3 s0", "must be 1 or more"),
         ("float32 9 * 3 u0", "must be 1 or more"),
-        ("float32 9 * 3x3", "the kernel has 2 axes but x has 1"),
         ("float32 2c3c9 * 3", "2c3c9 has two channel axes"),
         ("float32 9 * 3 mirror", "'mirror' is not an option"),
         ("float32 9 * 3 s1:2", "'s1:2' is not an option"),
         ("float32 9 * 3 edge wrap", "'wrap' gives boundary a second time"),
-        ("float32 9x9 * 3x3 u1,2,3", "upsample has 3 entries but the kernel has 2 axes"),
-        ("float32 9x9 * 3x3 pad1,2,3", "padding has 3 entries but the kernel has 2 axes"),
-        ("float32 9x9 * 3x3 pad1:2", "padding has 1 entries but the kernel has 2 axes"),
         ("float32 9 * 4c3", "filters and groups need channels"),
-        ("float32 4c9 * 6c3 groups4", "groups 4 must divide channels 4 and filters 6"),
-        ("float32 9 * sobel2", "a sobel kernel has 3 or more samples along its last axis"),
+        ("float32 9 * 3 groups2", "filters and groups need channels"),
+        ("float32 9x9 * sobel3x5", "a sobel kernel has 3 samples along every axis"),
+        ("float32 9x9 * gaussian4x3", "a gaussian kernel has an odd number of samples along every axis"),
         ("float32 4c9 * box3", "a box kernel has no channels"),
         ("uint8 9 * int8 gaussian3", "a gaussian kernel has floating weights, not int8"),
         ("float32 9 * prewitt3", r"expected \[x dtype\] \[x shape\]"),
@@ -106,10 +104,28 @@ def test_malformed_lines(line, message):
     assert f"problem {line!r}: " in str(caught.value)
 
 
-def test_upsampling_reaches_the_call_and_divides_the_work():
-    problem = parse("float32 3c9x8 * 4c6x5 u3,2")
-    assert problem.keywords()["upsample"] == (3, 2) and parse("float32 9x8 * 6x5 u2").keywords()["upsample"] == 2
-    assert problem.flops(100) == 100 * 2 * 3 * (6 / 3 * 5 / 2)
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("float32 9 * 3x3", "kernel has 2 axes but x has 1"),
+        ("float32 9x9 * 3x3 u1,2,3", "upsample has 3 entries but x has 2 spatial axes"),
+        ("float32 9x9 * 3x3 pad1,2,3", "padding has 3 entries but x has 2 spatial axes"),
+        ("float32 9x9 * 3x3 pad1:2", "padding has 1 entries but x has 2 spatial axes"),
+        ("float32 4c9 * 6c3 groups4", "groups=4 must divide the 6 filters of kernel"),
+        ("float32 4c9 * 6c3 groups3", "groups=3 must divide the 4 channels of x"),
+        ("float32 4c9 * 8c3 groups8", "groups=8 must divide the 4 channels of x"),
+    ],
+)
+def test_the_call_checks_the_rest(line, message):
+    problem = parse(line)
+    assert str(problem) == line
+    with pytest.raises(ValueError, match=message):
+        convnd(*problem.arrays(), **problem.keywords())
+
+
+def test_upsampling_reaches_the_call():
+    assert parse("float32 3c9x8 * 4c6x5 u3,2").keywords()["upsample"] == (3, 2)
+    assert parse("float32 9x8 * 6x5 u2").keywords()["upsample"] == 2
 
 
 def test_kernels_by_name():
@@ -126,3 +142,4 @@ def test_kernels_by_name():
 
     _, slope = parse("int16 30x31 * int8 sobel3x3 same correlation").arrays()
     assert slope.tolist() == [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
+    assert parse("int16 30x31 * int8 sobel3x3 same").weights().tolist() == [[1, 0, -1], [2, 0, -2], [1, 0, -1]]
