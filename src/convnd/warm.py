@@ -1,4 +1,4 @@
-"""Compiling ahead what calls will need."""
+"""Compilation ahead of the calls that need it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .problem.messages import shown
 from .problem.names import unknown_to, without_unknown
 from .problem.result import named_type
 
-_LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # of an array that no thread's share is too small for
-_SAMPLES = 40**4  # of one of more axes
+_LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # arrays of each rank that are large enough for all threads
+_SAMPLES = 40**4  # in an array of more axes
 
 
 @without_unknown
@@ -27,27 +27,27 @@ def warmup(
     methods: Iterable[str] = ("direct", "separable", "fft"),
     **unknown: NoReturn,
 ) -> None:
-    """Compile ahead what convolutions need, so that no first call of theirs waits for it.
+    """Compile ahead what convolutions need, so that no first call waits for it.
 
     Compiled code is kept in the folder of Numba's disk cache, where there is one: a fresh process then loads it in
-    milliseconds. What a call needs depends on the sizes of its arrays too; this covers large arrays in C order with odd
-    kernels and "same" padding, and plans of problems beyond these compile what they lack.
+    milliseconds. The code that a call needs also depends on the sizes of its arrays. This function covers large arrays
+    in C order, kernels of odd lengths and "same" padding; a plan of any other problem compiles what is missing.
 
     Parameters
     ----------
     ranks : iterable of int, optional
         Numbers of spatial axes.
     dtypes : iterable of dtype, optional
-        Types of ``x``, kernels being float32 for whole numbers and of the same type otherwise.
+        Types of ``x``. The kernel is float32 for whole numbers and of the same type as ``x`` otherwise.
     taps : iterable of int, optional
         Lengths of the kernel along every axis.
     methods : iterable of str, optional
-        As `convnd` names them.
+        Names of methods, as in `convnd`.
 
     Raises
     ------
     TypeError, ValueError
-        As `convnd` does, for what it does not take.
+        Where `convnd` raises them: for unknown names, types that are not numeric and numbers out of range.
 
     Examples
     --------

@@ -1,7 +1,8 @@
-"""Index arithmetic along one axis: ``i = stride*o + dilation*t - before``, its inverses, and nothing else.
+"""Index arithmetic along one axis: ``i = stride*o + dilation*t - before``, and its inverses.
 
-Output ``o`` and tap ``t`` of a kernel read the input at ``i``. N axes are the product of this line. Where the input is
-upsampled, ``i`` counts positions between its samples too, and `polyphase` divides the outputs so that none is read.
+Output ``o`` and tap ``t`` of a kernel read the input at position ``i``. N axes are the product of this formula. Where
+the input is upsampled, the zeros between samples are positions too, and `polyphase` divides the outputs so that no zero
+is read.
 """
 
 from __future__ import annotations
@@ -13,31 +14,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MOST_BRANCHES = 2**18  #: of an upsampled axis, and of the samples that neighbouring outputs of all branches span
+_MOST_BRANCHES = 2**18  #: of an upsampled axis; also the most samples that neighbouring outputs of all branches span
 
 
 def extent(taps: int, dilation: int) -> int:
-    """Return the number of input positions from the first tap to the last, both counted."""
+    """Return the number of input positions from the first tap to the last, both included."""
     return dilation * (taps - 1) + 1
 
 
 def same_padding(taps: int, dilation: int, flipped: bool) -> tuple[int, int]:
-    """Return the padding that keeps an axis' length at stride 1, the even kernel's centre at ``(K-1)//2``."""
+    """Return the padding that keeps the length of an axis at stride 1. The centre of a kernel is ``(K-1)//2``."""
     total = extent(taps, dilation) - 1
     short, long = total // 2, total - total // 2
     return (long, short) if flipped else (short, long)
 
 
 class Branch(NamedTuple):
-    """The outputs of an upsampled axis that sum the same taps: every ``n``-th, of ``n`` branches."""
+    """The outputs of an upsampled axis that sum the same taps: of ``n`` branches, each has every ``n``-th output."""
 
     taps: range  # of the kernel
-    shift: int  # positions from the first that any branch reads to that of its own first tap
+    shift: int  # from the first position that any branch reads to the position of this branch's first tap
     outputs: int
 
     @property
     def weights(self) -> tuple[slice, slice]:
-        """Where its weights are along an axis of the kernel, and among as many as any branch has."""
+        """The slice of the kernel's axis that holds its weights, and their slice of an axis that fits any branch."""
         kernel = slice(self.taps.start, self.taps.stop, self.taps.step) if self.taps else slice(0)
         return kernel, slice(len(self.taps))
 
@@ -46,12 +47,13 @@ class Branch(NamedTuple):
 class Axis:
     """One axis of a convolution.
 
-    ``unit`` neighbouring positions move together at the boundary: an axis of ``n`` frames of ``unit``
-    interleaved samples is one axis of ``n*unit`` positions whose dilation and padding count in samples.
+    ``unit`` neighbouring positions move together at the boundary: ``n`` groups of ``unit`` interleaved samples are one
+    axis of ``n*unit`` positions, whose dilation and padding count single samples.
 
-    Between neighbouring samples stand ``upsample - 1`` zeros, which stride, dilation and padding count too. In the form
-    that `polyphase` gives such an axis they count samples alone, ``taps`` and ``outputs`` are the most of any of its
-    ``branches``, and these read up to ``spread`` positions apart.
+    Between neighbouring samples stand ``upsample - 1`` zeros, which stride, dilation and padding count too. The form
+    that `polyphase` makes of such an axis has no zeros: stride, dilation and padding count samples, ``taps`` and
+    ``outputs`` are the largest numbers of any of its ``branches``, and the positions that all branches read together
+    span ``spread`` more than those of ``taps`` taps.
     """
 
     length: int
@@ -67,73 +69,74 @@ class Axis:
 
     @property
     def extent(self) -> int:
-        """Input positions from the first tap to the last."""
+        """The number of input positions from the first tap to the last."""
         return extent(self.taps, self.dilation) + self.spread
 
     @property
     def positions(self) -> int:
-        """Input positions without padding: samples, and the zeros between them."""
+        """The number of input positions without padding: samples, and the zeros between them."""
         return self.upsample * (self.length - 1) + 1
 
     @property
     def outputs(self) -> int:
-        """``floor((n + before + after - extent) / stride) + 1``."""
+        """The number of outputs, ``floor((n + before + after - extent) / stride) + 1``."""
         return (self.positions + self.before + self.after - self.extent) // self.stride + 1
 
     @property
     def is_batch(self) -> bool:
-        """Whether every output reads just the input at its own index."""
+        """Whether every output reads only the input at the same index."""
         return self.taps == self.stride == 1 and self.before == self.after == 0 and not self.branches
 
     @property
     def reading(self) -> Axis:
-        """An axis without branches that reads what this one reads: every position, where there are any."""
+        """An axis without branches that reads the same input; for branches it reads every position they span."""
         return Axis(self.length, self.extent, self.stride) if self.branches else self
 
     def read(self, first: int, end: int) -> tuple[int, int]:
-        """Return the first sample that the outputs ``first`` to ``end`` read, and the one behind the last.
+        """Return the first sample that the outputs ``first`` to ``end`` read, and the one after the last.
 
-        Samples below 0, or from `length` on, are the boundary's.
+        Samples below 0, or from `length` on, stand for the boundary.
         """
         low = self.stride * first - self.before
         high = self.stride * (end - 1) - self.before + self.extent - 1
         return -(-low // self.upsample), high // self.upsample + 1
 
     def part(self, first: int, end: int, low: int = 0, high: int | None = None) -> Axis:
-        """Return the axis of the outputs ``first`` to ``end`` alone, over the samples ``low`` to ``high`` alone.
+        """Return the axis that has only the outputs ``first`` to ``end`` and only the samples ``low`` to ``high``.
 
-        Its padding is what those outputs read outside those samples, below 0 where they leave samples unread.
+        Its padding is the number of positions that these outputs read outside these samples. It is below 0 where the
+        outputs leave samples unread.
         """
         length = (self.length if high is None else high) - low
         before = self.before - self.stride * first + self.upsample * low
-        own = Axis(length, self.taps, self.stride, self.dilation, before, upsample=self.upsample)
-        return replace(own, after=self.stride * (end - first - 1) + self.extent - before - own.positions)
+        axis = Axis(length, self.taps, self.stride, self.dilation, before, upsample=self.upsample)
+        return replace(axis, after=self.stride * (end - first - 1) + self.extent - before - axis.positions)
 
     def centre(self, flipped: bool) -> int:
-        """Return the position that the window of output 0 is centred on, as "same" padding centres it."""
+        """Return the centre of the window of output 0, which "same" padding puts at position 0."""
         return same_padding(self.taps, self.dilation, flipped)[0] - self.before
 
     def first_centred(self, sample: int, flipped: bool) -> int:
-        """Return the first output whose window is centred on a sample or behind it, at most `outputs`."""
+        """Return the first output whose window is centred on a sample or after it, at most `outputs`."""
         distance = self.upsample * sample - self.centre(flipped)
         return min(max(0, -(-distance // self.stride)), self.outputs)
 
     @property
     def tap_spacing(self) -> int:
-        """Outputs between two neighbouring taps of one phase: shifting an output by it shifts a tap by one."""
+        """Outputs from one tap of a phase to the next: so many outputs later a tap reads what the next one reads."""
         return self.dilation // gcd(self.dilation, self.stride)
 
     def phases(self) -> list[range]:
-        """Return the taps by the phase of the stride that they read, each an arithmetic progression.
+        """Return the taps of each phase of the stride, as an arithmetic progression.
 
-        This is the order in which every output sums its taps, whichever way its tile is computed.
+        Every output sums its taps in this order, however its tile is computed.
         """
         count = min(self.taps, self.stride // gcd(self.dilation, self.stride))
         taps = [range(first, self.taps, count) for first in range(count)]
         return sorted(taps, key=lambda phase: self.dilation * phase[0] % self.stride)
 
     def merged_with(self, batch: Axis) -> Axis:
-        """Return this axis and the batch axis inside it as one (contiguous, this one at stride 1)."""
+        """Return this axis and the batch axis inside it as one axis. They are contiguous and this one has stride 1."""
         unit = batch.length
         padded = self.before > 0 or self.after > 0
         return Axis(
@@ -144,16 +147,16 @@ class Axis:
 
 @lru_cache(maxsize=256)
 def polyphase(axis: Axis) -> Axis:
-    """Return an upsampled axis as one of samples alone, its outputs divided into branches.
+    """Return an upsampled axis in a form without zeros, its outputs divided into branches.
 
-    Output ``o`` and tap ``t`` read a sample where ``u`` divides ``stride*o + dilation*t - before``. Outputs ``n``
-    apart, with ``n = u / gcd(stride, u)``, do so with the same taps, which are ``u / gcd(dilation, u)`` apart: each
-    branch is an axis without zeros. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983, section 3.3.)
+    Output ``o`` and tap ``t`` read a sample where ``u`` divides ``stride*o + dilation*t - before``. Outputs that are
+    ``n = u / gcd(stride, u)`` apart read samples by the same taps, which are ``u / gcd(dilation, u)`` apart: they are
+    a branch, an axis without zeros. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983, section 3.3.)
 
     Raises
     ------
     ValueError
-        Where there are more branches, or further between what they read, than tables should be made of.
+        Where there are too many branches, or the samples that they read are too far apart, for tables of them.
     """
     up = axis.upsample
     if up == 1:
@@ -161,7 +164,7 @@ def polyphase(axis: Axis) -> Axis:
     shared = gcd(axis.dilation, up)
     tap_step, count = up // shared, up // gcd(axis.stride, up)
     dilation = axis.dilation // shared
-    found = []  # taps of each branch, the sample that its first tap reads, and its outputs
+    found = []  # of each branch: its taps, the sample that the first tap reads, and its number of outputs
     _check_upsampled(axis, "sums of different taps", min(count, axis.outputs), _MOST_BRANCHES)
     for first in range(min(count, axis.outputs)):
         position = axis.stride * first - axis.before
@@ -191,12 +194,11 @@ def _check_upsampled(axis: Axis, what: str, number: int, most: int) -> None:
 
 @dataclass(frozen=True)
 class Window:
-    """The input positions that ``outputs`` neighbouring outputs read, packed so that a step of one is a stride.
+    """The input positions that neighbouring outputs read, packed so that positions one stride apart are neighbours.
 
-    ``positions`` are relative to the first output's first tap. Tap ``t`` of output ``o`` is the packed
-    position ``places[t] + o``: positions that differ by the stride are neighbours, phase after phase, and
-    positions that no tap reads are left out. ``runs`` are the positions as runs of a constant step: first place,
-    length, first position and step of each.
+    ``positions`` are relative to the first tap of the first output. Tap ``t`` of output ``o`` reads the packed position
+    ``places[t] + o``. Phase follows phase, and positions that no tap reads are left out. ``runs`` are the positions as
+    runs of a constant step: the first place, the length, the first position and the step of each.
     """
 
     positions: np.ndarray
@@ -205,13 +207,13 @@ class Window:
 
 
 def window(axis: Axis, outputs: int) -> Window:
-    """Return the window of ``outputs`` neighbouring outputs along ``axis``."""
+    """Return the window that ``outputs`` neighbouring outputs read along an axis."""
     axis = axis.reading
     runs: list[list[int]] = []
     places = np.zeros(axis.taps, np.int64)
     packed = 0
     for phase in axis.phases():
-        end = None  # one past the last packed step of the stretch that is being written
+        end = None  # the step after the last one that this phase has packed so far
         for tap in phase:
             steps, remainder = divmod(axis.dilation * tap, axis.stride)
             first = steps if end is None or steps > end else end
@@ -231,9 +233,10 @@ def window(axis: Axis, outputs: int) -> Window:
 
 @dataclass(frozen=True)
 class TapLine:
-    """The taps along an axis, of one branch where it has branches.
+    """The taps along an axis, or those of one of its branches.
 
-    ``places`` are theirs in the window, ``positions`` those that they read, relative to the window's first.
+    ``places`` are the places of the taps in the window. ``positions`` are the positions that they read, relative to the
+    first position of the window.
     """
 
     axis: Axis
@@ -242,7 +245,7 @@ class TapLine:
 
 
 def tap_lines(axis: Axis, window: Window) -> list[TapLine]:
-    """Return the taps of every branch of an axis; of the axis itself where it has none."""
+    """Return the taps of every branch of an axis, or those of the axis where it has no branches."""
     if not axis.branches:
         return [TapLine(axis, window.places, axis.dilation * np.arange(axis.taps))]
     lines = []
@@ -253,5 +256,5 @@ def tap_lines(axis: Axis, window: Window) -> list[TapLine]:
 
 
 def branch_axis(axis: Axis, branch: Branch) -> Axis:
-    """Return an axis with the taps of one branch alone; what it says of padding and outputs is not to be used."""
+    """Return an axis that has only the taps of one branch. Its padding and its outputs have no meaning."""
     return Axis(axis.length, len(branch.taps), axis.stride, axis.dilation)

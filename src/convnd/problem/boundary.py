@@ -1,7 +1,7 @@
-"""What stands outside the array: one table of boundary modes.
+"""The boundary modes: one table of the samples that stand outside the array.
 
-Each mode maps a position ``i`` outside ``0..n-1`` to the position that supplies its value, as ``numpy.pad``
-does for any amount of padding. The maps are compiled with the routines that gather tiles.
+Each mode maps a position ``i`` outside ``0..n-1`` to the position whose sample stands there, as in `numpy.pad`, for any
+amount of padding. The maps are compiled into the code that gathers tiles.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-OUTSIDE = -1  #: what a map returns for the fill value
+OUTSIDE = -1  #: the result of a map where the fill value stands
 
 
 def _constant(i: int, n: int) -> int:
@@ -38,13 +38,13 @@ def _wrap(i: int, n: int) -> int:
 
 
 class Mode(NamedTuple):
-    """A boundary mode: its map, and the names that other libraries give it."""
+    """A boundary mode: the function that maps positions, and the names that other libraries give it."""
 
     source: Callable[[int, int], int]
     others: tuple[str, ...]
 
 
-#: The modes in the order of their codes.
+#: The modes; the position of a mode in the table is its code.
 MODES = {
     "constant": Mode(_constant, ("zeros", "zero", "fill", "grid-constant", "BORDER_CONSTANT", "constant_values")),
     "edge": Mode(_edge, ("nearest", "replicate", "BORDER_REPLICATE", "clamp", "border", "extend")),
@@ -52,12 +52,12 @@ MODES = {
     "symmetric": Mode(_symmetric, ("symm", "half-symmetric", "BORDER_REFLECT", "grid-mirror")),
     "wrap": Mode(_wrap, ("circular", "grid-wrap", "periodic", "BORDER_WRAP", "circ")),
 }
-CONSTANT, EDGE, REFLECT, SYMMETRIC, WRAP, *_ = range(len(MODES))  # what some methods treat by itself
+CONSTANT, EDGE, REFLECT, SYMMETRIC, WRAP, *_ = range(len(MODES))  # some methods have a case for each
 _MAPS = tuple(mode.source for mode in MODES.values())
 
 
 def source_position(i: int, n: int, mode: int) -> int:
-    """Return the position in ``0..n-1`` that supplies position ``i``, or `OUTSIDE` for the fill value."""
+    """Return the position in ``0..n-1`` whose sample stands at ``i``, or `OUTSIDE` where the fill value does."""
     if 0 <= i < n:
         return i
     for code, source in enumerate(_MAPS):
@@ -67,23 +67,23 @@ def source_position(i: int, n: int, mode: int) -> int:
 
 
 class Run(NamedTuple):
-    """Neighbouring positions that neighbouring samples supply, or one sample."""
+    """Neighbouring positions at which neighbouring samples stand, or one and the same sample."""
 
-    place: int  # of the first of them, among all that were asked for
+    place: int  # of the first position, counted from the first that was asked for
     length: int
-    source: int  # of the first of them
-    step: int  # from the source of one to that of the next: 1, -1 or 0
+    source: int  # the sample at the first position
+    step: int  # from the sample at one position to the sample at the next: 1, -1 or 0
 
     @property
     def span(self) -> tuple[int, int]:
-        """The first of the samples that supply it, and the one behind the last."""
+        """The first of these samples, and the one after the last."""
         last = self.source + self.step * (self.length - 1)
         return min(self.source, last), max(self.source, last) + 1
 
 
 @lru_cache(maxsize=64)
 def supplied(first: int, end: int, n: int, mode: int) -> tuple[Run, ...]:
-    """Return what supplies the positions ``first`` to ``end``, under a mode that supplies them from samples."""
+    """Return the samples that stand at the positions ``first`` to ``end``, as runs. The mode is not "constant"."""
     runs: list[Run] = []
     position = first
     while position < end:
@@ -102,8 +102,8 @@ def supplied(first: int, end: int, n: int, mode: int) -> tuple[Run, ...]:
 
 
 def picture(mode: str, samples: str = "abcd", beyond: int = 3) -> str:
-    """Return samples between what a mode puts before and after them, ``c b a | a b c | c b a``; ``k`` is the fill."""
+    """Return a picture of what a mode puts before and after samples, ``c b a | a b c | c b a``; ``k`` is the fill."""
     n, code = len(samples), list(MODES).index(mode)
     sources = [source_position(i, n, code) for i in range(-beyond, n + beyond)]
     places = ["k" if source == OUTSIDE else samples[source] for source in sources]
-    return " | ".join(" ".join(part) for part in (places[:beyond], places[beyond:-beyond], places[-beyond:]))
+    return " | ".join(" ".join(run) for run in (places[:beyond], places[beyond:-beyond], places[-beyond:]))

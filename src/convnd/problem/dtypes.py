@@ -1,4 +1,4 @@
-"""Which type a result has, which it is computed in, and the values that fill values become."""
+"""The type of a result, the type that it is computed in, and the fill value in that type."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _FLOATS = {2: "float32", 4: "float32", 8: "float64"}  # float16 computes in floa
 
 
 def check(dtype: np.dtype[Any], name: str) -> None:
-    """Raise `TypeError` for a type that has no arithmetic here."""
-    if dtype.isbuiltin == 2:  # another package's: bfloat16, float8
+    """Raise `TypeError` for a type that is not supported."""
+    if dtype.isbuiltin == 2:  # another package registered it: bfloat16, float8
         raise TypeError(f"{name} has dtype {dtype}, which is none of NumPy's own: convert it first, to float32 say")
     if dtype.kind not in "biufc":
         raise TypeError(f"{name} has dtype {dtype}, which is not numeric")
@@ -23,25 +23,25 @@ def check(dtype: np.dtype[Any], name: str) -> None:
 
 
 def is_masked(value: Any) -> bool:
-    """Return whether a value is a masked array. Where nothing has imported their module there are none."""
+    """Return whether a value is a masked array. Without an import of `numpy.ma` there is none."""
     masked = sys.modules.get("numpy.ma")
     return masked is not None and isinstance(value, masked.MaskedArray)
 
 
 def is_integer(dtype: np.dtype[Any]) -> bool:
-    """Return whether the arithmetic of ``dtype`` is exact: integers and bool."""
+    """Return whether the arithmetic of a type is exact, as that of integers and bool."""
     return dtype.kind in "biu"
 
 
 def real(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type of the parts of a complex type; any other type as it is."""
+    """Return the type of the real component of a complex type, and any other type unchanged."""
     if dtype.kind != "c":
         return dtype
     return np.dtype(f"f{dtype.itemsize // 2}").newbyteorder(dtype.byteorder)
 
 
 def default_result(x: np.dtype[Any], kernel: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the result's type where the user asks for none."""
+    """Return the result's type where neither ``dtype`` nor ``out`` determines it."""
     result = np.result_type(x, kernel)
     if is_integer(x) and is_integer(kernel):
         return np.dtype(np.uint64 if result.kind == "u" else np.int64)
@@ -54,7 +54,7 @@ def largest(dtype: np.dtype[Any]) -> int:
 
 
 def bits(value: float, dtype: str) -> int:
-    """Return the bits of a number that is not below zero, in a floating type: they order as the numbers do."""
+    """Return the bits of a number from 0 up in a floating type. They have the same order as the numbers."""
     number = np.array(value, dtype)
     return int(number.view(f"i{number.itemsize}"))
 
@@ -62,11 +62,11 @@ def bits(value: float, dtype: str) -> int:
 def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: complex) -> str:
     """Return the real type that a problem is computed in.
 
-    Sums of whole numbers are exact in a floating type while no partial sum can pass its mantissa, and
-    ``sum |kernel| * max |x|`` bounds them all; beyond that they are integers modulo 2^64.
+    Sums of whole numbers are exact in a floating type as long as every partial sum fits its mantissa;
+    ``sum |kernel| * max |x|`` bounds all partial sums. Beyond that, sums are integers modulo 2^64.
     """
     if is_integer(x) and is_integer(kernel.dtype):
-        # float64 rounds the bound itself; the margin is far above that rounding.
+        # The bound is itself rounded to float64; the factor is far above that rounding.
         bound = float(np.abs(kernel.astype(np.float64)).sum()) * max(largest(x), abs(fill)) * (1 + 1e-9)
         if bound < 2**24:
             return "float32"
@@ -78,16 +78,16 @@ def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: c
 
 
 def fill_value(value: Any, integer: np.dtype[Any] | None, is_complex: bool, precision: str) -> complex:
-    """Return the fill value in the working type.
+    """Return the fill value as a number that the working type holds.
 
     Parameters
     ----------
     value : object
-        What the user gave.
+        The argument ``fill_value``.
     integer : dtype or None
-        The type of exact work, else None.
+        The type of an exact result, or None where the result is not exact.
     is_complex : bool
-        Whether the work is complex.
+        Whether x or the kernel is complex.
     precision : str
         The real working type.
     """
@@ -109,7 +109,7 @@ def fill_value(value: Any, integer: np.dtype[Any] | None, is_complex: bool, prec
         if not info.min <= number <= info.max:
             raise ValueError(f"fill_value must fit {integer} ({info.min} to {info.max}), but is {shown(value)}")
         return int(number)
-    for part in (number.real, number.imag):
-        if abs(part) > float(np.finfo(precision).max) and abs(part) != np.inf:
+    for component in (number.real, number.imag):
+        if abs(component) > float(np.finfo(precision).max) and abs(component) != np.inf:
             raise ValueError(f"fill_value must fit {precision}, but is {shown(value)}")
     return number

@@ -1,4 +1,4 @@
-"""How much memory there is at all: more than that no result takes."""
+"""The amount of memory that a result can take at most."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container's group
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
 
 
 @lru_cache(maxsize=1)
 def total() -> int:
-    """Return the bytes that this process' arrays can take: the machine's memory and swap, or its container's limit.
+    """Return the bytes that the arrays of this process can take: memory and swap, or the limit of its container.
 
-    What takes more would be given addresses, and the process be killed once it is written. Where the system does not
-    say, it is what addresses reach.
+    A larger array can be allocated, but the system kills the process when the array is written to. Where the system
+    does not tell its memory, the limit is `sys.maxsize`.
     """
     try:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Values as messages show them: on one line, however long they are and whatever their class does."""
+"""Values as error messages show them: on one line, of any length and any class."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _brief.maxstring = _brief.maxlong = _brief.maxother = _MOST
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it."""
+    """Return the text of a value for an error message."""
     try:
         text = " ".join(_brief.repr(value).split())
-    except Exception:  # of a class of the user's, or a number of thousands of digits
+    except Exception:  # a user's class raises it, or an int has thousands of digits
         return f"a {type(value).__name__}"
     return text if len(text) <= 2 * _MOST else f"{text[:_MOST]}..."

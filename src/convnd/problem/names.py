@@ -1,6 +1,6 @@
-"""Names: of the arguments and of the values that have names, and what other libraries call them.
+"""The names of arguments, values and kernels, and the names that other libraries give them.
 
-Whoever comes from another library, or mistypes, is told what it is called here.
+An error about an unknown name tells which name to write here.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "workers": ("n_jobs", "threads", "num_threads", "nthreads", "n_threads", "num_workers", "max_workers"),
 }
 
-#: What to do in place of arguments of other libraries that have none to answer to here.
+#: Arguments of other libraries that have no counterpart here, and what to do instead.
 ADVICE = {
     "origin": "padding=((before, after), ...) shifts the window",
     "anchor": "padding=((before, after), ...) shifts the window",
-    "output_padding": "with upsample, it is a part of the padding after: padding=((before, after), ...)",
+    "output_padding": "with upsample, add it to the padding after: padding=((before, after), ...)",
     "kernel_size": "the kernel's shape says it",
     "in_channels": "the kernel's shape says it",
     "out_channels": "the kernel's shape says it",
@@ -83,15 +83,15 @@ KERNELS = {
     "unsharp_mask": (),
 }
 
-_ALIKE = ("padding", "boundary", "convention", "method")  # all of them are somebody's "mode"
+_MODES = ("padding", "boundary", "convention", "method")  # each of them is called "mode" by some library
 _OPTIONS = ARGUMENTS.keys() - {"x", "kernel", "out"}  # of a plan
-_NEAR = 0.7  # of 1: how like each other a misspelt name and the one that is meant are at least
+_NEAR = 0.7  # the least similarity, up to 1, of a misspelt name and the name that is meant
 
 
 def chosen(value: Any, name: str) -> str:
-    """Return the value of an argument whose values have names."""
+    """Return the value of an argument whose values have names, after checking it."""
     names = CHOICES[name]
-    plain = str.__str__(value) if isinstance(value, str) else None  # of no class of the user's
+    plain = str.__str__(value) if isinstance(value, str) else None  # a subclass of str may print differently
     if plain in names:
         return plain
     rule = f"{name} must be one of {', '.join(map(repr, names))}, but is {shown(value)}"
@@ -100,53 +100,53 @@ def chosen(value: Any, name: str) -> str:
     raise ValueError(f"{rule}{_meant_value(plain, name)}")
 
 
-def unknown_argument(function: str, parameters: Sequence[str], given: Mapping[str, object]) -> TypeError:
-    """Return the error of a call that names arguments which the function of that name does not have."""
-    name, value = next(iter(given.items()))
+def unknown_argument(function: str, parameters: Sequence[str], unknown: Mapping[str, object]) -> TypeError:
+    """Return the error about keywords that are not parameters of the function of that name."""
+    name, value = next(iter(unknown.items()))
     return TypeError(f"{function}() has no argument {shown(name)}: {_meant_argument(name, value, list(parameters))}")
 
 
-def unknown_to(function: Callable[..., Any], given: Mapping[str, object]) -> TypeError:
-    """Return the error of a call that names arguments which the function does not have."""
-    return unknown_argument(function.__qualname__, [*inspect.signature(function).parameters], given)
+def unknown_to(function: Callable[..., Any], unknown: Mapping[str, object]) -> TypeError:
+    """Return the error about keywords that are not parameters of a function."""
+    return unknown_argument(function.__qualname__, [*inspect.signature(function).parameters], unknown)
 
 
 def suggestion(name: str, names: Mapping[str, tuple[str, ...]]) -> str:
-    """Return the end of an error about a name that is not in a table: what is meant, or what there is."""
+    """Return the end of an error about a name that is not in a table: the name that is meant, or all names."""
     ours = _ours(name, names) or _near(name, names)
     return f"did you mean {ours}?" if ours else f"there are {', '.join(names)}"
 
 
 def without_unknown(function: Function) -> Function:
-    """Leave ``**unknown``, which takes what `unknown_to` is for, out of the signature that is shown."""
+    """Hide ``**unknown``, which collects keywords for `unknown_to`, from the signature that users see."""
     signature = inspect.signature(function)
     known = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     function.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]
     return function
 
 
-def _meant_argument(name: str, value: object, own: list[str]) -> str:
-    """Say what an argument that a function does not have is there."""
+def _meant_argument(name: str, value: object, parameters: list[str]) -> str:
+    """Return what to write in place of an argument that a function does not have."""
     ours = _ours(name, ARGUMENTS)
-    if isinstance(value, str) and ours in CHOICES:  # mode="same" is no boundary
+    if isinstance(value, str) and ours in CHOICES:  # mode="same" means padding, mode="nearest" the boundary
         argument, meant = _named(value, ours)
-        if meant is not None and argument in own:
+        if meant is not None and argument in parameters:
             also = ' (SciPy\'s "reflect" is "symmetric" here)' if (name, value) == ("mode", "reflect") else ""
             return f'it is {argument}="{meant}" here{also}'
-    if ours in own:
+    if ours in parameters:
         return f"it is {ours} here"
     if name in ADVICE:
         return ADVICE[name]
-    near = _near(name, [*own, *(theirs for mine in own for theirs in ARGUMENTS.get(mine, ()))])
+    near = _near(name, [*parameters, *(theirs for known in parameters for theirs in ARGUMENTS.get(known, ()))])
     if near is not None:
-        return f"did you mean {near if near in own else _ours(near, ARGUMENTS)}?"
+        return f"did you mean {near if near in parameters else _ours(near, ARGUMENTS)}?"
     if ours in _OPTIONS:
         return f"{ours} is an option of convnd.plan"
-    return f"there are {', '.join(parameter for parameter in own if parameter != 'self')}"
+    return f"there are {', '.join(parameter for parameter in parameters if parameter != 'self')}"
 
 
 def _meant_value(value: str, name: str) -> str:
-    """Say what a value that an argument does not have is here, if anything."""
+    """Return what to write in place of a value that an argument does not have, or "" where that is not known."""
     argument, meant = _named(value, name)
     if meant is not None:
         return f": it is {'' if argument == name else f'{argument}='}{meant!r} here"
@@ -155,14 +155,14 @@ def _meant_value(value: str, name: str) -> str:
 
 
 def _named(value: str, name: str) -> tuple[str, str | None]:
-    """Return the argument, preferably that of a name, which has what another library calls so, and what it is there."""
-    candidates = (name, *_ALIKE) if name in _ALIKE else (name,)
+    """Return the argument, ``name`` before others, that takes another library's value, and our name for the value."""
+    candidates = (name, *_MODES) if name in _MODES else (name,)
     found = ((argument, _ours(value, CHOICES[argument])) for argument in candidates)
     return next((pair for pair in found if pair[1] is not None), (name, None))
 
 
 def _ours(name: str, names: Mapping[str, tuple[str, ...]]) -> str | None:
-    """Return what we call what another library calls so, or None."""
+    """Return our name for another library's, or None where the table has none."""
     for ours, theirs in names.items():
         if name.lower() in (ours.lower(), *map(str.lower, theirs)):
             return ours
@@ -170,6 +170,7 @@ def _ours(name: str, names: Mapping[str, tuple[str, ...]]) -> str | None:
 
 
 def _near(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that is spelt most like ``name``, or None where none is near."""
     from difflib import get_close_matches  # slow to import, and seldom asked for
 
     return next(iter(get_close_matches(name.lower(), names, 1, _NEAR)), None)

@@ -1,4 +1,4 @@
-"""The result: its type, the array that it goes to, and whether memory holds it, with the errors of these."""
+"""The result: its type, the array ``out`` that receives it, its size in memory, and the errors about all three."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from . import dtypes, memory
 from .messages import shown
 from .request import Request
 
-_MOST_SEARCH = 100_000  #: steps of the search for elements of ``out`` that share memory
+_MOST_SEARCH = 100_000  #: steps in the search for elements of ``out`` that share memory
 
 
 def plain_out(out: Any) -> np.ndarray | None:
-    """Return ``out`` as an array of no class but NumPy's own, whose shape and strides are what they seem."""
+    """Return ``out`` as a plain `numpy.ndarray`: a subclass may change what shape and strides mean."""
     if out is None:
         return None
     if not isinstance(out, np.ndarray):
@@ -29,7 +29,7 @@ def plain_out(out: Any) -> np.ndarray | None:
 
 
 def result_type(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: np.ndarray | None) -> np.dtype[Any]:
-    """Return the result's type, which ``dtype``, ``out`` or the types of ``x`` and the kernel say."""
+    """Return the result's type: that of ``dtype``, that of ``out``, or the default for ``x`` and the kernel."""
     result = None if dtype is None else named_type(dtype, "dtype")
     if out is not None:
         if result is not None and result != out.dtype:
@@ -44,7 +44,7 @@ def result_type(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: np.nda
 
 
 def check_out(request: Request) -> None:
-    """Raise where ``out`` cannot hold the result of a request."""
+    """Raise `ValueError` where ``out`` cannot hold the result of a request."""
     shape, out = request.out_shape, request.out
     if out is None:
         return
@@ -59,13 +59,13 @@ def check_out(request: Request) -> None:
 
 
 def check_fits(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise where memory does not hold a result that is not allocated yet."""
+    """Raise `ValueError` where a result that is not allocated yet does not fit in memory."""
     if math.prod(shape) * dtype.itemsize > memory.total() or max(shape, default=0) > sys.maxsize:
         raise too_large(shape, dtype)
 
 
 def too_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ValueError:
-    """Return the error of a result that no memory holds."""
+    """Return the error about a result that does not fit in memory."""
     size = math.prod(shape) * dtype.itemsize / 2**30
     return ValueError(f"the result does not fit in memory: shape {shape} of {dtype} takes {size:.4g} GiB")
 
@@ -73,7 +73,7 @@ def too_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ValueError:
 def named_type(dtype: Any, name: str) -> np.dtype[Any]:
     """Return the numeric type that an argument names."""
     try:
-        # NumPy also takes None, whatever has a dtype itself (an array, a number), and abstract types.
+        # NumPy also takes None, an array or a number (for its dtype), and abstract types.
         if dtype is None or isinstance(dtype, (np.generic, np.ndarray)) or _is_abstract(dtype):
             raise TypeError
         result = np.dtype(dtype)
@@ -84,7 +84,11 @@ def named_type(dtype: Any, name: str) -> np.dtype[Any]:
 
 
 def in_type(weights: np.ndarray, dtype: Any) -> np.ndarray:
-    """Return weights in the type that the argument ``dtype`` names, None being float64, which must hold them."""
+    """Return weights in the type that the argument ``dtype`` names; None names float64.
+
+    A floating type rounds the weights. Where an integer type would change one, or a floating type overflows, it raises
+    `ValueError`.
+    """
     result = np.dtype(np.float64) if dtype is None else named_type(dtype, "dtype")
     with np.errstate(all="ignore"):
         typed = weights.astype(result, copy=False)
@@ -109,10 +113,10 @@ def _overlaps_itself(out: np.ndarray) -> bool:
         return False
     if out.size == 0:
         return False
-    # Lines that are woven into each other: along each axis, does the first element meet one further on?
+    # The axes interleave. Along each axis: does the first element share memory with a later one?
     try:
         for line in (out[(0,) * a] for a in range(out.ndim)):
-            if np.shares_memory(line[:1], line[1:], _MOST_SEARCH):  # type: ignore[arg-type]  # any number of steps
+            if np.shares_memory(line[:1], line[1:], _MOST_SEARCH):  # type: ignore[arg-type]  # any int is a limit
                 return True
         return False
     except np.exceptions.TooHardError:
