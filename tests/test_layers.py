@@ -11,15 +11,14 @@ import convnd
 PACKAGE = Path(convnd.__file__).parent
 # From the bottom. A folder imports its own modules and what lies below it.
 FOLDERS = [
-    "problem", "kernels", "jit", "methods", "derivatives", "calls", "plan", "interop", "api", "warm",
-    "problem_text", "",
+    "problem", "kernels", "jit", "methods", "derivatives", "plan", "interop", "api", "warm", "problem_text", "",
 ]  # fmt: skip
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 WHEN_CALLED = {
     "interop.elsewhere": {"tqdm"},
     "interop.labelled": {"xarray"},
     "interop.lazy": {"dask", "distributed"},
-    "plan": {"scipy"},
+    "derivatives.linear": {"scipy"},
 }  # what no import of the package needs
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .api import plan
-from .calls import imagined
 from .problem.names import CHOICES
+from .problem.request import imagined
 from .problem_text import FORM, parse
 from .problem_text import __doc__ as form_of_problems
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .calls import convolve
-from .interop.elsewhere import convolve_elsewhere
-from .plan import Plan
+from .interop.elsewhere import convolve_any
+from .plan import Plan, convolve
 from .problem.arguments import parse
 from .problem.names import unknown_to, without_unknown
 from .problem.options import Options
@@ -197,7 +197,8 @@ def convnd(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, workers,
     )  # fmt: skip
-    return convolve(x, kernel, out, options, convolve_elsewhere)
+    is_plain = type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray)
+    return (convolve if is_plain else convolve_any)(x, kernel, out, options)
 
 
 @without_unknown
@@ -261,4 +262,5 @@ def plan(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, workers,
     )  # fmt: skip
-    return Plan(parse(x, kernel, out, options))
+    request = parse(x, kernel, out, options)
+    return Plan(replace(request, kernel=request.kernel.copy()))

@@ -1,34 +1,43 @@
-"""The plan that a user keeps: a convolution ready to run, its transpose and its derivative."""
+"""Plans: a convolution that is laid out once, for all arrays of the same shapes, strides and types.
+
+A user keeps one for a kernel, with its transpose and its derivative. `convnd.convnd` remembers others, which take the
+kernel of each call: then values and addresses are all that is new, and a small convolution waits for nothing else.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
-from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
 
-from .calls import Call, Quick, Recent, out_traits, traits
-from .derivatives.adjoint import Piece, fold, transposed
-from .derivatives.gradient import kernel_gradient
+from .derivatives.linear import LinearMap
 from .jit.threads import team_size
-from .methods.choice import Ready
+from .methods import direct, tuning
+from .methods.choose import Prepared, prepare, settled
 from .methods.omission import Omission
+from .methods.scan import check_nan
+from .methods.small import SmallCall, small_call
 from .problem import dtypes
-from .problem.arguments import check_x, check_y
-from .problem.boundary import CONSTANT
+from .problem.arguments import check_x, parse
+from .problem.canonical import allocation, canonical, constants, merged
 from .problem.names import unknown_to, without_unknown
-from .problem.request import Request
+from .problem.options import Options, meaning_of
+from .problem.recent import Recent
+from .problem.request import Request, without_values
 from .problem.result import check_out, plain_out
 
-_LAYOUTS = 8  # of arrays that a plan keeps weights for
+_LAYOUTS = 8  # of arrays that a plan keeps plans for
+_REMEMBERED = 512  # plans of `convnd.convnd`
 
 
-class Plan:
+class Plan(LinearMap):
     """A convolution that is ready to run on any array of one shape and dtype.
 
     Made by `convnd.plan`. The kernel's weights are packed, factored or transformed once, for each memory layout of the
-    arrays that it is called with. Any number of threads may call it at once.
+    arrays that it is called with. Any number of threads may call it at once. It can be pickled and copied: the copy is
+    made anew.
 
     Attributes
     ----------
@@ -59,25 +68,49 @@ class Plan:
     ((60, 80), dtype('float32'))
     """
 
-    def __init__(self, request: Request) -> None:
-        self._kernel = request.kernel.copy()
-        self._known: Recent[tuple[Call, Quick | None]] = Recent(_LAYOUTS)
-        self._transposes: Recent[list[tuple[Piece, Plan]]] = Recent(_LAYOUTS)
-        call = Call(replace(request, kernel=self._kernel))
-        self._request = call.request
-        ready = self._prepare(call, request)
-        if ready is None:
-            self.method, self.why, self.estimates, self._text = "direct", "there is nothing to compute", {}, []
-            self.flops = self.scratch_bytes = 0
-        else:
-            choice, runner = ready.choice, ready.runner
-            threads = team_size(request.workers, runner.workers)
-            self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
-            self.flops = runner.flops
-            self.scratch_bytes = threads * runner.scratch_bytes + runner.weight_bytes
-            self._text = [*runner.describe(), f"threads   {threads}"]
-        self.output_shape = request.out_shape
-        self.dtype = request.result
+    def __init__(self, request: Request, keeps_kernel: bool = True) -> None:
+        x, out = without_values(request.x), None if request.out is None else without_values(request.out)
+        kernel = request.kernel if keeps_kernel else without_values(request.kernel)  # else every call has its own
+        request = replace(request, x=x, kernel=kernel, out=out)
+        super().__init__(request)
+        self._allocate = allocation(request)
+        self._layouts: Recent[Plan] = Recent(_LAYOUTS)
+        self._variants: dict[str, Plan] = {}
+        self._latest: tuple[bytes, Plan] | None = None  # for a kernel of those bytes
+        self._key = _traits(x, out)
+        self._is_real_part = request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind)
+        # Which type holds exact sums is a matter of the kernel's values.
+        self._is_exact = not keeps_kernel and dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
+        self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
+        self.flops = self.scratch_bytes = 0
+        self._text: list[str] = []
+        self._is_empty = 0 in self.output_shape
+        if self._is_empty:
+            return
+        like = self._allocate.imagined() if out is None else out
+        self._problem = canonical(request, like)
+        self._constants = constants(request, self._problem)
+        self._small: SmallCall | None = None
+        self._prepared: Prepared | Omission | None = None
+        if keeps_kernel:
+            self._make_ready(like)
+        elif request.nan_policy != "omit" and settled(request.method, self._problem):
+            self._small = small_call(request, direct.plan(merged(self._problem)), self._constants)
+
+    def _make_ready(self, like: np.ndarray) -> None:
+        """Make the kernel ready, for results of the strides of an array."""
+        request, omits = self._request, self._request.nan_policy == "omit"
+        self._prepared = own = Omission(request, like) if omits else prepare(request, self._problem)
+        if isinstance(own, Prepared) and own.choice.method == "direct":
+            self._small = small_call(request, own.plan, self._constants, own.weights)
+        choice, threads = own.choice, team_size(request.workers, own.plan.workers)
+        self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
+        self.flops, self.scratch_bytes = own.plan.flops, threads * own.plan.scratch_bytes + own.plan.weight_bytes
+        self._text = [*own.plan.describe(), f"threads   {threads}"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy what is asked: the copy is made anew."""
+        return Plan, (self._request,)
 
     @without_unknown
     def __call__(self, x: Any, out: np.ndarray | None = None, **unknown: NoReturn) -> np.ndarray:
@@ -110,167 +143,61 @@ class Plan:
         """
         if unknown:
             raise unknown_to(Plan.__call__, unknown)
-        known, given = None, out
-        if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):
-            known = self._known.get((traits(x), out_traits(out)))
-        if known is None:
+        target, own = out, None
+        if type(x) is np.ndarray and (out is None or type(out) is np.ndarray) and x.dtype == self._request.x_dtype:
+            own = self._like(x, out)
+        if own is None:
             request = replace(self._request, x=check_x(x, self._request), out=plain_out(out))
             check_out(request)
-            x, out, call = request.x, request.out, Call(request)
-            known = call, self._prepare(call, request)
-        call, ready = known
-        if out is None or given is None:
-            return call.run(ready, x, None)
-        if np.may_share_memory(out, x):
-            out[...] = self(x)
+            x, target = request.x, request.out
+            own = self._like(x, target) or self._layouts.add(_traits(x, target), Plan(request))
+        if out is None or target is None:
+            return own._run(x, self._request.kernel, None)
+        if np.may_share_memory(target, x):
+            target[...] = self(x)
         else:
-            call.run(ready, x, out)
-        return given
+            own._run(x, self._request.kernel, target)
+        return out
 
-    @without_unknown
-    def adjoint(self, y: Any, **unknown: NoReturn) -> np.ndarray:
-        """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
+    def _like(self, x: np.ndarray, out: np.ndarray | None) -> Plan | None:
+        """Return the plan for arrays of such strides, this one or one that was made before, else None."""
+        key = _traits(x, out)
+        return self if key == self._key else self._layouts.get(key)
 
-        ``<plan(x), y> == <x, plan.adjoint(y)>`` to rounding, with ``<a, b>`` the sum of ``conj(a) * b``, where the fill
-        value is 0. Another fill value adds a constant to ``plan(x)``, which has no part in the linear map.
+    def _run(self, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps neither."""
+        request = self._request
+        if self._is_exact:
+            working = dtypes.working(x.dtype, kernel, self.dtype, request.fill)
+            if working != request.working:
+                if working not in self._variants:
+                    self._variants[working] = Plan(replace(request, working=working), keeps_kernel=False)
+                return self._variants[working]._run(x, kernel, out)
+        if request.nan_policy == "raise":
+            check_nan(x, request.workers)
+        if out is None:
+            out = self._allocate()
+        if self._is_empty:
+            return out
+        if self._small is not None:
+            self._small(x, kernel, out)
+        elif isinstance(self._prepared, Omission):
+            self._prepared(x, out)
+        elif request.nan_policy == "omit":
+            self._for_kernel(kernel)._run(x, kernel, out)
+        else:
+            _, plan, weights = self._prepared or prepare(replace(request, kernel=kernel), self._problem)
+            plan(x, weights, self._constants, out, request.workers)
+        if self._is_real_part:
+            out.imag = 0
+        return out
 
-        Parameters
-        ----------
-        y : array_like
-            An array of the plan's `output_shape`.
-
-        Returns
-        -------
-        ndarray
-            An array of the shape of ``x``, of the type that ``convnd(y, kernel)`` has.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Where `y` is not numeric or has another shape, and for a plan that omits NaN.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import convnd
-        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
-        >>> difference.adjoint([1.0, 0, 0])
-        array([-1.,  1.,  0.,  0.])
-        """
-        if unknown:
-            raise unknown_to(Plan.adjoint, unknown)
-        self._check_linear()
-        y = check_y(y, self._request)
-        pieces = self._transposes.get(y.dtype)
-        if pieces is None:
-            request = replace(self._request, kernel=self._kernel)
-            pieces = [(piece, Plan(piece.request)) for piece in transposed(request, y.dtype)]
-            self._transposes.add(y.dtype, pieces)
-        if self._request.channel_axis is not None and not self._request.is_bank:
-            y = np.expand_dims(y, self._request.channel_axis)
-        (_, inside), *outside = pieces
-        result = inside(y)
-        for piece, own in outside:
-            fold(self._request, piece, own(y), result)
-        return result.astype(dtypes.default_result(y.dtype, self._kernel.dtype), copy=False)
-
-    @without_unknown
-    def kernel_gradient(self, x: Any, y: Any, **unknown: NoReturn) -> np.ndarray:
-        """Return the derivative of ``<plan(x), y>`` by the kernel: for each weight the sum of ``conj(x) * y`` it joins.
-
-        It is the transpose of the plan as a map of its kernel: ``<plan(x), y> == <kernel, plan.kernel_gradient(x, y)>``
-        to rounding. ``x`` is extended by the boundary, and by the fill value, as in ``plan(x)``.
-
-        Parameters
-        ----------
-        x : array_like
-            An array of the plan's shape and dtype.
-        y : array_like
-            An array of the plan's `output_shape`.
-
-        Returns
-        -------
-        ndarray
-            An array of the kernel's shape, of the type that ``convnd(x, y)`` has.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Where `x` or `y` is not what the plan was made for, and for a plan that omits NaN.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import convnd
-        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
-        >>> difference.kernel_gradient(np.array([1.0, 2, 4, 8]), [1.0, 1, 1])
-        array([14.,  7.])
-        """
-        if unknown:
-            raise unknown_to(Plan.kernel_gradient, unknown)
-        self._check_linear()
-        x, y = check_x(x, self._request), check_y(y, self._request)
-        return kernel_gradient(self._request, x, y, self.method == "fft")
-
-    def as_linear_operator(self) -> Any:
-        """Return the plan as a `scipy.sparse.linalg.LinearOperator` on flat arrays, for SciPy's solvers.
-
-        Returns
-        -------
-        scipy.sparse.linalg.LinearOperator
-            Of shape ``(y.size, x.size)``: ``A @ x.ravel()`` is ``plan(x).ravel()``, ``A.H`` its adjoint.
-
-        Raises
-        ------
-        ImportError
-            Where SciPy is not installed.
-        ValueError
-            Where the map is not linear: another `fill_value` than 0, a result that is rounded to whole numbers, or NaN
-            omitted.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import convnd
-        >>> operator = convnd.plan(np.empty(4), [1.0, -1]).as_linear_operator()
-        >>> operator.shape
-        (3, 4)
-        >>> operator @ np.array([1.0, 2, 4, 8])
-        array([1., 2., 4.])
-        """
-        from scipy.sparse.linalg import LinearOperator
-
-        self._check_linear()
-        x, request = self._request.x, self._request
-        if request.fill and request.mode == CONSTANT:
-            raise ValueError(f"fill_value is {request.fill}, but only with 0 is the map linear")
-        if x.dtype.kind not in "fc" or self.dtype.kind not in "fc":
-            raise ValueError(f"x is {x.dtype} and the result {self.dtype}, but only floating maps are linear")
-
-        def apply(vector: np.ndarray) -> np.ndarray:
-            samples = vector.reshape(x.shape)
-            if samples.dtype.kind == "c" and x.dtype.kind != "c":
-                return apply(samples.real) + 1j * apply(samples.imag)
-            return self(samples.astype(x.dtype, copy=False)).ravel()
-
-        return LinearOperator(
-            (prod(self.output_shape), x.size),
-            dtype=self.dtype,
-            matvec=apply,
-            rmatvec=lambda vector: self.adjoint(vector.reshape(self.output_shape)).ravel(),
-        )
-
-    def _check_linear(self) -> None:
-        if self._request.nan_policy == "omit":
-            raise ValueError("nan_policy is 'omit', but a map that depends on where x holds NaN has no transpose")
-
-    def _prepare(self, call: Call, request: Request) -> Ready | Omission | None:
-        """Make the kernel ready for a call of a request, and remember it. There is nothing to do in an empty one."""
-        ready = None if call.is_empty else call.ready(self._kernel)
-        if request.x.dtype == request.x_dtype:
-            key = traits(request.x), out_traits(request.out)
-            self._known.add(key, (call, ready and call.quick(ready)))
-        return ready
+    def _for_kernel(self, kernel: np.ndarray) -> Plan:
+        """Return the plan that keeps a kernel: making it takes its time, and kernels seldom change."""
+        latest, values = self._latest, kernel.tobytes()
+        if latest is None or latest[0] != values:
+            latest = self._latest = values, Plan(replace(self._request, kernel=kernel.copy()))
+        return latest[1]
 
     def __str__(self) -> str:
         estimated = ", ".join(f"{name} {ms:.3g} ms" for name, ms in self.estimates.items())
@@ -287,3 +214,36 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"<convnd.Plan {self._request.x.shape} -> {self.output_shape} by {self.method}>"
+
+
+def _traits(x: np.ndarray, out: np.ndarray | None) -> tuple[Hashable, ...]:
+    """Return what a plan is laid out for."""
+    if out is None:
+        return x.shape, x.strides, x.dtype
+    return x.shape, x.strides, x.dtype, out.shape, out.strides, out.dtype, out.flags.writeable
+
+
+_PLANS: Recent[Plan] = Recent(_REMEMBERED)
+
+
+def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
+    """Do what `convnd.convnd` promises of what becomes NumPy's arrays, by a plan that is remembered or by a new one."""
+    key = plan = target = None
+    if type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray):
+        target, meaning = out, meaning_of(options)
+        if meaning is not None:
+            key = _traits(x, out), kernel.shape, kernel.strides, kernel.dtype, meaning, tuning.TUNING
+            plan = _PLANS.get(key)
+    if plan is None:
+        request = parse(x, kernel, out, options)
+        plan = Plan(request, keeps_kernel=False)
+        if key is not None and request.x is x:
+            _PLANS.add(key, plan)
+        x, kernel, target = request.x, request.kernel, request.out
+    if target is None:
+        return plan._run(x, kernel, None)
+    if np.may_share_memory(target, x) or np.may_share_memory(target, kernel):
+        target[...] = convolve(x, kernel, None, options._replace(dtype=target.dtype))
+    else:
+        plan._run(x, kernel, target)
+    return out

@@ -1,25 +1,30 @@
 """Remembered calls: the bits of fresh ones, whatever came before, and no array or thread kept for them."""
 
 import gc
+import importlib
 import subprocess
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from convnd import calls, convnd, plan
+from convnd import convnd, plan
+from convnd.problem.recent import Recent
 from support import oracle
 from support.check import integers, reals, same
 from support.strategies import LAYOUTS, WRITEABLE
+
+plans = importlib.import_module("convnd.plan")  # convnd.plan is the function
 
 X, KERNEL = integers((13, 17), np.float32), integers((3, 4), np.float32, seed=1)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered():
-    calls._CALLS.clear()
+def _nothing_remembered(monkeypatch):
+    monkeypatch.setattr(plans, "_PLANS", Recent(plans._REMEMBERED))
 
 
 def both(*arrays, **options):
@@ -53,7 +58,7 @@ def test_what_is_equal_need_not_mean_the_same():
     assert signs[0] == signs[2] == signs[3] == signs[5] and signs[1] == signs[4]
     for fill in (np.nan, float("nan"), 7, np.float64(7), np.inf, 7.0):
         same(both(X, KERNEL, padding=2, fill_value=fill), oracle.convnd(X, KERNEL, padding=2, fill_value=fill))
-    assert len(calls._CALLS) < 15
+    assert len(plans._PLANS) < 15
 
 
 @pytest.mark.parametrize("dtype, weights", [
@@ -130,18 +135,34 @@ def test_no_array_is_kept():
 
 
 def test_what_is_remembered_is_bounded():
-    recent = calls.Recent(3)
+    recent = Recent(3)
     for n in range(10):
         recent.add(n, n)
     assert len(recent) == 3 and [recent.get(n) for n in (6, 7, 9)] == [None, 7, 9]
-    for n in range(calls._REMEMBERED + 20):
+    for n in range(plans._REMEMBERED + 20):
         convnd(X[0, :3], KERNEL[0, :1], fill_value=n)
-    assert len(calls._CALLS) == calls._REMEMBERED
+    assert len(plans._PLANS) == plans._REMEMBERED
     made = plan(X, KERNEL)
     wide = np.zeros((13, 600), np.float32)
     for step in range(1, 30):
         made(wide[:, : 17 * step : step])
-    assert len(made._known) == sys.modules["convnd.plan"]._LAYOUTS
+    assert len(made._layouts) == plans._LAYOUTS
+
+
+def test_few_files_are_run_through():
+    def files_of(call):
+        files = set()
+        sys.setprofile(lambda frame, *_: files.add(frame.f_code.co_filename))
+        try:
+            call()
+        finally:
+            sys.setprofile(None)
+        return {name for name in files if Path(name).is_relative_to(Path(plans.__file__).parent)}
+
+    convnd(X, KERNEL), plan(X, KERNEL)(X)
+    made = plan(X, KERNEL)
+    assert 0 < len(files_of(lambda: convnd(X, KERNEL))) <= 6
+    assert 0 < len(files_of(lambda: made(X))) <= 6
 
 
 def test_threads_share_a_call():

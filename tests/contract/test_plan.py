@@ -1,7 +1,11 @@
 """A plan is its call, made ready: the same bits for any array of its shape and type, and words that say what runs."""
 
+import copy
+import pickle
 import sys
 import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -54,6 +58,63 @@ def test_memory_is_laid_out_as_each_call_wants(method, problem):
     for name in WRITEABLE:
         if name != "swapped":
             same(np.ascontiguousarray(made(x, out=LAYOUTS[name](np.ones_like(expected)))), expected)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_plan_is_pickled_and_copied(method, problem):
+    """The copy is made anew: the same words and bits, with the transpose and the derivative."""
+    x, kernel, options = arrays(problem, np.complex64)
+    x = x[..., ::-1]
+    made = plan(x, kernel, method=method, **options)
+    expected, y = made(x), None
+    for again in pickle.loads(pickle.dumps(made)), copy.copy(made), copy.deepcopy(made):
+        assert str(again) == str(made) and again is not made
+        same(again(x), expected)
+        y = expected if y is None else y
+        same(again.adjoint(y), made.adjoint(y))
+        same(again.kernel_gradient(x, y), made.kernel_gradient(x, y))
+        with pytest.raises(ValueError, match="x has shape"):
+            again(x[:1])
+
+
+def test_a_pickled_plan_holds_the_kernel_and_no_samples():
+    x, out = np.empty((2000, 3000), np.float32), np.empty((2000, 3000), np.float64)
+    made = plan(x, np.ones((3, 3)), padding="same", out=out, fill_value=2.0, workers=1)
+    made.adjoint(np.ones((2000, 3000)))
+    assert len(pickle.dumps(made)) < 4000
+    again = pickle.loads(pickle.dumps(made))
+    x[...], y = 1, np.empty_like(out)
+    assert again(x, y) is y
+    same(y, made(x))
+
+
+def test_another_process_takes_a_plan():
+    x = reals((3, 50), np.float32)
+    made = plan(x, np.ones(5, np.float32))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        same(pool.submit(made, x).result(timeout=120), made(x))
+
+
+def test_an_exact_plan_keeps_its_type():
+    """Of the sums that its kernel needs, whatever other kernels of the shape need."""
+    x, kernel = integers((4, 20), np.int32, largest=2**31 - 1), np.array([2**40, 1, -(2**35)])
+    made = plan(x, kernel)
+    for again in made, pickle.loads(pickle.dumps(made)):
+        same(again(x), convnd(x, kernel))
+        same(again(np.asfortranarray(x)), convnd(x, kernel))
+
+
+def test_real_samples_among_complex_ones():
+    """A complex fill value makes the samples complex, not those that a plan takes."""
+    x = integers((8, 9), np.float32)
+    made = plan(x, np.ones((3, 3), np.complex64), padding="same", fill_value=2j)
+    expected = convnd(x, np.ones((3, 3), np.complex64), padding="same", fill_value=2j)
+    for again in made, copy.copy(made):
+        for layout in "C", "F", "reversed":
+            same(again(LAYOUTS[layout](x)), expected)
+        with pytest.raises(ValueError, match="x has dtype complex64 but the plan is for float32"):
+            again(x.astype(np.complex64))
+        same(again(memoryview(x)), expected)
 
 
 def test_out_may_overlap_x(method):

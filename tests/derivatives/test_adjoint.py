@@ -196,9 +196,9 @@ LARGE = {  # of several tiles
     "many filters of one channel": ((1, 900), (30, 1, 3), {"channel_axis": 0}),
 }
 CUTS = {  # and what must have come of them: parts, chunks of filters
-    "parts": ({"_SMALL_WORK": 1, "_OUTPUTS_OF_PART": 1}, {"parts"}),
-    "chunks": ({"_SMALL_WORK": 1, "_PARTS_BYTES": 1, "_ROW_BLOCKS": 1}, {"chunks"}),
-    "gathered": ({"_SMALL_WORK": 1, "_OUTPUTS_OF_PART": 1, "_TAPS_IN_PLACE": 0}, {"parts"}),
+    "parts": ({}, {"gradient_outputs": 1}, {"parts"}),
+    "chunks": ({"_PARTS_BYTES": 1, "_ROW_BLOCKS": 1}, {}, {"chunks"}),
+    "gathered": ({"_TAPS_IN_PLACE": 0}, {"gradient_outputs": 1}, {"parts"}),
 }
 
 
@@ -209,10 +209,10 @@ def test_however_the_work_is_cut(tuned, monkeypatch, case, cut):
     options = {"padding": "same", "boundary": "reflect", **options}
     x, kernel = integers(shape, np.float32, largest=2), integers(taps, np.float32, seed=1, largest=2)
     plain = transposes_hold(x, kernel, **options)[1]
-    constants, expected = CUTS[cut]
+    constants, sizes, expected = CUTS[cut]
     made, lay_out = [], gradient.plan
     for setting in "default", "tiny":
-        with tuned(setting):
+        with tuned(setting, small_gradient=1, **sizes):
             for name, value in constants.items():
                 monkeypatch.setattr(parts, name, value)
             monkeypatch.setattr(gradient, "plan", lambda *about: made.append(lay_out(*about)) or made[-1])
@@ -224,17 +224,17 @@ def test_however_the_work_is_cut(tuned, monkeypatch, case, cut):
     assert chunks > 1 or "chunks" not in expected or made[-1].problem.branch_channels == 1
 
 
-def test_rows_are_shifted_along_the_last_axis_and_the_one_before(monkeypatch):
+def test_rows_are_shifted_along_the_last_axis_and_the_one_before(tuned, monkeypatch):
     """Where there are few filters; with many they are filters."""
     seen, choose = [], parts.outer_tile
     monkeypatch.setattr(parts, "outer_tile", lambda *about: seen.append(choose(*about)) or seen[-1])
-    gradient.plan.cache_clear()
     for shape, taps, options in (
         ((300,), (64,), {}),
         ((30, 31), (9, 9), {}),
         ((4, 300), (16, 4, 9), {"channel_axis": 0}),
     ):
-        transposes_hold(integers(shape, np.float32), integers(taps, np.float32, seed=1), padding="same", **options)
+        with tuned("default"):  # with nothing remembered
+            transposes_hold(integers(shape, np.float32), integers(taps, np.float32, seed=1), padding="same", **options)
     line, image, bank = (None if shift is None else shift.axis for _, shift in seen[:3])
     assert (line, image, bank) == (0, 0, None)
 

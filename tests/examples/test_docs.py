@@ -28,7 +28,7 @@ FUNCTIONS |= {
 }
 FUNCTIONS |= {
     f"Plan.{name}": value
-    for name, value in vars(convnd.Plan).items()
+    for name, value in inspect.getmembers(convnd.Plan)
     if callable(value) and (name == "__call__" or not name.startswith("_"))
 }
 

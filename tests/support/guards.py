@@ -21,7 +21,7 @@ import hypothesis
 import numpy as np
 
 from convnd import plan
-from convnd.methods import single
+from convnd.methods import small
 from support.check import check
 from support.settings import tuned
 from support.strategies import problems
@@ -108,7 +108,7 @@ def guarded(at_end=True):
 
 def run(x, kernel, **options):
     """Convolve, transpose and differentiate."""
-    single._ROOMS.clear()  # allocated before
+    small._UNUSED.clear()  # allocated before
     check(x, kernel, **options)
     made = plan(x, kernel, **options)
     y = np.ones(made.output_shape, made.dtype)

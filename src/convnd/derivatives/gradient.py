@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -20,7 +19,7 @@ from ..jit.machine import CACHE_LINE, vector_bytes
 from ..jit.outer import OuterTile, compile_outer_tile
 from ..jit.products import GRADIENT, compile_gradient_worker
 from ..jit.tiles import JOB
-from ..methods import windows
+from ..methods import tuning, windows
 from ..methods.direct import useful_workers
 from ..methods.jobs import branch_records, dense_pitches, geometry, offsets, run
 from ..methods.layout import round_up
@@ -89,7 +88,7 @@ class GradientPlan:
         return in_order
 
 
-@lru_cache(maxsize=64)
+@tuning.remembered(64)
 def plan(problem: Problem, may_shift: bool) -> GradientPlan:
     """Lay out the gradient of a merged problem, whose results are the outputs that are given."""
     item, own = np.dtype(problem.working).itemsize, cut(problem, may_shift)

@@ -10,15 +10,12 @@ import numpy as np
 
 from ..jit.machine import vector_bytes, vector_registers
 from ..jit.outer import OuterTile
+from ..methods import tuning
 from ..methods.layout import tile_begins, window_length
-from ..methods.tuning import TUNING
 from ..problem.canonical import Problem
 
 _TASKS = 16  # that large problems are divided into, however many threads there are
-_SMALL_WORK = 2**20  # products that are not worth dividing
-_PRODUCTS_OF_PART = 2**29  # that a thread sums in a round: an interrupt waits for them
 _PARTS_BYTES = 2**22  # of partial sums: more take longer to add up than filters to divide
-_OUTPUTS_OF_PART = 1024  # at least: the lanes of their sums are added up once for each
 _ROW_BLOCKS = 8  # of a chunk's filters, at least: every chunk gathers x anew
 _OFFSETS = 12  # that fit the registers for addresses beside what else is there
 _TAPS_IN_PLACE = 32  # of an array that is not gathered, at most: memory carries it once, the caches the rest
@@ -103,21 +100,23 @@ class Cut:
 def cut(problem: Problem, may_shift: bool) -> Cut:
     """Cut a problem into tiles, parts and chunks: enough tasks, and no more sums than are soon added up."""
     item, taps = np.dtype(problem.working).itemsize, problem.in_channels * problem.taps
-    large = problem.outputs // problem.groups * item > TUNING.window_bytes
+    large = problem.outputs // problem.groups * item > tuning.TUNING.window_bytes
     in_place = problem.reads_inside and taps <= _TAPS_IN_PLACE and large
     tile, shift = outer_tile(problem, may_shift and not in_place)
     weight_bytes = problem.groups * problem.out_channels * taps * item
     parts, chunks = 1, 1
-    if taps * problem.outputs > _SMALL_WORK:
+    if taps * problem.outputs > tuning.TUNING.small_gradient:
         outputs = prod(axis.outputs for axis in problem.axes)
-        parts = max(1, min(_TASKS // problem.groups, _PARTS_BYTES // weight_bytes, outputs // _OUTPUTS_OF_PART))
+        parts = max(
+            1, min(_TASKS // problem.groups, _PARTS_BYTES // weight_bytes, outputs // tuning.TUNING.gradient_outputs)
+        )
         chunks = _chunks(problem.branch_channels, _ROW_BLOCKS * tile.rows, _TASKS // (parts * problem.groups))
     shape = _tile_outputs(problem, problem.branch_channels // chunks, 1 if shift else tile.rows, parts, shift)
     is_inside = in_place and shift is None
     begins = [tile_begins(axis, n, int(is_inside)) for axis, n in zip(problem.axes, shape, strict=True)]
     tiles = prod(len(own) - 1 for own in begins)
     products_of_tile = taps * problem.branch_channels * problem.branches // chunks * prod(shape)
-    tiles_of_part = min(-(-tiles // parts), max(1, _PRODUCTS_OF_PART // products_of_tile))
+    tiles_of_part = min(-(-tiles // parts), max(1, tuning.TUNING.gradient_products // products_of_tile))
     return Cut(tile, shift, is_inside, begins, tiles, tiles_of_part, min(parts, -(-tiles // tiles_of_part)), chunks)
 
 
@@ -141,16 +140,16 @@ def _tile_outputs(
     item, shape = np.dtype(problem.working).itemsize, [axis.outputs for axis in axes]
     most = max(1, prod(shape) // parts)
     if rows > 1:
-        most = min(most, max(1, 2 * TUNING.first_level_bytes // (rows * item)))
+        most = min(most, max(1, 2 * tuning.TUNING.first_level_bytes // (rows * item)))
 
     def bytes_of(shape: list[int]) -> int:
         read = prod(window_length(axis, n) for axis, n in zip(axes, shape, strict=True))
         return item * (problem.in_channels * read + filters * prod(shape))
 
     def halo(a: int) -> float:  # what half the outputs would read twice, or of vectors at the ends of lines
-        return (axes[a].extent - 1 + (TUNING.line_price if a == last else 0)) / (axes[a].stride * shape[a])
+        return (axes[a].extent - 1 + (tuning.TUNING.line_price if a == last else 0)) / (axes[a].stride * shape[a])
 
-    while bytes_of(shape) > TUNING.window_bytes or prod(shape) > most:
+    while bytes_of(shape) > tuning.TUNING.window_bytes or prod(shape) > most:
         least = [axes[a].tap_spacing if shift and a == shift.axis else 1 for a in range(len(shape))]
         divisible = [a for a in range(len(shape)) if shape[a] // 2 >= least[a]]
         if not divisible:

@@ -27,9 +27,10 @@ from ..jit.fourier import (
 )
 from ..jit.gather import AXIS, clear, is_in_range, tile_box, tile_counts, unravel
 from ..jit.machine import CACHE_LINE, compile_routine, take_next, write_index
+from ..methods import tuning
+from ..methods.fft import SpectralPlan, build, tap_places
 from ..methods.jobs import geometry, run
 from ..methods.layout import round_up
-from ..methods.spectral import SpectralPlan, build, tap_places
 from ..methods.windows import best, cycles
 from ..problem.axis import Axis, window
 from ..problem.boundary import CONSTANT
@@ -38,7 +39,6 @@ from ..problem.dtypes import bits
 from .parts import rounds
 
 _TILES_OF_PAIR = 16  #: of a part, at least, for each pair of channels and one channel of each
-_CYCLES_OF_PART = 1e8  #: estimated, that a thread takes for one part: an interrupt waits for it
 _PARTS = 8  # that the tiles are divided into, however many threads there are
 
 #: What the tasks share beside the jobs of x and of the outputs, which are gathered as another x.
@@ -154,7 +154,7 @@ class SpectralGradientPlan:
         return sums.reshape(*sums.shape[:2], -1)
 
 
-@lru_cache(maxsize=16)
+@tuning.remembered(16)
 def plan(problem: Problem) -> SpectralGradientPlan | None:
     """Lay out the gradient of a prepared problem; None where it has no extent to transform, or too many channels."""
     layout = best(problem, gradient=True)
@@ -181,7 +181,7 @@ def plan(problem: Problem) -> SpectralGradientPlan | None:
     tiles = prod(forward.geometry.axes["tiles"].tolist())
     # The way back is as long as that of so many tiles, for each pair of channels.
     most = pairs * _TILES_OF_PAIR // (problem.in_channels + problem.out_channels)
-    most = max(1, most, int(_CYCLES_OF_PART // cycles(problem, layout)))
+    most = max(1, most, int(tuning.TUNING.gradient_cycles // cycles(problem, layout)))
     tiles_of_part = min(most, -(-tiles // _PARTS))
     parts = min(_PARTS, -(-tiles // tiles_of_part))
     slabs_at = int(job["slabs_at"][0])

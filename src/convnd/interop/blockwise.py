@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..calls import Recent, imagined
 from ..plan import Plan
 from ..problem.arguments import parse
 from ..problem.options import Options
-from ..problem.request import Request
+from ..problem.recent import Recent
+from ..problem.request import Request, imagined
 from ..problem.result import too_large
 from . import stores
 from .blocks import Block, block, stand_in

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..calls import Recent
 from ..plan import Plan
 from ..problem.arguments import parse
 from ..problem.boundary import Run
 from ..problem.options import Options
+from ..problem.recent import Recent
 from ..problem.request import Request
 from .blocks import Block, Line, block, line, stand_in
 

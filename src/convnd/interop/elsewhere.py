@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..calls import convolve
+from ..plan import convolve
 from ..problem.messages import shown
 from ..problem.options import Options
 from . import labelled, lazy
@@ -34,7 +34,8 @@ def convolve_elsewhere(x: Any, kernel: Any, out: Any, options: Options) -> Any:
 
 def convolve_any(x: Any, kernel: Any, out: Any, options: Options) -> Any:
     """Convolve any array."""
-    return convolve(x, kernel, out, options, convolve_elsewhere)
+    result = convolve_elsewhere(x, kernel, out, options)
+    return convolve(x, kernel, out, options) if result is None else result
 
 
 def is_a(value: Any, library: str, name: str) -> bool:

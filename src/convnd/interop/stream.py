@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..calls import Recent
 from ..plan import Plan
 from ..problem.arguments import axis_index, parse, spatial_axes
 from ..problem.axis import Axis
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.options import options_of
+from ..problem.recent import Recent
 from ..problem.request import Request
 from .blocks import block, stand_in
 

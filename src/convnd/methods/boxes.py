@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from math import prod
 
@@ -15,9 +14,9 @@ from ..jit.machine import vector_bytes, vector_registers
 from ..jit.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
 from ..jit.threads import available
 from ..problem.canonical import Problem, merged
+from . import tuning
 from .costs import gather_cycles
 from .layout import round_up
-from .tuning import TUNING
 
 # Of products that a plane sums, without a folded axis and with one. Measured beside direct summation, normal samples
 # and weights: 1.7 times its root mean square error at 24, 1.9 at 32, 1.7 at 128; with a folded axis 1.7 at 16, 1.7 at
@@ -166,21 +165,21 @@ def why_not(problem: Problem) -> str:
     if terms_of(problem) < (least := _LEAST_TERMS[folds(problem)]):
         return f"minimal filtering of fewer than {least} channels has larger rounding errors"
     filters = problem.groups * problem.out_channels * terms_of(problem)
-    if PLANES * FLOAT * filters > _MOST_OF_MEMORY * TUNING.memory_bytes:
+    if PLANES * FLOAT * filters > _MOST_OF_MEMORY * tuning.TUNING.memory_bytes:
         return "there are too many filters for their transforms"
     return ""
 
 
 def span_of(layout: WinogradLayout, row: int, chunk: int) -> int:
     """Return the blocks of channels whose sums are held at once: they stay in the caches."""
-    return min(chunk, max(1, TUNING.window_bytes // 2 // (PLANES * layout.rows * row)))
+    return min(chunk, max(1, tuning.TUNING.window_bytes // 2 // (PLANES * layout.rows * row)))
 
 
 def layouts(problem: Problem) -> Iterator[WinogradLayout]:
     """Yield the ways to cut a prepared problem."""
     lanes = vector_bytes() // FLOAT
     smallest, *larger = _shapes(problem)
-    most = 4 * TUNING.window_bytes // (PLANES * problem.in_channels * FLOAT)
+    most = 4 * tuning.TUNING.window_bytes // (PLANES * problem.in_channels * FLOAT)
     shapes = [smallest, *(shape for shape in larger if items_of(problem, shape).lanes <= most)]
     for rows, vectors in _REGISTER_TILES:
         if rows * vectors + vectors + 1 <= vector_registers() and rows % (lanes // 2) == 0:
@@ -222,9 +221,9 @@ def cycles(problem: Problem, layout: WinogradLayout) -> float:
     products = planes * blocks * lane_blocks * (terms * register_tile + parts_of(problem) * _PRODUCT_CYCLES)
     row = FLOAT * round_up(items.summed_lanes, layout.vectors * lanes)
     windows_bytes = planes * problem.in_channels * FLOAT * round_up(items.lanes, layout.vectors * lanes)
-    if windows_bytes > TUNING.near_bytes:  # the planes come from the next level
-        products += windows_bytes * blocks / span_of(layout, row, blocks) / TUNING.far_bytes
-    products += planes * blocks * layout.rows * terms * FLOAT / TUNING.far_bytes / 2
+    if windows_bytes > tuning.TUNING.near_bytes:  # the planes come from the next level
+        products += windows_bytes * blocks / span_of(layout, row, blocks) / tuning.TUNING.far_bytes
+    products += planes * blocks * layout.rows * terms * FLOAT / tuning.TUNING.far_bytes / 2
     sums = -(-items.summed_lanes // lanes) * _SUM_CYCLES
     stored = prod(items.outputs) * height * down_tiles * gather_cycles(OUTPUTS * across_tiles)
     return problem.groups * (windows + products + problem.out_channels * (sums + stored))
@@ -241,7 +240,7 @@ def elapsed(problem: Problem, layout: WinogradLayout) -> float:
     return cycles(problem, layout) / (problem.groups * layout.chunks) * rounds + each * filters / threads
 
 
-@lru_cache(maxsize=256)
+@tuning.remembered(256)
 def best(problem: Problem) -> tuple[WinogradLayout, float]:
     """Return the layout of a prepared problem that takes least time, and its cycles, of all threads together."""
     return min(((layout, elapsed(problem, layout)) for layout in layouts(problem)), key=lambda choice: choice[1])

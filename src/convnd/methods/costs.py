@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from math import prod
 
 from ..jit.machine import vector_bytes
 from ..jit.routine import RegisterTile
 from ..problem.canonical import Problem
+from . import tuning
 from .layout import Layout, frame, layouts, line_length, most_outputs, shared_axis, window_length
 from .taps import Sharing, filter_blocks, shared_runs
-from .tuning import TUNING
 
 
-@lru_cache(maxsize=256)
+@tuning.remembered(256)
 def best(problem: Problem) -> tuple[Layout, float]:
     """Return the layout of least cost, and that cost in cycles of one core."""
     costs = ((layout, cycles(problem, layout)) for layout in layouts(problem, most_outputs(problem)))
@@ -54,7 +53,7 @@ def cycles(problem: Problem, layout: Layout) -> float:
 
 def gather_cycles(length: float) -> float:
     """Estimate the cycles of gathering, or storing, a line."""
-    return TUNING.gather_line_cycles + TUNING.gather_cycles * length
+    return tuning.TUNING.gather_line_cycles + tuning.TUNING.gather_cycles * length
 
 
 def routine_cycles(problem: Problem, layout: Layout) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -17,12 +16,14 @@ from ..jit.machine import CACHE_LINE
 from ..jit.routine import compile_register_tile
 from ..jit.tiles import JOB, compile_worker
 from ..problem.axis import Window, tap_lines, window
-from ..problem.canonical import Constants, Problem
+from ..problem.canonical import Constants, Problem, merged
+from ..problem.request import Request
+from . import tuning
 from .costs import best
+from .factors import Factor, Structure
 from .jobs import Geometry, Region, branch_records, dense_pitches, geometry, offsets, run
 from .layout import Layout, distinct, frame, granularity, line_length, round_up, tile_begins
 from .taps import Sharing, TapTable, filter_blocks, table
-from .tuning import TUNING
 from .weights import pack
 
 
@@ -72,7 +73,7 @@ def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) ->
     block_bytes = sharing.rows * tile.block * item
     if layout.flat == 0:
         # Those of a tile across channels are transposed, line by line: the longer the better.
-        pieces = min(pieces, max(1, TUNING.results_bytes * (4 if tile.across else 1) // block_bytes))
+        pieces = min(pieces, max(1, tuning.TUNING.results_bytes * (4 if tile.across else 1) // block_bytes))
     rows_beyond = -layout.shape[row_axis] % (tile.rows * spacing) * pitches[row_axis] if row_axis >= 0 else 0
     blocks = filter_blocks(problem.branch_channels, sharing)
     most = max(len(own.source) for own in taps)
@@ -235,7 +236,7 @@ class Joined:
         run(self._jobs, self._axes, self._first.worker, {"x": x, "out": out}, self._workers, 2 * self._first.workers)
 
 
-@lru_cache(maxsize=256)
+@tuning.remembered(256)
 def plan(problem: Problem) -> DirectPlan:
     """Return the plan of a merged problem, by the layout of least cost."""
     return build(problem, *best(problem))
@@ -253,7 +254,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     routine = lay_out_pass(problem, layout, windows)
     tiles = prod(len(b) - 1 for b in begins) * problem.groups
     workers = useful_workers(problem, cycles)
-    tasks = TUNING.tasks_per_worker * min(workers, threads.available())
+    tasks = tuning.TUNING.tasks_per_worker * min(workers, threads.available())
     chunks = min(routine.blocks, max(1, tasks // tiles)) if workers > 1 else 1
     chunk = -(-routine.blocks // chunks)
     chunks = -(-routine.blocks // chunk)
@@ -271,7 +272,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
 
 def useful_workers(problem: Problem, cycles: float) -> int:
     """Return the number of threads that so much work is large enough for."""
-    return int((cycles + problem.outputs) // TUNING.serial_below) + 1
+    return int((cycles + problem.outputs) // tuning.TUNING.serial_below) + 1
 
 
 def rows_ahead(problem: Problem, sharing: Sharing, rows: int) -> int:
@@ -280,3 +281,24 @@ def rows_ahead(problem: Problem, sharing: Sharing, rows: int) -> int:
         return 0  # memory fetches one line ahead by itself
     axis = problem.axes[0]
     return problem.x_steps[0] * (axis.extent + (rows * axis.stride if sharing.axis == 0 else 0))
+
+
+def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor]) -> str:
+    """Return why the method cannot run a problem with a kernel, or nothing where it can: this one always can."""
+    return ""
+
+
+@tuning.remembered(256)
+def estimate(problem: Problem, factors: Structure) -> float:
+    """Estimate the milliseconds of a call."""
+    _, cycles = best(merged(problem))
+    workers = threads.team_size(None, useful_workers(problem, cycles))
+    return tuning.milliseconds(problem, cycles / workers, 0.12, 1.15, 0.35)
+
+
+def prepare(
+    problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
+) -> tuple[DirectPlan, np.ndarray]:
+    """Return the plan of a problem, and its kernel ready for it."""
+    own = plan(merged(problem))
+    return own, own.prepare(kernel, workers)

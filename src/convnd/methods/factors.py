@@ -10,11 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations
 from math import prod
 
 import numpy as np
 
+from ..problem.canonical import Problem, merged
+from ..problem.request import Request
+
+MOST_CACHED = 2**15  #: weights of a kernel whose factors are remembered
 MOST_GROWTH = 16.0  #: of rounding errors: sum of the terms' magnitudes against the kernel's
 _SAMPLE = 32  # rows and columns of a large matrix that are tried before it
 _MOST_ORDERED = 4  # axes, beyond which they come apart in their own order only
@@ -26,6 +31,40 @@ class Factor:
 
     axes: tuple[int, ...]
     weights: np.ndarray
+
+
+#: What a plan needs to know of a factor: its axes, its terms, and those of the factor before it.
+Structure = tuple[tuple[tuple[int, ...], int, int], ...]
+
+
+def structure(factors: Sequence[Factor]) -> Structure:
+    """Return what a plan needs to know of a kernel's factors."""
+    return tuple((factor.axes, *factor.weights.shape[:2]) for factor in factors)
+
+
+def rounding_of(working: str) -> float:
+    """Return the residual of factors that is rounding: of the working type, and of a kernel that was made in it."""
+    return 2 * float(np.finfo(working if working != "int64" else "float64").eps)
+
+
+def factors_of(request: Request, problem: Problem, kernel: np.ndarray, most_terms: int) -> tuple[Factor, ...]:
+    """Return the factors of a canonical kernel along the axes of the merged problem; none where it has no such."""
+    if problem.is_upsampled or request.channel_axis is not None or request.kernel.dtype.kind == "c":
+        return ()
+    weights = kernel.reshape([axis.taps for axis in merged(problem).axes])
+    about = problem.exact, rounding_of(problem.working), most_terms
+    if kernel.size > MOST_CACHED:
+        found = factored(weights, *about)
+    else:
+        found = _cached(weights.tobytes(), weights.shape, problem.working, *about)
+    return tuple((found if found is None or not problem.normalises else as_magnitudes(found, weights)) or ())
+
+
+@lru_cache(maxsize=32)
+def _cached(
+    weights: bytes, shape: tuple[int, ...], working: str, exact: bool, epsilon: float, most_terms: int
+) -> list[Factor] | None:
+    return factored(np.frombuffer(weights, working).reshape(shape), exact, epsilon, most_terms)
 
 
 def as_magnitudes(factors: Sequence[Factor], kernel: np.ndarray) -> list[Factor] | None:

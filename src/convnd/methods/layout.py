@@ -17,8 +17,8 @@ from ..jit.routine import RegisterTile
 from ..jit.threads import available
 from ..problem.axis import Axis
 from ..problem.canonical import Problem
+from . import tuning
 from .taps import Sharing, shared_runs
-from .tuning import TUNING
 
 _ROWS = (1, 2, 3, 4, 6, 8, 12)
 _MOST_NEIGHBOURS = 8  # rows beyond serve output channels only: so many lines of one array crowd the caches
@@ -55,8 +55,8 @@ def most_outputs(problem: Problem) -> int:
     taps = problem.in_channels * problem.taps
     lanes = vector_bytes() // np.dtype(problem.working).itemsize
     threads = available()
-    worth = int(problem.outputs * (taps / lanes + 1) / TUNING.serial_below)
-    tasks = min(TUNING.tasks_per_worker, worth) * threads if threads > 1 and worth else 1
+    worth = int(problem.outputs * (taps / lanes + 1) / tuning.TUNING.serial_below)
+    tasks = min(tuning.TUNING.tasks_per_worker, worth) * threads if threads > 1 and worth else 1
     return max(1, -(-problem.outputs // tasks))
 
 
@@ -147,20 +147,20 @@ def _tile_shape(
 
     def fits(shape: list[int]) -> bool:
         lengths = [window_length(axis, outputs) for axis, outputs in zip(axes, shape, strict=True)]
-        limit = TUNING.window_bytes * (TUNING.rolling if inside else 1)
+        limit = tuning.TUNING.window_bytes * (tuning.TUNING.rolling if inside else 1)
         return problem.in_channels * prod(lengths) * item <= limit and prod(shape) <= most_outputs
 
     if flat and not fits(shape):
         return None
 
     def halo(a: int) -> float:
-        price = TUNING.line_price if a == last else 0
+        price = tuning.TUNING.line_price if a == last else 0
         return (axes[a].extent - 1 + price) / (axes[a].stride * shape[a])
 
     growing = [a for a in range(len(axes)) if shape[a] < axes[a].outputs]
     while growing:
         a = max(growing, key=lambda a: (halo(a), a))
-        if 0 < halo(a) < TUNING.small_halo:
+        if 0 < halo(a) < tuning.TUNING.small_halo:
             break
         wider = [*shape[:a], min(2 * shape[a], round_up(axes[a].outputs, least[a])), *shape[a + 1 :]]
         if not fits(wider):

@@ -7,7 +7,7 @@ valid samples of each output, and divides. Where ``x`` holds no NaN the plain co
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,51 @@ import numpy as np
 from ..problem import dtypes
 from ..problem.axis import Axis
 from ..problem.boundary import CONSTANT
-from ..problem.canonical import allocation, canonical, canonical_axes, canonical_kernel, memory_order
+from ..problem.canonical import (
+    Constants,
+    Problem,
+    allocation,
+    canonical,
+    canonical_axes,
+    canonical_kernel,
+    constants,
+    memory_order,
+)
 from ..problem.request import KEPT, WEIGHED, ZEROED, Request
 from . import direct
-from .choice import Ready, prepare, quick
+from .choose import Choice, prepare
 from .scan import holds_nan
+from .small import small_call
 
 Run = Callable[[np.ndarray, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A method that is ready to run a request."""
+
+    request: Request
+    problem: Problem
+    choice: Choice
+    plan: Any
+    weights: Any
+    constants: Constants
+
+    def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
+        """Convolve ``x`` into ``out``."""
+        self.plan(x, self.weights, self.constants, out, self.request.workers)
+
+    def quick(self) -> Run:
+        """Return the quickest way to call it."""
+        one = None
+        if self.choice.method == "direct":
+            one = small_call(self.request, self.plan, self.constants, self.weights)
+        return self if one is None else lambda x, out: one(x, x, out)
+
+
+def _ready(request: Request, result: np.ndarray) -> Ready:
+    problem = canonical(request, result)
+    return Ready(request, problem, *prepare(request, problem), constants(request, problem))
 
 
 class Omission:
@@ -37,9 +75,9 @@ class Omission:
 
     def __init__(self, request: Request, result: np.ndarray) -> None:
         self._request = request
-        plain = prepare(request, canonical(request, result))
-        self.choice, self.runner = plain.choice, plain.runner
-        self._plain = quick(request, plain)
+        plain = _ready(request, result)
+        self.choice, self.plan = plain.choice, plain.plan
+        self._plain = plain.quick()
         # The result holds the sums until they are divided, where its type is theirs.
         self._holds_sums = dtypes.real(request.result) == np.dtype(request.working)
         self._steps: tuple[Run, Run] | None = None
@@ -49,7 +87,7 @@ class Omission:
         if result.dtype.kind in "fc":
             self._without_weight = np.argwhere(~_by_filter(weighing, np.asarray(found))).tolist()
 
-    def __call__(self, x: np.ndarray, out: np.ndarray, kernel: np.ndarray | None = None) -> None:
+    def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
         """Convolve ``x`` into ``out``, which do not overlap."""
         if holds_nan(x, self._request.workers):
             self._omit(x, out)
@@ -77,11 +115,11 @@ class Omission:
     def _prepare(self, x: np.ndarray, sums: np.ndarray, out: np.ndarray) -> tuple[Run, Run]:
         """Return what makes normalised sums, and what converts them to the result's type."""
         adding = replace(self._request, x=x, result=sums.dtype, nans=ZEROED)
-        add = prepare(adding, canonical(adding, sums))
+        add = _ready(adding, sums)
         weighing = replace(_weighing(self._request, x.real), result=sums.real.dtype)
         if add.choice.method == "fft":
             weighing = replace(weighing, working="float64")
-        divide = prepare(weighing, canonical(weighing, sums.real))
+        divide = _ready(weighing, sums.real)
         least = 0.0
         if divide.choice.method == "fft":  # what is less is rounding
             least = float(weighing.kernel.min(where=weighing.kernel > 0, initial=np.inf)) / 2
@@ -89,12 +127,11 @@ class Omission:
         pairs = np.stack([wholes, np.full_like(wholes, least)], axis=-1).astype(weighing.working)
         divide = replace(divide, constants={**divide.constants, "wholes": np.ascontiguousarray(pairs)})
         converting = _converting(self._request, sums)
-        convert = prepare(converting, canonical(converting, out))
-        return self._normalising(adding, add, weighing, divide, sums), quick(converting, convert)
+        return self._normalising(adding, add, weighing, divide, sums), _ready(converting, out).quick()
 
     def _normalising(self, adding: Request, add: Ready, weighing: Request, divide: Ready, sums: np.ndarray) -> Run:
         """Return what adds up the valid samples and divides by their weights."""
-        first, second = quick(adding, add), quick(weighing, divide)
+        first, second = add.quick(), divide.quick()
         is_complex = sums.dtype.kind == "c"
         if (
             not is_complex
@@ -103,7 +140,7 @@ class Omission:
             and add.choice.method == divide.choice.method == "direct"
         ):
             # Tile by tile: memory is read and written once.
-            plan, problem = add.runner, divide.runner.problem
+            plan, problem = add.plan, divide.plan.problem
             alike = direct.build(problem, plan.layout, plan.cycles)
             weights = alike.prepare(canonical_kernel(weighing), weighing.workers)
             return direct.Joined(plan, alike, (add.weights, weights), (add.constants, divide.constants), adding.workers)
@@ -160,7 +197,7 @@ def _whole_weights(weighing: Request, method: str) -> np.ndarray:
     method = method if method == "separable" else "direct"
     small = replace(weighing, x=ones, axes=axes, mode=CONSTANT, method=method, workers=1, nans=KEPT)
     result = allocation(small)()
-    prepare(small, canonical(small, result))(ones, result)
+    _ready(small, result)(ones, result)
     result = _filters_first(small, result)
     alone = result.reshape(result.shape[: 1 + len(axes)])  # the only item of the batch
     first = alone[(slice(None), *map(slice, _branch_counts(weighing)))]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise, product
 from math import prod
 from typing import Any
@@ -17,33 +16,24 @@ from typing import Any
 import numpy as np
 
 from ..jit.machine import CACHE_LINE, vector_bytes
-from ..jit.threads import available
+from ..jit.threads import available, team_size
 from ..jit.tiles import JOB, compile_store, compile_worker
 from ..problem.axis import Axis, window
-from ..problem.canonical import Constants, Problem
+from ..problem.canonical import Constants, Problem, merged
 from ..problem.dtypes import bits
-from ..problem.request import KEPT
-from . import direct
+from ..problem.request import KEPT, Request
+from . import direct, tuning
 from .costs import best_of_tile, gather_cycles
 from .direct import PassLayout, lay_out_pass, rows_ahead, useful_workers
-from .factors import MOST_GROWTH, Factor
+from .factors import MOST_GROWTH, Factor, Structure, is_short, rounding_of, structure
 from .jobs import Geometry, dense_pitches, geometry, offsets, run
 from .layout import even_begins, round_up, window_length
-from .tuning import TUNING
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once
 _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
-#: Windows, as `TUNING.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
+#: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
 _MOST_WINDOWS, _BEYOND = 4, 1.5
-
-#: What a plan needs to know of a factor: its axes, its terms, and those of the factor before it.
-Structure = tuple[tuple[tuple[int, ...], int, int], ...]
-
-
-def structure(factors: Sequence[Factor]) -> Structure:
-    """Return what a plan needs to know of a kernel's factors."""
-    return tuple((factor.axes, *factor.weights.shape[:2]) for factor in factors)
 
 
 @dataclass(frozen=True)
@@ -126,7 +116,7 @@ class SeparablePlan:
         direct.repair(self.problem, self.geometry, flags, x, weights.kernel, constants, out, workers)
 
 
-@lru_cache(maxsize=64)
+@tuning.remembered(64)
 def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     """Return the plan of a merged problem whose kernel has such factors, by the tile of least cost."""
     shape = _tile_shape(problem, factors)
@@ -248,7 +238,7 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
         lengths = [window_length(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
         windows = [prod(lengths)]
         # A window that is read in place costs its way from memory, however often tiles read it.
-        read = TUNING.inside_cycles * lengths[-1] if problem.reads_inside else gather_cycles(lengths[-1])
+        read = tuning.TUNING.inside_cycles * lengths[-1] if problem.reads_inside else gather_cycles(lengths[-1])
         work = prod(lengths[:-1]) * read
         for along, terms, before in factors:
             for a in along:
@@ -256,17 +246,54 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
             lines = prod(round_up(n, _ROWS) if a in along else n for a, n in enumerate(lengths[:-1]))
             vectors = terms * lines * (round_up(lengths[-1], line) / lanes + 1)
             taps = before * prod(problem.axes[a].taps for a in along)
-            work += vectors * taps * (TUNING.line_tap_cycles if last in along else TUNING.row_tap_cycles)
+            work += vectors * taps * (tuning.TUNING.line_tap_cycles if last in along else tuning.TUNING.row_tap_cycles)
             rows = taps if last in along else taps + _ROWS
-            if last not in along and rows * lengths[-1] * item > TUNING.first_level_bytes:
-                work += vectors * TUNING.second_level_cycles
+            if last not in along and rows * lengths[-1] * item > tuning.TUNING.first_level_bytes:
+                work += vectors * tuning.TUNING.second_level_cycles
             windows.append(terms * prod(lengths))
         tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
         between = max(map(sum, pairwise(windows[1:])), default=0)
-        if item * max(between, windows[0] / TUNING.rolling) > TUNING.window_bytes:
+        if item * max(between, windows[0] / tuning.TUNING.rolling) > tuning.TUNING.window_bytes:
             work *= _BEYOND
-        fits = item * max(between, windows[0] / TUNING.rolling) <= _MOST_WINDOWS * TUNING.window_bytes
-        rounds = -(-tiles // available()) if tiles * work > TUNING.serial_below else tiles
+        fits = item * max(between, windows[0] / tuning.TUNING.rolling) <= _MOST_WINDOWS * tuning.TUNING.window_bytes
+        rounds = -(-tiles // available()) if tiles * work > tuning.TUNING.serial_below else tiles
         return not fits, work * rounds if fits else sum(windows)
 
     return min(product(*choices), key=cost)
+
+
+def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor]) -> str:
+    """Return why the method cannot run a problem with a kernel of such factors, or nothing where it can.
+
+    Raises
+    ------
+    ValueError
+        Where the user asks for the method, and the kernel is not separable.
+    """
+    if factors:
+        return ""
+    finite = np.isfinite(request.kernel).all() and not problem.normalises
+    asked = request.method == "separable" and finite
+    if asked and not is_short(request.kernel.astype(np.complex128), rounding_of(problem.working)):
+        raise ValueError(
+            f"method 'separable' needs a kernel that is a short sum of outer products, but the kernel of shape "
+            f"{request.kernel.shape} is none within the rounding of {problem.working}"
+        )
+    why = "its factors are not whole numbers" if problem.exact else "its factors are complex or lose precision"
+    if problem.is_upsampled:
+        why = "the branches of an upsampled axis are short"
+    return f"{why}: summed as it is"
+
+
+def estimate(problem: Problem, factors: Structure) -> float:
+    """Estimate the milliseconds of a call."""
+    own = plan(merged(problem), factors)
+    return tuning.milliseconds(problem, own.cycles / team_size(None, own.workers), 0.15, 1.15, 0.6)
+
+
+def prepare(
+    problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
+) -> tuple[SeparablePlan, Factors]:
+    """Return the plan of a problem, and its kernel ready for it."""
+    own = plan(merged(problem), structure(factors))
+    return own, own.prepare(kernel, factors)

@@ -1,13 +1,32 @@
-"""Sizes and costs that were measured, for how problems are cut."""
+"""Sizes and costs that were measured, for how problems are cut and which method runs them.
+
+The tuning is a part of the key of everything that depends on it, so that another one makes nothing that is remembered
+wrong.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, wraps
+from math import prod
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from ..problem.canonical import Problem
+
+#: Cycles in a millisecond of the machine that every estimate was fitted to, by ``benchmarks/choice.py`` (AMD Zen 5 at
+#: 3.7 GHz, 2 cores with AVX-512), and the bytes that its memory carries in one.
+_CYCLES_PER_MS, _BYTES_PER_MS = 3.7e6, 3.0e7
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)  # compared as an object: a hash of every field would slow down a small call
 class Tuning:
-    """Sizes that were measured, in one place so that tests can make them small."""
+    """Sizes and costs that were measured, in one place so that tests can make them small."""
 
     window_bytes: int = 512 * 1024  #: of a tile's window: it stays in L2 beside its outputs
     rolling: int = 4  #: windows of one that is read in place: a few of its rows at a time are in use
@@ -28,6 +47,46 @@ class Tuning:
     near_bytes: int = 768 * 1024  #: of a complex tile, up to which its transforms stay in L2
     far_bytes: float = 6.0  #: that a core moves in a cycle beyond that
     memory_bytes: int = 56 * 2**20  #: of tiles and spectra that a call may hold
+    looking_ms: float = 0.14  #: of direct summation, below which another way costs more to find than it saves
+    small_gradient: int = 2**20  #: products of a gradient that are not worth dividing
+    gradient_products: int = 2**29  #: that a thread sums in one go: an interrupt waits for them
+    gradient_outputs: int = 1024  #: of a sum, at least: its lanes are added up once
+    gradient_cycles: float = 1e8  #: estimated, that a thread takes for sums of spectra: an interrupt waits for it
 
 
-TUNING = Tuning()
+TUNING = Tuning()  #: the one in use; tests replace it
+
+
+def remembered(most: int) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
+    """Remember up to ``most`` results of a function of its arguments and of the tuning."""
+
+    def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        @lru_cache(maxsize=most)
+        def of_tuning(_: Tuning, *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+            return function(*arguments, **named)
+
+        @wraps(function)
+        def of_current(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+            return of_tuning(TUNING, *arguments, **named)  # type: ignore[arg-type]  # all have hashes
+
+        return of_current
+
+    return decorate
+
+
+def milliseconds(problem: Problem, cycles: float, beside: float, times: float, share: float) -> float:
+    """Estimate the time of a call.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is computed.
+    cycles : float
+        Estimated cycles of its tasks.
+    beside, times, share : float
+        As fitted for a method: milliseconds beside the tasks; the time of an estimated cycle in cycles; and how much of
+        the time in which memory carries x and the result does not pass behind the tasks.
+    """
+    samples = problem.groups * problem.in_channels * prod(axis.length for axis in problem.axes)
+    moved = samples * problem.stored_bytes + problem.outputs * np.dtype(problem.result).itemsize
+    return beside + times * cycles / _CYCLES_PER_MS + share * moved / _BYTES_PER_MS

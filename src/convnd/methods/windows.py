@@ -20,9 +20,9 @@ from ..jit.radices import factors
 from ..jit.threads import available
 from ..problem.axis import Axis
 from ..problem.canonical import Problem, merged
+from . import tuning
 from .costs import gather_cycles
 from .layout import round_up, window_length
-from .tuning import TUNING
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector
@@ -184,9 +184,9 @@ def cycles(problem: Problem, layout: SpectralLayout) -> float:
     copied = problem.in_channels * samples / line * gather_cycles(line)
     outputs = 2 * prod(layout.shape)
     copied += problem.out_channels * outputs / layout.shape[-1] * gather_cycles(layout.shape[-1])
-    of_spectra = TUNING.product_cycles
-    if 2 * plane * item * filters(problem) > TUNING.near_bytes:  # they come from the next level
-        of_spectra = max(of_spectra, 2 * layout.lanes * item / TUNING.far_bytes)
+    of_spectra = tuning.TUNING.product_cycles
+    if 2 * plane * item * filters(problem) > tuning.TUNING.near_bytes:  # they come from the next level
+        of_spectra = max(of_spectra, 2 * layout.lanes * item / tuning.TUNING.far_bytes)
     multiplied = problem.in_channels * problem.out_channels * vectors * of_spectra
     transforms = problem.in_channels + problem.out_channels
     return copied + multiplied + transforms * _transform_cycles(layout, item)
@@ -196,9 +196,9 @@ def _transform_cycles(layout: SpectralLayout, item: int) -> float:
     plane = layout.rows * layout.row
     total = 0.0
     for length, _, _ in layout.dimensions:
-        total += plane / layout.lanes * (TUNING.slab_cycles + sum(_PASS_CYCLES[r] for r in factors(length)))
-        if 2 * plane * item > TUNING.near_bytes:
-            total += 4 * plane * item / TUNING.far_bytes
+        total += plane / layout.lanes * (tuning.TUNING.slab_cycles + sum(_PASS_CYCLES[r] for r in factors(length)))
+        if 2 * plane * item > tuning.TUNING.near_bytes:
+            total += 4 * plane * item / tuning.TUNING.far_bytes
     return total
 
 
@@ -229,7 +229,7 @@ def elapsed(problem: Problem, layout: SpectralLayout, batch: bool) -> float:
     return cycles(problem, layout) * rounds + spectra / min(threads, filters(problem))
 
 
-@lru_cache(maxsize=256)
+@tuning.remembered(256)
 def best(problem: Problem, gradient: bool = False) -> SpectralLayout | None:
     """Return the layout of a prepared problem, or of its gradient by the kernel, whose items take least time.
 
@@ -239,7 +239,7 @@ def best(problem: Problem, gradient: bool = False) -> SpectralLayout | None:
     if all(axis.taps == 1 for axis in problem.axes):
         return None
     # Room for a kernel that is itself large: tiles that are little more than it compute few outputs each.
-    most = max(TUNING.memory_bytes, _KERNELS * problem.taps * np.dtype(problem.working).itemsize)
+    most = max(tuning.TUNING.memory_bytes, _KERNELS * problem.taps * np.dtype(problem.working).itemsize)
     fitting = [layout for layout in layouts(problem) if memory(problem, layout, gradient) <= most]
     if fitting:
         return min(fitting, key=lambda layout: elapsed(problem, layout, batch=False))

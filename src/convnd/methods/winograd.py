@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -27,7 +27,8 @@ from ..jit.routine import RegisterTile, compile_register_tile
 from ..problem.axis import Window, window
 from ..problem.canonical import Constants, Problem
 from ..problem.dtypes import bits
-from . import direct
+from ..problem.request import Request
+from . import direct, tuning
 from .boxes import (
     WinogradLayout,
     best,
@@ -37,11 +38,14 @@ from .boxes import (
     parts_of,
     plane_axes,
     planes_of,
+    prepared,
     span_of,
     terms_of,
     tile_height,
     units,
+    why_not,
 )
+from .factors import Factor, Structure
 from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
 
@@ -143,7 +147,7 @@ def _range(largest: np.ndarray, taps: int) -> tuple[int, int]:
     return bits(least, "float32"), bits(most, "float32")
 
 
-@lru_cache(maxsize=64)
+@tuning.remembered(64)
 def plan(problem: Problem) -> WinogradPlan:
     """Return the plan of a prepared problem."""
     return build(problem, best(problem)[0])
@@ -242,3 +246,26 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
         problem, layout, useful, outline.job(WINOGRAD_JOB, values), outline,
         (taps, bounds, product_routine, transforms, filter_transform, transpose), compile_winograd_worker(len(windows)),
     )  # fmt: skip
+
+
+@tuning.remembered(256)
+def _why_not(problem: Problem) -> str:
+    return why_not(prepared(problem))
+
+
+def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor]) -> str:
+    """Return why the method cannot run a problem with a kernel, or nothing where it can."""
+    return _why_not(problem)
+
+
+def estimate(problem: Problem, factors: Structure) -> float:
+    """Estimate the milliseconds of a call."""
+    return tuning.milliseconds(problem, best(prepared(problem))[1], 0.18, 1.0, 0.35)
+
+
+def prepare(
+    problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
+) -> tuple[WinogradPlan, Filters]:
+    """Return the plan of a problem, and its kernel ready for it."""
+    own = plan(prepared(problem))
+    return own, own.prepare(kernel, workers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 
 from . import dtypes
 from .axis import Axis, polyphase
-from .request import KEPT, WEIGHED, Request
+from .request import KEPT, WEIGHED, Request, imagined
 from .result import check_fits, too_large
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
@@ -135,6 +136,11 @@ class Allocation:
             raise too_large(tuple(self.shape[a] for a in self.axes or range(len(self.shape))), self.dtype) from None
         return out if self.axes is None else out.transpose(self.axes)
 
+    def imagined(self) -> np.ndarray:
+        """Return what stands for a result and holds no memory."""
+        out = imagined(self.shape, self.dtype)
+        return out if self.axes is None else out.transpose(self.axes)
+
 
 def allocation(request: Request) -> Allocation:
     """Return how the results of a request are allocated."""
@@ -194,6 +200,7 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
     """Return a problem whose axes memory and arithmetic tell apart.
 

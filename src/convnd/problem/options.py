@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .names import unknown_argument
+
+#: Types of options whose equal values mean the same.
+_PLAIN = frozenset({bool, int, str, type, type(None)})
 
 
 class Options(NamedTuple):
@@ -39,3 +44,28 @@ def options_of(given: Mapping[str, Any]) -> Options:
     if unknown:
         raise unknown_argument("convnd", ("x", "kernel", *Options._fields, "out"), unknown)
     return Options(**given)
+
+
+def meaning_of(options: Options) -> Hashable:
+    """Return options such that they equal only those that mean the same; None where their types do not say.
+
+    1, 1.0 and True are equal, 0.0 and -0.0 are, and NaN does not equal itself.
+    """
+    types = (*map(type, options),)
+    if _PLAIN.issuperset(types):
+        return types, options
+    try:
+        return types, tuple([o if kind in _PLAIN else _meaning(o) for o, kind in zip(options, types, strict=True)])
+    except TypeError:
+        return None
+
+
+def _meaning(value: Any) -> Hashable:
+    kind = type(value)
+    if kind is tuple:
+        return tuple([_meaning(entry) for entry in value])
+    if kind in (float, complex):
+        return kind, repr(value)
+    if kind in _PLAIN or isinstance(value, np.dtype):
+        return kind, value
+    raise TypeError(f"options of type {kind.__name__} are not compared")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,11 @@ class Request:
     nan_policy: str
     nans: str = KEPT  # how NaN is read
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what ``x`` and ``out`` are like, and the values of the kernel."""
+        like = {name: array_traits(vars(self)[name]) for name in ("x", "out")}
+        return _unpickled, ({**vars(self), **like},)
+
     @property
     def kernel_spatial(self) -> tuple[int, ...]:
         """The spatial axes of the kernel."""
@@ -67,3 +74,32 @@ class Request:
         if self.channel_axis is not None:
             shape[self.channel_axis : self.channel_axis + 1] = [self.out_channels] if self.is_bank else []
         return tuple(shape)
+
+
+def _unpickled(values: Mapping[str, Any]) -> Request:
+    arrays = {name: values[name] and strided(*values[name]) for name in ("x", "out")}
+    return Request(**{**values, **arrays})
+
+
+def array_traits(array: np.ndarray | None) -> tuple[Any, ...] | None:
+    """Return shape, strides, dtype and whether it may be written to, of an array."""
+    return None if array is None else (array.shape, array.strides, array.dtype, array.flags.writeable)
+
+
+def without_values(array: np.ndarray) -> np.ndarray:
+    """Return an array of the same shape, strides and type that holds no memory. Its values must not be read."""
+    return strided(array.shape, array.strides, array.dtype)
+
+
+def imagined(shape: Sequence[int], dtype: np.dtype[Any], order: str = "C", writeable: bool = False) -> np.ndarray:
+    """Return an array of a shape and memory order that holds no memory. Its values must not be read, nor written."""
+    rank = len(shape)
+    steps = [dtype.itemsize * prod(shape[a + 1 :] if order == "C" else shape[:a]) for a in range(rank)]
+    return strided(shape, steps, dtype, writeable)
+
+
+def strided(
+    shape: Sequence[int], strides: Sequence[int], dtype: np.dtype[Any], writeable: bool = False
+) -> np.ndarray:  # fmt: skip
+    """Return an array of a shape and strides that holds no memory."""
+    return np.lib.stride_tricks.as_strided(np.zeros((), dtype), shape, strides, writeable=writeable)

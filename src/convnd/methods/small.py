@@ -1,13 +1,13 @@
-"""A direct convolution that one thread runs: its weights packed and its tasks done in one compiled call.
+"""A small direct convolution: its weights packed and its tasks done in one compiled call, by the thread that asks.
 
-What does not depend on the arrays' values and addresses lies ready in a record. The call takes the four arrays
-themselves, finds where their elements are, and needs one piece of fresh memory: any number of threads may be in it.
+What does not depend on the arrays' values and addresses lies ready in a record. The call takes four addresses and
+needs one block of fresh memory: any number of threads may be in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from ctypes import CFUNCTYPE, c_void_p, string_at
+from ctypes import CFUNCTYPE, c_void_p
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -26,8 +26,9 @@ from .layout import round_up
 
 MOST_WEIGHTS = 2**12  #: whose places in the kernel a record holds
 
-ROOM = 64 * 1024  #: bytes that a small call takes beside its arrays, at most
-_ROOMS: list[np.ndarray] = []  # that no call is in: as many, at most, as calls have run at once
+_MEMORY = 64 * 1024  #: bytes that a small call takes beside its arrays, at most
+#: Blocks of it that no call is in, with their addresses: as many as calls have run at once.
+_UNUSED: list[tuple[np.ndarray, int]] = []
 
 #: What a call needs: the worker, the job but for addresses and the axes; the routine that packs ``weights`` weights
 #: from their ``places`` in the kernel, whose first byte in memory is ``kernel_low`` from its first element; and where
@@ -39,20 +40,11 @@ CALL = np.dtype(
     )]
 )  # fmt: skip
 
-
-def _address_place() -> int:
-    """Return the byte of an array object that its elements' address is at."""
-    probe = np.empty(1)
-    address = probe.ctypes.data.to_bytes(np.intp().itemsize, "little")
-    return string_at(id(probe), type(probe).__basicsize__).index(address)
-
-
-ADDRESS_AT = _address_place()
 _RUN = CFUNCTYPE(None, *[c_void_p] * 5)  # releases the GIL
 
 
-class Single:
-    """The direct method for one kernel's shape and strides, or for one kernel, in the thread that calls it.
+class SmallCall:
+    """The direct method for kernels of one shape and strides, or for one kernel.
 
     Parameters
     ----------
@@ -87,29 +79,40 @@ class Single:
         call["worker"], call["axes"] = plan.worker.address, plan.geometry.axes.ctypes.data
         call["job"], call["job_words"] = job.ctypes.data, job.nbytes // 8
         call["next_task_at"], call["weights_at"], call["scratch_at"] = next_task_at, weights_at, scratch_at
-        self._room = scratch_at + plan.scratch_bytes + CACHE_LINE
+        self._bytes = scratch_at + plan.scratch_bytes
+        self._packs = weights is None
         self._record = call.ctypes.data
         self._kept = (plan, job, call, constants, weights, places, pack)  # alive: the records hold their addresses
         self._run = _compile_call()
 
-    def __call__(self, x: np.ndarray, out: np.ndarray, kernel: np.ndarray | None = None) -> None:
-        """Convolve ``x`` into ``out``, which do not overlap. A kernel that is packed already is not read."""
-        try:
-            room = _ROOMS.pop() if self._room <= ROOM else np.empty(self._room, np.uint8)
-        except IndexError:
-            room = np.empty(ROOM, np.uint8)
-        self._run(self._record, id(x), id(kernel), id(out), id(room))
-        if self._room <= ROOM:
-            _ROOMS.append(room)
+    def __call__(self, x: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> None:
+        """Convolve ``x`` with a kernel into ``out``, which they do not overlap. One that is packed is not read."""
+        if self._bytes > _MEMORY:
+            memory = _block(self._bytes)
+        else:
+            try:
+                memory = _UNUSED.pop()
+            except IndexError:
+                memory = _block(_MEMORY)
+        from_kernel = kernel.ctypes.data if self._packs else 0
+        self._run(self._record, x.ctypes.data, from_kernel, out.ctypes.data, memory[1])
+        if self._bytes <= _MEMORY:
+            _UNUSED.append(memory)
 
 
-def single(
+def small_call(
     request: Request, plan: DirectPlan, constants: Constants, weights: np.ndarray | None = None
-) -> Single | None:
-    """Return `Single` where it can run the plan, else None."""
+) -> SmallCall | None:
+    """Return the direct method as one compiled call, or None where there is too much for one."""
     one = plan.workers == 1 or request.workers == 1
     few = plan.weight_bytes <= MOST_WEIGHTS * np.dtype(plan.problem.working).itemsize
-    return Single(request, plan, constants, weights) if one and few else None
+    return SmallCall(request, plan, constants, weights) if one and few else None
+
+
+def _block(size: int) -> tuple[np.ndarray, int]:
+    """Return so many bytes of memory that begin with a cache line, and their address."""
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    return memory, round_up(memory.ctypes.data, CACHE_LINE)
 
 
 def _low(kernel: np.ndarray) -> int:
@@ -146,25 +149,23 @@ def compile_pack(stored: str, working: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _compile_call() -> Callable[..., None]:
-    """Compile the call of a `CALL` record: it takes the record's address and four array objects."""
+    """Compile the call of a `CALL` record: of the record, x, the kernel, the result and fresh memory the addresses."""
 
-    def run(record, x, kernel, out, room):
+    def run(record, x, kernel, out, memory):
         call = record[0]
-        memory = (read_index(room + ADDRESS_AT, 0) + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
         for word in range(call.job_words):
             write_index(memory, word, read_index(call.job, word))
         write_index(memory + call.next_task_at, 0, 0)
         job = records_at(memory, 1, JOB)[0]
-        job.x = read_index(x + ADDRESS_AT, 0)
-        job.x_low += job.x
-        job.x_high += job.x
-        job.out = read_index(out + ADDRESS_AT, 0)
+        job.x = x
+        job.x_low += x
+        job.x_high += x
+        job.out = out
         job.next_task = memory + call.next_task_at
         job.scratch = memory + call.scratch_at
         if call.weights > 0:
             job.weights = memory + call.weights_at
-            first = read_index(kernel + ADDRESS_AT, 0) + call.kernel_low
-            call_address(call.pack, (first, call.places, call.weights, job.weights))
+            call_address(call.pack, (kernel + call.kernel_low, call.places, call.weights, job.weights))
         call_address(call.worker, (0, memory, call.axes))
 
     routine = compile_routine(run, record=CALL)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import log2, prod
 from typing import Any
 
@@ -16,11 +16,15 @@ from ..jit.machine import CACHE_LINE
 from ..jit.radices import factors, frequencies, twiddle_table
 from ..problem.axis import Window, window
 from ..problem.canonical import Constants, Problem
-from ..problem.dtypes import bits
-from . import direct
+from ..problem.dtypes import bits, largest
+from ..problem.request import Request
+from . import direct, tuning
+from .factors import Factor, Structure
 from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
-from .windows import SpectralLayout, best, cycles, filters, transform_type
+from .windows import SpectralLayout, best, cycles, elapsed, filters, prepared, transform_type
+
+_PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def aligned(size: int) -> np.ndarray:
     return room[first : first + size]
 
 
-@lru_cache(maxsize=64)
+@tuning.remembered(64)
 def plan(problem: Problem) -> SpectralPlan:
     """Return the plan of a prepared problem that has a layout."""
     layout = best(problem)
@@ -227,3 +231,54 @@ def _place_runs(problem: Problem, windows: list[Window], pitches: list[int], col
     first = np.flatnonzero(np.diff(places, prepend=places[0] - 2) != 1)
     lengths = np.diff(first, append=len(places))
     return np.stack([places[first], lengths, first, np.ones_like(first)], axis=1)
+
+
+def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor]) -> str:
+    """Return why the method cannot run a problem with a kernel, or nothing where it can."""
+    if problem.is_upsampled:
+        return "the branches of an upsampled axis are summed directly"
+    if _transformed(problem) == 0:
+        return "there is no extent to transform, or too many filters for their spectra"
+    if not (problem.exact or problem.normalises):
+        return ""
+    if problem.working == "int64":
+        return "sums beyond 2^53 are exact in whole numbers only"
+    weights = np.abs(kernel.astype(np.float64))
+    error = rounding(problem, weights, max(largest(request.x.dtype) if problem.exact else 1, abs(request.fill)))
+    if problem.normalises:  # half the least weight tells one sample from none
+        least = float(weights.min(where=weights > 0, initial=np.inf))
+        return "" if error < least / 2 else "the least weight would not be told from rounding"
+    return "" if error < 0.25 else "transforms of such large whole numbers would not be exact"
+
+
+def rounding(problem: Problem, weights: np.ndarray, samples: float) -> float:
+    """Bound the error of results, by the magnitudes of the weights and the largest of the samples."""
+    # With d the relative error of a transform, |error| <= d (2 |x| |w| + |x| sum |w|), |.| the Euclidean norm.
+    transformed = _transformed(problem)
+    relative = _PASS_ERROR * float(np.finfo(transform_type(problem)).eps) * log2(transformed)
+    samples *= (2 * problem.in_channels * transformed) ** 0.5
+    error: float = relative * samples * (2 * (weights**2).sum(axis=2).max() ** 0.5 + weights.sum(axis=2).max())
+    return error
+
+
+@tuning.remembered(256)
+def _transformed(problem: Problem) -> int:
+    """Return the samples of a transform, 0 where there is none."""
+    layout = best(prepared(problem))
+    return 0 if layout is None else layout.samples
+
+
+def estimate(problem: Problem, factors: Structure) -> float:
+    """Estimate the milliseconds of a call."""
+    own = prepared(problem)
+    layout = best(own)
+    assert layout is not None
+    return tuning.milliseconds(problem, elapsed(own, layout, batch=True), 0.15, 1.2, 0.7)
+
+
+def prepare(
+    problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
+) -> tuple[SpectralPlan, Spectra]:
+    """Return the plan of a problem, and its kernel ready for it."""
+    own = plan(prepared(problem))
+    return own, own.prepare(kernel, workers)

@@ -1,0 +1,176 @@
+"""A convolution as a linear map: its transpose, and its derivative by the kernel."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..problem import dtypes
+from ..problem.arguments import check_x, check_y
+from ..problem.boundary import CONSTANT
+from ..problem.names import unknown_argument, without_unknown
+from ..problem.recent import Recent
+from ..problem.request import Request
+from .adjoint import Piece, fold, transposed
+from .gradient import kernel_gradient
+
+_TRANSPOSES = 8  # for outputs of different types
+
+
+class LinearMap:
+    """What a plan can do as a linear map of ``x``, and of the kernel.
+
+    Parameters
+    ----------
+    request : Request
+        What the user asks for, with the values of the kernel.
+    """
+
+    method: str
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._transposes: Recent[list[tuple[Piece, LinearMap]]] = Recent(_TRANSPOSES)
+        self.output_shape, self.dtype = request.out_shape, request.result
+
+    def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Convolve an array."""
+        raise NotImplementedError
+
+    @without_unknown
+    def adjoint(self, y: Any, **unknown: NoReturn) -> np.ndarray:
+        """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
+
+        ``<plan(x), y> == <x, plan.adjoint(y)>`` to rounding, with ``<a, b>`` the sum of ``conj(a) * b``, where the fill
+        value is 0. Another fill value adds a constant to ``plan(x)``, which has no part in the linear map.
+
+        Parameters
+        ----------
+        y : array_like
+            An array of the plan's `output_shape`.
+
+        Returns
+        -------
+        ndarray
+            An array of the shape of ``x``, of the type that ``convnd(y, kernel)`` has.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where `y` is not numeric or has another shape, and for a plan that omits NaN.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
+        >>> difference.adjoint([1.0, 0, 0])
+        array([-1.,  1.,  0.,  0.])
+        """
+        if unknown:
+            raise unknown_argument(f"{type(self).__name__}.adjoint", ["self", "y"], unknown)
+        self._check_linear()
+        y = check_y(y, self._request)
+        pieces = self._transposes.get(y.dtype) or self._transposes.add(y.dtype, self._transposed(y.dtype))
+        if self._request.channel_axis is not None and not self._request.is_bank:
+            y = np.expand_dims(y, self._request.channel_axis)
+        (_, inside), *outside = pieces
+        result = inside(y)
+        for piece, own in outside:
+            fold(self._request, piece, own(y), result)
+        return result.astype(dtypes.default_result(y.dtype, self._request.kernel.dtype), copy=False)
+
+    @without_unknown
+    def kernel_gradient(self, x: Any, y: Any, **unknown: NoReturn) -> np.ndarray:
+        """Return the derivative of ``<plan(x), y>`` by the kernel: for each weight the sum of ``conj(x) * y`` it joins.
+
+        It is the transpose of the plan as a map of its kernel: ``<plan(x), y> == <kernel, plan.kernel_gradient(x, y)>``
+        to rounding. ``x`` is extended by the boundary, and by the fill value, as in ``plan(x)``.
+
+        Parameters
+        ----------
+        x : array_like
+            An array of the plan's shape and dtype.
+        y : array_like
+            An array of the plan's `output_shape`.
+
+        Returns
+        -------
+        ndarray
+            An array of the kernel's shape, of the type that ``convnd(x, y)`` has.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where `x` or `y` is not what the plan was made for, and for a plan that omits NaN.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> difference = convnd.plan(np.empty(4), [1.0, -1])
+        >>> difference.kernel_gradient(np.array([1.0, 2, 4, 8]), [1.0, 1, 1])
+        array([14.,  7.])
+        """
+        if unknown:
+            raise unknown_argument(f"{type(self).__name__}.kernel_gradient", ["self", "x", "y"], unknown)
+        self._check_linear()
+        x, y = check_x(x, self._request), check_y(y, self._request)
+        return kernel_gradient(self._request, x, y, self.method == "fft")
+
+    def as_linear_operator(self) -> Any:
+        """Return the plan as a `scipy.sparse.linalg.LinearOperator` on flat arrays, for SciPy's solvers.
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator
+            Of shape ``(y.size, x.size)``: ``A @ x.ravel()`` is ``plan(x).ravel()``, ``A.H`` its adjoint.
+
+        Raises
+        ------
+        ImportError
+            Where SciPy is not installed.
+        ValueError
+            Where the map is not linear: another `fill_value` than 0, a result that is rounded to whole numbers, or NaN
+            omitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import convnd
+        >>> operator = convnd.plan(np.empty(4), [1.0, -1]).as_linear_operator()
+        >>> operator.shape
+        (3, 4)
+        >>> operator @ np.array([1.0, 2, 4, 8])
+        array([1., 2., 4.])
+        """
+        from scipy.sparse.linalg import LinearOperator
+
+        self._check_linear()
+        x, request = self._request.x, self._request
+        if request.fill and request.mode == CONSTANT:
+            raise ValueError(f"fill_value is {request.fill}, but only with 0 is the map linear")
+        if x.dtype.kind not in "fc" or self.dtype.kind not in "fc":
+            raise ValueError(f"x is {x.dtype} and the result {self.dtype}, but only floating maps are linear")
+
+        def apply(vector: np.ndarray) -> np.ndarray:
+            samples = vector.reshape(x.shape)
+            if samples.dtype.kind == "c" and x.dtype.kind != "c":
+                return apply(samples.real) + 1j * apply(samples.imag)
+            return self(samples.astype(x.dtype, copy=False)).ravel()
+
+        return LinearOperator(
+            (prod(self.output_shape), x.size),
+            dtype=self.dtype,
+            matvec=apply,
+            rmatvec=lambda vector: self.adjoint(vector.reshape(self.output_shape)).ravel(),
+        )
+
+    def _transposed(self, dtype: np.dtype[Any]) -> list[tuple[Piece, LinearMap]]:
+        return [(piece, type(self)(piece.request)) for piece in transposed(self._request, dtype)]
+
+    def _check_linear(self) -> None:
+        if self._request.nan_policy == "omit":
+            raise ValueError("nan_policy is 'omit', but a map that depends on where x holds NaN has no transpose")
