@@ -2,7 +2,6 @@
 
 import gc
 import importlib
-import subprocess
 import sys
 import threading
 import weakref
@@ -15,6 +14,7 @@ from convnd import convnd, plan
 from convnd.problem.recent import Recent
 from support import oracle
 from support.check import integers, reals, same
+from support.processes import run
 from support.strategies import LAYOUTS, WRITEABLE
 
 plans = importlib.import_module("convnd.plan")  # convnd.plan is the function
@@ -181,6 +181,7 @@ def test_threads_share_a_call():
         assert len(own) == 300 and all(result.tobytes() == wanted.tobytes() for result in own)
 
 
+@pytest.mark.process
 def test_small_calls_start_no_thread():
     script = """
 import numpy as np
@@ -192,4 +193,4 @@ for _ in range(2):
     plan(x, kernel)(x)
 assert not parallel._is_initialized
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    run("-c", script)

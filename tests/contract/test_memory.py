@@ -1,8 +1,6 @@
 """Every memory layout is read and written in place, and nothing outside the arrays is touched."""
 
-import os
 import signal
-import subprocess
 import sys
 import textwrap
 
@@ -11,6 +9,7 @@ import pytest
 
 from convnd import convnd
 from support.check import check, integers, same
+from support.processes import end, run, start
 from support.strategies import LAYOUTS, WRITEABLE, overlapping
 
 # One problem for each way through the tiles: inside the array, over its edges, strided, upsampled, with channels.
@@ -148,23 +147,19 @@ def test_nothing_is_written_around_out(tuning, problem, dtype):
     assert (framed_out == 77).all()
 
 
-guards = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' mprotect")
+def guards(test):
+    """Mark a test of processes whose arrays lie between pages that no one may touch."""
+    return pytest.mark.process(pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' mprotect")(test))
 
 
-def run_guarded(*command):
-    """Run Python with memory between pages that no one may touch: a process that is killed tells where."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
-    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
-    return done.returncode, (done.stdout[-2000:] + done.stderr[-2000:])
-
-
+@pytest.mark.slow
 @guards
 def test_nothing_outside_any_array_is_touched():
     """Be it an argument's, a table, packed weights or scratch; what was not written is not read either."""
-    code, output = run_guarded("-m", "support.guards", "100")
-    assert code == 0, output
+    run("-m", "support.guards", "100")
 
 
+@pytest.mark.slow
 @guards
 def test_nothing_outside_any_array_is_touched_on_every_way_through_the_tiles():
     script = f"""
@@ -182,8 +177,7 @@ def test_nothing_outside_any_array_is_touched_on_every_way_through_the_tiles():
                         run(integers(shape, dtype), integers(taps, np.float32, seed=1), **options)
         os._exit(0)
     """
-    code, output = run_guarded("-c", textwrap.dedent(script))
-    assert code == 0, output
+    run("-c", textwrap.dedent(script))
 
 
 @guards
@@ -201,7 +195,7 @@ def test_one_byte_outside_an_array_is_a_crash(at_end, place):
                 print(byte, flush=True)
         os._exit(0)
     """
-    code, output = run_guarded("-c", textwrap.dedent(script))
+    code, output = end(start("-c", textwrap.dedent(script)))
     assert code == -signal.SIGSEGV and output == "0\n23\n"
 
 

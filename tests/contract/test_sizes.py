@@ -88,6 +88,7 @@ def test_axes_beyond_2_31(method):
         convnd(np.lib.stride_tricks.as_strided(np.uint8(1), (2**20,) * 3, (0,) * 3), np.ones(3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_memory_beyond_2_31_bytes(tmp_path):
     """Of files with holes: one is read, and one written, in steps of 2^20 bytes."""
     x, y = (np.memmap(tmp_path / name, np.uint8, "w+", shape=(BEYOND,)) for name in "xy")

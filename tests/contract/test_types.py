@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import convnd
 
 # Each line with an ignored error has that error: mypy also reports those that are not there.
@@ -44,6 +46,7 @@ convnd.no_such_thing  # type: ignore[attr-defined]
 """
 
 
+@pytest.mark.process
 def test_user_code_is_checked(tmp_path):
     (tmp_path / "sample.py").write_text(CODE)
     (tmp_path / "mypy.ini").write_text("[mypy]\n")  # none of this project's

@@ -235,6 +235,7 @@ def test_choice_is_judged_by_the_mean_and_the_worst(quick, monkeypatch, tmp_path
     assert f"worst {max(row['ratio'] for row in rows):.2f}" in capsys.readouterr().out
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_cold_processes_share_a_disk_cache_that_stays_as_it_is(capsys):
     cold.main(["--first", "float32 99 * 3"])  # its status depends on the machine's speed

@@ -1,8 +1,6 @@
 """The examples, run on the data they start from, on files of every kind they read, and on files they must refuse."""
 
 import gzip
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -23,6 +21,7 @@ import filter_audio
 import filter_image
 import process_scan
 from convnd import kernels
+from support import processes
 
 EXAMPLES = Path(process_scan.__file__).parent
 
@@ -65,6 +64,7 @@ def truncate(path):
 # Every example, as a command
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("command", "outputs"),
     [
@@ -76,10 +76,9 @@ def truncate(path):
 )
 def test_command_on_its_own_data(folder, command, outputs):
     script, *options = command
-    result = subprocess.run([sys.executable, EXAMPLES / script, *options], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert f"wrote     {', '.join(outputs)}\n" in result.stdout
-    assert "MiB at most" in result.stdout
+    said = processes.run(EXAMPLES / script, *options)
+    assert f"wrote     {', '.join(outputs)}\n" in said
+    assert "MiB at most" in said
     assert {path.name for path in folder.iterdir()} == set(outputs)
     assert np.ptp(np.asarray(Image.open(outputs[-1]).convert("L"))) > 200
 

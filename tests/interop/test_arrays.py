@@ -115,7 +115,7 @@ def test_torch():
 
 def test_jax():
     numpy = pytest.importorskip("jax.numpy")
-    same(convnd(numpy.arange(5, dtype=np.float32), numpy.ones(2)), np.float32([1, 3, 5, 7]))
+    same(convnd(numpy.arange(5, dtype=np.float32), numpy.ones(2, np.float32)), np.float32([1, 3, 5, 7]))
 
 
 def test_pandas():

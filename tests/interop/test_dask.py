@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from convnd import convnd
 from convnd.interop import lazy
 from support.check import integers, reals, same
+from support.processes import run
 from support.strategies import Array, Problem, problems
 
 dask = pytest.importorskip("dask")
@@ -164,12 +163,13 @@ def lazy_and_expected():
     return convnd(da.from_array(x, 20), kernel, **options), convnd(x, kernel, **options)
 
 
-@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+@pytest.mark.parametrize("scheduler", ["sync", "threads", pytest.param("processes", marks=pytest.mark.process)])
 def test_schedulers(scheduler):
     lazily, expected = lazy_and_expected()
     same(lazily.compute(scheduler=scheduler, num_workers=2), expected)
 
 
+@pytest.mark.process
 def test_a_cluster():
     distributed = pytest.importorskip("dask.distributed")
     lazily, expected = lazy_and_expected()
@@ -222,9 +222,10 @@ def test_errors_are_raised_at_once():
         convnd(x[x[:, 0] == 0], np.ones((3, 3)))
 
 
+@pytest.mark.process
 def test_dask_is_imported_for_its_arrays_alone():
     script = "import sys, convnd; convnd.convnd([1, 2], [3]); assert not {'dask', 'xarray'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    run("-c", script)
 
 
 def test_the_benchmark_measures_and_draws(monkeypatch, tmp_path, capsys):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from convnd import blockwise, convnd
 from support.check import integers, rounding, same
+from support.processes import run, start
 from support.strategies import problems
 
 
@@ -168,10 +169,10 @@ def test_the_bar(capsys):
     assert "convnd: 100%" in bar and "block/s" in bar
 
 
+@pytest.mark.process
 def test_packages_are_imported_when_such_an_array_arrives():
     code = "import sys, convnd; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"zarr", "h5py", "tensorstore", "dask", "xarray", "tqdm"} & set(modules)
+    assert not {"zarr", "h5py", "tensorstore", "dask", "xarray", "tqdm"} & set(run("-c", code).split())
 
 
 # --- interrupted and resumed --------------------------------------------------------------------------------
@@ -271,6 +272,7 @@ KILLED = """
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="kills as Unix does")
 def test_killed_at_any_moment_and_resumed(tmp_path):
     x, kernel = rounding((40, 20, 22), np.float32), rounding((3, 4, 5), np.float32, 1)
@@ -278,8 +280,7 @@ def test_killed_at_any_moment_and_resumed(tmp_path):
     np.save(tmp_path / "kernel.npy", kernel)
     begun, chance = [], random.Random(0)
     for steps in 3, 4, 2, None:  # blocks, after which it is killed while the next is written
-        command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        with start("-c", textwrap.dedent(KILLED), tmp_path, stdin=subprocess.PIPE) as process:
             begun.append(int(process.stdout.readline()))
             if steps is None:
                 process.communicate()
@@ -300,6 +301,7 @@ def test_killed_at_any_moment_and_resumed(tmp_path):
 # --- memory -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_maps_are_read_and_written_in_place(tmp_path):
     """No page is anonymous but those of the convolution's own scratch, whatever the size of the files."""
@@ -329,9 +331,7 @@ def test_memory_maps_are_read_and_written_in_place(tmp_path):
         thread.join()
         print(most[0] - before)
     """
-    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert float(result.stdout) < 64  # of 512
+    assert float(run("-c", textwrap.dedent(script), tmp_path)) < 64  # of 512
 
 
 # --- errors -------------------------------------------------------------------------------------------------

@@ -1,15 +1,13 @@
 """Other processors: the widths of vectors and the ways to convert that this machine would not take by itself."""
 
-import os
 import platform
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from convnd import convnd
 from support.check import REAL, check, integers, same
+from support.processes import run
 
 HASWELL = "+avx2,+fma,+avx,+f16c,+bmi,+bmi2,+popcnt,+sse4.2,+sse4.1,+ssse3,+sse3,+sse2,+sse"
 MACHINES = {
@@ -42,10 +40,9 @@ def test_this_machine():
     every_type()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
 @pytest.mark.parametrize("machine", MACHINES)
 def test_other_machines(machine, tmp_path):
-    environment = {**os.environ, **MACHINES[machine], "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment["NUMBA_CACHE_DIR"] = str(tmp_path)
     script = f"import runpy; runpy.run_path({__file__!r})['test_this_machine']()"
-    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=240)
+    run("-c", script, NUMBA_CACHE_DIR=tmp_path, **MACHINES[machine])

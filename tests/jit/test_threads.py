@@ -30,6 +30,7 @@ def test_many_threads_at_once():
         assert threads._team._bells, "no thread helps"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_children(method):
     expected = convnd(X, KERNEL)  # the parent's threads are running when it forks

@@ -6,21 +6,17 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
-import convnd
 from support import TESTS
+from support.processes import PACKAGE, end, finish, run, start
 
 CASES = TESTS / "support" / "faults.py"
-PACKAGE = Path(convnd.__file__).parent
 LONG = os.environ.get("FAULTS") == "long"
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="cases of POSIX systems")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(not hasattr(os, "fork"), reason="cases of POSIX systems")]
 
 #: Those that share a process run in it one after the other.
 TOGETHER = [
@@ -48,28 +44,10 @@ LAYERS = {
 }
 
 
-def start(command, **environment):
-    """Start Python, with the variables that are given; None removes one."""
-    variables = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), **environment}
-    return subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        env={name: str(value) for name, value in variables.items() if value is not None},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-
-
-def finish(process):
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    assert "Traceback" not in said and "ignored" not in said, said
-
-
-def run(*command, **environment):
-    finish(start(command, **environment))
-
-
 @pytest.mark.parametrize("cases", TOGETHER)
 def test_cases(cases):
+    if cases == "torch_workers":
+        pytest.importorskip("torch")
     for _ in range(20 if LONG else 1):
         run(CASES, *cases.split())
 
@@ -129,8 +107,8 @@ def test_somebody_who_may_write_nothing(tmp_path):
 
 
 def test_a_cache_that_two_fill_and_that_is_damaged(tmp_path):
-    killed = start([CASES, "check"], NUMBA_CACHE_DIR=tmp_path)
-    others = [start([CASES, "check"], NUMBA_CACHE_DIR=tmp_path) for _ in range(2)]
+    killed = start(CASES, "check", NUMBA_CACHE_DIR=tmp_path)
+    others = [start(CASES, "check", NUMBA_CACHE_DIR=tmp_path) for _ in range(2)]
     while not list(tmp_path.glob("*/convnd-*")) and killed.poll() is None:
         time.sleep(0.001)
     killed.kill()
@@ -149,20 +127,21 @@ for path in pathlib.Path(convnd.__file__).parent.rglob("*.py"):
     {change}
 convnd.convnd([1.0, 2.0], [1.0])
 """
-    said, _ = start(["-c", script], PYTHONPATH=tmp_path, NUMBA_CACHE_DIR=tmp_path).communicate(timeout=60)
+    _, said = end(start("-c", script, PYTHONPATH=tmp_path, NUMBA_CACHE_DIR=tmp_path))
     assert said.splitlines()[-1].startswith("RuntimeError: convnd")
 
 
 def test_a_signal_ends_a_long_call():
     """SIGTERM does what it always does."""
     script = """
+import signal
 from support import faults
-arrays, options = faults.LONG["taps"]()
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the parent does with it
+arrays, options = faults.LONG["taps"](1)
 print(flush=True)
 faults.convnd.convnd(*arrays, **options)
 """
-    process = start(["-c", script], PYTHONPATH=os.pathsep.join([str(PACKAGE.parent), str(TESTS)]))
+    process = start("-c", script)
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
-    assert process.returncode == -signal.SIGTERM
+    assert end(process)[0] == -signal.SIGTERM
