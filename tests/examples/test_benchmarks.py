@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 import choice
 import cold
 import crossover
+import freeze
+import freeze_costs
 import geometry
 import peers
 import report
@@ -49,6 +52,9 @@ LINES = [
     "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 d1,2 u3,2 groups2",
     "float32 2x6c10x11 * 4x4 pad2 u2 correlation",
 ]
+
+
+SOURCES = str(Path(sys.modules["convnd"].__file__ or "").parents[1])
 
 
 def agreeing(line, *names):
@@ -245,3 +251,70 @@ def test_cold_processes_share_a_disk_cache_that_stays_as_it_is(capsys):
     assert [line.split(":")[0].strip() for line in processes] == ["process 1", "process 2", "process 3"]
     assert "cache 0 files" not in processes[0]
     assert not any("CHANGED" in line for line in processes)
+
+
+def test_frozen_digests_tell_other_bits_from_rounding(monkeypatch, tmp_path, capsys):
+    x, kernel, file = (30, 31), (3, 5), tmp_path / "digests.json"
+    few = [freeze.Case(x, kernel, method, {}, values="nan") for method in ("direct", "fft", "auto")]
+    few += [freeze.Case(x, kernel, "fft", {}, "uint8"), freeze.Case(x, kernel, "direct", {}, "complex64")]
+    monkeypatch.setattr(freeze, "cases", lambda: few)
+    assert freeze.main(["digests", "write", str(file)]) == 0
+    assert freeze.main(["digests", "compare", str(file)]) == 0
+    assert "5 same bits, 0 within tolerance, 0 different" in capsys.readouterr().out
+
+    def changed(case, place, value):
+        document = json.loads(file.read_text())
+        document["cases"][case.name][place] = value(document["cases"][case.name][place])
+        file.write_text(json.dumps(document))
+
+    for case in few[:2]:
+        changed(case, 2, lambda digest: digest[::-1])
+    assert freeze.main(["digests", "compare", str(file)]) == 1
+    assert "3 same bits, 1 within tolerance, 1 different" in capsys.readouterr().out
+    changed(few[0], 2, lambda digest: digest[::-1])
+    changed(few[1], 5, lambda part: part + 0.01)
+    monkeypatch.setattr(freeze, "machine", lambda: {"processor": "another"})
+    assert freeze.main(["digests", "compare", str(file)]) == 1
+    note, line, counts = capsys.readouterr().out.splitlines()
+    assert note.startswith("Note: written on ")
+    assert line.startswith(f"{few[1].name}: ") and line.endswith("of its magnitude")
+    assert counts == "4 same bits, 0 within tolerance, 1 different"
+
+
+def test_every_digest_is_of_a_case():
+    names = [case.name for case in freeze.cases()]
+    assert len({*names}) == len(names)
+    assert json.loads((run.HERE / "digests.json").read_text())["cases"].keys() == {*names}
+
+
+def test_small_rows_are_also_timed_by_a_plan():
+    lines = ["## Small: a title", "float32 9 * 3 same  | peer>=2", "# a comment", "## Audio", "float32 99 * 3"]
+    rows = [("Small", "float32 9 * 3 same"), ("Small", "float32 9 * 3 same (plan)"), ("Audio", "float32 99 * 3")]
+    assert [*freeze_costs.rows_of(lines, "")] == rows
+    assert [*freeze_costs.rows_of(lines, "Audio|plan")] == rows[1:]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the system for a child's times")
+def test_two_folders_of_sources_are_timed_in_turns(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(freeze_costs, "SECONDS", 0)
+    figures = tmp_path / "figures.json"
+    options = ["--rows", "float32 64 . 5", "--json", str(figures)]
+    assert freeze.main(["speed", SOURCES, SOURCES, *options]) == 0
+    document = json.loads(figures.read_text())
+    assert [*document["rows"]] == ["float32 64 * 5 same", "float32 64 * 5 same (plan)"]
+    assert document["old/new"].keys() == {"Small", "all"}
+    assert "geometric mean of old/new" in capsys.readouterr().out
+    with pytest.raises(FileNotFoundError, match="has no package convnd"):
+        freeze.main(["speed", str(tmp_path), str(tmp_path)])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the system for a child's times")
+def test_first_calls_are_measured_with_an_empty_and_a_filled_cache(monkeypatch, capsys):
+    monkeypatch.setattr(freeze_costs, "FIRST", {"1-D": {"first call": "float32 99 * 3"}})
+    monkeypatch.setattr(freeze_costs, "PROCESSES", 1)
+    assert freeze.main(["first", SOURCES]) == 0
+    importing, _, call, _, remembered, new = capsys.readouterr().out.splitlines()
+    assert importing.startswith("import 0.")
+    assert call.startswith("first call ")
+    assert float(call.split()[-2]) > float(call.split()[-1])
+    assert int(remembered.split()[2]) < int(new.split()[2])
