@@ -15,9 +15,9 @@ FOLDERS = [
 ]  # fmt: skip
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 WHEN_CALLED = {
-    "interop.elsewhere": {"tqdm"},
-    "interop.labelled": {"xarray"},
-    "interop.lazy": {"dask", "distributed"},
+    "interop.blockwise": {"tqdm"},
+    "interop.xarray": {"xarray"},
+    "interop.dask": {"dask", "distributed"},
     "derivatives.linear": {"scipy"},
 }  # what no import of the package needs
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from . import kernels
 from .api import convnd, plan
-from .interop.larger import blockwise
+from .interop.blockwise import blockwise
 from .interop.stream import Stream
 from .interop.window import Window, window
 from .plan import Plan

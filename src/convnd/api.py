@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .interop.elsewhere import convolve_any
+from .interop import convolve_any
 from .plan import Plan, convolve
 from .problem.arguments import parse
 from .problem.names import unknown_to, without_unknown

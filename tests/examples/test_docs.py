@@ -27,8 +27,9 @@ FUNCTIONS |= {
     for function in module.__all__
 }
 FUNCTIONS |= {
-    f"Plan.{name}": value
-    for name, value in inspect.getmembers(convnd.Plan)
+    f"{kind.__name__}.{name}": value
+    for kind in (convnd.Plan, convnd.Stream, convnd.Window)
+    for name, value in inspect.getmembers(kind)
     if callable(value) and (name == "__call__" or not name.startswith("_"))
 }
 

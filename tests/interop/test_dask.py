@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from convnd import convnd
-from convnd.interop import lazy
+from convnd.interop import dask as graphs
 from support.check import integers, reals, same
 from support.processes import run
 from support.strategies import Array, Problem, problems
@@ -178,20 +178,20 @@ def test_a_cluster():
         distributed.Client(cluster) as client,
     ):
         same(lazily.compute(), expected)
-        assert client.submit(lazy._threads, pure=False).result() == 1
+        assert client.submit(graphs._threads, pure=False).result() == 1
 
 
 def test_a_task_takes_the_threads_that_are_free(monkeypatch):
     taken, both = [], threading.Barrier(2, timeout=60)
-    convolve = lazy.Chunked.convolve
+    convolve = graphs.Chunked.convolve
 
     def noted(self, index, pieces, workers):
         taken.append(workers)
         both.wait()  # until another task runs beside it
         return convolve(self, index, pieces, 1)
 
-    monkeypatch.setattr(lazy, "available", lambda: 5)
-    monkeypatch.setattr(lazy.Chunked, "convolve", noted)
+    monkeypatch.setattr(graphs, "available", lambda: 5)
+    monkeypatch.setattr(graphs.Chunked, "convolve", noted)
     x = da.zeros((20, 20), chunks=(10, 20))
     convnd(x, np.ones((3, 3))).compute(scheduler="threads", num_workers=2)
     assert sorted(taken) == [1, 5]  # the first took all that there were
@@ -201,8 +201,8 @@ def test_a_task_takes_the_threads_that_are_free(monkeypatch):
 
 
 def test_in_a_pool_of_processes_a_task_takes_one_thread(monkeypatch):
-    monkeypatch.setattr(lazy.multiprocessing, "parent_process", lambda: object())
-    assert lazy._threads() == 1
+    monkeypatch.setattr(graphs.multiprocessing, "parent_process", lambda: object())
+    assert graphs._threads() == 1
 
 
 def test_errors_are_raised_at_once():

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnd import blockwise, convnd
+from convnd.interop import storage
 from support.check import integers, rounding, same
 from support.processes import run, start
 from support.strategies import problems
@@ -74,10 +75,72 @@ def test_every_chunk_is_read_once():
     x, kernel = Stored(integers((64, 30, 20), np.float32), (8, 10, 20)), integers((5, 5, 5), np.float32, 1)
     out = Stored(np.zeros(x.shape, np.float32), (8, 30, 20))
     blocks, options = [], {"padding": "same", "boundary": "reflect"}
-    blockwise(x, kernel, out, max_memory=250_000, progress=lambda *two: blocks.append(two), **options)
+    blockwise(x, kernel, out, max_memory=200_000, progress=lambda *two: blocks.append(two), **options)
     assert blocks == [(done, 8) for done in range(9)]
     assert (x.read == 1).all() and (out.written == 1).all()
     same(out.values, convnd(x.values, kernel, **options))
+
+
+def test_a_wrapped_window_reads_the_other_end():
+    x, kernel = Stored(integers((64, 30, 20), np.float32), (8, 10, 20)), integers((5, 5, 5), np.float32, 1)
+    out, counts = Stored(np.zeros(x.shape, np.float32), (8, 30, 20)), []
+    options = {"padding": "same", "boundary": "wrap"}
+    blockwise(x, kernel, out, max_memory=340_000, progress=lambda *two: counts.append(two), **options)
+    assert len(counts) > 4 and counts[-1] == (counts[-1][1],) * 2
+    again = np.zeros(64, int)
+    again[[0, 1, -1, -2]] = 1  # for the last block, and for the first
+    assert (x.read == 1 + again[:, None, None]).all() and (out.written == 1).all()
+    same(out.values, convnd(x.values, kernel, **options))
+
+
+@pytest.mark.parametrize("boundary", ["constant", "reflect", "wrap"])
+@pytest.mark.parametrize("chunk", [1, 2, 5])
+@pytest.mark.parametrize("stride", [1, 2, 12])
+def test_windows_that_are_longer_than_blocks(boundary, chunk, stride):
+    """The tail that is kept is longer than what is read next, or nothing is read next."""
+    x, kernel = Stored(rounding((80, 8), np.float32), (3, 4)), rounding((9, 3), np.float32, 1)
+    options = {"padding": 6, "boundary": boundary, "stride": stride, "method": "direct"}
+    expected, counts = convnd(x.values, kernel, **options), []
+    out = Stored(np.zeros(expected.shape, np.float32), (chunk, expected.shape[1]))
+    for memory in range(1_000, 20_000, 100):  # the least that is enough
+        try:
+            blockwise(x, kernel, out, max_memory=memory, progress=lambda *two: counts.append(two), **options)
+        except ValueError as error:
+            if "max_memory" not in str(error):
+                raise
+        else:
+            break
+    assert len(counts) - 1 >= -(-expected.shape[0] // chunk) // 2 > 0
+    same(out.values, expected)
+
+
+def test_reading_goes_on_after_a_gap():
+    """Finished blocks are not read where a run is resumed."""
+    x = Stored(integers((40, 6)), (4, 6))
+    reader = storage.Reader(x, 0)
+    for first in 0, 3, 6, 20, 23, 26:
+        same(reader[first : first + 5, 0:6], x.values[first : first + 5])
+    assert (np.isin(np.arange(40), [*range(12), *range(20, 32)]) == x.read.T).all()
+
+
+def test_large_reads_are_cut_into_chunks(monkeypatch):
+    monkeypatch.setattr(storage, "_READ_BYTES", 2_000)
+    x, kernel = Stored(rounding((33, 34, 35)), (5, 6, 7)), rounding((2, 3, 4), seed=1)
+    out, most = Stored(np.zeros(x.shape), (8, 9, 10)), []
+    get = Stored.__getitem__
+    monkeypatch.setattr(Stored, "__getitem__", lambda self, box: most.append(get(self, box)) or most[-1])
+    blockwise(x, kernel, out, padding="same", method="direct")
+    assert max(samples.nbytes for samples in most) <= 2_000 and len(most) >= x.values.nbytes / 2_000
+    assert (x.read == 1).all()
+    same(out.values, convnd(x.values, kernel, padding="same", method="direct"))
+
+
+def test_arrays_that_give_other_samples_than_they_say():
+    x, out = Stored(np.zeros((9, 9)), (3, 3)), np.zeros((8, 8))
+    for values in np.zeros((9, 9), np.float32), np.zeros((8, 9)):
+        x.values = values
+        with pytest.raises(ValueError, match=r"x is float64, but gives float(64|32) \([89], 9\) for \(9, 9\) of its"):
+            blockwise(x, np.ones((2, 2)), out)
 
 
 def test_results_in_memory():
@@ -250,7 +313,7 @@ def test_a_line_that_was_being_written_does_not_count(interrupted):
 
 
 def test_only_what_is_kept_in_files_is_resumed():
-    with pytest.raises(ValueError, match="resume=True needs an out that is kept in a local file or folder"):
+    with pytest.raises(ValueError, match="resume=True needs an out that is stored in a local file or folder"):
         blockwise(np.ones((9, 9)), np.ones((2, 2)), np.ones((8, 8)), resume=True)
 
 

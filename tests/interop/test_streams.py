@@ -1,5 +1,7 @@
 """What a stream returns, joined, has the bits of the one-shot call, however its blocks are cut."""
 
+import copy
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -66,6 +68,30 @@ def test_outputs_come_as_soon_as_no_sample_to_come_has_a_part_in_them():
         assert len(stream.flush()) == tail
 
 
+def test_the_end_of_a_short_stream_wraps_to_its_beginning():
+    """The last window is longer than the stream, whose middle is not kept."""
+    x, kernel = rounding((6,)), rounding((5,), seed=1)
+    for after in range(9):
+        options = {"padding": ((0, after),), "boundary": "wrap", "method": "direct"}
+        same(streamed(x, kernel, [6], axis=0, out_axis=0, **options), convnd(x, kernel, **options))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda stream: pickle.loads(pickle.dumps(stream))])
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_copies_continue_by_themselves(copied, boundary):
+    x, kernel = rounding((40, 3), np.float32), rounding((5, 2), np.float32, 1)
+    options = {"padding": ((0, 4), (1, 0)), "boundary": boundary, "method": "direct"}
+    streams, expected = [Stream(kernel, **options)], convnd(x, kernel, **options)
+    outputs = [[]]
+    for block in np.split(x, [7, 8, 20]):  # a copy before each block
+        streams.append(copied(streams[-1]))
+        outputs.append([*outputs[-1]])
+        for stream, fed in zip(streams[-2:], outputs[-2:]):
+            fed.append(stream.feed(block))
+    for stream, fed in zip(streams[-2:], outputs[-2:]):
+        same(np.concatenate([*fed, stream.flush()]), expected)
+
+
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_memory_does_not_grow(boundary):
     padding = ((0, 50),) if boundary == "wrap" else "same"
@@ -80,7 +106,7 @@ def test_memory_does_not_grow(boundary):
         tracemalloc.stop()
         return size
 
-    grown(5)
+    grown(1000)  # Python keeps small objects for later
     assert grown(300) < 50_000  # of 2,400,000 that came
 
 

@@ -1,1 +1,34 @@
-"""Arrays that are elsewhere: on disk, in chunks, in a stream, and those of dask and xarray."""
+"""Arrays of other kinds than NumPy's, arrays that memory does not hold, and streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..plan import convolve
+from ..problem.options import Options
+from . import blockwise, dask, storage, xarray
+
+
+def convolve_any(x: Any, kernel: Any, out: Any, options: Options) -> Any:
+    """Convolve an array of any kind."""
+    result = convolve_other(x, kernel, out, options)
+    return convolve(x, kernel, out, options) if result is None else result
+
+
+def convolve_other(x: Any, kernel: Any, out: Any, options: Options) -> Any:
+    """Convolve an array that is not NumPy's, or into one; return None where both are a matter for NumPy."""
+    if _is_a(x, "xarray", "DataArray"):
+        numbered = xarray.numbered(x, kernel, options)
+        return xarray.named(x, kernel, numbered, convolve_any(x.data, kernel, out, numbered))
+    if _is_a(x, "dask", "Array"):
+        return dask.convolve(x, kernel, out, options)
+    if storage.is_stored(x) or (not isinstance(out, np.ndarray) and storage.is_writeable(out)):
+        return blockwise.convolve(x, kernel, out, options)
+    return None
+
+
+def _is_a(value: Any, library: str, name: str) -> bool:
+    """Return whether a value is of a library's type, without importing the library."""
+    return any(kind.__name__ == name and kind.__module__.partition(".")[0] == library for kind in type(value).__mro__)

@@ -1,103 +1,74 @@
-"""Blocks: boxes of neighbouring outputs, each convolved by itself from the samples that it reads.
+"""Blocks: boxes of neighbouring outputs, each convolved from the samples that it reads.
 
-Chunks of arrays on disk, tasks of a cluster and the blocks of a stream are all cut here. A block's outputs are those
-of the whole array: its window holds all samples that they read, wherever the boundary takes them from, and is padded
-only where the boundary makes the same of the window as it does of the array.
+Arrays in files, dask's arrays and streams are all cut here. The outputs of a block are those of the complete array: its
+window has all samples that they read, wherever the boundary takes them from, and is padded only where the boundary
+makes the same of the window as it makes of the array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import product
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
+from itertools import accumulate, product
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..plan import Plan
 from ..problem.axis import Axis
-from ..problem.boundary import CONSTANT, Run, supplied
+from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
+from ..problem.recent import Recent
 from ..problem.request import Request
 
+_PLANS = 64  # for blocks of different shapes, or with different padding
 
-@dataclass(frozen=True)
-class Line:
-    """What neighbouring outputs read along one axis.
 
-    ``slices`` of the array are read, in order, each sample once; there are two at most. Without ``runs`` they are the
-    window, and the same boundary supplies what ``axis``, which leads from the window to the outputs, pads it with.
-    Otherwise runs say which of the samples read, counted through all slices, supplies each position of the window, and
-    nothing is left to pad.
+class Line(NamedTuple):
+    """What neighbouring outputs read along one axis: one slice of the array or two, whose samples are the window.
+
+    The boundary of the array pads the window as ``axis``, which leads from there to the outputs, says.
     """
 
     slices: tuple[slice, ...]
     axis: Axis
-    runs: tuple[Run, ...] = ()
 
 
-def line(axis: Axis, first: int, end: int, mode: int) -> Line:
-    """Return what the outputs ``first`` to ``end`` of an axis, one at least, read under a boundary mode."""
-    low, high = axis.read(first, end)
-    high = max(high, low + 1)  # between two samples stand zeros alone: a sample that no tap reads
-    n = axis.length
-    if mode == CONSTANT:
-        low, high = min(max(low, 0), n - 1), max(min(high, n), 1)  # a sample of the array, if only padding is read
-    if low >= 0 and high <= n:
-        return Line((slice(low, high),), axis.part(first, end, low, high))
-    runs = supplied(low, high, n, mode)
-    slices = _joined(sorted(run.span for run in runs))
-    runs = tuple(_renumbered(run, slices) for run in runs)
-    begin, stop = slices[0].start, slices[0].stop
-    if len(slices) == 1 and runs == supplied(low - begin, high - begin, stop - begin, mode):
-        return Line(slices, axis.part(first, end, begin, stop))
-    return Line(slices, axis.part(first, end, low, high), runs)
+def line(axis: Axis, mode: int, first: int, end: int) -> Line:
+    """Return what the outputs ``first`` to ``end`` of an axis, at least one, read under the boundary ``mode``."""
+    (low, high), n = axis.read(first, end), axis.length
+    high = max(high, low + 1)  # outputs between two samples may read zeros alone: the window has a sample all the same
+    start, stop = low, high
+    if mode == WRAP and not 0 <= low < high <= n:
+        start = low % n
+        stop = start + high - low
+        if stop <= 2 * n and not low <= 0 < n <= high:
+            slices = (slice(start, n), slice(0, stop - n)) if stop > n else (slice(start, stop),)
+            return Line(slices, axis.part(first, end, low, high))
+        start, stop = 0, n
+    elif mode in (REFLECT, SYMMETRIC):  # with the samples that the window's ends reflect
+        start = min(low, 2 * n - 1 - high) if high > n else low
+        stop = max(high, 1 - low) if low < 0 else high
+    start, stop = min(max(start, 0), n - 1), max(min(stop, n), 1)
+    return Line((slice(start, stop),), axis.part(first, end, start, stop))
 
 
-def _joined(spans: list[tuple[int, int]]) -> tuple[slice, ...]:
-    """Return the slices that cover spans, given in order, and nothing else."""
-    slices = [slice(*spans[0])]
-    for low, high in spans[1:]:
-        if low <= slices[-1].stop:
-            slices[-1] = slice(slices[-1].start, max(slices[-1].stop, high))
-        else:
-            slices.append(slice(low, high))
-    return tuple(slices)
+class Block(NamedTuple):
+    """A box of outputs and the samples that it reads, along each axis of ``x``.
 
-
-def _renumbered(run: Run, slices: tuple[slice, ...]) -> Run:
-    """Return a run whose source counts the samples of slices."""
-    before = 0
-    for own in slices:
-        if own.start <= run.source < own.stop:
-            return run._replace(source=before + run.source - own.start)
-        before += own.stop - own.start
-    raise AssertionError("a run lies in one of its slices")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A box of outputs and the samples that it reads: a `Line` for each axis of ``x``.
-
-    ``request`` is the convolution from the window of samples to the outputs. Its ``x`` is not to be read.
+    ``request`` is the convolution from the window to the outputs. Nobody may read the samples of its ``x``.
     """
 
     lines: tuple[Line, ...]
     request: Request
 
     def read(self, x: Any) -> np.ndarray:
-        """Return the window of an array, which need not be in memory: whatever slices of it ``x[...]`` are."""
-        boxes = list(product(*(own.slices for own in self.lines)))
-        if len(boxes) == 1:
-            window = np.asarray(x[boxes[0]])
-        else:
-            window = np.empty([sum(s.stop - s.start for s in own.slices) for own in self.lines], self.request.x_dtype)
-            for box, place in zip(boxes, product(*(_places(own.slices) for own in self.lines)), strict=True):
-                window[place] = np.asarray(x[box])
-        for a, own in enumerate(self.lines):
-            window = _spread(window, a, own)
-        return window
+        """Return the window, from slices ``x[...]`` of an array that need not be in memory."""
+        slices = [line.slices for line in self.lines]
+        lengths = [[s.stop - s.start for s in along] for along in slices]
+        return join((x[box] for box in product(*slices)), lengths, self.request.x_dtype)
 
     def of(self, window: np.ndarray) -> Request:
-        """Return the convolution of a window that `read` returned."""
+        """Return the convolution of a window."""
         return replace(self.request, x=window.astype(self.request.x.dtype, copy=False))
 
 
@@ -107,49 +78,53 @@ def block(request: Request, outputs: Sequence[tuple[int, int]]) -> Block:
     Parameters
     ----------
     request : Request
-        The convolution of the whole array; of its ``x`` the shape and the type count.
+        The convolution of the complete array; the shape and the dtype of its ``x`` count.
     outputs : sequence of (int, int)
-        Along each axis of the result the first output of the block and the one behind the last. A channel axis must be
-        whole.
+        Along each axis of the result the first output of the block and the one behind the last. A block has all
+        channels.
     """
-    channel, kept = request.channel_axis, list(outputs)
-    if request.dropped == channel:
-        kept.insert(channel, (0, 0))
-    lines = []
-    for a, (first, end) in enumerate(kept):
-        if a == channel:
-            first, end = 0, request.x.shape[a]
-        lines.append(line(request.along(a), first, end, request.mode))
-    shape = [own.axis.length for own in lines]
-    axes = tuple(lines[a].axis for a in request.spatial)
-    own = replace(request, x=stand_in(shape, request.x.dtype), axes=axes, out=None)
-    return Block(tuple(lines), own)
+    spans, channel = list(outputs), request.channel_axis
+    if channel is not None:
+        spans[channel : channel + request.is_bank] = [(0, request.x.shape[channel])]
+    lines = tuple(line(request.along(a), request.mode, *span) for a, span in enumerate(spans))
+    x = stand_in([line.axis.length for line in lines], request.x.dtype)
+    return Block(lines, replace(request, x=x, axes=tuple(lines[a].axis for a in request.spatial), out=None))
+
+
+class Plans:
+    """The plans of blocks. Blocks that are alike, with windows that lie alike in memory, have the same plan."""
+
+    def __init__(self) -> None:
+        self._known: Recent[Plan] = Recent(_PLANS)
+
+    def __reduce__(self) -> Any:
+        return Plans, ()  # a copy makes its plans anew
+
+    def convolve(self, block: Block, window: np.ndarray, out: np.ndarray | None, *others: Hashable) -> np.ndarray:
+        """Return the outputs of a block; ``others`` are what blocks may differ in beside their padding."""
+        key = block.request.axes, window.shape, window.strides, others
+        plan = self._known.get(key) or self._known.add(key, Plan(block.of(window)))
+        return plan(window, out)
+
+
+def join(boxes: Iterable[Any], lengths: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> np.ndarray:
+    """Return neighbouring boxes of samples as one array, in the memory order of the first box.
+
+    ``lengths`` are those of the boxes along each axis. The boxes come in the order of the product of these.
+    """
+    shape, joined = tuple(map(sum, lengths)), None
+    places = ([slice(end - n, end) for n, end in zip(along, accumulate(along), strict=True)] for along in lengths)
+    for place, box in zip(product(*places), boxes, strict=True):
+        samples = np.asarray(box, dtype)
+        if samples.shape == shape:
+            return samples
+        if joined is None:
+            joined = np.empty_like(samples, shape=shape)
+        joined[place] = samples
+    assert joined is not None
+    return joined
 
 
 def stand_in(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
-    """Return an array that holds no memory, for one of which only shape and type are known."""
+    """Return an array that takes no memory, in place of one whose shape and dtype alone count."""
     return np.lib.stride_tricks.as_strided(np.zeros((), dtype), shape, (0,) * len(shape))
-
-
-def _places(slices: Sequence[slice]) -> list[slice]:
-    """Return where the samples of slices are, one slice behind the other."""
-    places, start = [], 0
-    for own in slices:
-        places.append(slice(start, start + own.stop - own.start))
-        start = places[-1].stop
-    return places
-
-
-def _spread(samples: np.ndarray, a: int, own: Line) -> np.ndarray:
-    """Return what was read with every position along an axis supplied, in the same memory order."""
-    if not own.runs:
-        return samples
-    shape = list(samples.shape)
-    shape[a] = own.axis.length
-    window = np.empty_like(samples, shape=shape)
-    target, source = np.moveaxis(window, a, 0), np.moveaxis(samples, a, 0)
-    for run in own.runs:
-        low, high = run.span
-        place = target[run.place : run.place + run.length]
-        place[...] = source[low:high][:: run.step or 1]
-    return window

@@ -1,25 +1,21 @@
-"""Convolution of what arrives block by block, along one axis, without end in sight."""
+"""Convolution of samples that arrive block by block along one axis, in any number."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..plan import Plan
 from ..problem.arguments import axis_index, parse, spatial_axes
 from ..problem.axis import Axis
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.options import options_of
-from ..problem.recent import Recent
 from ..problem.request import Request
-from .blocks import block, stand_in
+from .blocks import Plans, block, stand_in
 
 _LONG = 2**31  # samples of a stream whose end is not known
-_PLANS = 16  # of blocks of different lengths
 
 
 class Stream:
@@ -28,17 +24,17 @@ class Stream:
     What `feed` and `flush` return, joined along the axis, is ``convnd(x, kernel, ...)`` of all blocks joined: with
     ``method="direct"`` bit for bit, with other methods as they round. An output is returned as soon as no sample to
     come has a part in it. Memory does not grow with the stream: beside a block, a kernel's extent of samples is kept.
+    A stream can be copied and pickled at any time, and each copy continues by itself.
 
     Parameters
     ----------
     kernel : array_like
         The weights.
     axis : int, optional
-        The axis of the blocks along which they follow each other: a spatial axis, the first by default, or one of the
-        batch.
+        The axis along which the blocks follow each other: a spatial axis, the first by default, or a batch axis.
     **options
-        Those of `convnd`. Under the boundary "wrap" the padding before must be 0 along the axis: what stands there is
-        the end of the stream.
+        Those of `convnd`. Under the boundary "wrap" the padding before must be 0 along the axis, because what stands
+        there is the end of the stream.
 
     Raises
     ------
@@ -57,10 +53,10 @@ class Stream:
     """
 
     def __init__(self, kernel: Any, *, axis: int | None = None, **options: Any) -> None:
-        self._kernel, self._given_axis, self._options = np.array(kernel), axis, options_of(options)
-        self._begun = self._ended = False
-        self._start = self._done = 0  # the first sample of those held, and the outputs that were returned
-        self._plans: Recent[Plan] = Recent(_PLANS)
+        self._kernel, self._asked_axis, self._options = np.array(kernel), axis, options_of(options)
+        self._plans, self._has_begun, self._has_ended = Plans(), False, False
+        self._samples, self._start = np.empty(0), 0  # the latest samples, and the place of the first of them
+        self._done = 0  # outputs that were returned
 
     def feed(self, block: Any) -> np.ndarray:
         """Take the next samples and return the outputs that they complete.
@@ -75,47 +71,67 @@ class Stream:
         -------
         ndarray
             The next outputs, 0 or more along the axis.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `convnd` for the first block, and where a later one differs from it or the stream has ended.
+
+        Examples
+        --------
+        >>> stream = Stream([1, -1])
+        >>> stream.feed([1, 2, 4]), stream.feed([8])
+        (array([1, 2]), array([4]))
         """
-        self._check_open()
         samples = np.asarray(block)
-        if not self._begun:
+        self._check_open()
+        if not self._has_begun:
             self._begin(samples)
         self._append(samples)
-        request, axis = self._request, replace(self._whole_axis, length=self._length)
-        axes = tuple(axis if place == self._place else own for place, own in enumerate(request.axes))
-        so_far = replace(request, x=self._stand_in(request.x.dtype), axes=axes)
-        values = self._outputs(so_far, self._complete(axis))
-        self._forget(axis)
-        return values
+        request, axis = self._request, replace(self._axis, length=self._stand_in.shape[self._along])
+        axes = tuple(axis if a == self._along else request.along(a) for a in request.spatial)
+        x = stand_in(self._stand_in.shape, request.x.dtype)
+        outputs = self._outputs(replace(request, x=x, axes=axes), self._complete(axis))
+        behind = self._behind + 1 if request.mode in (REFLECT, SYMMETRIC) else 1  # samples that the end reflects
+        start = max(self._start, min(axis.read(self._done, self._done + 1)[0], axis.length - behind))
+        self._samples, self._start = self._cut(self._samples, start - self._start, None).copy(), start
+        return outputs
 
     def flush(self) -> np.ndarray:
         """End the stream and return the outputs that are left, which read what stands behind its end.
 
+        Returns
+        -------
+        ndarray
+            The last outputs, 0 or more along the axis.
+
         Raises
         ------
         ValueError
-            Where the stream had no samples, or too few for an output.
+            Where the stream has ended before, had no samples, or too few for an output.
+
+        Examples
+        --------
+        >>> stream = Stream([1, -1], padding="full")
+        >>> stream.feed([1, 2, 4]), stream.flush()
+        (array([1, 1, 2]), array([-4]))
         """
         self._check_open()
-        if not self._begun:
+        if not self._has_begun:
             raise ValueError("the stream has no samples: no block was fed to it")
-        request = parse(self._stand_in(self._samples.dtype), self._kernel, None, self._options)
-        self._ended = True
-        return self._outputs(request, request.out_shape[self._out_axis])
+        request = parse(self._stand_in, self._kernel, None, self._options)
+        self._has_ended = True
+        return self._outputs(request, request.out_shape[self._out_along])
 
     def __getitem__(self, box: tuple[slice, ...]) -> np.ndarray:
-        """Return samples that are held, by their places in the whole stream."""
-        own = box[self._axis]
-        samples, start = (self._head, 0) if own.stop <= self._head.shape[self._axis] else (self._samples, self._start)
-        return samples[self._along(own.start - start, own.stop - start, box)]
-
-    @property
-    def _length(self) -> int:
-        """Samples that came."""
-        return self._start + int(self._samples.shape[self._axis])
+        """Return samples that are kept, by their places among all."""
+        along = box[self._along]
+        is_head = along.stop <= self._head.shape[self._along]
+        samples, start = (self._head, 0) if is_head else (self._samples, self._start)
+        return samples[(*box[: self._along], slice(along.start - start, along.stop - start), *box[self._along + 1 :])]
 
     def _check_open(self) -> None:
-        if self._ended:
+        if self._has_ended:
             raise ValueError("the stream has ended: flush was called")
 
     def _begin(self, samples: np.ndarray) -> None:
@@ -124,45 +140,39 @@ class Stream:
         like = stand_in([max(1, n) for n in samples.shape], samples.dtype)
         channel = None if channel is None else axis_index(channel, "channel_axis", like)
         spatial = spatial_axes(self._options.axes, like, self._kernel, channel)
-        if self._given_axis is None and not spatial:
-            raise ValueError("axis must name an axis of the batch where none is spatial")
-        a = min(spatial) if self._given_axis is None else axis_index(self._given_axis, "axis", like)
+        if self._asked_axis is None and not spatial:
+            raise ValueError("axis must name a batch axis where no axis is spatial")
+        a = min(spatial) if self._asked_axis is None else axis_index(self._asked_axis, "axis", like)
         if a == channel:
             raise ValueError(f"axis {a} is the channel axis, all of which every output reads")
-        shape = (*samples.shape[:a], _LONG, *samples.shape[a + 1 :])
-        self._request = request = parse(stand_in(shape, samples.dtype), self._kernel, None, self._options)
-        self._place = request.spatial.index(a) if a in request.spatial else None
-        self._axis, self._whole_axis = a, Axis(_LONG) if self._place is None else request.axes[self._place]
-        self._out_axis = a - (channel is not None and not request.is_bank and channel < a)
-        if request.mode == WRAP and self._whole_axis.read(0, 1)[0] < 0:
+        x = stand_in((*samples.shape[:a], _LONG, *samples.shape[a + 1 :]), samples.dtype)
+        self._request = request = parse(x, self._kernel, None, self._options)
+        self._along, self._out_along, self._axis = a, a - (request.dropped < a), request.along(a)
+        if request.mode == WRAP and self._axis.read(0, 1)[0] < 0:
             raise ValueError(
                 f"boundary 'wrap' pads the beginning of the stream with its end: padding must be 0 before axis {a}, "
-                f"but is {self._whole_axis.before}"
+                f"but is {self._axis.before}"
             )
-        self._samples = self._head = samples[self._along(0, 0)]
-        self._begun = True
+        self._behind = self._axis.after // self._axis.upsample + 1  # samples behind the end that outputs may read
+        self._samples = self._head = self._cut(samples, 0, 0).copy()  # the head has the first samples under "wrap"
+        self._has_begun = True
 
     def _append(self, samples: np.ndarray) -> None:
-        a, held = self._axis, self._samples
-        if samples.dtype != held.dtype:
-            raise ValueError(f"the block has dtype {samples.dtype} but the stream has {held.dtype}")
-        shape = (*held.shape[:a], samples.shape[a] if samples.ndim == held.ndim else 0, *held.shape[a + 1 :])
+        a, latest = self._along, self._samples
+        if samples.dtype != latest.dtype:
+            raise ValueError(f"the block has dtype {samples.dtype} but the stream has {latest.dtype}")
+        shape = (*latest.shape[:a], samples.shape[a] if samples.ndim == latest.ndim else 0, *latest.shape[a + 1 :])
         if samples.shape != shape:
             raise ValueError(
                 f"the block has shape {samples.shape} but along other axes than {a} the stream has {shape}"
             )
         if self._request.mode == WRAP:
-            missing = self._behind - self._head.shape[a]
-            self._head = np.concatenate([self._head, samples[self._along(0, missing)]], axis=a, dtype=held.dtype)
-        self._samples = np.concatenate([held, samples], axis=a, dtype=held.dtype)
-
-    @property
-    def _behind(self) -> int:
-        """Samples behind the end that outputs may read, at most."""
-        return self._whole_axis.after // self._whole_axis.upsample + 1
+            first = self._cut(samples, 0, self._behind - self._head.shape[a])
+            self._head = np.concatenate([self._head, first], axis=a, dtype=latest.dtype)
+        self._samples = np.concatenate([latest, samples], axis=a, dtype=latest.dtype)
 
     def _complete(self, axis: Axis) -> int:
-        """Return the outputs in which no sample to come has a part."""
+        """Return how many outputs are complete: no sample to come has a part in them."""
         if axis.length == 0:
             return self._done
         mode, (first, _) = self._request.mode, axis.read(self._done, self._done + 1)
@@ -172,39 +182,20 @@ class Stream:
         return max(self._done, min(inside, axis.outputs))
 
     def _outputs(self, request: Request, end: int) -> np.ndarray:
-        """Return the outputs up to the one at ``end``."""
-        box = [(0, n) for n in request.out_shape]
-        box[self._out_axis] = self._done, end
-        shape = [end - first for first, end in box]
+        """Return the outputs of a request up to the one at ``end``."""
+        outputs = [(0, n) for n in request.out_shape]
+        outputs[self._out_along], self._done = (self._done, end), end
+        shape = [end - first for first, end in outputs]
         if not prod(shape):
-            self._done = end
             return np.empty(shape, request.result)
-        own = block(request, box)
-        window = own.read(self)
-        key = own.request.axes, window.shape, window.strides
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = Plan(own.of(window))
-            self._plans.add(key, plan)
-        self._done = end
-        return plan(window)
+        box = block(request, outputs)
+        return self._plans.convolve(box, box.read(self), None)
 
-    def _forget(self, axis: Axis) -> None:
-        """Let go of samples that no output to come reads."""
-        needed, _ = axis.read(self._done, self._done + 1)
-        at_the_end = self._behind + 1 if self._request.mode in (REFLECT, SYMMETRIC) else 1
-        start = max(self._start, min(needed, self._length - at_the_end))
-        self._samples = self._samples[self._along(start - self._start, None)].copy()
-        self._start = start
+    @property
+    def _stand_in(self) -> np.ndarray:
+        """What stands for all samples that came."""
+        shape, a = self._samples.shape, self._along
+        return stand_in((*shape[:a], self._start + shape[a], *shape[a + 1 :]), self._samples.dtype)
 
-    def _stand_in(self, dtype: np.dtype[Any]) -> np.ndarray:
-        """Return what stands for all samples that came."""
-        shape = list(self._samples.shape)
-        shape[self._axis] = self._length
-        return stand_in(shape, dtype)
-
-    def _along(self, start: int, stop: int | None, box: Sequence[slice] | None = None) -> tuple[slice, ...]:
-        """Return the slices that cut the axis of the stream, and others as a box does."""
-        others = [slice(None)] * (self._axis + 1) if box is None else list(box)
-        others[self._axis] = slice(start, stop)
-        return tuple(others)
+    def _cut(self, samples: np.ndarray, start: int, stop: int | None) -> np.ndarray:
+        return samples[(slice(None),) * self._along + (slice(start, stop),)]

@@ -1,4 +1,4 @@
-"""Which samples a box of outputs reads: what tiles, chunks and streams have in common, for those who cut themselves."""
+"""Windows: which samples a box of outputs reads, for users who cut arrays themselves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..problem.arguments import parse
 from ..problem.messages import shown
 from ..problem.options import options_of
 from .blocks import Block, block, stand_in
-from .stores import dtype_of, is_readable
+from .storage import dtype_of, is_readable
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,6 @@ class Window:
     """The samples that a box of outputs reads, and the convolution from there to the outputs.
 
     Made by `convnd.window`.
-
-    Attributes
-    ----------
-    slices : tuple of tuple of slice
-        What is read along each axis of ``x``.
-    padding : tuple of (int, int)
-        What is left to pad along each axis of ``x``.
 
     Examples
     --------
@@ -44,20 +37,64 @@ class Window:
 
     @property
     def slices(self) -> tuple[tuple[slice, ...], ...]:
-        """Along each axis of ``x`` the slices that are read, in order: one, or one at each end under "wrap"."""
-        return tuple(own.slices for own in self._block.lines)
+        """What is read along each axis of ``x``: one slice, or two under "wrap", whose samples are joined in order."""
+        return tuple(line.slices for line in self._block.lines)
 
     @property
     def padding(self) -> tuple[tuple[int, int], ...]:
-        """Along each axis of ``x`` what is left to pad before and after; below 0 where samples have no part."""
-        return tuple((own.axis.before, own.axis.after) for own in self._block.lines)
+        """What is left to pad before and after along each axis of ``x``; below 0 where samples have no part."""
+        return tuple((line.axis.before, line.axis.after) for line in self._block.lines)
 
     def read(self, x: Any) -> np.ndarray:
-        """Return the samples, from ``x`` or whatever gives the same slices of it."""
+        """Read the samples.
+
+        Parameters
+        ----------
+        x : array_like
+            The array, or whatever gives the same slices of it.
+
+        Returns
+        -------
+        ndarray
+            The samples that `slices` say.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``x[...]`` does.
+
+        Examples
+        --------
+        >>> window(range(9), [1, 1], slice(3, 5)).read(np.arange(9) ** 2)
+        array([ 9, 16, 25])
+        """
         return self._block.read(x)
 
     def __call__(self, samples: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the outputs of the samples that `read` returned: those of the whole array."""
+        """Convolve the samples.
+
+        Parameters
+        ----------
+        samples : ndarray
+            What `read` returned.
+        out : ndarray, optional
+            Where the outputs go.
+
+        Returns
+        -------
+        ndarray
+            The outputs of the box, the same as those of all of ``x``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where `samples` or `out` have another shape or dtype.
+
+        Examples
+        --------
+        >>> window(range(9), [1, 1], slice(3, 5))(np.array([9, 16, 25]))
+        array([25, 41])
+        """
         return Plan(self._block.of(samples))(samples, out)
 
 
@@ -71,7 +108,7 @@ def window(x: Any, kernel: Any, outputs: Any, **options: Any) -> Window:
     kernel : array_like
         The weights.
     outputs : slice or tuple of slice
-        The box, as an index of the result: slices of step 1, the channel axis whole.
+        The box, as an index of the result: slices of step 1, with all channels.
     **options
         Those of `convnd`.
 
@@ -90,29 +127,28 @@ def window(x: Any, kernel: Any, outputs: Any, **options: Any) -> Window:
     >>> import numpy as np
     >>> from convnd import convnd, window
     >>> x, kernel = np.arange(100.0), np.ones(5)
-    >>> own = window(x, kernel, np.s_[40:50], padding="same", stride=2)
-    >>> own.slices, own.padding
+    >>> box = window(x, kernel, np.s_[40:50], padding="same", stride=2)
+    >>> box.slices, box.padding
     (((slice(78, 100, None),),), ((0, 1),))
-    >>> own(own.read(x))
+    >>> box(box.read(x))
     array([400., 410., 420., 430., 440., 450., 460., 470., 480., 390.])
     """
     if not is_readable(x):
         x = np.asarray(x)
     request = parse(stand_in(x.shape, dtype_of(x)), kernel, None, options_of(options))
-    shape, given = request.out_shape, outputs if isinstance(outputs, tuple) else (outputs,)
-    if len(given) > len(shape):
-        raise ValueError(f"outputs has {len(given)} entries but the result has {len(shape)} axes {shape}")
-    box = []
+    shape, cuts, box = request.out_shape, outputs if isinstance(outputs, tuple) else (outputs,), []
+    if len(cuts) > len(shape):
+        raise ValueError(f"outputs has {len(cuts)} entries but the result has {len(shape)} axes {shape}")
     for a, length in enumerate(shape):
-        own = given[a] if a < len(given) else slice(None)
-        if not isinstance(own, slice):
-            raise TypeError(f"outputs must be slices, but is {shown(own)} along axis {a}")
-        first, end, step = own.indices(length)
+        cut = cuts[a] if a < len(cuts) else slice(None)
+        if not isinstance(cut, slice):
+            raise TypeError(f"outputs must be slices, but is {shown(cut)} along axis {a}")
+        first, end, step = cut.indices(length)
         if step != 1 or first >= end:
             raise ValueError(
-                f"outputs must be neighbours, one at least, but is {own} along axis {a} of length {length}"
+                f"outputs must be neighbours, one at least, but is {cut} along axis {a} of length {length}"
             )
         if request.is_bank and a == request.channel_axis and (first, end) != (0, length):
-            raise ValueError(f"outputs must hold all {length} channels along axis {a}, but is {own}")
+            raise ValueError(f"outputs must hold all {length} channels along axis {a}, but is {cut}")
         box.append((first, end))
     return Window(block(request, box))

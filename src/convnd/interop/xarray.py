@@ -7,7 +7,7 @@ goes along a dimension that has such outputs is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from numbers import Integral
 from typing import Any
 
@@ -22,31 +22,31 @@ from .blocks import stand_in
 _EVEN = 1e-6  # of a step is the most that evenly spaced coordinates are off: they may be in float32
 
 
-def convolve(
-    x: Any, kernel: Any, out: Any, options: Options, convolve_any: Callable[[Any, Any, Any, Options], Any]
-) -> Any:
-    """Do what `convnd.convnd` promises of a DataArray, whose samples `convolve_any` convolves."""
-    import xarray
-
-    axes = options.axes
-    names = getattr(kernel, "dims", None)
+def numbered(x: Any, kernel: Any, options: Options) -> Options:
+    """Return options with numbers in place of the names of a DataArray's dimensions."""
+    axes, names = options.axes, getattr(kernel, "dims", None)
     if axes is None and options.channel_axis is None and names and set(names) <= set(x.dims):
         axes = names  # the kernel says what it goes along
     axes = tuple(_axis(a, "axes", x) for a in axes) if is_sequence(axes) else _axis(axes, "axes", x)
-    options = options._replace(axes=axes, channel_axis=_axis(options.channel_axis, "channel_axis", x))
+    return options._replace(axes=axes, channel_axis=_axis(options.channel_axis, "channel_axis", x))
+
+
+def named(x: Any, kernel: Any, options: Options, values: Any) -> Any:
+    """Return the values of a DataArray's convolution as a DataArray; ``options`` are those that `numbered` returned."""
+    import xarray
+
     request = parse(stand_in(x.shape, x.dtype), kernel, None, options)
-    data = convolve_any(x.data, kernel, out, options)
-    dims = [d for a, d in enumerate(x.dims) if a != request.channel_axis or request.is_bank]
-    return xarray.DataArray(data, _coordinates(x, request), dims, x.name, dict(x.attrs))
+    dims = [d for a, d in enumerate(x.dims) if a != request.dropped]
+    return xarray.DataArray(values, _coordinates(x, request), dims, x.name, dict(x.attrs))
 
 
-def _axis(given: Any, name: str, x: Any) -> Any:
-    """Return the number of a dimension that is named; what is not a name as it is."""
-    if given is None or isinstance(given, (Integral, float)) or not isinstance(given, Hashable):
-        return given
-    if given not in x.dims:
-        raise ValueError(f"{name} names {shown(given)}, but x has the dimensions {x.dims}")
-    return x.dims.index(given)
+def _axis(value: Any, name: str, x: Any) -> Any:
+    """Return the number of a dimension that is named, and what is not a name as it is."""
+    if value is None or isinstance(value, (Integral, float)) or not isinstance(value, Hashable):
+        return value
+    if value not in x.dims:
+        raise ValueError(f"{name} names {shown(value)}, but x has the dimensions {x.dims}")
+    return x.dims.index(value)
 
 
 def _coordinates(x: Any, request: Request) -> Any:
@@ -54,25 +54,24 @@ def _coordinates(x: Any, request: Request) -> Any:
     coordinates, dropped, continued = x.coords.to_dataset(), set(), {}
     for a, axis in zip(request.spatial, request.axes, strict=True):
         dim = x.dims[a]
-        samples, between = np.divmod(
-            axis.centre(request.is_flipped) + axis.stride * np.arange(axis.outputs), axis.upsample
-        )
+        positions = axis.centre(request.is_flipped) + axis.stride * np.arange(axis.outputs)
+        samples, between = np.divmod(positions, axis.upsample)
         if not between.any() and samples[0] >= 0 and samples[-1] < axis.length:
             step = axis.stride // axis.upsample or 1
             coordinates = coordinates.isel({dim: slice(samples[0], samples[-1] + 1, step)}, missing_dims="ignore")
             continue
         dropped.add(dim)
-        if dim in x.coords:
-            values = _continued(x.coords[dim].values, samples, between / axis.upsample)
-            if values is not None:
-                continued[dim] = (dim, values, x.coords[dim].attrs)
-    if request.channel_axis is not None and not request.out_channels == request.groups == x.shape[request.channel_axis]:
-        dropped.add(x.dims[request.channel_axis])  # sums over channels are none of them
+        values = _continued(x.coords[dim].values, samples, between / axis.upsample) if dim in x.coords else None
+        if values is not None:
+            continued[dim] = (dim, values, x.coords[dim].attrs)
+    channel = request.channel_axis
+    if channel is not None and not request.out_channels == request.groups == x.shape[channel]:
+        dropped.add(x.dims[channel])  # sums over channels are none of them
     return coordinates.drop_dims(dropped, errors="ignore").assign_coords(continued).coords
 
 
 def _continued(values: np.ndarray, samples: np.ndarray, between: np.ndarray) -> np.ndarray | None:
-    """Return the coordinates of positions, a sample and the share of a step behind it, if those given are even."""
+    """Return the coordinates of positions, a sample and the share of a step behind it, where ``values`` are even."""
     if values.dtype.kind not in "iufmM" or len(values) < 2:
         return None
     # Whole numbers, and times as such, have more digits than a double.
