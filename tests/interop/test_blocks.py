@@ -1,5 +1,7 @@
 """Any box of outputs, computed from the samples that it reads alone, has the bits of the whole result."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -140,4 +142,8 @@ def test_windows_say_what_is_wrong():
     ]:
         with pytest.raises(kind, match=words.replace("(", r"\(")):
             window(x, kernel, outputs, channel_axis=0)
-    same(window(x, kernel, np.s_[:, 1:3], channel_axis=0)(x[:, 1:6]), convnd(x, kernel, channel_axis=0)[:, 1:3])
+    box = window(x, kernel, np.s_[:, 1:3], channel_axis=0)
+    for samples, words in (x[:, 1:7], "x has shape (3, 6, 9)"), (x[:, 1:6].astype(np.float32), "x has dtype float32"):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            box(samples)
+    same(box(x[:, 1:6]), convnd(x, kernel, channel_axis=0)[:, 1:3])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..plan import Plan
-from ..problem.arguments import parse
+from ..problem.arguments import check_x, parse
 from ..problem.messages import shown
 from ..problem.options import options_of
 from .blocks import Block, block, stand_in
@@ -95,6 +95,8 @@ class Window:
         >>> window(range(9), [1, 1], slice(3, 5))(np.array([9, 16, 25]))
         array([25, 41])
         """
+        samples = np.asarray(samples)
+        check_x(samples, self._block.request)
         return Plan(self._block.of(samples))(samples, out)
 
 
