@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .derivatives.linear import LinearMap
-from .jit.threads import team_size
+from .jit.parallel import team_size
 from .methods import direct, tuning
 from .methods.choose import Prepared, prepare, settled
 from .methods.omission import Omission

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit.threads import available, lent
+from ..jit.parallel import available, lent
 from ..problem.arguments import parse
 from ..problem.dtypes import is_masked
 from ..problem.options import Options

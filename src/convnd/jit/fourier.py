@@ -2,13 +2,13 @@
 
 Two windows that are neighbours along an axis are the real and imaginary planes of one complex tile: its transform times
 the conjugate of a real kernel's is the transform of both correlations. A tile is a dense array of *dimensions*; each
-is transformed by passes across lanes (`butterfly.py`), where a *slab* is the vectors that the lanes of one transform
+is transformed by passes over lanes (`intrinsics.butterfly`), where a *slab* is the vectors that the lanes of one transform
 run through: a vector of real parts and one of imaginary parts for each sample. The lanes are neighbours along the last
 dimension, or rows of the tile where the last dimension itself is transformed: its slabs are transposed.
 
 The last transform, the product with the kernel's spectrum and its way back are one visit to each slab. A single long
 line is two dimensions of which the second is *twisted*, turned by the twiddles of the whole line in between
-(Bailey's four steps); the frequencies' order does not matter.
+(Bailey's four steps); the order of the frequencies does not matter.
 """
 
 from __future__ import annotations
@@ -16,233 +16,278 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
+from numba import njit, prange
 
-from .expressions import call_address, records_at, with_element
-from .gather import AXIS, JOB_FIELDS, clear, gather, is_in_range, tile_box, tile_counts, unravel
-from .machine import compile_routine, read_index, take_next, write_index
+from . import tables as t
+from .compile import HELPER, function
+from .gather import arrays, clear, find_tile, is_in_range, worker_addresses
+from .intrinsics.memory import call, read_index, swap, take_next, write_index
+from .parallel import Kernel
 from .tiles import store
 
-#: A dimension that is transformed: ``outer`` times around it, ``columns`` vectors inside it, ``pitch`` bytes apart.
-DIMENSION = np.dtype(
-    [(name, np.int64) for name in ("length", "pitch", "outer", "columns", "first_pass", "passes")]
-)  # fmt: skip
 
-PASS = np.dtype([(name, np.int64) for name in ("forward", "inverse", "blocks", "span", "twiddles")])
-
-#: What the tasks of one call share. ``weights`` are the filters' spectra.
-SPECTRAL_JOB = np.dtype(
-    JOB_FIELDS + [(name, np.int64) for name in (
-        # the axis along which two windows make a tile, and the outputs of the first
-        "pair_axis", "pair_outputs",
-        # bytes: of a plane, of a row of it, of a vector of lanes, of a slab; where the slabs lie in a worker's scratch
-        "plane", "row", "vector", "slab_bytes", "slabs_at",
-        # tables: the dimensions in the order of their transforms and their passes; how many
-        "dimensions", "dimension_count", "passes", "pass_count",
-        # the last transform: whether its slabs are transposed, how many there are, and how many neighbours share one
-        # of a spectrum; its twist (0 for none)
-        "transposed", "slabs", "alike", "twist",
-        # routines
-        "transpose", "twist_by", "untwist_by", "multiply", "multiply_add",
-        # bits of what a tile's largest magnitude must be at least, or 0
-        "least",
-        # the kernel: the copy of its weights to their places in a tile, bytes of a filter's weights and of its spectrum
-        "copy", "place_runs", "place_count", "filters", "filter_bytes", "spectrum_bytes",
-    )]
-)  # fmt: skip
-
-
-def run_passes(dimension, passes, inverse, source, target, slab):
+@njit(**HELPER)
+def run_steps(dimension, inverse, table, source, target, slab):
     """Transform one slab: from an (address, pitch, plane) to another, in ``slab`` in between."""
-    read = source
-    for k in range(dimension.passes):
-        write = target if k == dimension.passes - 1 else slab
-        step = passes[dimension.first_pass + (dimension.passes - 1 - k if inverse else k)]
-        arguments = (read[0], read[1], read[2], write[0], write[1], write[2], step.blocks, step.span, step.twiddles)
-        call_address(step.inverse if inverse else step.forward, arguments)
+    count, read = table[dimension + t.STEP_COUNT], source
+    for k in range(count):
+        write = target if k == count - 1 else slab
+        number = table[dimension + t.FIRST_STEP] + (count - 1 - k if inverse else k)
+        step = table[t.STEPS] + number * t.STEP_COLUMNS
+        arguments = (*read, *write, table[step + t.STEP_BLOCKS], table[step + t.SPAN], table[step + t.TWIDDLES])
+        call(table[step + (t.INVERSE if inverse else t.FORWARD)], arguments)
         read = slab
 
 
-def is_zero(address, dimension, job):
+@njit(**HELPER)
+def _is_zero(address, dimension, table):
     """Return whether a slab of a tile holds zeros only: transforms of windows, and more so of kernels, start so."""
-    for sample in range(dimension.length):
-        row = address + sample * dimension.pitch
+    for sample in range(table[dimension + t.DIMENSION_LENGTH]):
+        row = address + sample * table[dimension + t.DIMENSION_PITCH]
         bits = 0
-        for word in range(job.vector // 8):
-            bits |= read_index(row, word) | read_index(row + job.plane, word)
+        for word in range(table[t.VECTOR] // 8):
+            bits |= read_index(row, word) | read_index(row + table[t.PLANE], word)
         if bits != 0:
             return False
     return True
 
 
-def transform_columns(dimension, passes, inverse, tile, job, slab):
+@njit(**HELPER)
+def transform_columns(dimension, inverse, tile, table, slab):
     """Transform every column of a tile along a dimension, in place."""
-    between = (slab, 2 * job.vector, job.vector)
-    for outer in range(dimension.outer):
-        for column in range(dimension.columns):
-            address = tile + outer * dimension.length * dimension.pitch + column * job.vector
-            if inverse or not is_zero(address, dimension, job):
-                line = (address, dimension.pitch, job.plane)
-                run_passes(dimension, passes, inverse, line, line, between)
+    vector, pitch = table[t.VECTOR], table[dimension + t.DIMENSION_PITCH]
+    between = (slab, 2 * vector, vector)
+    for outer in range(table[dimension + t.OUTER]):
+        for column in range(table[dimension + t.INNER]):
+            address = tile + outer * table[dimension + t.DIMENSION_LENGTH] * pitch + column * vector
+            if inverse or not _is_zero(address, dimension, table):
+                line = (address, pitch, table[t.PLANE])
+                run_steps(dimension, inverse, table, line, line, between)
 
 
-def slab_address(number, dimension, tile, job):
+@njit(**HELPER)
+def transform_dimensions(inverse, tile, table, slab):
+    """Transform a tile along all dimensions but the last, in place."""
+    count = table[t.DIMENSION_COUNT] - 1
+    for d in range(count):
+        number = count - 1 - d if inverse else d
+        transform_columns(table[t.DIMENSIONS] + number * t.DIMENSION_COLUMNS, inverse, tile, table, slab)
+
+
+@njit(**HELPER)
+def last_dimension(table):
+    """Return the place of the last dimension."""
+    return table[t.DIMENSIONS] + (table[t.DIMENSION_COUNT] - 1) * t.DIMENSION_COLUMNS
+
+
+@njit(**HELPER)
+def slab_address(number, tile, table):
     """Return where a slab of the last transform begins in a tile."""
-    if job.transposed:
-        return tile + number * (job.vector // job.item) * job.row
-    outer, column = number // dimension.columns, number % dimension.columns
-    return tile + outer * dimension.length * dimension.pitch + column * job.vector
+    if table[t.TRANSPOSED] != 0:
+        return tile + number * (table[t.VECTOR] // table[t.ITEM]) * table[t.ROW]
+    last = last_dimension(table)
+    outer, column = number // table[last + t.INNER], number % table[last + t.INNER]
+    length = table[last + t.DIMENSION_LENGTH] * table[last + t.DIMENSION_PITCH]
+    return tile + outer * length + column * table[t.VECTOR]
 
 
-def slab_steps(slab, job):
-    """Return a slab's address, and the bytes to its next sample, its next block and its imaginary parts."""
-    return slab, 2 * job.vector, 2 * job.vector * (job.vector // job.item), job.vector
-
-
-def transpose(source, target, dimension, job):
+@njit(**HELPER)
+def _transpose(source, target, table):
     """Transpose rows of a tile into a slab, or back: between (address, pitch, step, plane)."""
-    blocks = -(-dimension.length * job.item // job.vector)
+    length = table[last_dimension(table) + t.DIMENSION_LENGTH]
+    blocks = -(-length * table[t.ITEM] // table[t.VECTOR])
     for plane in range(2):
         read, write = source[0] + plane * source[3], target[0] + plane * target[3]
-        call_address(job.transpose, (read, source[1], source[2], write, target[1], target[2], blocks))
+        call(table[t.TRANSPOSE], (read, source[1], source[2], write, target[1], target[2], blocks))
 
 
-def load_slab(address, number, dimension, passes, job, slab):
-    """Transform a slab of a tile along the last transformed dimension, into ``slab``."""
-    inside = (slab, 2 * job.vector, job.vector)
-    if not job.transposed:
-        run_passes(dimension, passes, False, (address, dimension.pitch, job.plane), inside, inside)
+@njit(**HELPER)
+def _slab_steps(slab, table):
+    """Return a slab's address, and the bytes to its next sample, its next block and its imaginary parts."""
+    vector = table[t.VECTOR]
+    return slab, 2 * vector, 2 * vector * (vector // table[t.ITEM]), vector
+
+
+@njit(**HELPER)
+def load_slab(address, number, table, slab):
+    """Transform a slab of a tile along the last dimension, into ``slab``."""
+    vector, last = table[t.VECTOR], last_dimension(table)
+    inside = (slab, 2 * vector, vector)
+    if table[t.TRANSPOSED] == 0:
+        run_steps(last, False, table, (address, table[last + t.DIMENSION_PITCH], table[t.PLANE]), inside, inside)
         return
-    transpose((address, job.row, job.vector, job.plane), slab_steps(slab, job), dimension, job)
-    if job.twist != 0:
-        call_address(job.twist_by, (slab, job.twist + number * job.slab_bytes, slab, dimension.length))
-    run_passes(dimension, passes, False, inside, inside, inside)
+    _transpose((address, table[t.ROW], vector, table[t.PLANE]), _slab_steps(slab, table), table)
+    if table[t.TWIST] != 0:
+        twist = table[t.TWIST] + number * table[t.SLAB_BYTES]
+        call(table[t.TWIST_BY], (slab, twist, slab, table[last + t.DIMENSION_LENGTH]))
+    run_steps(last, False, table, inside, inside, inside)
 
 
-def unload_slab(slab, number, dimension, passes, job, address):
+@njit(**HELPER)
+def unload_slab(slab, number, table, address):
     """Undo `load_slab`, times the dimension's length."""
-    inside = (slab, 2 * job.vector, job.vector)
-    if not job.transposed:
-        run_passes(dimension, passes, True, inside, (address, dimension.pitch, job.plane), inside)
+    vector, last = table[t.VECTOR], last_dimension(table)
+    inside = (slab, 2 * vector, vector)
+    if table[t.TRANSPOSED] == 0:
+        run_steps(last, True, table, inside, (address, table[last + t.DIMENSION_PITCH], table[t.PLANE]), inside)
         return
-    run_passes(dimension, passes, True, inside, inside, inside)
-    if job.twist != 0:
-        call_address(job.untwist_by, (slab, job.twist + number * job.slab_bytes, slab, dimension.length))
-    transpose(slab_steps(slab, job), (address, job.row, job.vector, job.plane), dimension, job)
+    run_steps(last, True, table, inside, inside, inside)
+    if table[t.TWIST] != 0:
+        twist = table[t.TWIST] + number * table[t.SLAB_BYTES]
+        call(table[t.UNTWIST_BY], (slab, twist, slab, table[last + t.DIMENSION_LENGTH]))
+    _transpose(_slab_steps(slab, table), (address, table[t.ROW], vector, table[t.PLANE]), table)
 
 
-def transform_filter(number, dimensions, passes, job, scratch):
+def _transform_filter(table_address, number, tile, slab):
     """Write the spectrum of one filter."""
-    tile, slab = scratch + job.window_at, scratch + job.slabs_at
-    clear(tile, 2 * job.plane)
-    weights = job.filters + number * job.filter_bytes
-    call_address(job.copy, (weights, job.item, job.place_runs, job.place_count, tile, 0, 0, 1))
-    last = dimensions[job.dimension_count - 1]
-    for d in range(job.dimension_count - 1):
-        transform_columns(dimensions[d], passes, False, tile, job, slab)
-    for n in range(0, job.slabs, job.alike):
-        target = job.weights + number * job.spectrum_bytes + n // job.alike * job.slab_bytes
-        load_slab(slab_address(n, last, tile, job), n, last, passes, job, target)
+    table, _ = arrays(table_address, table_address)
+    clear(tile, 2 * table[t.PLANE])
+    weights, runs = table[t.FILTERS] + number * table[t.FILTER_BYTES], table[t.PLACE_RUNS]
+    for k in range(table[t.PLACE_COUNT]):
+        place, count, first, step = (
+            table[runs + 4 * k],
+            table[runs + 4 * k + 1],
+            table[runs + 4 * k + 2],
+            table[runs + 4 * k + 3],
+        )
+        item = table[t.ITEM]
+        call(table[t.COPY], (weights + first * item, tile + place * item, count, step * item, 0))
+    transform_dimensions(False, tile, table, slab)
+    for n in range(0, table[t.SLABS], table[t.ALIKE]):
+        target = table[t.WEIGHTS] + number * table[t.SPECTRUM_BYTES] + n // table[t.ALIKE] * table[t.SLAB_BYTES]
+        load_slab(slab_address(n, tile, table), n, table, target)
 
 
-def convolve_tile(group, dimensions, passes, job, tile, slabs):
+def _convolve_tile(table_address, group, tile, slabs):
     """Turn the windows of a group's channels, in place, into its output channels."""
-    last = dimensions[job.dimension_count - 1]
-    for channel in range(job.in_channels):
-        for d in range(job.dimension_count - 1):
-            transform_columns(dimensions[d], passes, False, tile + channel * job.channel_pitch, job, slabs)
-    result = slabs + job.in_channels * job.slab_bytes
-    for n in range(job.slabs):
-        address = slab_address(n, last, tile, job)
-        for channel in range(job.in_channels):
-            load_slab(address + channel * job.channel_pitch, n, last, passes, job, slabs + channel * job.slab_bytes)
-        for out_channel in range(job.out_per_group):
-            number = (group * job.out_per_group + out_channel) * job.in_channels
-            spectrum = job.weights + number * job.spectrum_bytes + n // job.alike * job.slab_bytes
-            for channel in range(job.in_channels):
-                routine = job.multiply if channel == 0 else job.multiply_add
-                slab = slabs + channel * job.slab_bytes
-                call_address(routine, (slab, spectrum + channel * job.spectrum_bytes, result, last.length))
-            unload_slab(result, n, last, passes, job, address + out_channel * job.channel_pitch)
-    for out_channel in range(job.out_per_group):
-        for d in range(job.dimension_count - 2, -1, -1):
-            transform_columns(dimensions[d], passes, True, tile + out_channel * job.channel_pitch, job, slabs)
+    table, _ = arrays(table_address, table_address)
+    pitch, length = table[t.CHANNEL_PITCH], table[last_dimension(table) + t.DIMENSION_LENGTH]
+    for channel in range(table[t.IN_CHANNELS]):
+        transform_dimensions(False, tile + channel * pitch, table, slabs)
+    result = slabs + table[t.IN_CHANNELS] * table[t.SLAB_BYTES]
+    for n in range(table[t.SLABS]):
+        address = slab_address(n, tile, table)
+        for channel in range(table[t.IN_CHANNELS]):
+            load_slab(address + channel * pitch, n, table, slabs + channel * table[t.SLAB_BYTES])
+        for filter_ in range(table[t.GROUP_FILTERS]):
+            number = (group * table[t.GROUP_FILTERS] + filter_) * table[t.IN_CHANNELS]
+            spectrum = table[t.WEIGHTS] + number * table[t.SPECTRUM_BYTES] + n // table[t.ALIKE] * table[t.SLAB_BYTES]
+            for channel in range(table[t.IN_CHANNELS]):
+                multiply = table[t.MULTIPLY if channel == 0 else t.MULTIPLY_ADD]
+                own = spectrum + channel * table[t.SPECTRUM_BYTES]
+                call(multiply, (slabs + channel * table[t.SLAB_BYTES], own, result, length))
+            unload_slab(result, n, table, address + filter_ * pitch)
+    for filter_ in range(table[t.GROUP_FILTERS]):
+        transform_dimensions(True, tile + filter_ * pitch, table, slabs)
 
 
-def halves(origin, outputs, job):
-    """Return the outputs of the first of a tile's two windows, and the second's first output and its outputs."""
-    pair = job.pair_axis
-    first = min(outputs[pair], job.pair_outputs)
-    second = with_element(outputs, pair, outputs[pair] - first)
-    return with_element(outputs, pair, first), with_element(origin, pair, origin[pair] + first), second
+@lru_cache(maxsize=2)
+def compile_transform(of_filters: bool) -> Any:
+    """Compile the transform of filters, or of tiles there and back with the products between."""
+    return function(_transform_filter if of_filters else _convolve_tile)
 
 
-def gather_pair(group, origin, outputs, axes, job, scratch, tile):
-    """Gather the two windows of a tile, for every channel, into its planes."""
-    first, second_origin, second = halves(origin, outputs, job)
-    clear(tile, job.in_channels * job.channel_pitch)
-    gather(group, origin, first, axes, job, scratch, tile)
-    if second[job.pair_axis] > 0:
-        gather(group, second_origin, second, axes, job, scratch, tile + job.plane)
+@njit(**HELPER)
+def select_window(second, job, table, memory):
+    """Make ``memory`` name the outputs of the first of a tile's two windows, or of the second; return their number.
 
-
-def store_window(group, origin, outputs, axes, job, window):
-    """Write the outputs of one window, for every output channel of a group."""
-    last = len(origin) - 1
-    lines = with_element(outputs, last, 1)
-    target = job.out
-    for a in range(len(origin)):
-        target += origin[a] * axes[a].out_step
-    for out_channel in range(job.out_per_group):
-        channel = group * job.out_per_group + out_channel
-        there = target + read_index(job.out_channels, channel)
-        store(window + out_channel * job.channel_pitch, 0, there, 0, 1, channel, outputs[last], lines, axes, job)
-
-
-@lru_cache(maxsize=32)
-def compile_spectral_worker(rank: int) -> Any:
-    """Compile a worker for one number of axes: it runs tasks, each a tile and a group, until none is left.
-
-    A tile out of range is left alone and flagged.
+    Of the first, ``memory`` names those of the tile beforehand.
     """
-    zeros = (0,) * rank
-
-    def worker(number, jobs, axis_records):
-        job, axes = jobs[0], axis_records
-        dimensions = records_at(job.dimensions, job.dimension_count, DIMENSION)
-        passes = records_at(job.passes, job.pass_count, PASS)
-        scratch = job.scratch + number * job.scratch_bytes
-        tile, slabs = scratch + job.window_at, scratch + job.slabs_at
-        grid = tile_counts(zeros, axes)
-        task = take_next(job.next_task)
-        while task < job.tasks:
-            group = task % job.groups
-            origin, outputs = tile_box(unravel(task // job.groups, grid), axes, job)
-            gather_pair(group, origin, outputs, axes, job, scratch, tile)
-            if is_in_range(tile, job, scratch):
-                convolve_tile(group, dimensions, passes, job, tile, slabs)
-                first, second_origin, second = halves(origin, outputs, job)
-                store_window(group, origin, first, axes, job, tile)
-                store_window(group, second_origin, second, axes, job, tile + job.plane)
-            else:
-                write_index(job.flags, task, 1)
-            task = take_next(job.next_task)
-
-    return compile_routine(worker, jobs=SPECTRAL_JOB, axis_records=AXIS)
+    at = table[job + t.PAIR_AXIS]
+    origin, outputs = t.ORIGIN * table[job + t.RANK] + at, t.OUTPUTS * table[job + t.RANK] + at
+    kept_origin, kept = t.PLACE * table[job + t.RANK] + at, t.CARRIED * table[job + t.RANK] + at
+    if second < 0:
+        memory[kept_origin], memory[kept] = memory[origin], memory[outputs]
+    first = min(memory[kept], table[job + t.PAIR_OUTPUTS])
+    memory[origin] = memory[kept_origin] + (first if second > 0 else 0)
+    memory[outputs] = memory[kept] - first if second > 0 else first
+    return memory[outputs]
 
 
-@lru_cache(maxsize=1)
-def compile_filter_worker() -> Any:
-    """Compile a worker whose tasks are the transforms of filters."""
+@njit(**HELPER)
+def gather_pair(group, job, table, memory, addresses, tile):
+    """Gather the two windows of a tile, for every channel, into its planes."""
+    clear(tile, table[job + t.IN_CHANNELS] * table[job + t.CHANNEL_PITCH])
+    select_window(-1, job, table, memory)
+    call(table[job + t.GATHER], (*addresses, job, group, tile))
+    if select_window(1, job, table, memory) > 0:
+        call(table[job + t.GATHER], (*addresses, job, group, tile + table[t.PLANE]))
 
-    def worker(number, jobs, unused):
-        job = jobs[0]
-        dimensions = records_at(job.dimensions, job.dimension_count, DIMENSION)
-        passes = records_at(job.passes, job.pass_count, PASS)
-        scratch = job.scratch + number * job.scratch_bytes
-        task = take_next(job.next_task)
-        while task < job.tasks:
-            transform_filter(task, dimensions, passes, job, scratch)
-            task = take_next(job.next_task)
 
-    return compile_routine(worker, jobs=SPECTRAL_JOB, axis_records=AXIS)
+@njit(**HELPER)
+def _store_window(group, table, memory, window):
+    """Write the outputs of one window, for every output channel of a group."""
+    rank = table[t.RANK]
+    out = table[t.OUT]
+    for a in range(rank):
+        memory[t.LINES * rank + a] = memory[t.OUTPUTS * rank + a] if a < rank - 1 else 1
+        out += memory[t.ORIGIN * rank + a] * table[table[t.AXES] + a * t.AXIS_COLUMNS + t.OUT_STEP]
+    for filter_ in range(table[t.GROUP_FILTERS]):
+        channel = group * table[t.GROUP_FILTERS] + filter_
+        target = out + table[table[t.OUT_CHANNELS] + channel]
+        source = window + filter_ * table[t.CHANNEL_PITCH]
+        store(source, 0, target, 0, 1, channel, memory[t.OUTPUTS * rank + rank - 1], 0, table, memory)
+
+
+@njit(**HELPER)
+def _run_tasks(grid, table_address, memory_address, scratch):
+    """Run tasks, each a tile and a group, until none is left. A tile out of range is left alone and flagged."""
+    table, memory = arrays(table_address, memory_address)
+    tile, slabs = scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT]
+    task = take_next(table[t.NEXT_TASK])
+    while task < table[t.TASKS]:
+        group = task % table[t.GROUPS]
+        find_tile(task // table[t.GROUPS], grid, 0, table, memory)
+        gather_pair(group, 0, table, memory, (table_address, memory_address), tile)
+        if is_in_range(tile, 0, table, memory_address):
+            call(table[t.CONVOLVE_TILE], (table_address, group, tile, slabs))
+            if select_window(1, 0, table, memory) > 0:
+                _store_window(group, table, memory, tile + table[t.PLANE])
+            select_window(0, 0, table, memory)
+            _store_window(group, table, memory, tile)
+        else:
+            write_index(table[t.FLAGS], task, 1)
+        task = take_next(table[t.NEXT_TASK])
+
+
+@Kernel
+def convolve_by_fft(parallel):
+    """Convolve by transforms: each worker takes the next tile of the ``grid``, whose length is the rank."""
+
+    def convolve_tiles_by_fft(grid, table):
+        if parallel and swap(table[t.BUSY], 1) != 0:
+            return False
+        for worker in prange(table[t.WORKERS]):
+            _run_tasks(grid, table[t.ADDRESS], *worker_addresses(worker, table))
+        if parallel:
+            swap(table[t.BUSY], 0)
+        return True
+
+    return convolve_tiles_by_fft
+
+
+@njit(**HELPER)
+def _run_filters(table_address, memory_address, scratch):
+    """Transform filters, each the next that no worker has taken."""
+    table, _ = arrays(table_address, memory_address)
+    task = take_next(table[t.NEXT_TASK])
+    while task < table[t.TASKS]:
+        arguments = table_address, task, scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT]
+        call(table[t.CONVOLVE_TILE], arguments)
+        task = take_next(table[t.NEXT_TASK])
+
+
+@Kernel
+def transform_filters(parallel):
+    """Transform filters: each worker takes the next of the ``grid`` of filters."""
+
+    def transform_all_filters(grid, table):
+        if parallel and swap(table[t.BUSY], 1) != 0:
+            return False
+        for worker in prange(table[t.WORKERS]):
+            _run_filters(table[t.ADDRESS], *worker_addresses(worker, table))
+        if parallel:
+            swap(table[t.BUSY], 0)
+        return True
+
+    return transform_all_filters

@@ -1,9 +1,7 @@
-"""Gather: from an array to the windows of tiles.
+"""Gather: from an array to the window of a tile.
 
-A tile is a box of neighbouring outputs. Gather copies the input window that it reads into a small buffer and is the
-only place that knows the boundary, the memory layout of ``x`` and its type.
-
-Compiled code sees a call as one job record and its `AXIS` records: addresses, and steps and pitches in bytes.
+A tile is a box of neighbouring outputs. Gather copies the input window that it reads into a small buffer, and is the only
+code that knows the boundary, the memory layout of x and its dtype.
 """
 
 from __future__ import annotations
@@ -11,280 +9,260 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
+from numba import carray, config, njit
 
-from ..problem.boundary import source_position
-from ..problem.request import KEPT
-from .expressions import call_address, with_element
-from .lines import extreme_magnitude, read_line
-from .machine import compile_routine, read_index, write_index
+from ..problem.boundary import CONSTANT
+from . import tables as t
+from .compile import HELPER, function
+from .index import OUTSIDE, input_index, input_position
+from .intrinsics.memory import call, copy_four, indices_at, read_index, write_index
 
-#: One axis of a job. ``window`` positions are gathered for a full tile; ``reach`` is the extent - 1, ``first`` the
-#: axis' place in the table of positions, ``first_tile`` in the table of the tiles' first outputs. A pass that
-#: leaves the axis as it is carries ``whole`` positions along, ``halo`` more than outputs at most; ``whole`` is 0 in one
-#: that finds its outputs there.
-AXIS = np.dtype(
-    [(name, np.int64) for name in (
-        "length", "stride", "before", "reach", "unit", "x_step", "out_step",
-        "tiles", "first_tile", "window", "first", "pitch", "whole", "halo",
-    )]
-)  # fmt: skip
-
-#: What gather, store and the loop over tasks need of any job.
-JOB_FIELDS = [(name, np.int64) for name in (
-    # addresses: the arrays, and the weights as the method wants them
-    "x", "out", "weights",
-    # tables: the tiles' first outputs, the windows' relative positions, the channels' offsets, the fill values
-    "begins", "positions", "x_channels", "out_channels", "fills",
-    # gather: routine, channels that are copied together, sample by sample of a line (or 1), boundary code, period of
-    # the fill values, bytes of a working element, affine runs of a line
-    "gather", "frame", "mode", "fill_period", "item", "in_channels", "channel_pitch", "line_runs", "line_run_count",
-    # search for the largest (where weight is found, the smallest) magnitude of a window, the bits of what it may be at
-    # most, and a flag for each task whose tile holds more
-    "extreme", "most", "flags",
-    # the bits of 1 where a window of ones alone need not be weighed, else 0; bytes of a window's samples
-    "one", "samples_bytes",
-    # store: routine, and the axis along which rows are neighbours, if any; for each output channel the whole weight of
-    # a window, and how much of it must be found (0 where it is not looked for)
-    "store", "row_axis", "wholes",
-    # output channels of a group
-    "groups", "out_per_group",
-    # tasks: how many, the next, and the scratch of a worker with its parts' offsets
-    "tasks", "next_task", "scratch", "scratch_bytes", "runs_at", "window_at",
-)]  # fmt: skip
+FILLED, UNREAD = (
+    -(2**62),
+    -(2**62) - 1,
+)  # in place of an offset: of the fill value, and of what no output of the tile reads
+X, FILL, LISTED = range(3)  # which samples a segment has
 
 
-UNREAD = -(2**62)  # the source of a position that no output of the tile reads
-LINES_AHEAD = 8  # of the line that is gathered, memory is asked for another
-RUN_FIELDS = 4  # of an affine run: first place, length, first source, step of the source
+@njit(**HELPER)
+def _checked(table, memory):
+    """Return the table and a worker's memory at two addresses, as arrays."""
+    size, numbers = read_index(table, t.SIZE), read_index(table, t.NUMBERS)
+    return carray(indices_at(table), (size,)), carray(indices_at(memory), (numbers,))
 
 
-def unravel(index, counts):
-    """Return the multi-index of a flat index, the last axis running fastest."""
-    place = counts
-    for back in range(len(counts)):
-        a = len(counts) - 1 - back
-        place = with_element(place, a, index % counts[a])
-        index //= counts[a]
-    return place
+@njit(**HELPER)
+def _unchecked(table, memory):
+    """Return the table and a worker's memory at two addresses, as pointers: they cost no reference counts."""
+    return indices_at(table), indices_at(memory)
 
 
-def total(counts):
-    """Return the number of multi-indices."""
+#: With ``NUMBA_BOUNDSCHECK=1`` every index into the tables is checked.
+arrays = _checked if config.BOUNDSCHECK else _unchecked
+
+
+@njit(**HELPER)
+def worker_addresses(worker, table):
+    """Return the addresses of a worker's memory and of its scratch."""
+    memory, scratch = table[t.MEMORY] + 8 * worker * table[t.NUMBERS], table[t.SCRATCH] + worker * table[t.SCRATCH_BYTES]
+    return memory, scratch
+
+
+@njit(**HELPER)
+def start(memory, place, rank):
+    """Write the first multi-index to a row of ``memory``."""
+    for a in range(rank):
+        memory[place * rank + a] = 0
+
+
+@njit(**HELPER)
+def advance(memory, counts, place, rank):
+    """Write the multi-index behind one, the last running fastest; counts and place are rows of ``memory``."""
+    for back in range(1, rank + 1):
+        at = place * rank + rank - back
+        memory[at] += 1
+        if memory[at] < memory[counts * rank + rank - back]:
+            return
+        memory[at] = 0
+
+
+@njit(**HELPER)
+def total(memory, counts, rank):
+    """Return the product of counts, a row of ``memory``."""
     product = 1
-    for count in counts:
-        product *= count
+    for a in range(rank):
+        product *= memory[counts * rank + a]
     return product
 
 
+@njit(**HELPER)
+def find_tile(number, grid, job, table, memory):
+    """Write where a tile of the grid lies, its first output and its numbers of outputs along each axis."""
+    rank = len(grid)
+    for back in range(1, rank + 1):
+        a = rank - back
+        tile = number % grid[a]
+        number //= grid[a]
+        begin = table[table[job + t.AXES] + a * t.AXIS_COLUMNS + t.BEGINS] + tile
+        memory[t.TILE * rank + a] = tile
+        memory[t.ORIGIN * rank + a] = table[begin]
+        memory[t.OUTPUTS * rank + a] = table[begin + 1] - table[begin]
+
+
+@njit(**HELPER)
+def _map_axes(job, table, memory):
+    """Write for every place of the window, along all axes but the last, the offset in x of what supplies it."""
+    rank = table[job + t.RANK]
+    for a in range(rank - 1):
+        axis = table[job + t.AXES] + a * t.AXIS_COLUMNS
+        origin, stride, before = memory[t.ORIGIN * rank + a], table[axis + t.STRIDE], table[axis + t.BEFORE]
+        reach = stride * (memory[t.OUTPUTS * rank + a] - 1) + table[axis + t.REACH]
+        for k in range(table[axis + t.WINDOW]):
+            relative, offset = table[table[axis + t.POSITIONS] + k], UNREAD
+            if relative <= reach:
+                position = input_position(origin, relative, stride, before)
+                index = input_index(position, table[axis + t.LENGTH], table[axis + t.UNIT], table[axis + t.BOUNDARY])
+                offset = FILLED if index == OUTSIDE else index * table[axis + t.X_STEP]
+            memory[table[axis + t.MAP] + k] = offset
+
+
+@njit(**HELPER)
+def _add_segment(memory, at, place, count, offset, step, which):
+    memory[at] = place
+    memory[at + 1] = count
+    memory[at + 2] = offset
+    memory[at + 3] = step
+    memory[at + 4] = which
+    return at + t.SEGMENT
+
+
+@njit(**HELPER)
+def _add_outside(axis, table, memory, end, place, first, step, count):
+    """Write the segment of ``count`` positions outside x along the last axis, which begin at ``first``."""
+    if count <= 0:
+        return end
+    if table[axis + t.BOUNDARY] == CONSTANT:
+        return _add_segment(memory, end, place, count, 0, 0, FILL)
+    offsets = table[axis + t.MAP] + place
+    for k in range(count):
+        index = input_index(first + step * k, table[axis + t.LENGTH], table[axis + t.UNIT], table[axis + t.BOUNDARY])
+        memory[offsets + k] = index * table[axis + t.X_STEP]
+    return _add_segment(memory, end, place, count, offsets, 0, LISTED)
+
+
+@njit(**HELPER)
+def _cut_line(job, table, memory, segments):
+    """Write the segments of a line of the window: of each run of positions what is left of x, inside, and right of x.
+
+    Return the end of the segments.
+    """
+    rank, end = table[job + t.RANK], segments
+    axis = table[job + t.AXES] + (rank - 1) * t.AXIS_COLUMNS
+    length, stride, x_step = table[axis + t.LENGTH], table[axis + t.STRIDE], table[axis + t.X_STEP]
+    reach = stride * (memory[t.OUTPUTS * rank + rank - 1] - 1) + table[axis + t.REACH]
+    for run in range(table[job + t.RUN_COUNT]):
+        at = table[job + t.RUNS] + 4 * run
+        place, count, first, step = table[at], table[at + 1], table[at + 2], table[at + 3]
+        if first > reach:
+            continue
+        count = min(count, (reach - first) // step + 1)
+        first = input_position(memory[t.ORIGIN * rank + rank - 1], first, stride, table[axis + t.BEFORE])
+        low = min(count, max(0, -(first // step)))
+        high = max(low, min(count, -((first - length) // step)))
+        end = _add_outside(axis, table, memory, end, place, first, step, low)
+        if low < high:
+            offset = (first + step * low) * x_step
+            end = _add_segment(memory, end, place + low, high - low, offset, step * x_step, X)
+        end = _add_outside(axis, table, memory, end, place + high, first + step * high, step, count - high)
+    return end
+
+
+@njit(**HELPER)
+def _fill(source, target, count, item, step):
+    """Write fill values, ``step`` bytes apart in the source: the same one where that is 0."""
+    for k in range(count):
+        if item == 4:
+            copy_four(source + k * step, target + k * 4)
+        else:
+            write_index(target, k, read_index(source + k * step, 0))
+
+
+@njit(**HELPER)
+def _copy_frames(job, table, memory, at, line, target, fills):
+    """Copy a segment of a line of frames: of samples that each have so many neighbouring channels."""
+    count, offset, step, which = memory[at + 1], memory[at + 2], memory[at + 3], memory[at + 4]
+    frame, stored, item = table[job + t.FRAME], table[job + t.STORED], table[job + t.ITEM]
+    if which == X and step == frame * stored:
+        call(table[job + t.READ], (line + offset, target, count * frame, stored, 0))
+        return
+    for k in range(count):
+        if which == FILL:
+            _fill(fills, target, frame, item, item)
+        else:
+            own = memory[offset + k] if which == LISTED else offset + k * step
+            call(table[job + t.READ], (line + own, target, frame, stored, 0))
+        target += frame * item
+
+
+@njit(**HELPER)
+def _copy_line(job, table, memory, memory_address, segments, end, line, target, fills):
+    """Copy a line of the window, segment by segment."""
+    frame, item = table[job + t.FRAME], table[job + t.ITEM]
+    for at in range(segments, end, t.SEGMENT):
+        count, offset, which = memory[at + 1], memory[at + 2], memory[at + 4]
+        to = target + memory[at] * frame * item
+        if frame > 1:
+            _copy_frames(job, table, memory, at, line, to, fills)
+        elif which == X:
+            call(table[job + t.READ], (line + offset, to, count, memory[at + 3], 0))
+        elif which == FILL:
+            _fill(fills, to, count, item, 0)
+        else:
+            call(table[job + t.READ], (line, to, count, 0, memory_address + 8 * offset))
+
+
+def _gather(table_address, memory_address, job, group, window):
+    """Copy the window of the tile that ``memory`` names to the address ``window``."""
+    table, memory = arrays(table_address, memory_address)
+    rank, axes = table[job + t.RANK], table[job + t.AXES]
+    last = axes + (rank - 1) * t.AXIS_COLUMNS
+    row_axis = last - t.AXIS_COLUMNS if rank > 1 else last
+    segments = table[last + t.MAP] + table[last + t.WINDOW]
+    _map_axes(job, table, memory)
+    end = _cut_line(job, table, memory, segments)
+    whole = _add_segment(memory, end, 0, table[last + t.WINDOW], 0, 0, FILL)  # of a line outside x along another axis
+    lines = 1
+    for a in range(rank - 2):
+        lines *= table[axes + a * t.AXIS_COLUMNS + t.WINDOW]
+    rows = table[row_axis + t.WINDOW] if rank > 1 else 1
+    for channel in range(table[job + t.IN_CHANNELS] // table[job + t.FRAME]):
+        number = group * table[job + t.IN_CHANNELS] + channel
+        plane = table[job + t.X] + table[table[job + t.X_CHANNELS] + number]
+        fills = table[job + t.FILLS] + number * table[job + t.ITEM]
+        for line in range(lines):
+            rest, source, target = line, plane, window + channel * table[job + t.CHANNEL_PITCH]
+            is_inside, is_read = True, True
+            for back in range(3, rank + 1):
+                axis = axes + (rank - back) * t.AXIS_COLUMNS
+                place = rest % table[axis + t.WINDOW]
+                rest //= table[axis + t.WINDOW]
+                offset = memory[table[axis + t.MAP] + place]
+                is_read &= offset != UNREAD
+                is_inside &= offset != FILLED
+                source += offset
+                target += place * table[axis + t.PITCH]
+            for row in range(rows if is_read else 0):
+                offset = memory[table[row_axis + t.MAP] + row] if rank > 1 else 0
+                to = target + row * table[row_axis + t.PITCH]
+                if offset == FILLED or not is_inside:
+                    _copy_line(job, table, memory, memory_address, end, whole, source, to, fills)
+                elif offset != UNREAD:
+                    _copy_line(job, table, memory, memory_address, segments, end, source + offset, to, fills)
+
+
+@lru_cache(maxsize=1)
+def compile_gather() -> Any:
+    """Compile gather: a C function of the table, a worker's memory, the job, the group and the window's address."""
+    return function(_gather)
+
+
+@njit(**HELPER)
+def largest_of(samples, count, job, table, memory_address):
+    """Return the bits of the largest magnitude of neighbouring samples; they order as magnitudes do, NaN last."""
+    call(table[job + t.LARGEST], (samples, memory_address, count))
+    return read_index(memory_address, t.FREE)
+
+
+@njit(**HELPER)
+def is_in_range(window, job, table, memory_address):
+    """Return whether a gathered window holds zeros alone, or a largest magnitude that the method takes."""
+    count = table[job + t.IN_CHANNELS] * table[job + t.CHANNEL_PITCH] // table[job + t.ITEM]
+    bits = largest_of(window, count, job, table, memory_address)
+    return bits == 0 or table[job + t.LEAST] <= bits <= table[job + t.MOST]
+
+
+@njit(**HELPER)
 def clear(address, size):
-    """Set ``size`` bytes, a multiple of 8, to zero."""
+    """Set so many bytes, a multiple of 8, to zero."""
     for word in range(size // 8):
         write_index(address, word, 0)
-
-
-def map_window(origin, outputs, axes, count, job, maps):
-    """Write for every place of the window, along the first ``count`` axes, the index along the axis that supplies it.
-
-    A negative number stands for a fill value: ``-1 - k`` for the ``k``-th of the samples that alternate.
-    """
-    for a in range(count):
-        axis = axes[a]
-        first = axis.stride * origin[a] - axis.before
-        reach = axis.stride * (outputs[a] - 1) + axis.reach
-        for place in range(axis.window):
-            relative = read_index(job.positions, axis.first + place)
-            position = first + relative
-            index = position
-            if relative > reach:
-                index = UNREAD
-            elif not 0 <= position < axis.length:
-                frame = source_position(position // axis.unit, axis.length // axis.unit, job.mode)
-                index = frame * axis.unit + position % axis.unit
-                if frame < 0:
-                    index = -1 - position % job.fill_period
-            write_index(maps, axis.first + place, index)
-
-
-def affine_runs(map_address, length, fill_period, is_inside, runs):
-    """Write the places of a line as runs whose source advances by one step; return their number.
-
-    A line that lies outside the array along another axis is fill values throughout.
-    """
-    count, run = 0, runs - 8 * RUN_FIELDS
-    begin, so_far, first, advance = 0, 0, 0, 0
-    for place in range(length):
-        index = read_index(map_address, place)
-        if index == UNREAD:
-            continue
-        if index >= 0 and not is_inside:
-            index = -1 - index % fill_period
-        alike = so_far > 0 and place == begin + so_far and (index < 0) == (first < 0)
-        if alike and so_far == 1:
-            advance = index - first
-        if alike and index == first + so_far * advance:
-            so_far += 1
-        else:
-            count, run = count + 1, run + 8 * RUN_FIELDS
-            begin, so_far, first, advance = place, 1, index, 0
-            write_index(run, 0, begin)
-            write_index(run, 2, first)
-        write_index(run, 1, so_far)
-        write_index(run, 3, advance)
-    return count
-
-
-def inside_runs(first, reach, job, runs):
-    """Write the runs of a line that lies inside the array throughout; return their number.
-
-    They are the affine runs of the window's positions, shifted, and cut where a tile is smaller than others.
-    """
-    count, run, known = 0, runs - 8 * RUN_FIELDS, job.line_runs
-    for _ in range(job.line_run_count):
-        begin, advance = read_index(known, 2), read_index(known, 3)
-        if begin <= reach:
-            count, run = count + 1, run + 8 * RUN_FIELDS
-            length = read_index(known, 1)
-            write_index(run, 0, read_index(known, 0))
-            write_index(run, 1, min(length, (reach - begin) // advance + 1))
-            write_index(run, 2, first + begin)
-            write_index(run, 3, advance)
-        known += 8 * RUN_FIELDS
-    return count
-
-
-def gather(group, origin, outputs, axes, job, scratch, window):
-    """Copy the window of the tile at ``origin`` to the address ``window``; the tables go to the worker's scratch."""
-    maps, runs = scratch, scratch + job.runs_at
-    last = len(origin) - 1
-    line_axis = axes[last]
-    runs_bytes = line_axis.window * RUN_FIELDS * 8
-    run_counts = (0, 0)  # of a line outside the array, and of one inside
-    first = line_axis.stride * origin[last] - line_axis.before
-    reach = line_axis.stride * (outputs[last] - 1) + line_axis.reach
-    if job.fill_period == 1 and first >= 0 and first + reach < line_axis.length:
-        map_window(origin, outputs, axes, last, job, maps)
-        for k, value in enumerate((0, line_axis.window, -1, 0)):
-            write_index(runs, k, value)
-        run_counts = (1, inside_runs(first, reach, job, runs + runs_bytes))
-    else:
-        map_window(origin, outputs, axes, last + 1, job, maps)
-        for is_inside in range(2):
-            line_map = maps + 8 * line_axis.first
-            count = affine_runs(line_map, line_axis.window, job.fill_period, is_inside, runs + is_inside * runs_bytes)
-            run_counts = with_element(run_counts, is_inside, count)
-
-    # Lines that are neighbours along the last axis but one are gathered in a row.
-    lines, row_axis = with_element(origin, last, 1), axes[last - 1]
-    for a in range(last):
-        lines = with_element(lines, a, axes[a].window if a < last - 1 else 1)
-    rows, ahead = (row_axis.window, LINES_AHEAD * row_axis.x_step) if last > 0 else (1, 0)
-    for channel in range(job.in_channels // job.frame):
-        number = group * job.in_channels + channel
-        plane = job.x + read_index(job.x_channels, number)
-        fill = job.fills + number * job.fill_period * job.item
-        for line in range(total(lines)):
-            place = unravel(line, lines)
-            first, target, is_inside, is_read = plane, window + channel * job.channel_pitch, 1, True
-            for a in range(last - 1):
-                axis = axes[a]
-                index = read_index(maps, axis.first + place[a])
-                is_read = is_read and index != UNREAD
-                is_inside = is_inside if index >= 0 else 0
-                first += index * axis.x_step
-                target += place[a] * axis.pitch
-            for row in range(rows if is_read else 0):
-                index = read_index(maps, row_axis.first + row) if last > 0 else 0
-                if index != UNREAD:
-                    line_inside = is_inside if index >= 0 else 0
-                    source, write = first + index * row_axis.x_step, target + row * row_axis.pitch
-                    line_runs, count = runs + line_inside * runs_bytes, run_counts[line_inside]
-                    call_address(
-                        job.gather, (source, line_axis.x_step, line_runs, count, write, fill, ahead, job.frame)
-                    )
-
-
-def tile_counts(grid, axes):
-    """Return the number of tiles along each axis; ``grid`` is any multi-index."""
-    for a in range(len(grid)):
-        grid = with_element(grid, a, axes[a].tiles)
-    return grid
-
-
-def tile_box(tile, axes, job):
-    """Return a tile's first output along each axis, and its numbers of outputs."""
-    origin, outputs = tile, tile
-    for a in range(len(tile)):
-        begin = read_index(job.begins, axes[a].first_tile + tile[a])
-        end = read_index(job.begins, axes[a].first_tile + tile[a] + 1)
-        origin = with_element(origin, a, begin)
-        outputs = with_element(outputs, a, end - begin)
-    return origin, outputs
-
-
-def extreme_of(samples, size, job, scratch):
-    """Return the bits of the job's extreme magnitude of a gathered window; they order as magnitudes do, NaN last."""
-    call_address(job.extreme, (samples, size // job.item, scratch))
-    return read_index(scratch, 0)
-
-
-def is_in_range(window, job, scratch):
-    """Return whether a gathered window holds zeros alone, or a largest magnitude that its method can do."""
-    bits = extreme_of(window, job.in_channels * job.channel_pitch, job, scratch)
-    return bits == 0 or job.least <= bits <= job.most
-
-
-@lru_cache(maxsize=256)
-def compile_gather(stored: str, working: str, frames: bool = False, nans: str = KEPT) -> Any:
-    """Compile the copy of one line into a window, from the type ``stored`` to the ``working`` type.
-
-    The line is one of single samples, or of ``frames`` whose samples are neighbours in memory and in the window.
-    ``nans`` is how they are read; fill values are read as they are.
-    """
-    native, size, stored_size = np.dtype(working).str, np.dtype(working).itemsize, np.dtype(stored).itemsize
-
-    def gather_line(source, step, runs, count, window, fills, ahead, _frame):
-        for k in range(count):
-            run = runs + 8 * RUN_FIELDS * k
-            place, length = read_index(run, 0), read_index(run, 1)
-            first, advance = read_index(run, 2), read_index(run, 3)
-            if first < 0 and advance == 0:
-                read_line(fills + (-1 - first) * size, 0, length, window + place * size, 0, native, working, KEPT)
-            elif first < 0:
-                for j in range(length):
-                    fill = fills + (-1 - first - j * advance) * size
-                    read_line(fill, size, 1, window + (place + j) * size, 0, native, working, KEPT)
-            else:
-                target = window + place * size
-                read_line(source + first * step, advance * step, length, target, ahead, stored, working, nans)
-
-    def gather_frames(source, step, runs, count, window, fills, ahead, frame):
-        for k in range(count):
-            run = runs + 8 * RUN_FIELDS * k
-            place, length = read_index(run, 0), read_index(run, 1)
-            first, advance = read_index(run, 2), read_index(run, 3)
-            pieces, samples = length, frame
-            if first >= 0 and advance * step == frame * stored_size:  # frames follow each other
-                pieces, samples = 1, length * frame
-            for piece in range(pieces):
-                target = window + (place + piece) * frame * size
-                if first < 0:
-                    read_line(fills, size, samples, target, 0, native, working, KEPT)
-                else:
-                    read = source + (first + piece * advance) * step
-                    read_line(read, stored_size, samples, target, ahead, stored, working, nans)
-
-    return compile_routine(gather_frames if frames else gather_line)
-
-
-@lru_cache(maxsize=4)
-def compile_extreme(working: str, extreme: str = "umax") -> Any:
-    """Compile the search for the largest ("umax") or smallest ("umin") magnitude of a line.
-
-    Its bits go to the address ``target``.
-    """
-
-    def search(source, count, target):
-        write_index(target, 0, extreme_magnitude(working, source, count, extreme))
-
-    return compile_routine(search)

@@ -1,8 +1,8 @@
-"""The tile pipeline: gather -> routine -> store, for any rank, over the tiles of the output in parallel.
+"""The register tile run over a tile of the output: where it reads, and where its results are stored.
 
-*Gather* (`gather.py`) fills the window of a tile; where it lies inside an array that the routine can read as it is, the
-routine is pointed at the array instead. The *routine* (`routine.py`) turns the window into rows of outputs. *Store*
-writes the rows that exist, as the result's type.
+Where a tile's window lies inside an array that the register tile can read as it is, the tile is pointed at the array, and
+nothing is gathered. These functions have no rank and no dtype: they are compiled once, as C functions whose addresses
+stand in the table.
 """
 
 from __future__ import annotations
@@ -10,315 +10,223 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
+from numba import njit
 
-from .expressions import call_address, with_element
-from .gather import AXIS, JOB_FIELDS, clear, extreme_of, gather, tile_box, tile_counts, total, unravel
-from .lines import write_line
-from .machine import compile_routine, read_index, take_next, write_index
-from .missing import normalise_line
-
-#: What the tasks of one call share of one pass of the register tile. The direct method is one pass; a separable kernel
-#: takes several, each from the window of its own that the one before it filled.
-JOB = np.dtype(
-    JOB_FIELDS + [(name, np.int64) for name in (
-        # how many passes there are; addresses of the first and the last element that x has
-        "passes", "x_low", "x_high",
-        # whether the routine may read x itself, and the channels' lowest and highest offset there
-        "inside_allowed", "channels_low", "channels_high",
-        # routine: its rows (neighbours along row_axis, row_spacing apart, or channels), its block of a line, and the
-        # blocks whose results wait to be stored
-        "routine", "rows", "row_spacing", "block", "pieces",
-        # branches of an upsampled problem, one where it is none, each as `BRANCH_FIELDS` integers and by how many
-        # outputs it has fewer than most along each axis; blocks of weights and output channels of one
-        "branches", "branch_blocks", "branch_channels",
-        # bytes from a block to the rows that the next one reads first, and between those rows
-        "ahead", "x_row",
-        # output channels of a block of weights; blocks of a group and of a chunk; chunks of a group
-        "block_channels", "blocks", "chunk", "chunks", "weights_block",
-        # whether the register tile may write the result itself, and then the bytes between output channels;
-        # axes run as one line; where results wait in a worker's scratch
-        "direct_store", "channel_step", "flat", "results_at",
-        # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
-        # outputs; a routine that transposes blocks
-        "across", "frames", "transpose",
-    )]
-)  # fmt: skip
-
-BRANCH_FIELDS = 4  # the taps' offsets in a window and in x, the bounds of their groups, and the outer steps
+from . import tables as t
+from .compile import HELPER, function
+from .gather import advance, arrays, start, total
+from .intrinsics.memory import call, passed
 
 
-def window_inside(group, origin, outputs, axes, job):
-    """Return the address of the tile's first sample, or 0 where not all that the routine reads lies in the array."""
-    last = len(origin) - 1
-    first, low, high = job.x, job.channels_low, job.channels_high
-    for a in range(len(origin)):
-        axis = axes[a]
-        start = axis.stride * origin[a] - axis.before
-        span = axis.stride * (outputs[a] - 1) + axis.reach
-        if start < 0 or start + span >= axis.length:
+@njit(**HELPER)
+def _carried(outputs, axis, table):
+    """Return what a pass computes along an axis: outputs, or as many positions as later passes need for them."""
+    return outputs if table[axis + t.KEPT] == 0 else min(table[axis + t.KEPT], outputs + table[axis + t.HALO])
+
+
+@njit(**HELPER)
+def window_in_x(group, job, table, memory):
+    """Return the address of the tile's first sample in x, or 0 where not all that the register tile reads lies there."""
+    rank = table[job + t.RANK]
+    first, low, high = table[job + t.X], table[job + t.CHANNELS_LOW], table[job + t.CHANNELS_HIGH]
+    for a in range(rank):
+        axis, outputs = table[job + t.AXES] + a * t.AXIS_COLUMNS, memory[t.OUTPUTS * rank + a]
+        stride, x_step = table[axis + t.STRIDE], table[axis + t.X_STEP]
+        start = stride * memory[t.ORIGIN * rank + a] - table[axis + t.BEFORE]
+        span = stride * (outputs - 1) + table[axis + t.REACH]
+        if start < 0 or start + span >= table[axis + t.LENGTH]:
             return 0
-        if a == job.row_axis:  # the rows that do not exist are computed and dropped
-            span += axis.stride * (-outputs[a] % (job.rows * job.row_spacing))
-        if a == last:  # so is what the last block has beyond the line
-            span += axis.stride * (-carried(outputs[a], axis) % job.block)
-        first += start * axis.x_step
-        if axis.x_step < 0:
-            low += span * axis.x_step
+        if a == table[job + t.ROW_AXIS]:  # the rows that do not exist are computed and dropped
+            span += stride * (-outputs % (table[job + t.ROWS] * table[job + t.ROW_SPACING]))
+        if a == rank - 1:  # so is what the last block has beyond the line
+            span += stride * (-_carried(outputs, axis, table) % table[job + t.BLOCK])
+        first += start * x_step
+        if x_step < 0:
+            low += span * x_step
         else:
-            high += span * axis.x_step
-    if first + low < job.x_low or first + high > job.x_high:
+            high += span * x_step
+    if first + low < table[job + t.X_LOW] or first + high > table[job + t.X_HIGH]:
         return 0
-    return first + read_index(job.x_channels, group * job.in_channels)
+    return first + table[table[job + t.X_CHANNELS] + group * table[job + t.IN_CHANNELS]]
 
 
-def branch_record(branch, rank, job):
-    """Return the address of what a job knows of a branch."""
-    return job.branches + branch * 8 * (BRANCH_FIELDS + rank)
+@njit(**HELPER)
+def store(results, results_step, target, row_step, rows, channel, length, job, table, memory):
+    """Write the rows of results that exist, line by line, as the result's dtype."""
+    rank = table[job + t.RANK]
+    axes, channels = table[job + t.AXES], table[job + t.OUT_CHANNELS] + channel
+    out_step = table[axes + (rank - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
+    lines = total(memory, t.LINES, rank)
+    for row in range(rows):
+        write = target + (row * row_step if table[job + t.ROW_AXIS] >= 0 else table[channels + row] - table[channels])
+        if lines == 1:
+            call(table[job + t.WRITE], (results + row * results_step, write, length, out_step))
+            continue
+        start(memory, t.LINE_PLACE, rank)
+        for _ in range(lines):
+            source, to = results + row * results_step, write
+            for a in range(rank - 1):
+                axis, place = axes + a * t.AXIS_COLUMNS, memory[t.LINE_PLACE * rank + a]
+                source += place * table[axis + t.PITCH]
+                to += place * table[axis + t.OUT_STEP]
+            call(table[job + t.WRITE], (source, to, length, out_step))
+            advance(memory, t.LINES, t.LINE_PLACE, rank)
 
 
-def outputs_of_branch(box, is_last, record):
-    """Return a branch's outputs in a tile of ``box`` outputs; ``is_last`` is 1 along axes whose last tile it is."""
-    for a in range(len(box)):
-        box = with_element(box, a, box[a] - is_last[a] * read_index(record, BRANCH_FIELDS + a))
-    return box
-
-
-def last_tiles(tile, grid):
-    """Return 1 along the axes whose last tile a tile is, else 0."""
-    is_last = tile
-    for a in range(len(tile)):
-        is_last = with_element(is_last, a, int(tile[a] + 1 == grid[a]))
-    return is_last
-
-
-def run_tile(group, chunk, box, is_last, samples, is_inside, axes, job, scratch, first_target):
-    """Run the register tile over a tile, for one chunk of a group's output channels, and store its results.
-
-    ``box`` are the tile's outputs, of which a branch may have fewer where it ``is_last``.
-    """
-    last = len(box) - 1
-    step = axes[last].stride * axes[last].x_step if is_inside else axes[last].pitch  # along the line
-    ahead = job.ahead if is_inside else 0
-    results = scratch + job.results_at
-    for block in range(chunk * job.chunk, min(job.blocks, (chunk + 1) * job.chunk)):
-        branch = branch_record(block // job.branch_blocks, len(box), job)
-        taps, bounds, steps = read_index(branch, int(is_inside)), read_index(branch, 2), read_index(branch, 3)
-        outputs = outputs_of_branch(box, is_last, branch)
-        starts, lines = outputs, outputs  # where the register tile starts; the lines of a flat run
-        length = 1  # of the line that the routine runs along
-        for a in range(len(box)):
-            axis, count = axes[a], outputs[a]
-            is_flat = a >= last - job.flat
-            lines = with_element(lines, a, count if is_flat and a < last else 1)
-            if is_flat:
-                length += (count - 1) * (axis.pitch // axes[last].pitch)
-            if a == job.row_axis:
-                count = -(-count // (job.rows * job.row_spacing)) * job.row_spacing
-            starts = with_element(starts, a, 1 if is_flat else count)
-        filters = block % job.branch_blocks * job.block_channels
-        channels_left = job.branch_channels - filters
-        channel = group * job.out_per_group + block // job.branch_blocks * job.branch_channels + filters
-        weights = job.weights + (group * job.blocks + block) * job.weights_block
-        for start in range(total(starts)):
-            place = unravel(start, starts)
-            source, target = samples, first_target + read_index(job.out_channels, channel)
-            rows_left, most_rows, row_step = channels_left, job.block_channels, job.channel_step
-            for a in range(len(outputs)):
-                axis, here = axes[a], place[a]
-                if a == job.row_axis:
-                    here = here // job.row_spacing * job.row_spacing * job.rows + here % job.row_spacing
-                    rows_left = -(-(outputs[a] - here) // job.row_spacing)
-                    most_rows, row_step = job.rows, job.row_spacing * axis.out_step
-                source += here * (axis.stride * axis.x_step if is_inside else axis.pitch)
-                target += here * axis.out_step
-            rows = rows_left if rows_left < most_rows else most_rows
-            if rows <= 0:
-                continue
-            if job.across > 0:
-                run_across(
-                    source, step, target, taps, bounds, steps, weights, rows, channel, length, lines, axes, job, results
-                )
-                continue
-            done = 0
-            while done < length:
-                count = length - done
-                pieces = -(-count // job.block)
-                is_direct = job.direct_store and rows == job.rows and count >= job.block
-                write, write_step = target + done * axes[last].out_step, row_step
-                if is_direct:
-                    pieces = count // job.block
-                    count = pieces * job.block
-                else:
-                    if pieces > job.pieces:
-                        pieces = job.pieces
-                        count = pieces * job.block
-                    write, write_step = results, pieces * job.block * job.item
-                first = source + done * step
-                call_address(
-                    job.routine,
-                    (first, taps, weights, bounds, steps, write, write_step, pieces, ahead, job.x_row),
-                )
-                if not is_direct:
-                    write = target + done * axes[last].out_step
-                    line = outputs[last] if job.flat else count
-                    store(results, write_step, write, row_step, rows, channel, line, lines, axes, job)
-                done += count
-
-
-def run_across(source, step, target, taps, bounds, steps, weights, filters, channel, length, lines, axes, job, results):
-    """Run a register tile whose lanes are output channels along a line, and store its results."""
-    out_step = axes[len(lines) - 1].out_step
-    frame = job.rows * job.item  # the results of one output
+def _run_rows(arguments):
+    """Run the register tile along a line of several rows, block by block, and store its results."""
+    (
+        table_address, memory_address, job, source, step, target, row_step, rows, channel, length, offsets, bounds, steps,
+        weights, ahead, results,
+    ) = passed(arguments, 16)  # fmt: skip
+    table, memory = arrays(table_address, memory_address)
+    last = table[job + t.RANK] - 1
+    out_step = table[table[job + t.AXES] + last * t.AXIS_COLUMNS + t.OUT_STEP]
+    block, item = table[job + t.BLOCK], table[job + t.ITEM]
+    may_write = table[job + t.WRITES_OUT] != 0 and rows == table[job + t.ROWS]
     done = 0
     while done < length:
-        count = min(length - done, job.pieces * job.block)
-        is_direct = job.direct_store and job.frames and filters == job.rows and count >= job.block
-        if is_direct:
-            count = count // job.block * job.block
-        first, write = source + done * step, target + done * out_step
-        to, to_step = (write, out_step) if is_direct else (results, frame)
-        pieces = -(-count // job.block)
-        call_address(job.routine, (first, taps, weights, bounds, steps, to, to_step, pieces, 0, step))
-        if not is_direct and job.frames:
-            for k in range(count):
-                whole, read, to = job.wholes + 2 * job.item * channel, results + k * frame, write + k * out_step
-                call_address(job.store, (read, filters, to, job.channel_step, whole, 2 * job.item))
-        elif not is_direct:
-            blocks = -(-job.pieces * job.block // job.across)
-            columns, pitch = results + blocks * job.across * frame, blocks * job.across * job.item
-            for vector in range(job.rows // job.across):
-                call_address(
-                    job.transpose,
-                    (
-                        results + vector * job.across * job.item, frame, job.across * frame,
-                        columns + vector * job.across * pitch, pitch, job.across * job.item,
-                        -(-count // job.across),
-                    ),
-                )  # fmt: skip
-            store(columns, pitch, write, 0, filters, channel, count, lines, axes, job)
+        count = length - done
+        write, write_step = target + done * out_step, row_step
+        writes_out = may_write and count >= block
+        if writes_out:
+            count = count // block * block
+        else:
+            count = min(count, table[job + t.PIECES] * block)
+            write, write_step = results, -(-count // block) * block * item
+        call(
+            table[job + t.TILE_FUNCTION],
+            (
+                source + done * step, offsets, weights, bounds, steps, write, write_step, -(-count // block), ahead,
+                table[job + t.X_ROW],
+            ),
+        )  # fmt: skip
+        if not writes_out:
+            line = memory[t.CARRIED * (last + 1) + last] if table[job + t.FLAT] > 0 else count
+            store(results, write_step, target + done * out_step, row_step, rows, channel, line, job, table, memory)
         done += count
 
 
-def run_passes(outputs, is_last, samples, is_inside, jobs, axes, scratch, target):
-    """Run one pass after the other, each into the window of the next and the last into the result.
+def _run_channels(arguments):
+    """Run a register tile whose lanes are output channels along a line, and store its results."""
+    (
+        table_address, memory_address, job, source, step, target, row_step, filters, channel, length, offsets, bounds, steps,
+        weights, ahead, results,
+    ) = passed(arguments, 16)  # fmt: skip
+    table, memory = arrays(table_address, memory_address)
+    out_step = table[table[job + t.AXES] + (table[job + t.RANK] - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
+    lanes, block, item = table[job + t.LANES], table[job + t.BLOCK], table[job + t.ITEM]
+    frame = table[job + t.ROWS] * item  # the results of one output
+    near = table[job + t.CHANNELS_NEAR] != 0
+    may_write = table[job + t.WRITES_OUT] != 0 and near and filters == table[job + t.ROWS]
+    done = 0
+    while done < length:
+        count = min(length - done, table[job + t.PIECES] * block)
+        writes_out = may_write and count >= block
+        if writes_out:
+            count = count // block * block
+        first, write = source + done * step, target + done * out_step
+        to, to_step = (write, out_step) if writes_out else (results, frame)
+        arguments = (first, offsets, weights, bounds, steps, to, to_step, -(-count // block), ahead, step)
+        call(table[job + t.TILE_FUNCTION], arguments)
+        if not writes_out and near:
+            for k in range(count):
+                call(
+                    table[job + t.WRITE],
+                    (results + k * frame, write + k * out_step, filters, table[job + t.CHANNEL_STEP]),
+                )
+        elif not writes_out:
+            squares = -(-table[job + t.PIECES] * block // lanes)
+            columns, pitch = results + squares * lanes * frame, squares * lanes * item
+            for first_lane in range(0, table[job + t.ROWS], lanes):
+                call(
+                    table[job + t.TRANSPOSE],
+                    (
+                        results + first_lane * item, frame, lanes * frame,
+                        columns + first_lane * pitch, pitch, lanes * item, -(-count // lanes),
+                    ),
+                )  # fmt: skip
+            store(columns, pitch, write, row_step, filters, channel, count, job, table, memory)
+        done += count
 
-    Return whether they could: none goes on from a window whose samples are out of range.
+
+@njit(**HELPER)
+def _count_outputs(phase, job, table, memory):
+    """Write the outputs of a phase in a tile, where the register tile starts, and the lines of a run of several axes.
+
+    Return the length of the line that the register tile runs along.
     """
-    rank = len(outputs)
-    for p in range(len(jobs)):
-        job, own = jobs[p], axes[p * rank : (p + 1) * rank]
-        if p > 0:
-            samples = scratch + job.window_at
-            size = job.in_channels * job.channel_pitch
-            if p == 1 and job.most > 0 and extreme_of(samples, size, job, scratch) > job.most:
-                return False
-        here = outputs
-        for a in range(rank):
-            here = with_element(here, a, carried(outputs[a], own[a]))
-        to = target if p == len(jobs) - 1 else scratch + jobs[p + 1].window_at
-        run_tile(0, 0, here, is_last, samples, is_inside and p == 0, own, job, scratch, to)
-    return True
+    rank, axes = table[job + t.RANK], table[job + t.AXES]
+    last_pitch = table[axes + (rank - 1) * t.AXIS_COLUMNS + t.PITCH]
+    length = 1
+    for a in range(rank):
+        axis = axes + a * t.AXIS_COLUMNS
+        outputs = _carried(memory[t.OUTPUTS * rank + a], axis, table)
+        if memory[t.TILE * rank + a] + 1 == table[axis + t.TILES]:
+            outputs -= table[phase + t.PHASE_COLUMNS + a]
+        runs_on = a >= rank - 1 - table[job + t.FLAT]
+        memory[t.CARRIED * rank + a] = outputs
+        memory[t.LINES * rank + a] = outputs if runs_on and a < rank - 1 else 1
+        if runs_on:
+            length += (outputs - 1) * (table[axis + t.PITCH] // last_pitch)
+            outputs = 1
+        if a == table[job + t.ROW_AXIS]:
+            spacing = table[job + t.ROW_SPACING]
+            outputs = -(-outputs // (table[job + t.ROWS] * spacing)) * spacing
+        memory[t.STARTS * rank + a] = outputs
+    return length
 
 
-def carried(outputs, axis):
-    """Return what a pass computes along an axis: outputs, or as many positions as later passes need for them."""
-    return outputs if axis.whole == 0 else min(axis.whole, outputs + axis.halo)
+def _run_tile(arguments):
+    """Run the register tile over a tile, for one part of a group's blocks of weights, and store its results."""
+    table_address, memory_address, job, group, part, samples, reads_x, results, out = passed(arguments, 9)
+    table, memory = arrays(table_address, memory_address)
+    rank, axes = table[job + t.RANK], table[job + t.AXES]
+    pitch = t.PITCH if reads_x == 0 else t.X_STEP
+    last, row_axis = axes + (rank - 1) * t.AXIS_COLUMNS, table[job + t.ROW_AXIS]
+    spacing, most_rows = table[job + t.ROW_SPACING], table[job + t.ROWS]
+    step = table[last + pitch] * (table[last + t.STRIDE] if reads_x != 0 else 1)  # along the line
+    ahead = table[job + t.AHEAD] if reads_x != 0 else 0
+    first_block = part * table[job + t.TASK_BLOCKS]
+    for block in range(first_block, min(table[job + t.BLOCKS], first_block + table[job + t.TASK_BLOCKS])):
+        number = block // table[job + t.PHASE_BLOCKS]
+        phase = table[job + t.PHASES] + number * (t.PHASE_COLUMNS + rank)
+        length = _count_outputs(phase, job, table, memory)
+        filters = block % table[job + t.PHASE_BLOCKS] * table[job + t.BLOCK_FILTERS]
+        channel = group * table[job + t.GROUP_FILTERS] + number * table[job + t.PHASE_FILTERS] + filters
+        weights = table[job + t.WEIGHTS] + (group * table[job + t.BLOCKS] + block) * table[job + t.WEIGHTS_BLOCK]
+        start(memory, t.PLACE, rank)
+        for _ in range(total(memory, t.STARTS, rank)):
+            source, target = samples, out + table[table[job + t.OUT_CHANNELS] + channel]
+            rows = min(table[job + t.PHASE_FILTERS] - filters, table[job + t.BLOCK_FILTERS])
+            row_step = table[job + t.CHANNEL_STEP]
+            for a in range(rank):
+                axis, here = axes + a * t.AXIS_COLUMNS, memory[t.PLACE * rank + a]
+                if a == row_axis:
+                    here = here // spacing * spacing * most_rows + here % spacing
+                    rows = min(most_rows, -(-(memory[t.CARRIED * rank + a] - here) // spacing))
+                    row_step = spacing * table[axis + t.OUT_STEP]
+                source += here * table[axis + pitch] * (table[axis + t.STRIDE] if reads_x != 0 else 1)
+                target += here * table[axis + t.OUT_STEP]
+            if rows > 0:
+                call(
+                    table[job + t.RUN_LINE],
+                    (
+                        table_address, memory_address, job, source, step, target, row_step, rows,
+                        channel, length, table[phase + (1 if reads_x != 0 else 0)], table[phase + 2], table[phase + 3],
+                        weights, ahead, results,
+                    ),
+                )  # fmt: skip
+            advance(memory, t.STARTS, t.PLACE, rank)
 
 
-def store(results, results_step, target, row_step, rows, channel, length, lines, axes, job):
-    """Write the rows of results that exist, line by line, as the result's type."""
-    last = len(lines) - 1
-    for row in range(rows):
-        for line in range(total(lines)):
-            place = unravel(line, lines)
-            read, write = results + row * results_step, target
-            own = channel
-            if job.row_axis >= 0:
-                write += row * row_step
-            else:
-                own += row
-                write += read_index(job.out_channels, own) - read_index(job.out_channels, channel)
-            for a in range(last):
-                read += place[a] * axes[a].pitch
-                write += place[a] * axes[a].out_step
-            whole = job.wholes + 2 * job.item * own
-            call_address(job.store, (read, length, write, axes[last].out_step, whole, 0))
+@lru_cache(maxsize=2)
+def compile_line(across: bool) -> Any:
+    """Compile the run of a register tile along a line: of rows, or of lanes that are output channels."""
+    return function(_run_channels if across else _run_rows)
 
 
-def is_smaller(outputs, axes, job):
-    """Return whether a tile is smaller than the first."""
-    smaller = False
-    for a in range(len(outputs)):
-        smaller |= outputs[a] < read_index(job.begins, axes[a].first_tile + 1)
-    return smaller
-
-
-@lru_cache(maxsize=32)
-def compile_worker(rank: int, several: bool = False) -> Any:
-    """Compile a worker for one number of axes: it runs tasks, each the next that no worker has taken.
-
-    A task is one tile, one group, and one chunk of the group's output channels. It is done by one job, by jobs that
-    each gather its window anew, or, for the ``several`` passes of a separable kernel, by jobs that go on from each
-    other.
-    """
-    zeros = (0,) * rank
-
-    def worker(number, jobs, axis_records):
-        job = jobs[0]
-        axes = axis_records[: len(zeros)]  # of the first pass
-        scratch = job.scratch + number * job.scratch_bytes
-        grid = tile_counts(zeros, axes)
-        task, gathered, missing = take_next(job.next_task), -1, True
-        while task < job.tasks:
-            chunk, rest = task % job.chunks, task // job.chunks
-            group = rest % job.groups
-            tile = unravel(rest // job.groups, grid)
-            origin, outputs = tile_box(tile, axes, job)
-            is_last = last_tiles(tile, grid)
-            target = job.out
-            for a in range(len(zeros)):
-                target += origin[a] * axis_records[(job.passes - 1) * len(zeros) + a].out_step
-            if several and is_smaller(outputs, axes, job):  # what is left of others may be out of range
-                clear(scratch + job.window_at, (job.results_at - job.window_at) // 8 * 8)
-            for p in range(1 if several else job.passes):
-                own = jobs[p]
-                samples = window_inside(group, origin, outputs, axes, own) if own.inside_allowed else 0
-                is_inside = samples != 0
-                if not is_inside:
-                    samples = scratch + own.window_at
-                    if several or rest != gathered:  # a tile's chunks of output channels share its window
-                        gather(group, origin, outputs, axes, own, scratch, samples)
-                        if own.one != 0:
-                            missing = extreme_of(samples, own.samples_bytes, own, scratch) < own.one
-                if own.one != 0 and not missing:
-                    continue  # all the weight is found
-                if several:
-                    every_job = jobs[: job.passes]
-                    if not run_passes(outputs, is_last, samples, is_inside, every_job, axis_records, scratch, target):
-                        write_index(job.flags, task, 1)
-                else:
-                    own_axes = axis_records[p * len(zeros) : (p + 1) * len(zeros)]
-                    run_tile(group, chunk, outputs, is_last, samples, is_inside, own_axes, own, scratch, target)
-            gathered = rest
-            task = take_next(job.next_task)
-
-    return compile_routine(worker, jobs=JOB, axis_records=AXIS)
-
-
-@lru_cache(maxsize=256)
-def compile_store(working: str, stored: str, whole: bool = False, normalises: bool = False) -> Any:
-    """Compile the store of one line of results, from the ``working`` type to the type ``stored``.
-
-    ``whole`` says that they are whole numbers but for rounding; ``normalises`` that they are weights, which divide what
-    the result holds.
-    """
-    rounds = int(whole)
-
-    def store_line(results, length, target, step, _wholes, _wholes_step):
-        write_line(results, length, target, step, working, stored, rounds)
-
-    def divide_line(results, length, target, step, wholes, wholes_step):
-        normalise_line(results, length, target, step, wholes, wholes_step, working, stored)
-
-    return compile_routine(divide_line if normalises else store_line)
+@lru_cache(maxsize=1)
+def compile_tile() -> Any:
+    """Compile the run of a register tile over a tile."""
+    return function(_run_tile)

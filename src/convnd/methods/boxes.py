@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
+from ..jit.intrinsics.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
 from ..jit.machine import vector_bytes, vector_registers
-from ..jit.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
-from ..jit.threads import available
+from ..jit.parallel import available
 from ..problem.canonical import Problem, merged
 from . import tuning
 from .costs import gather_cycles

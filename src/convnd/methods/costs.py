@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
+from ..jit.intrinsics.register_tile import RegisterTile
 from ..jit.machine import vector_bytes
-from ..jit.routine import RegisterTile
 from ..problem.canonical import Problem
 from . import tuning
 from .layout import Layout, frame, layouts, line_length, most_outputs, shared_axis, window_length

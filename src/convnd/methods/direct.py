@@ -10,42 +10,59 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import threads
-from ..jit.butterfly import compile_transpose
+from ..jit import parallel
+from ..jit import tables as t
+from ..jit.intrinsics.butterfly import compile_transpose
+from ..jit.intrinsics.register_tile import compile_register_tile
+from ..jit.kernels import convolve
+from ..jit.lines import compile_writer
 from ..jit.machine import CACHE_LINE
-from ..jit.routine import compile_register_tile
-from ..jit.tiles import JOB, compile_worker
+from ..jit.tiles import compile_line, compile_tile
 from ..problem.axis import Window, tap_lines, window
 from ..problem.canonical import Constants, Problem, merged
 from ..problem.request import Request
 from . import tuning
 from .costs import best
 from .factors import Factor, Structure
-from .jobs import Geometry, Region, branch_records, dense_pitches, geometry, offsets, run
 from .layout import Layout, distinct, frame, granularity, line_length, round_up, tile_begins
+from .tables import (
+    Builder,
+    Columns,
+    Region,
+    Tasks,
+    add_axes,
+    dense_pitches,
+    functions,
+    offsets,
+    phase_table,
+    window_columns,
+)
 from .taps import Sharing, TapTable, filter_blocks, table
 from .weights import pack
 
 
 @dataclass(frozen=True)
-class PassLayout:
-    """One pass of a register tile over gathered windows, laid out for compiled code."""
+class TilePass:
+    """One pass of a register tile over the windows of tiles, laid out for compiled code.
+
+    ``kept`` is what the columns hold addresses of. ``window_bytes`` have room for the vectors and rows behind the window
+    that are read and dropped. ``blocks`` are those of a group's weights, of all phases.
+    """
 
     sharing: Sharing
-    taps: list[TapTable]  # of each branch
-    branches: np.ndarray  # what compiled code knows of each; like the tables kept alive
-    routines: tuple[Any, ...]  # kept alive: the values hold their addresses
-    blocks: int  # of a group's filters, of all branches
-    window_bytes: int  # with room for the vectors and rows behind it that are read and dropped
+    taps: list[TapTable]  # of each phase
+    columns: Columns
+    kept: tuple[Any, ...]
+    blocks: int
+    window_bytes: int
     results_bytes: int
-    values: dict[str, Any]
 
     def pack(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
-        """Return the filters ``(groups, C_out, C_in * taps)`` as the routine reads them."""
+        """Return the filters ``(groups, C_out, C_in * taps)`` as the register tile reads them."""
         return pack(kernel, self.taps, self.sharing, workers)
 
 
-def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) -> PassLayout:
+def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Sequence[Window]) -> TilePass:
     """Lay out the pass that turns the windows of a tile into its outputs."""
     tile, sharing = layout.tile, layout.sharing
     item = np.dtype(problem.working).itemsize
@@ -63,45 +80,52 @@ def lay_out_pass(problem: Problem, layout: Layout, windows: Sequence[Window]) ->
         for lines in product(*along)
     ]  # fmt: skip
     fields = [(own.packed.ctypes.data, own.inside.ctypes.data, own.bounds.ctypes.data, len(own.bounds)) for own in taps]
-    branches = branch_records(problem, fields)
-    routines = [compile_register_tile(tile)]
+    register_tile = compile_register_tile(tile)
+    kept: list[Any] = [taps, register_tile, compile_tile(), compile_line(tile.across)]
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
     channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist())
-    block_channels = sharing.rows if sharing.channels else 1
-    pieces = -(-line_length(problem, layout) // tile.block)  # of a flat run, whose lines are taken apart when stored
+    pieces = -(-line_length(problem, layout) // tile.block)  # of several axes' lines, taken apart when stored
     block_bytes = sharing.rows * tile.block * item
     if layout.flat == 0:
         # Those of a tile across channels are transposed, line by line: the longer the better.
         pieces = min(pieces, max(1, tuning.TUNING.results_bytes * (4 if tile.across else 1) // block_bytes))
     rows_beyond = -layout.shape[row_axis] % (tile.rows * spacing) * pitches[row_axis] if row_axis >= 0 else 0
     blocks = filter_blocks(problem.branch_channels, sharing)
-    most = max(len(own.source) for own in taps)
     results_bytes = pieces * block_bytes
     channel_step = max(channel_steps, default=0)
-    values = {
-        "channel_pitch": channel_pitch,
-        "routine": routines[0].address, "branches": branches.ctypes.data, "branch_blocks": blocks,
-        "branch_channels": problem.branch_channels,
-        "rows": sharing.rows if sharing.channels or row_axis >= 0 else 1, "row_axis": row_axis,
-        "row_spacing": spacing, "block": tile.block, "pieces": pieces,
-        "x_row": problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
-        "block_channels": block_channels, "blocks": len(taps) * blocks, "weights_block": most * sharing.rows * item,
-        "direct_store": problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1,
-        "channel_step": channel_step, "flat": layout.flat,
+    columns = {
+        t.CHANNEL_PITCH: channel_pitch, t.FRAME: together,
+        t.RUN_TILE: kept[2].address, t.RUN_LINE: kept[3].address, t.TILE_FUNCTION: register_tile.address,
+        t.PHASES: builder.add(phase_table(problem, fields)), t.PHASE_BLOCKS: blocks,
+        t.PHASE_FILTERS: problem.branch_channels,
+        t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,
+        t.ROW_SPACING: spacing, t.BLOCK: tile.block, t.PIECES: pieces,
+        t.X_ROW: problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
+        t.BLOCK_FILTERS: sharing.rows if sharing.channels else 1, t.BLOCKS: len(taps) * blocks,
+        t.TASK_BLOCKS: len(taps) * blocks, t.GROUP_TASKS: 1,
+        t.WEIGHTS_BLOCK: max(len(own.source) for own in taps) * sharing.rows * item,
+        t.WRITES_OUT: problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1,
+        t.CHANNEL_STEP: channel_step, t.FLAT: layout.flat,
     }  # fmt: skip
     if tile.across:
-        routines.append(compile_transpose(problem.working, tile.lanes))
+        transpose = compile_transpose(problem.working, tile.lanes)
+        near = len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1])
+        size = np.dtype(problem.result).itemsize
+        writer = compile_writer(
+            problem.accumulated, problem.result, channel_step == size if near else problem.results_near
+        )
+        kept += [transpose, writer]
         results_bytes = 2 * sharing.rows * round_up(pieces * tile.block, tile.lanes) * item
-        values |= {
-            "across": tile.lanes, "transpose": routines[1].address,
-            "frames": len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1]),
-            "direct_store": problem.stores_native and channel_step == item,
+        columns |= {
+            t.LANES: tile.lanes, t.TRANSPOSE: transpose.address, t.WRITE: writer.address,
+            t.CHANNELS_NEAR: near,
+            t.WRITES_OUT: problem.stores_native and channel_step == item,
         }  # fmt: skip
     # The last vectors and the rows that do not exist read behind the window.
     beyond = tile.rows * pitches[-1] if tile.across else 2 * tile.rows * tile.block * item + rows_beyond
     window_bytes = round_up(problem.in_channels * prod(lengths) * item + beyond, CACHE_LINE)
-    return PassLayout(sharing, taps, branches, tuple(routines), len(taps) * blocks, window_bytes, results_bytes, values)
+    return TilePass(sharing, taps, columns, tuple(kept), len(taps) * blocks, window_bytes, results_bytes)
 
 
 @dataclass(frozen=True)
@@ -111,11 +135,9 @@ class DirectPlan:
     problem: Problem
     layout: Layout
     cycles: float  # of one core
-    routine: PassLayout
+    tile_pass: TilePass
     workers: int  # that the work is large enough for
-    job: np.ndarray
-    geometry: Geometry  # kept alive, as is the routine: the job holds their addresses
-    worker: Any
+    tasks: Tasks
 
     @property
     def flops(self) -> int:
@@ -125,25 +147,25 @@ class DirectPlan:
     @property
     def scratch_bytes(self) -> int:
         """Bytes that a thread takes."""
-        return int(self.job["scratch_bytes"][0])
+        return int(self.tasks.table[t.SCRATCH_BYTES])
 
     @property
     def weight_bytes(self) -> int:
         """Bytes that the weights take."""
-        values = self.routine.values
-        return int(values["weights_block"]) * self.routine.blocks * self.problem.groups
+        return int(self.tile_pass.columns[t.WEIGHTS_BLOCK]) * self.tile_pass.blocks * self.problem.groups
 
     def describe(self) -> list[str]:
         """Say what runs."""
         tile = self.layout.tile
         return [
             f"taps      {self.problem.in_channels * self.problem.taps} for each output",
+            f"kernel    {self.tasks.kernel.name}, rank {len(self.tasks.grid)}",
             f"tile      {self.layout.shape} outputs, {tile.rows} x {tile.block} of them at once in registers",
         ]
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
-        """Return the filters of every group, `problem.canonical_kernel`, as the routine reads them."""
-        return self.routine.pack(kernel, workers)
+        """Return the filters of every group, `problem.canonical_kernel`, as the register tile reads them."""
+        return self.tile_pass.pack(kernel, workers)
 
     def __call__(
         self,
@@ -163,24 +185,23 @@ class DirectPlan:
         weights : ndarray
             What `prepare` made of the kernel.
         constants : dict
-            What stands outside every channel and what else the problem asks for, `problem.Constants`.
+            What stands outside every channel, `problem.Constants`.
         workers : int or None
             Threads asked for.
         region : sequence of (int, int), optional
             The first output along each of the problem's axes and the one behind the last; all by default.
         """
-        job, axes = self.job.copy(), self.geometry.axes
-        job["x_low"], job["x_high"] = self.problem.bounds(x)
-        arrays = {"x": x, "out": out, "weights": weights, **constants}
-        if region is not None:
-            axes, arrays["begins"] = self.geometry.restricted(region)
-            job["tasks"] = prod(axes["tiles"].tolist()) * self.problem.groups * job["chunks"]
-        run(job, axes, self.worker, arrays, workers, self.workers)
+        tasks = self.tasks if region is None else self.tasks.restricted(region)
+        low, high = self.problem.bounds(x)
+        tasks.run(
+            {t.X: x, t.OUT: out, t.WEIGHTS: weights, t.FILLS: constants["fills"], t.X_LOW: low, t.X_HIGH: high},
+            workers, self.workers,
+        )  # fmt: skip
 
 
 def repair(
     problem: Problem,
-    geometry: Geometry,
+    tasks: Tasks,
     flags: np.ndarray,
     x: np.ndarray,
     kernel: np.ndarray,
@@ -194,46 +215,7 @@ def repair(
         own = plan(problem)
         weights = own.prepare(kernel, workers)
         for tile in tiles:
-            own(x, weights, constants, out, workers, geometry.region(int(tile)))
-
-
-class Joined:
-    """Two direct convolutions of one array into one result, the second over what the first has written, tile by tile.
-
-    Parameters
-    ----------
-    first, second : DirectPlan
-        Plans of one layout whose tasks are the same.
-    weights : tuple of ndarray
-        What they prepared of their kernels.
-    constants : tuple of dict
-        The constants of each.
-    workers : int or None
-        Threads asked for.
-    """
-
-    def __init__(
-        self, first: DirectPlan, second: DirectPlan, weights: Sequence[np.ndarray], constants: Sequence[Constants],
-        workers: int | None,
-    ) -> None:  # fmt: skip
-        jobs = np.concatenate([first.job, second.job])
-        jobs["passes"] = len(jobs)
-        if jobs["chunks"][0] > 1:  # which share the windows of a tile: one behind the other
-            shift = round_up(first.scratch_bytes, CACHE_LINE) - jobs["window_at"][1]
-            for name in ("window_at", "results_at", "scratch_bytes"):
-                jobs[name][1] += shift
-        jobs["scratch_bytes"] = jobs["scratch_bytes"].max()
-        jobs["weights"] = [own.ctypes.data for own in weights]
-        for job, own in zip(jobs, constants, strict=True):
-            for name, values in own.items():
-                job[name] = values.ctypes.data
-        self._jobs, self._axes = jobs, np.concatenate([first.geometry.axes, second.geometry.axes])
-        self._first, self._workers = first, workers
-        self._kept = second, weights, constants  # alive: the jobs hold their addresses
-
-    def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
-        """Convolve ``x`` into ``out``, arrays of the strides and types that the plans were made for."""
-        run(self._jobs, self._axes, self._first.worker, {"x": x, "out": out}, self._workers, 2 * self._first.workers)
+            own(x, weights, constants, out, workers, tasks.region(int(tile)))
 
 
 @tuning.remembered(256)
@@ -243,31 +225,33 @@ def plan(problem: Problem) -> DirectPlan:
 
 
 def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
-    """Lay out the tables and the job of a problem."""
+    """Lay out the tables of a problem."""
     along = list(zip(problem.axes, layout.shape, strict=True))
     windows = [window(axis, outputs) for axis, outputs in along]
     begins = [
         tile_begins(axis, outputs, granularity(problem, layout, a) if layout.inside else 0)
         for a, (axis, outputs) in enumerate(along)
     ]
-    outline = geometry(problem, problem.working, windows, begins, frame=frame(problem, layout))
-    routine = lay_out_pass(problem, layout, windows)
+    builder = Builder(columns=t.SMALL_COLUMNS)
+    tile_pass = lay_out_pass(builder, problem, layout, windows)
+    pitches = dense_pitches(windows, np.dtype(problem.working).itemsize * tile_pass.columns[t.FRAME])
+    axes, columns = add_axes(builder, problem, windows, begins, pitches)
+    compiled, kept = functions(problem, problem.working)
     tiles = prod(len(b) - 1 for b in begins) * problem.groups
     workers = useful_workers(problem, cycles)
-    tasks = tuning.TUNING.tasks_per_worker * min(workers, threads.available())
-    chunks = min(routine.blocks, max(1, tasks // tiles)) if workers > 1 else 1
-    chunk = -(-routine.blocks // chunks)
-    chunks = -(-routine.blocks // chunk)
-    results_at = outline.values["window_at"] + routine.window_bytes
+    tasks = tuning.TUNING.tasks_per_worker * min(workers, parallel.available()) if workers > 1 else 1
+    task_blocks = -(-tile_pass.blocks // min(tile_pass.blocks, max(1, tasks // tiles)))
+    group_tasks = -(-tile_pass.blocks // task_blocks)
     x_channels = offsets(problem.x_channel_steps)
-    values = {
-        "passes": 1, "inside_allowed": layout.inside,
-        "channels_low": x_channels.min(), "channels_high": x_channels.max(),
-        "ahead": rows_ahead(problem, layout.sharing, layout.tile.rows), "chunk": chunk, "chunks": chunks,
-        "tasks": tiles * chunks, "results_at": results_at, "scratch_bytes": results_at + routine.results_bytes,
-    }  # fmt: skip
-    job = outline.job(JOB, {**routine.values, **values})
-    return DirectPlan(problem, layout, cycles, routine, workers, job, outline, compile_worker(len(windows)))
+    builder.set({
+        **columns, **compiled, **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
+        t.AXES: builder.add(axes), t.READS_X: layout.inside,
+        t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
+        t.AHEAD: rows_ahead(problem, layout.sharing, layout.tile.rows),
+        t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: tiles * group_tasks,
+    })  # fmt: skip
+    own = Tasks(convolve, builder.table(), tuple(begins), (kept, tile_pass.kept))
+    return DirectPlan(problem, layout, cycles, tile_pass, workers, own)
 
 
 def useful_workers(problem: Problem, cycles: float) -> int:
@@ -292,7 +276,7 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
     _, cycles = best(merged(problem))
-    workers = threads.team_size(None, useful_workers(problem, cycles))
+    workers = parallel.team_size(None, useful_workers(problem, cycles))
     return tuning.milliseconds(problem, cycles / workers, 0.12, 1.15, 0.35)
 
 

@@ -51,7 +51,7 @@ def factors_of(request: Request, problem: Problem, kernel: np.ndarray, most_term
     """Return the factors of a canonical kernel along the axes of the merged problem; none where it has no such."""
     if problem.is_upsampled or request.channel_axis is not None or request.kernel.dtype.kind == "c":
         return ()
-    weights = kernel.reshape([axis.taps for axis in merged(problem).axes])
+    weights = kernel[0].reshape([axis.taps for axis in merged(problem).axes])
     about = problem.exact, rounding_of(problem.working), most_terms
     if kernel.size > MOST_CACHED:
         found = factored(weights, *about)

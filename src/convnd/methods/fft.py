@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2, prod
-from typing import Any
 
 import numpy as np
 
-from ..jit.butterfly import Pass, compile_pass, compile_product, compile_transpose
-from ..jit.fourier import DIMENSION, PASS, SPECTRAL_JOB, compile_filter_worker, compile_spectral_worker
-from ..jit.gather import compile_gather
+from ..jit import tables as t
+from ..jit.fourier import compile_transform, convolve_by_fft, transform_filters
+from ..jit.intrinsics.butterfly import Pass, compile_pass, compile_product, compile_transpose
+from ..jit.lines import compile_reader
 from ..jit.machine import CACHE_LINE
+from ..jit.parallel import aligned
 from ..jit.radices import factors, frequencies, twiddle_table
 from ..problem.axis import Window, window
 from ..problem.canonical import Constants, Problem
@@ -20,8 +21,8 @@ from ..problem.dtypes import bits, largest
 from ..problem.request import Request
 from . import direct, tuning
 from .factors import Factor, Structure
-from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
+from .tables import Builder, Tasks, add_axes, functions
 from .windows import SpectralLayout, best, cycles, elapsed, filters, prepared, transform_type
 
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
@@ -45,10 +46,8 @@ class SpectralPlan:
     layout: SpectralLayout
     working: str
     workers: int
-    job: np.ndarray
-    geometry: Geometry
-    tables: tuple[np.ndarray, ...]  # kept alive, as are the routines: the job holds their addresses
-    routines: tuple[Any, ...]
+    tasks: Tasks
+    filter_tasks: Tasks
 
     @property
     def flops(self) -> int:
@@ -56,50 +55,44 @@ class SpectralPlan:
         samples, channels = self.layout.samples, self.problem.in_channels + self.problem.out_channels
         beside = prod(n for a, n in enumerate(self.layout.shape) if a not in self.layout.transformed)
         products = 6 * self.problem.in_channels * self.problem.out_channels * samples
-        return int(self.job["tasks"][0] * beside * (channels * 5 * samples * log2(samples) + products))
+        return int(int(self.tasks.table[t.TASKS]) * beside * (channels * 5 * samples * log2(samples) + products))
 
     @property
     def scratch_bytes(self) -> int:
         """Bytes that a thread takes."""
-        return int(self.job["scratch_bytes"][0])
+        return int(self.tasks.table[t.SCRATCH_BYTES])
 
     @property
     def weight_bytes(self) -> int:
         """Bytes that the spectra take."""
-        return int(self.job["spectrum_bytes"][0]) * filters(self.problem)
+        return int(self.tasks.table[t.SPECTRUM_BYTES]) * filters(self.problem)
 
     def describe(self) -> list[str]:
         """Say what runs."""
         lengths = " x ".join(str(self.layout.lengths[a]) for a in self.layout.transformed)
         return [
             f"taps      {self.problem.in_channels * self.problem.taps} for each output",
+            f"kernel    {self.tasks.kernel.name}, rank {len(self.tasks.grid)}",
             f"tile      two windows of {self.layout.shape} outputs, transforms of {lengths} in {self.working}",
         ]
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> Spectra:
         """Return the spectra of the filters of every group, `problem.canonical_kernel`."""
         weights = kernel.astype(np.float64)
-        job = self.job.copy()
-        count = filters(self.problem)
-        job["tasks"] = count
-        arrays = {
-            "filters": (weights / self.layout.samples).astype(self.working),
-            "weights": aligned(int(job["spectrum_bytes"][0]) * count),
-        }
-        run(job, self.geometry.axes, self.routines[1], arrays, workers, count)
-        return Spectra(kernel, arrays["weights"], *_range(weights, self.layout.samples, self.working))
+        scaled = (weights / self.layout.samples).astype(self.working)
+        spectra = aligned(self.weight_bytes)
+        self.filter_tasks.run({t.FILTERS: scaled, t.WEIGHTS: spectra}, workers, filters(self.problem))
+        return Spectra(kernel, spectra, *_range(weights, self.layout.samples, self.working))
 
     def __call__(
         self, x: np.ndarray, weights: Spectra, constants: Constants, out: np.ndarray, workers: int | None
     ) -> None:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
-        job = self.job.copy()
-        job["least"], job["most"] = weights.least, weights.most
-        flags = np.zeros(int(job["tasks"][0]), np.int64)
-        arrays = {"x": x, "out": out, "weights": weights.spectra, "flags": flags}
-        arrays |= {name: values.astype(self.working) for name, values in constants.items()}
-        run(job, self.geometry.axes, self.routines[0], arrays, workers, self.workers)
-        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, constants, out, workers)
+        flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
+        fills = constants["fills"].astype(self.working)
+        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.spectra, t.FILLS: fills, t.FLAGS: flags}
+        self.tasks.run(columns | {t.LEAST: weights.least, t.MOST: weights.most}, workers, self.workers)
+        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, constants, out, workers)
 
 
 def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:
@@ -116,13 +109,6 @@ def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:
     if not (np.isfinite(sums) and least <= most):
         return 1, 0
     return bits(least, working), bits(most, working)
-
-
-def aligned(size: int) -> np.ndarray:
-    """Return uninitialised bytes that begin with a cache line."""
-    room = np.empty(size + CACHE_LINE, np.uint8)
-    first = -room.ctypes.data % CACHE_LINE
-    return room[first : first + size]
 
 
 @tuning.remembered(64)
@@ -142,65 +128,54 @@ def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
     pitches = [item * layout.row * prod(layout.lengths[a + 1 : -1]) for a in range(len(windows) - 1)] + [item]
     steps = [n * (2 if a == layout.pair_axis else 1) for a, n in enumerate(layout.shape)]
     begins = [even_begins(axis, step) for axis, step in zip(problem.axes, steps, strict=True)]
-    outline = geometry(problem, working, windows, begins, pitches, problem.exact, ranged=True)
-
-    passes: list[tuple[int, ...]] = []
+    builder = Builder(columns=t.FFT_COLUMNS)
+    axes, columns = add_axes(builder, problem, windows, begins, pitches)
+    compiled, kept = functions(problem, working, problem.exact, ranged=True)
+    steps: list[tuple[int, ...]] = []
     dimensions: list[tuple[int, ...]] = []
-    tables: list[np.ndarray] = []
-    routines: list[Any] = []
     for length, pitch, outer in layout.dimensions:
-        first, span = len(passes), length
+        first, span = len(steps), length
         for radix in factors(length):
             blocks, span = length // span, span // radix
             both = [compile_pass(Pass(working, lanes, radix, inverse, span > 1)) for inverse in (False, True)]
             twiddles = twiddle_table(radix, span, working)
-            passes.append((both[0].address, both[1].address, blocks, span, twiddles.ctypes.data))
-            tables.append(twiddles)
-            routines += both
-        dimensions.append((length, pitch * item, outer, max(1, pitch // lanes), first, len(passes) - first))
-    dimension_table, pass_table = np.array(dimensions, DIMENSION), np.array(passes, PASS)
+            steps.append((both[0].address, both[1].address, blocks, span, twiddles.ctypes.data))
+            kept += [twiddles, *both]
+        dimensions.append((length, pitch * item, outer, max(1, pitch // lanes), first, len(steps) - first))
     length, pitch, outer = layout.dimensions[-1]
-    columns = 1 if layout.transposed else pitch // lanes
-    slabs = layout.rows // lanes if layout.transposed else outer * columns
-    slab_bytes = 2 * item * layout.slab
-    twist = np.zeros(0)
-    if layout.split:
-        twist = _twist(layout, working)
+    alike = 1 if layout.transposed else pitch // lanes
+    slabs = layout.rows // lanes if layout.transposed else outer * alike
+    slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
+    twist = _twist(layout, working) if layout.split else None
     runs = _place_runs(problem, windows, pitches, 1 if layout.transposed else lanes, item)
-    tables += [dimension_table, pass_table, twist, runs]
     products = [
         compile_product(working, lanes, adds, conjugates)
         for adds, conjugates in ((False, False), (False, True), (True, True))
     ]
-    others = [
-        compile_transpose(working, lanes),
-        compile_gather(np.dtype(working).str, working),
-    ]
-    plane = item * layout.rows * layout.row
-    tile_bytes = 2 * plane * max(problem.in_channels, problem.out_channels)
-    slabs_at = outline.values["window_at"] + tile_bytes
-    values = {
-        "channel_pitch": 2 * plane,
-        "pair_axis": layout.pair_axis, "pair_outputs": layout.shape[layout.pair_axis],
-        "plane": plane, "row": layout.row * item, "vector": vector, "slab_bytes": slab_bytes, "slabs_at": slabs_at,
-        "dimensions": dimension_table.ctypes.data, "dimension_count": len(dimensions),
-        "passes": pass_table.ctypes.data, "pass_count": len(passes),
-        "transposed": layout.transposed, "slabs": slabs, "alike": columns,
-        "twist": twist.ctypes.data if layout.split else 0,
-        "transpose": others[0].address, "twist_by": products[0].address, "untwist_by": products[1].address,
-        "multiply": products[1].address, "multiply_add": products[2].address,
-        "copy": others[1].address, "place_runs": runs.ctypes.data, "place_count": len(runs),
-        "filter_bytes": item * problem.taps,
-        "spectrum_bytes": slabs // columns * slab_bytes,
-        "tasks": prod(len(b) - 1 for b in begins) * problem.groups,
-        "scratch_bytes": round_up(slabs_at + (problem.in_channels + 1) * slab_bytes, CACHE_LINE),
-    }  # fmt: skip
-    routines += products + others
-    workers = [compile_spectral_worker(len(windows)), compile_filter_worker()]
-    useful = direct.useful_workers(problem, cycles(problem, layout) * values["tasks"])
+    transforms = [compile_transform(False), compile_transform(True)]
+    transpose, copy = compile_transpose(working, lanes), compile_reader(np.dtype(working).str, working)
+    kept += [*products, *transforms, transpose, copy, twist]
+    slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
+    builder.set({
+        **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: 2 * plane, t.ROW_AXIS: -1,
+        t.PAIR_AXIS: layout.pair_axis, t.PAIR_OUTPUTS: layout.shape[layout.pair_axis],
+        t.PLANE: plane, t.ROW: layout.row * item, t.VECTOR: vector, t.SLAB_BYTES: slab_bytes, t.SLABS_AT: slabs_at,
+        t.DIMENSIONS: builder.add(dimensions), t.DIMENSION_COUNT: len(dimensions), t.STEPS: builder.add(steps),
+        t.TRANSPOSED: layout.transposed, t.SLABS: slabs, t.ALIKE: alike, t.TWIST: 0 if twist is None else twist.ctypes.data,
+        t.TRANSPOSE: transpose.address, t.TWIST_BY: products[0].address, t.UNTWIST_BY: products[1].address,
+        t.MULTIPLY: products[1].address, t.MULTIPLY_ADD: products[2].address, t.CONVOLVE_TILE: transforms[0].address,
+        t.COPY: copy.address, t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
+        t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: slabs // alike * slab_bytes,
+        t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups,
+        t.SCRATCH_BYTES: round_up(slabs_at + (problem.in_channels + 1) * slab_bytes, CACHE_LINE),
+    })  # fmt: skip
+    table = builder.table()
+    filter_table, count = table.copy(), filters(problem)
+    filter_table[t.TASKS], filter_table[t.CONVOLVE_TILE] = count, transforms[1].address
+    useful = direct.useful_workers(problem, cycles(problem, layout) * int(table[t.TASKS]))
     return SpectralPlan(
-        problem, layout, working, useful, outline.job(SPECTRAL_JOB, values), outline,
-        tuple(tables), tuple(workers + routines),
+        problem, layout, working, useful, Tasks(convolve_by_fft, table, tuple(begins), tuple(kept)),
+        Tasks(transform_filters, filter_table, (np.arange(count + 1),), tuple(kept)),
     )  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from math import prod
 
 import numpy as np
 
+from ..jit.intrinsics.register_tile import RegisterTile
 from ..jit.machine import vector_bytes, vector_registers
-from ..jit.routine import RegisterTile
-from ..jit.threads import available
+from ..jit.parallel import available
 from ..problem.axis import Axis
 from ..problem.canonical import Problem
 from . import tuning
@@ -215,7 +215,7 @@ def frame(problem: Problem, layout: Layout) -> int:
     A register tile across channels takes single samples from anywhere.
     """
     _, step = problem.x_channel_steps[-1]
-    gathers = layout.tile.across and problem.fill_period == 1 and len(problem.x_channel_steps) == 2
+    gathers = layout.tile.across and len(problem.x_channel_steps) == 2
     return problem.in_channels if gathers and step == problem.stored_bytes != problem.x_steps[-1] else 1
 
 

@@ -11,28 +11,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from ..jit import tables as t
+from ..jit.kernels import convolve_separably
+from ..jit.lines import compile_writer
 from ..jit.machine import CACHE_LINE, vector_bytes
-from ..jit.threads import available, team_size
-from ..jit.tiles import JOB, compile_store, compile_worker
+from ..jit.parallel import available, team_size
 from ..problem.axis import Axis, window
-from ..problem.canonical import Constants, Problem, merged
+from ..problem.canonical import Constants, Levels, Problem, merged
 from ..problem.dtypes import bits
 from ..problem.request import KEPT, Request
 from . import direct, tuning
 from .costs import best_of_tile, gather_cycles
-from .direct import PassLayout, lay_out_pass, rows_ahead, useful_workers
+from .direct import TilePass, lay_out_pass, rows_ahead, useful_workers
 from .factors import MOST_GROWTH, Factor, Structure, is_short, rounding_of, structure
-from .jobs import Geometry, dense_pitches, geometry, offsets, run
 from .layout import even_begins, round_up, window_length
+from .tables import Builder, Tasks, add_axes, dense_pitches, functions, offsets
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once
 _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
-#: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
+#: Windows, as `tuning.TUNING.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
 _MOST_WINDOWS, _BEYOND = 4, 1.5
 
 
@@ -53,13 +54,9 @@ class SeparablePlan:
     factors: Structure
     shape: tuple[int, ...]
     cycles: float  # of one core
-    passes: tuple[PassLayout, ...]
+    passes: tuple[TilePass, ...]
     workers: int
-    jobs: np.ndarray
-    axes: np.ndarray
-    geometry: Geometry  # kept alive, as are the tables: the jobs hold their addresses
-    tables: tuple[Any, ...]
-    worker: Any
+    tasks: Tasks
 
     @property
     def flops(self) -> int:
@@ -69,12 +66,12 @@ class SeparablePlan:
     @property
     def scratch_bytes(self) -> int:
         """Bytes that a thread takes."""
-        return int(self.jobs["scratch_bytes"][0])
+        return int(self.tasks.table[t.SCRATCH_BYTES])
 
     @property
     def weight_bytes(self) -> int:
         """Bytes that the weights take."""
-        return sum(int(own.values["weights_block"]) * own.blocks for own in self.passes)
+        return sum(int(own.columns[t.WEIGHTS_BLOCK]) * own.blocks for own in self.passes)
 
     @property
     def factor_taps(self) -> int:
@@ -91,6 +88,7 @@ class SeparablePlan:
         )
         return [
             f"taps      {self.problem.taps} for each output, {self.factor_taps} after factoring: {passes}",
+            f"kernel    {self.tasks.kernel.name}, rank {len(self.tasks.grid)}",
             f"tile      {self.shape} outputs, in {len(self.factors)} passes",
         ]
 
@@ -99,81 +97,79 @@ class SeparablePlan:
         packed = []
         for factor, own in zip(factors, self.passes, strict=True):
             weights = factor.weights.astype(self.problem.working)
-            packed.append(own.pack(weights.reshape(1, len(weights), -1), None))
+            groups = np.repeat(weights.reshape(1, len(weights), -1), self.problem.groups, axis=0)
+            packed.append(own.pack(groups, None))
         return Factors(kernel, tuple(packed), _most_bits(self.problem, kernel))
 
     def __call__(
         self, x: np.ndarray, weights: Factors, constants: Constants, out: np.ndarray, workers: int | None
     ) -> None:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
-        jobs = self.jobs.copy()
-        jobs["x_low"], jobs["x_high"] = self.problem.bounds(x)
-        jobs["most"] = weights.most
-        jobs["weights"] = [packed.ctypes.data for packed in weights.packed]
-        flags = np.zeros(int(jobs["tasks"][0]), np.int64)
-        arrays = {"x": x, "out": out, "flags": flags, **constants}
-        run(jobs, self.axes, self.worker, arrays, workers, self.workers)
-        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, constants, out, workers)
+        flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
+        low, high = self.problem.bounds(x)
+        columns = [{t.WEIGHTS: packed, t.OUT: out, t.MOST: weights.most} for packed in weights.packed]
+        columns[0] |= {t.X: x, t.FILLS: constants["fills"], t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
+        self.tasks.run(columns[0], workers, self.workers, columns[1:])
+        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, constants, out, workers)
 
 
 @tuning.remembered(64)
 def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     """Return the plan of a merged problem whose kernel has such factors, by the tile of least cost."""
-    shape = _tile_shape(problem, factors)
+    shape, item = _tile_shape(problem, factors), np.dtype(problem.working).itemsize
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, shape, strict=True)]
     begins = [even_begins(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
     tiles = prod(len(own) - 1 for own in begins)
-    outline = geometry(problem, problem.working, windows, begins, ranged=not problem.normalises)
-    locals_ = _passes(problem, shape, factors)
+    steps = _passes(problem, shape, factors)
     x_channels = offsets(problem.x_channel_steps)
     inside = problem.reads_inside and all(
         axis.stride == 1 and len(own.positions) == n + axis.extent - 1
         for axis, n, own in zip(problem.axes, shape, windows, strict=True)
     )
-    chosen = [best_of_tile(local, inside and p == 0) for p, local in enumerate(locals_)]
-    own_windows = [
-        [own if a in axes else window(local.axes[a], local.axes[a].outputs) for a, own in enumerate(windows)]
-        for local, (axes, _, _) in zip(locals_, factors, strict=True)
-    ]
-    passes = [
-        lay_out_pass(local, layout, own) for local, (layout, _), own in zip(locals_, chosen, own_windows, strict=True)
-    ]
+    chosen = [best_of_tile(step, inside and p == 0) for p, step in enumerate(steps)]
     gathered = prod(len(w.positions) for w in windows[:-1]) * gather_cycles(len(windows[-1].positions))
     cycles = tiles * (gathered + sum(cost for _, cost in chosen))
 
-    jobs, axes = [], []
-    tables: list[Any] = [passes]
-    at = outline.values["window_at"]
+    builder = Builder(len(steps))
+    axes, columns = add_axes(builder, problem, windows, begins, dense_pitches(windows, item))
+    compiled, kept = functions(problem, problem.working, ranged=True)
     done = {a for a, axis in enumerate(problem.axes) if axis.taps == 1}
-    for p, (local, own, (along, terms, _)) in enumerate(zip(locals_, passes, factors, strict=True)):
-        out_channels = np.arange(terms) * local.out_channel_steps[-1][1]
-        store = compile_store(local.accumulated, local.result, normalises=local.normalises)
+    passes, at = [], 0
+    for p, (step, (layout, _), (along, terms, _)) in enumerate(zip(steps, chosen, factors, strict=True)):
+        own_windows = [
+            own if a in along else window(step.axes[a], step.axes[a].outputs) for a, own in enumerate(windows)
+        ]
+        own = lay_out_pass(builder, step, layout, own_windows)
+        passes.append(own)
+        writer = compile_writer(step.accumulated, step.result, step.results_near)
+        kept.append(writer)
         done |= set(along)
-        records = outline.axes.copy()
-        records["pitch"] = dense_pitches(own_windows[p], np.dtype(problem.working).itemsize)
-        records["out_step"] = local.out_steps
+        own_axes = axes.copy()
+        own_axes[:, t.PITCH], own_axes[:, t.OUT_STEP] = dense_pitches(own_windows, item), step.out_steps
         for a in set(range(len(shape))) - done:
             length, reach = len(windows[a].positions), int(windows[a].positions.max())
-            dense = reach + 1 == length
-            records["whole"][a], records["halo"][a] = length, length - shape[a] if dense else length
-        axes.append(records)
-        values = {
-            **own.values, "window_at": at, "out_channels": out_channels.ctypes.data, "store": store.address,
-            "in_channels": local.in_channels, "out_per_group": terms, "chunk": own.blocks, "chunks": 1,
-            "passes": len(passes), "tasks": tiles,
-            "inside_allowed": inside, "channels_low": x_channels.min(), "channels_high": x_channels.max(),
-            "ahead": rows_ahead(problem, own.sharing, int(own.values["rows"])),
-        }  # fmt: skip
+            own_axes[a, t.KEPT], own_axes[a, t.HALO] = length, length - shape[a] if reach + 1 == length else length
+        builder.set({
+            **columns, **compiled, **own.columns, t.AXES: builder.add(own_axes), t.WINDOW_AT: at, t.WRITE: writer.address,
+            t.OUT_CHANNELS: builder.add(_channels_of(step)),
+            t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms, t.PASSES: len(steps), t.TASKS: tiles * problem.groups,
+            t.READS_X: inside, t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
+            t.AHEAD: rows_ahead(problem, own.sharing, int(own.columns[t.ROWS])),
+        }, p)  # fmt: skip
         at += own.window_bytes
-        jobs.append(outline.job(JOB, values))
-        tables += [out_channels, store]
-    records = np.concatenate(jobs)
-    records["results_at"] = at
-    records["scratch_bytes"] = round_up(at + max(own.results_bytes for own in passes), CACHE_LINE)
+    end = round_up(at + max(own.results_bytes for own in passes), CACHE_LINE)
+    for p in range(len(passes)):
+        builder.set({t.RESULTS_AT: at, t.SCRATCH_BYTES: end}, p)
+    tasks = Tasks(convolve_separably, builder.table(), tuple(begins), (kept, [own.kept for own in passes]))
     return SeparablePlan(
-        problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), records, np.concatenate(axes),
-        outline, tuple(tables), compile_worker(len(shape), several=True),
+        problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), tasks
     )  # fmt: skip
+
+
+def _channels_of(step: Problem) -> np.ndarray:
+    """Return the offset of each output channel of a pass, of every group."""
+    *groups, (terms, channel_step) = step.out_channel_steps
+    return (offsets(tuple(groups))[:, None] + channel_step * np.arange(terms)).ravel()
 
 
 def _most_bits(problem: Problem, kernel: np.ndarray) -> int:
@@ -188,6 +184,12 @@ def _most_bits(problem: Problem, kernel: np.ndarray) -> int:
         total = np.abs(kernel).sum(dtype=np.float64)
         most = float(info.max) / (4 * MOST_GROWTH * max(1.0, total))
     return max(1, bits(most, problem.working))
+
+
+def _groups_of(problem: Problem, last: bool) -> Levels:
+    """Return the groups of the last pass' output channels; of those before, all in one place."""
+    groups = problem.out_channel_steps[:-1]
+    return groups if last else tuple((count, 0) for count, _ in groups)
 
 
 def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[Problem]:
@@ -214,8 +216,8 @@ def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[
                 out_steps=problem.out_steps if last else tuple(steps),
                 in_channels=before,
                 out_channels=terms,
-                x_channel_steps=((before, 0),),
-                out_channel_steps=((terms, 0 if last else item * prod(lengths)),),
+                x_channel_steps=(*problem.x_channel_steps[:-1], (before, 0)) if p == 0 else ((before, 0),),
+                out_channel_steps=(*_groups_of(problem, last), (terms, 0 if last else item * prod(lengths))),
                 accumulated=problem.accumulated if last else problem.working,
                 result=problem.result if last else native,
                 nans=problem.nans if last else KEPT,
@@ -272,7 +274,7 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
     """
     if factors:
         return ""
-    finite = np.isfinite(request.kernel).all() and not problem.normalises
+    finite = np.isfinite(request.kernel).all()
     asked = request.method == "separable" and finite
     if asked and not is_short(request.kernel.astype(np.complex128), rounding_of(problem.working)):
         raise ValueError(

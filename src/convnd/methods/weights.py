@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from ..jit.butterfly import compile_transpose
-from ..jit.expressions import call_address
-from ..jit.lines import write_line
-from ..jit.machine import compile_routine, read_index, take_next, vector_bytes
-from ..jit.threads import run_workers, team_size
+from ..jit import pack as packing
+from ..jit import tables as t
+from ..jit.intrinsics.butterfly import compile_transpose
+from ..jit.lines import compile_writer
+from ..jit.machine import vector_bytes
 from .taps import Sharing, TapTable, filter_blocks
 
 _PACKED_BY_ONE = 2**16  #: weights, up to which one thread packs them sooner than two
@@ -58,44 +56,14 @@ def _pack_filters(kernel: np.ndarray, taps: TapTable, sharing: Sharing, workers:
     blocks, item = filter_blocks(filters, sharing), kernel.itemsize
     packed = np.zeros((groups, blocks, count, sharing.rows), kernel.dtype)  # filters that do not exist
     side = min(sharing.rows & -sharing.rows, vector_bytes() // item)
-    transpose = compile_transpose(kernel.dtype.name, side)
-    job = np.array([
-        kernel.ctypes.data, packed.ctypes.data, groups, filters, count, blocks, sharing.rows, side, transpose.address
-    ])  # fmt: skip
-    next_block = np.zeros(1, np.int64)
-    threads = team_size(workers, 1 + packed.size // _PACKED_BY_ONE)
-    run_workers(threads, _compile_pack(kernel.dtype.name), job, next_block)
+    native = kernel.dtype.newbyteorder("=")
+    transpose, writer = compile_transpose(native.name, side), compile_writer(native.name, native.str, False)
+    table = np.zeros(t.JOB_COLUMNS, np.int64)
+    for column, value in {
+        t.X: kernel.ctypes.data, t.OUT: packed.ctypes.data, t.GROUP_FILTERS: filters, t.ROWS: sharing.rows,
+        t.BLOCK: count, t.BLOCKS: blocks, t.ITEM: item, t.LANES: side, t.TASKS: groups * blocks,
+        t.TRANSPOSE: transpose.address, t.WRITE: writer.address, t.SIZE: t.JOB_COLUMNS,
+    }.items():  # fmt: skip
+        table[column] = value
+    packing.pack.run(table, (groups * blocks,), workers, 1 + packed.size // _PACKED_BY_ONE)
     return packed
-
-
-@lru_cache(maxsize=4)
-def _compile_pack(dtype: str) -> Any:
-    """Compile the worker that packs blocks, each the next that no worker has taken."""
-    size, stored = np.dtype(dtype).itemsize, np.dtype(dtype).str
-
-    def pack_blocks(number, job, next_block):
-        kernel, packed, groups = read_index(job, 0), read_index(job, 1), read_index(job, 2)
-        filters, count, blocks, rows = read_index(job, 3), read_index(job, 4), read_index(job, 5), read_index(job, 6)
-        side, transpose = read_index(job, 7), read_index(job, 8)
-        block = take_next(next_block)
-        while block < groups * blocks:
-            first = block % blocks * rows
-            there = min(rows, filters - first)
-            source = kernel + (block // blocks * filters + first) * count * size
-            target = packed + block * count * rows * size
-            squares, squared_rows = count // side, there // side * side
-            for row in range(0, squared_rows, side):
-                call_address(
-                    transpose,
-                    (
-                        source + row * count * size, count * size, side * size,
-                        target + row * size, rows * size, side * rows * size, squares,
-                    ),
-                )  # fmt: skip
-            for row in range(there):  # what makes no square
-                tap = squares * side if row < squared_rows else 0
-                line, column = source + (row * count + tap) * size, target + (tap * rows + row) * size
-                write_line(line, count - tap, column, rows * size, dtype, stored, 0)
-            block = take_next(next_block)
-
-    return compile_routine(pack_blocks)

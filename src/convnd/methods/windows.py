@@ -16,8 +16,8 @@ from math import prod
 import numpy as np
 
 from ..jit.machine import vector_bytes
+from ..jit.parallel import available
 from ..jit.radices import factors
-from ..jit.threads import available
 from ..problem.axis import Axis
 from ..problem.canonical import Problem, merged
 from . import tuning
@@ -131,7 +131,7 @@ def prepared(problem: Problem) -> Problem:
     """
     problem = merged(problem, most_interleaved=0)
     axes, last = problem.axes, problem.axes[-1]
-    if len(axes) > 1 and last.is_batch and last.length < _BATCH_LINE and problem.fill_period == 1:
+    if len(axes) > 1 and last.is_batch and last.length < _BATCH_LINE:
         order = [len(axes) - 1, *range(len(axes) - 1)]
         steps = [tuple(steps[a] for a in order) for steps in (problem.x_steps, problem.out_steps)]
         return replace(problem, axes=tuple(axes[a] for a in order), x_steps=steps[0], out_steps=steps[1])

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 
-from ..jit.butterfly import compile_transpose
-from ..jit.filtering import WINOGRAD_JOB, compile_filters_worker, compile_winograd_worker
-from ..jit.machine import CACHE_LINE, vector_bytes
-from ..jit.minimal import (
+from ..jit import tables as t
+from ..jit.intrinsics.butterfly import compile_transpose
+from ..jit.intrinsics.minimal import (
     FLOAT,
     OUTPUTS,
     OUTPUTS_GAIN,
@@ -23,7 +21,9 @@ from ..jit.minimal import (
     compile_filter_transform,
     compile_transforms,
 )
-from ..jit.routine import RegisterTile, compile_register_tile
+from ..jit.intrinsics.register_tile import RegisterTile, compile_register_tile
+from ..jit.machine import CACHE_LINE, vector_bytes
+from ..jit.winograd import compile_box, convolve_by_winograd, transform_filters
 from ..problem.axis import Window, window
 from ..problem.canonical import Constants, Problem
 from ..problem.dtypes import bits
@@ -46,8 +46,8 @@ from .boxes import (
     why_not,
 )
 from .factors import Factor, Structure
-from .jobs import Geometry, geometry, run
 from .layout import even_begins, round_up
+from .tables import Builder, Tasks, add_axes, functions
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,8 @@ class WinogradPlan:
     problem: Problem
     layout: WinogradLayout
     workers: int
-    job: np.ndarray
-    geometry: Geometry
-    tables: tuple[Any, ...]  # kept alive: the job holds their addresses
-    worker: Any
+    tasks: Tasks
+    filter_tasks: Tasks
 
     @property
     def flops(self) -> int:
@@ -82,12 +80,13 @@ class WinogradPlan:
     @property
     def scratch_bytes(self) -> int:
         """Bytes that a thread takes."""
-        return int(self.job["scratch_bytes"][0])
+        return int(self.tasks.table[t.SCRATCH_BYTES])
 
     @property
     def weight_bytes(self) -> int:
         """Bytes that the transformed filters take."""
-        return int(self.job["groups"][0] * self.job["blocks"][0] * self.job["weights_plane"][0]) * PLANES
+        table = self.tasks.table
+        return int(table[t.GROUPS] * table[t.BLOCKS] * table[t.WEIGHTS_PLANE]) * PLANES
 
     def describe(self) -> list[str]:
         """Say what runs."""
@@ -95,41 +94,35 @@ class WinogradPlan:
         products, tiles = planes_of(problem) / (height * OUTPUTS), prod(self.layout.shape) // prod(units(problem))
         return [
             f"taps      {problem.in_channels * problem.taps} for each output, by {products} products in place of 9",
+            f"kernel    {self.tasks.kernel.name}, rank {len(self.tasks.grid)}",
             f"tile      {self.layout.shape} outputs, {tiles} tiles of {height} x {OUTPUTS} at once",
         ]
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> Filters:
         """Return the transformed filters of every group, `problem.canonical_kernel`."""
-        job = self.job.copy()
-        groups, filters, taps = kernel.shape
+        table, (groups, filters, taps) = self.filter_tasks.table, kernel.shape
         planar = kernel
         if folds(self.problem) > 1:  # neighbouring taps are in different lines
             planar = kernel.reshape(-1, TAPS, TAPS).swapaxes(1, 2).reshape(kernel.shape)
-        job["tasks"] = job["groups"] * job["filter_blocks"]
-        shape = groups, int(job["filter_blocks"][0] * job["lanes"][0]), int(job["filter_bytes"][0]) // FLOAT
+        shape = groups, int(table[t.FILTER_BLOCKS] * table[t.LANES]), int(table[t.TAPS_BYTES]) // FLOAT
         padded = np.ascontiguousarray(planar)
         if kernel.shape != shape:
             padded = np.zeros(shape, kernel.dtype)
             padded[:, :filters, :taps] = planar
-        arrays = {
-            "filters": padded,
-            "weights": np.empty(self.weight_bytes, np.uint8),
-            "largest_taps": np.empty(groups * filters, np.int64),
-        }
-        run(job, self.geometry.axes, compile_filters_worker(), arrays, workers, self.workers)
-        largest = arrays["largest_taps"].astype(np.int32).view(np.float32)
-        return Filters(kernel, arrays["weights"], *_range(largest, taps))
+        transformed, bits_ = np.empty(self.weight_bytes, np.uint8), np.empty(groups * filters, np.int64)
+        self.filter_tasks.run({t.TAPS: padded, t.WEIGHTS: transformed, t.LARGEST_TAPS: bits_}, workers, self.workers)
+        largest = bits_.astype(np.int32).view(np.float32)
+        return Filters(kernel, transformed, *_range(largest, taps))
 
     def __call__(
         self, x: np.ndarray, weights: Filters, constants: Constants, out: np.ndarray, workers: int | None
     ) -> None:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
-        job = self.job.copy()
-        job["least"], job["most"] = weights.least, weights.most
-        flags = np.zeros(int(job["tasks"][0] // job["chunks"][0]), np.int64)
-        arrays = {"x": x, "out": out, "weights": weights.transformed, "flags": flags, **constants}
-        run(job, self.geometry.axes, self.worker, arrays, workers, self.workers)
-        direct.repair(self.problem, self.geometry, flags, x, weights.kernel, constants, out, workers)
+        table = self.tasks.table
+        flags = np.zeros(int(table[t.TASKS] // table[t.GROUP_TASKS]), np.int64)
+        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.transformed, t.FILLS: constants["fills"], t.FLAGS: flags}
+        self.tasks.run(columns | {t.LEAST: weights.least, t.MOST: weights.most}, workers, self.workers)
+        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, constants, out, workers)
 
 
 def _range(largest: np.ndarray, taps: int) -> tuple[int, int]:
@@ -179,11 +172,13 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     planes = dict.fromkeys((last, down))
     for a in (*planes, *(a for a in reversed(range(last)) if a not in planes)):  # an item's lines beside each other
         pitches[a], size = size, size * lengths[a]
-    outline = geometry(problem, problem.working, windows, begins, pitches, ranged=True)
+    builder = Builder(columns=t.WINOGRAD_COLUMNS)
+    axes, columns = add_axes(builder, problem, windows, begins, pitches)
+    compiled, kept = functions(problem, problem.working, ranged=True)
 
     block, parts = layout.vectors * lanes, parts_of(problem)
     register_tile = RegisterTile(problem.working, layout.rows, layout.vectors, lanes, False, ((0, layout.rows),))
-    product_routine = compile_register_tile(register_tile)
+    product_function = compile_register_tile(register_tile)
     transforms, transpose = (
         compile_transforms(lanes, tile_height(problem), parts),
         compile_transpose(problem.working, lanes),
@@ -200,21 +195,21 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     part_bytes = span * layout.rows * sums_row
     # One cache line too many keeps planes out of each other's way in the caches.
     plane_bytes = {
-        "between_plane": round_up(FLOAT * ((down_tiles + 1) * across_tiles + 2 * lanes), CACHE_LINE) + CACHE_LINE,
-        "plane": round_up(problem.in_channels * row + FLOAT * lanes, CACHE_LINE) + CACHE_LINE,
-        "sums_plane": round_up(parts * part_bytes, CACHE_LINE) + CACHE_LINE,
-        "results_plane": round_up(OUTPUTS * sums_row, CACHE_LINE) + CACHE_LINE,
+        t.BETWEEN_PLANE: round_up(FLOAT * ((down_tiles + 1) * across_tiles + 2 * lanes), CACHE_LINE) + CACHE_LINE,
+        t.WINDOWS_PLANE: round_up(problem.in_channels * row + FLOAT * lanes, CACHE_LINE) + CACHE_LINE,
+        t.SUMS_PLANE: round_up(parts * part_bytes, CACHE_LINE) + CACHE_LINE,
+        t.RESULTS_PLANE: round_up(OUTPUTS * sums_row, CACHE_LINE) + CACHE_LINE,
     }
     window_bytes = problem.in_channels * size + 2 * OUTPUTS * block * FLOAT  # with room for the vectors behind it
-    at = round_up(outline.values["window_at"] + window_bytes, CACHE_LINE)
+    at = round_up(window_bytes, CACHE_LINE)
     places = {}
-    for name, plane, count in (
-        ("between_at", "between_plane", SAMPLES * OUTPUTS),
-        ("planes_at", "plane", PLANES),
-        ("sums_at", "sums_plane", PLANES),
-        ("results_at", "results_plane", OUTPUTS),
+    for column, plane, count in (
+        (t.BETWEEN_AT, t.BETWEEN_PLANE, SAMPLES * OUTPUTS),
+        (t.PLANES_AT, t.WINDOWS_PLANE, PLANES),
+        (t.SUMS_AT, t.SUMS_PLANE, PLANES),
+        (t.RESULTS_AT, t.RESULTS_PLANE, OUTPUTS),
     ):
-        places[name] = at
+        places[column] = at
         at += plane_bytes[plane] * count
     item_row = FLOAT * items.tiles
     taps = row * np.arange(problem.in_channels, dtype=np.int64)
@@ -224,38 +219,41 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     part_terms = -(-terms // parts)
     bounds = np.array([bound for k in range(parts) for bound in (0, min(part_terms, terms - k * part_terms))], np.int64)
     boxes = prod(len(own) - 1 for own in begins)
-    values = {
-        "down": down, "lanes": lanes, "folds": folds(problem), "line_pitch": FLOAT * line_samples,
-        "height": tile_height(problem), "width": units(problem)[last], "planes": planes_of(problem),
-        "parts": parts, "part_terms": part_terms, "part_bytes": part_bytes,
-        "channel_pitch": size, "terms": terms, "item_row": item_row, "row": row, "sums_row": sums_row,
-        **plane_bytes, **places,
-        "transform_line": transforms[0].address, "transform_tiles": transforms[1].address,
-        "transform_sums": transforms[2].address, "transform_filters": filter_transform.address,
-        "transpose": transpose.address, "filter_blocks": -(-problem.out_channels // lanes),
-        "product": product_routine.address, "taps": taps.ctypes.data, "bounds": bounds.ctypes.data,
-        "rows": layout.rows, "block": block,
-        "blocks": round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, "chunk": chunk, "span": span,
-        "chunks": -(-blocks // chunk),
-        "weights_plane": round_up(terms * layout.rows * FLOAT, CACHE_LINE) + CACHE_LINE,
-        "filter_bytes": FLOAT * round_up(terms * TAPS**2, lanes),
-        "tasks": boxes * problem.groups * -(-blocks // chunk), "scratch_bytes": round_up(at, CACHE_LINE),
-    }  # fmt: skip
+    boxes_and_parts = boxes * problem.groups * -(-blocks // chunk)
+    filter_blocks = -(-problem.out_channels // lanes)
+    functions_of_box = [compile_box(False), compile_box(True)]
+    kept += [taps, bounds, register_tile, transforms, filter_transform, transpose, functions_of_box]
+    builder.set({
+        **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: size,
+        t.DOWN: down, t.LANES: lanes, t.FOLDS: folds(problem), t.LINE_PITCH: FLOAT * line_samples,
+        t.HEIGHT: tile_height(problem), t.WIDTH: units(problem)[last], t.PLANES_OF_TILE: planes_of(problem),
+        t.PARTS: parts, t.PART_TERMS: part_terms, t.PART_BYTES: part_bytes,
+        t.TERMS: terms, t.ITEM_ROW: item_row, t.CHANNEL_ROW: row, t.SUMS_ROW: sums_row, **plane_bytes, **places,
+        t.CONVOLVE_BOX: functions_of_box[0].address, t.TRANSFORM_LINE: transforms[0].address,
+        t.TRANSFORM_TILES: transforms[1].address, t.TRANSFORM_SUMS: transforms[2].address,
+        t.TRANSFORM_FILTERS: filter_transform.address, t.TRANSPOSE: transpose.address,
+        t.TILE_FUNCTION: product_function.address, t.TERM_OFFSETS: taps.ctypes.data, t.BOUNDS: bounds.ctypes.data,
+        t.FILTER_BLOCKS: filter_blocks, t.ROWS: layout.rows, t.BLOCK: block,
+        t.BLOCKS: round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, t.TASK_BLOCKS: chunk,
+        t.BLOCKS_AT_ONCE: span, t.GROUP_TASKS: -(-blocks // chunk),
+        t.WEIGHTS_PLANE: round_up(terms * layout.rows * FLOAT, CACHE_LINE) + CACHE_LINE,
+        t.TAPS_BYTES: FLOAT * round_up(terms * TAPS**2, lanes),
+        t.TASKS: boxes_and_parts, t.SCRATCH_BYTES: round_up(at, CACHE_LINE),
+    })  # fmt: skip
+    table = builder.table()
+    filter_table, count = table.copy(), problem.groups * filter_blocks
+    filter_table[t.TASKS], filter_table[t.CONVOLVE_BOX] = count, functions_of_box[1].address
+    kept.append(product_function)
     useful = direct.useful_workers(problem, cycles(problem, layout) * boxes)
     return WinogradPlan(
-        problem, layout, useful, outline.job(WINOGRAD_JOB, values), outline,
-        (taps, bounds, product_routine, transforms, filter_transform, transpose), compile_winograd_worker(len(windows)),
+        problem, layout, useful, Tasks(convolve_by_winograd, table, tuple(begins), tuple(kept)),
+        Tasks(transform_filters, filter_table, (np.arange(count + 1),), tuple(kept)),
     )  # fmt: skip
-
-
-@tuning.remembered(256)
-def _why_not(problem: Problem) -> str:
-    return why_not(prepared(problem))
 
 
 def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor]) -> str:
     """Return why the method cannot run a problem with a kernel, or nothing where it can."""
-    return _why_not(problem)
+    return why_not(prepared(problem))
 
 
 def estimate(problem: Problem, factors: Structure) -> float:

@@ -43,7 +43,6 @@ class Problem:
     x_channel_steps: Levels
     out_channel_steps: Levels
     mode: int
-    fill_period: int  # 2 where the planes of complex samples, interleaved along the last axis, fill differently
     stored: str  # the type of x's real parts in memory
     working: str  # the type of the arithmetic
     accumulated: str  # the same, "uint64" where the sums of "int64" arithmetic are unsigned
@@ -85,6 +84,11 @@ class Problem:
     def stored_bytes(self) -> int:
         """Bytes of a real part of ``x``."""
         return np.dtype(self.stored).itemsize
+
+    @property
+    def results_near(self) -> bool:
+        """Whether results are neighbours along the last axis."""
+        return self.out_steps[-1] == np.dtype(self.result).itemsize
 
     @property
     def stores_native(self) -> bool:
@@ -177,24 +181,26 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
     out_levels.append((out_channels, out_step))
     out_channels *= prod(count for count, _ in out_levels[1:-1])
     x_part, out_part = x.itemsize // 2, out.itemsize // 2
-    fill_period = 1
     if request.kernel.dtype.kind == "c":  # sums over the planes of x, into the planes of the result
         if x.dtype.kind == "c":
             x_levels.append((2, x_part))
             in_channels *= 2
         out_levels.append((2, out_part))
         out_channels *= 2
+    elif request.divides_planes:  # the planes are groups, which have fill values of their own
+        x_levels.insert(0, (2, x_part))
+        out_levels.insert(0, (2, out_part))
+        groups *= 2
     elif x.dtype.kind == "c":  # the planes are a batch
         axes.append(Axis(2))
         x_steps.append(x_part)
         out_steps.append(out_part)
-        fill_period = 1 if request.fill.real == request.fill.imag else 2
     accumulated = request.working
     if accumulated == "int64" and dtypes.default_result(x.dtype, request.kernel.dtype).kind == "u":
         accumulated = "uint64"
     return Problem(
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
-        tuple(x_levels), tuple(out_levels), request.mode, fill_period,
+        tuple(x_levels), tuple(out_levels), request.mode,
         dtypes.real(x.dtype).str, request.working, accumulated, dtypes.real(out.dtype).str,
         dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype), request.nans,
     )  # fmt: skip
@@ -262,7 +268,8 @@ def canonical_kernel(request: Request) -> np.ndarray:
     axes = canonical_axes(request)
     taps = weights.shape[weights.ndim - len(axes) :]
     weights = weights.reshape(request.groups, request.out_channels // request.groups * planes, -1, *taps)
-    return _branched(weights, axes)
+    weights = _branched(weights, axes)
+    return np.concatenate([weights, weights]) if request.divides_planes else weights
 
 
 def _branched(weights: np.ndarray, axes: list[Axis]) -> np.ndarray:
@@ -290,17 +297,17 @@ def constants(request: Request, problem: Problem) -> Constants:
 
 
 def fills(request: Request, problem: Problem) -> np.ndarray:
-    """Return the fill values of every input channel, (channels, fill_period), in the working type."""
+    """Return the fill values of every input channel, in the working type."""
     planes = np.array([request.fill.real, request.fill.imag])
     if not np.issubdtype(np.dtype(problem.working), np.floating):
         planes = np.array([request.fill, 0], dtype=object)
     rows = problem.groups * problem.in_channels
-    if problem.fill_period == 2:
-        table = np.tile(planes, (rows, 1))
+    if request.divides_planes:
+        table = np.repeat(planes, rows // 2)
     elif request.x.dtype.kind == "c" and request.kernel.dtype.kind == "c":
-        table = np.tile(planes, rows // 2)[:, None]
+        table = np.tile(planes, rows // 2)
     else:
-        table = np.full((rows, 1), planes[0])
+        table = np.full(rows, planes[0])
     if problem.working == "int64":  # modulo 2^64
-        return np.array([[int(v) & (2**64 - 1) for v in row] for row in table], np.uint64).view(np.int64)
+        return np.array([int(v) & (2**64 - 1) for v in table], np.uint64).view(np.int64)
     return table.astype(problem.working)

@@ -46,6 +46,11 @@ class Request:
         return _unpickled, ({**vars(self), **like},)
 
     @property
+    def divides_planes(self) -> bool:
+        """Whether the real and the imaginary parts of ``x`` are convolved alike, but have fill values of their own."""
+        return self.x.dtype.kind == "c" != self.kernel.dtype.kind and self.fill.real != self.fill.imag
+
+    @property
     def kernel_spatial(self) -> tuple[int, ...]:
         """The spatial axes of the kernel."""
         first = 0 if self.channel_axis is None or not self.channels_first else 1 + self.is_bank

@@ -22,7 +22,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .machine import FLOATS, I64, POINTER, call, compile_routine, constant, splat, suffix
+from ..compile import function
+from .emit import I64, POINTER, SCALARS, call, constant, splat, suffix
 
 A, B = 11 / 16, 3 / 2
 OUTPUTS, SAMPLES, TAPS = 4, 6, 3  # of a tile along one axis
@@ -134,13 +135,13 @@ def transform_line(typingctx, lanes, source, target, plane, vectors):
     count = lanes.literal_value
 
     def codegen(context, b, signature, args):
-        vector = ir.VectorType(FLOATS[FLOAT], count)
+        vector = ir.VectorType(SCALARS["float32"], count)
         _, source, target, plane, vectors = args
         with cgutils.for_range(b, vectors, intp=I64) as block:
             begin = _address(b, source, (block.index, OUTPUTS * count * FLOAT))
             samples = _dealt(b, [_load(b, _address(b, begin, (n, count * FLOAT)), vector) for n in range(4)])
             for n in (0, 1):  # the first two samples of the next tile
-                beyond = _load(b, _address(b, begin, (OUTPUTS * count + n, FLOAT)), FLOATS[FLOAT])
+                beyond = _load(b, _address(b, begin, (OUTPUTS * count + n, FLOAT)), SCALARS["float32"])
                 samples.append(_chosen(b, samples[n], splat(b, vector, beyond), range(1, count + 1)))
             for n, value in enumerate(_transform_samples(b, samples)):
                 _store(b, value, _address(b, target, (block.index, count * FLOAT), (n, plane)))
@@ -159,7 +160,7 @@ def transform_tiles(typingctx, lanes, lines, source, plane, below, target, targe
     count = lanes.literal_value
 
     def codegen(context, b, signature, args):
-        vector = ir.VectorType(FLOATS[FLOAT], count)
+        vector = ir.VectorType(SCALARS["float32"], count)
         _, _, source, plane, below, target, target_plane, vectors = args
         with cgutils.for_range(b, vectors, intp=I64) as block:
             for column in range(SAMPLES):
@@ -191,7 +192,7 @@ def transform_sums(typingctx, lanes, lines, parts, source, plane, part, target, 
     count = lanes.literal_value
 
     def codegen(context, b, signature, args):
-        vector = ir.VectorType(FLOATS[FLOAT], count)
+        vector = ir.VectorType(SCALARS["float32"], count)
         *_, source, plane, part, target, target_plane, vectors = args
 
         def total(begin, n):
@@ -229,7 +230,7 @@ def transform_filters(typingctx, lanes, rows, source, target, target_plane, targ
     half = count // 2
 
     def codegen(context, b, signature, args):
-        vector, wide = (ir.VectorType(FLOATS[size], half) for size in (FLOAT, 8))
+        vector, wide = (ir.VectorType(SCALARS[name], half) for name in ("float32", "float64"))
         _, _, source, target, target_plane, target_block, channels = args
         with cgutils.for_range(b, channels, intp=I64) as channel:
             for first in (0, half):
@@ -262,9 +263,9 @@ def compile_transforms(lanes: int, height: int, parts: int) -> tuple[Any, Any, A
         transform_sums(lanes, height, parts, source, plane, part, target, target_plane, vectors)
 
     return (
-        compile_routine(lines),
-        compile_routine(tiles),
-        compile_routine(sums),
+        function(lines),
+        function(tiles),
+        function(sums),
     )
 
 
@@ -275,4 +276,4 @@ def compile_filter_transform(lanes: int, rows: int) -> Any:
     def filters(source, target, target_plane, target_block, channels):
         transform_filters(lanes, rows, source, target, target_plane, target_block, channels)
 
-    return compile_routine(filters)
+    return function(filters)

@@ -1,4 +1,4 @@
-"""The register tile, the routine of the direct method.
+"""The register tile: rows x vectors of outputs, summed in registers.
 
 The register tile computes ``rows x vectors`` vectors of outputs in registers. It knows nothing of axes, only of
 taps: each a byte offset from the tile's first sample, and the run ``r0..r1`` of rows that it feeds::
@@ -28,7 +28,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .machine import CACHE_LINE, I64, POINTER, SCALARS, compile_routine, declare, prefetch, splat
+from ..compile import function
+from ..machine import CACHE_LINE
+from .emit import I64, SCALARS, constant, load, multiply_add, prefetch, splat, store
+from .memory import passed
 
 
 @dataclass(frozen=True)
@@ -100,55 +103,38 @@ def _emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_ro
     def scaled(value, factor):
         return b.mul(value, ir.Constant(I64, factor))
 
-    def load(address, typ, align):
-        return b.load(b.inttoptr(address, POINTER), typ=typ, align=align)
-
-    def index(table, position):
-        return load(add(table, scaled(position, 8)), I64, 8)
-
-    if tile.dtype == "int64":
-
-        def multiply_add(a, w, total):
-            return b.add(b.mul(a, w), total)
-    else:
-        fma = declare(b, f"llvm.fmuladd.v{tile.lanes}f{8 * size}", vector, [vector] * 3)
-
-        def multiply_add(a, w, total):
-            return b.call(fma, [a, w, total])
-
     acc = [[cgutils.alloca_once(b, vector) for _ in vectors] for _ in rows]
-    zero = ir.Constant(vector, [0 if tile.dtype == "int64" else 0.0] * tile.lanes)
     with cgutils.for_range(b, blocks, intp=I64) as block:
         start = b.mul(block.index, scaled(x_row, tile.rows) if tile.across else ir.Constant(I64, tile.block * size))
         for r in rows:
             for v in vectors:
-                b.store(zero, acc[r][v])
+                b.store(constant(vector, 0), acc[r][v])
         if not tile.interleaved and not tile.across:
             _prefetch_rows(b, add(add(x, start), ahead), x_row, tile)
         with cgutils.for_range(b, steps, intp=I64) as outer:
             ends = add(bounds, scaled(outer.index, 8 * (len(tile.runs) + 1)))
             for g, (r0, r1) in enumerate(tile.runs):
-                first, last = (load(add(ends, 8 * (g + side)), I64, 8) for side in (0, 1))
+                first, last = (load(b, add(ends, 8 * (g + side)), I64, 8) for side in (0, 1))
                 with cgutils.for_range_slice(b, first, last, ir.Constant(I64, 1), intp=I64) as (tap, _):
-                    base = add(add(x, start), index(offsets, tap))
+                    base = add(add(x, start), load(b, add(offsets, scaled(tap, 8)), I64, 8))
                     weight = add(weights, scaled(tap, filters * size))
-                    loaded = [load(add(weight if tile.across else base, v * spacing), vector, 1) for v in vectors]
+                    loaded = [load(b, add(weight if tile.across else base, v * spacing), vector) for v in vectors]
                     for r in range(r0, r1):
                         one = add(base, b.mul(x_row, ir.Constant(I64, r))) if tile.across else add(weight, r * size)
-                        spread = splat(b, vector, load(one, scalar, 1))
+                        spread = splat(b, vector, load(b, one, scalar))
                         for v in vectors:
-                            b.store(multiply_add(loaded[v], spread, b.load(acc[r][v], typ=vector)), acc[r][v])
+                            total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
+                            b.store(total, acc[r][v])
         written = b.mul(block.index, scaled(out_row, tile.rows)) if tile.across else start
         for r in rows:
             row = r * tile.lanes * size if tile.interleaved else b.mul(ir.Constant(I64, r), out_row)
             row = add(add(out, written), row)
             for v in vectors:
-                pointer = b.inttoptr(add(row, v * spacing), POINTER)
-                b.store(b.load(acc[r][v], typ=vector), pointer, align=1)
+                store(b, b.load(acc[r][v], typ=vector), add(row, v * spacing))
 
 
 def _prefetch_rows(b, address, x_row, tile):
-    """Ask for the rows that the routine will read next: waiting for memory is what small kernels do most."""
+    """Ask for the rows that the next tile will read: waiting for memory is what small kernels do most."""
     for r in range(tile.rows):
         row = b.add(address, b.mul(x_row, ir.Constant(I64, r)))
         for line in range(0, tile.block * np.dtype(tile.dtype).itemsize, CACHE_LINE):
@@ -160,7 +146,8 @@ def compile_register_tile(tile: RegisterTile) -> Any:
     """Compile the register tile of one shape."""
     shape = json.dumps(asdict(tile))
 
-    def routine(x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row):
+    def run_tile(arguments):
+        x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row = passed(arguments, 10)
         register_tile(shape, x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row)
 
-    return compile_routine(routine)
+    return function(run_tile)

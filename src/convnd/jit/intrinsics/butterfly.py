@@ -22,7 +22,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .machine import I64, POINTER, SCALARS, compile_routine, constant, declare, splat
+from ..compile import function
+from .emit import I64, POINTER, SCALARS, constant, declare, splat
+from .memory import passed
 
 
 @dataclass(frozen=True)
@@ -201,12 +203,15 @@ def compile_pass(wanted: Pass) -> Any:
     """Compile one pass."""
     shape = json.dumps(asdict(wanted))
 
-    def routine(source, source_pitch, source_plane, target, target_pitch, target_plane, blocks, span, twiddles):
+    def run_pass(arguments):
+        source, source_pitch, source_plane, target, target_pitch, target_plane, blocks, span, twiddles = passed(
+            arguments, 9
+        )
         butterflies(
             shape, source, source_pitch, source_plane, target, target_pitch, target_plane, blocks, span, twiddles
         )
 
-    return compile_routine(routine)
+    return function(run_pass)
 
 
 @intrinsic(prefer_literal=True)
@@ -241,10 +246,10 @@ def compile_product(dtype: str, lanes: int, accumulate: bool, conjugate: bool) -
     """Compile a product of slabs."""
     adds, conjugates = int(accumulate), int(conjugate)
 
-    def routine(source, table, target, count):
+    def multiply(source, table, target, count):
         products(dtype, lanes, adds, conjugates, source, table, target, count)
 
-    return compile_routine(routine)
+    return function(multiply)
 
 
 @intrinsic(prefer_literal=True)
@@ -291,7 +296,8 @@ def transpose_blocks(
 def compile_transpose(dtype: str, lanes: int) -> Any:
     """Compile the transposition of blocks."""
 
-    def routine(source, source_pitch, source_step, target, target_pitch, target_step, count):
+    def transpose(arguments):
+        source, source_pitch, source_step, target, target_pitch, target_step, count = passed(arguments, 7)
         transpose_blocks(dtype, lanes, source, source_pitch, source_step, target, target_pitch, target_step, count)
 
-    return compile_routine(routine)
+    return function(transpose)

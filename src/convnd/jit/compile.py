@@ -1,0 +1,179 @@
+"""Compilation by Numba, and the folder that keeps compiled code for other processes.
+
+Numba's own disk cache does the work. Its key knows the function that is compiled, but not the functions which that one
+calls, so the folder is named after a digest of all sources of the package.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import os
+import shutil
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba import types
+
+#: Whole numbers divide as in Python; no check for a divisor of zero is compiled.
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+#: Of functions that compiled code alone calls: what Python would call them by is not compiled.
+HELPER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_COMPILATION_BYTES = 64 * 2**20  # of memory: without it LLVM ends the process
+_STACK_BYTES = 16 * 2**20  # LLVM needs more stack than threads may have
+_PATIENCE = 10.0  # seconds that a fork and an exit wait for a compilation
+_UNUSED = 30 * 86_400.0  # seconds after which the folder of other sources is removed
+
+Compiled = TypeVar("Compiled")
+
+
+def _sources(folder: Any) -> Iterator[bytes]:
+    """Yield the sources below a folder, wherever the package is imported from."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if path.name.endswith((".py", ".pyc")):
+            yield path.read_bytes()
+        elif path.is_dir() and path.name != "__pycache__":
+            yield from _sources(path)
+
+
+def _digest() -> str:
+    digest = sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
+    for source in _sources(files("convnd")):
+        digest.update(source)
+    return digest.hexdigest()[:16]
+
+
+_DIGEST = _digest()  # of the sources that were imported: they may change later
+
+
+def _caches() -> Path:
+    """Return the folder that holds the caches of Numba's users."""
+    if numba.config.CACHE_DIR:
+        return Path(numba.config.CACHE_DIR)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+@lru_cache(maxsize=1)
+def cache_folder() -> str | None:
+    """Return the folder of compiled code, made where it was missing; None where there is none that can be trusted."""
+    try:
+        folder = _caches() / f"convnd-{_DIGEST}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (_is_safe(folder) and os.access(folder, os.W_OK)):
+            return None
+        os.utime(folder)
+        for other in folder.parent.glob("convnd-" + "[0-9a-f]" * len(_DIGEST)):
+            if _is_safe(other) and other.stat().st_mtime < time.time() - _UNUSED:
+                shutil.rmtree(other, ignore_errors=True)
+    except (OSError, RuntimeError):  # there is no home, or nothing can be written
+        return None
+    return str(folder)
+
+
+def _is_safe(folder: Path) -> bool:
+    """Return whether nobody but this user, and root, can put code into a folder."""
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode):
+        return False
+    return os.name != "posix" or (about.st_uid in (0, os.geteuid()) and not about.st_mode & 0o022)
+
+
+def _compile(make: Callable[[bool], Compiled]) -> Compiled:
+    """Return what ``make(cache)`` compiles, with Numba's disk cache where it works."""
+    np.empty(_COMPILATION_BYTES, np.uint8)  # or MemoryError
+    folder = cache_folder()
+    if folder is not None:
+        given, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder
+        try:
+            return make(True)
+        except MemoryError:
+            raise
+        except Exception:  # the cache is damaged, or cannot be written
+            pass
+        finally:
+            numba.config.CACHE_DIR = given
+    return make(False)
+
+
+_compiling = _thread.allocate_lock()
+
+
+def compiled(make: Callable[[bool], Compiled]) -> Compiled:
+    """Return what ``make(cache)`` compiles, in a thread of its own where the system allows one.
+
+    LLVM calls Python back, where what a signal's handler raises would be lost.
+    """
+    results: list[Compiled] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with _compiling:
+                results.append(_compile(make))
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            done.release()
+
+    done = _thread.allocate_lock()
+    done.acquire()
+    size = _thread.stack_size(_STACK_BYTES)
+    try:  # not `threading`, which an exception in the midst leaves in disorder
+        _thread.start_new_thread(work, ())
+    except (RuntimeError, MemoryError):
+        return _compile(make)
+    finally:
+        _thread.stack_size(size)
+    done.acquire()
+    if failed:
+        raise failed.pop()
+    return results[0]
+
+
+def function(body: Callable[..., None], *arguments: Any) -> Any:
+    """Compile a C function: of int64 arguments, but for those whose types are given. It is called by its address."""
+    count = body.__code__.co_argcount
+    signature = types.void(*arguments, *[types.int64] * (count - len(arguments)))
+
+    def make(cache: bool) -> Any:
+        return numba.cfunc(signature, cache=cache, error_model="numpy")(body)
+
+    return compiled(make)
+
+
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    """Wait for a compilation in another thread: a child would find the compiler's locks taken for ever."""
+    _forking.waited = _compiling.acquire(timeout=_PATIENCE)
+
+
+def _after_fork() -> None:
+    if _forking.waited:
+        _compiling.release()
+
+
+def _at_exit() -> None:
+    """Wait for a compilation that was given up: LLVM is taken down with the process."""
+    if _compiling.acquire(timeout=_PATIENCE):
+        _compiling.release()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,0 +1,1 @@
+"""What Numba has no word for, as intrinsics: the only folder that speaks LLVM."""

@@ -1,0 +1,162 @@
+"""Whole numbers at addresses, and calls of C functions at addresses."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .emit import I32, I64, POINTER, load, store
+
+_IN_REGISTERS = 6  # arguments of a C function that every calling convention passes in registers, but for Windows'
+
+
+@intrinsic
+def call(typingctx, address, arguments):
+    """Call the C function at an address with a tuple of whole numbers; more than six are passed by their address.
+
+    Arguments on the stack would be read by vectors, which wait until all that was stored before has left the processor.
+    """
+
+    def codegen(context, b, signature, args):
+        given = signature.args[1]
+        values = cgutils.unpack_tuple(b, args[1], len(given))
+        values = [context.cast(b, value, typ, types.int64) for value, typ in zip(values, given, strict=True)]
+        if len(values) > _IN_REGISTERS:
+            place = cgutils.alloca_once(b, ir.ArrayType(I64, len(values)))
+            for k, value in enumerate(values):
+                b.store(value, cgutils.gep_inbounds(b, place, 0, k))
+            values = [b.ptrtoint(place, I64)]
+        function = ir.FunctionType(ir.VoidType(), [I64] * len(values))
+        b.call(b.inttoptr(args[0], function.as_pointer()), values)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, arguments), codegen
+
+
+@intrinsic(prefer_literal=True)
+def passed(typingctx, address, count):
+    """Return the arguments that `call` has passed by their address, as many as the literal ``count`` says."""
+    number = count.literal_value
+
+    def codegen(context, b, signature, args):
+        values = [load(b, b.add(args[0], ir.Constant(I64, 8 * k)), I64, 8) for k in range(number)]
+        return context.make_tuple(b, signature.return_type, values)
+
+    return types.UniTuple(types.int64, number)(types.int64, count), codegen
+
+
+@intrinsic
+def indices_at(typingctx, address):
+    """Return the pointer to whole numbers at an address."""
+
+    def codegen(context, b, signature, args):
+        return b.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(types.int64), codegen
+
+
+@intrinsic
+def read_index(typingctx, table, index):
+    """Return the whole number at ``index`` of the table at an address."""
+
+    def codegen(context, b, signature, args):
+        return load(b, b.add(args[0], b.mul(args[1], ir.Constant(I64, 8))), I64, 8)
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def copy_four(typingctx, source, target):
+    """Copy four bytes from an address to another."""
+
+    def codegen(context, b, signature, args):
+        store(b, load(b, args[0], I32), args[1])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def write_index(typingctx, table, index, value):
+    """Set the whole number at ``index`` of the table at an address."""
+
+    def codegen(context, b, signature, args):
+        store(b, args[2], b.add(args[0], b.mul(args[1], ir.Constant(I64, 8))), 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def take_next(typingctx, address):
+    """Return the whole number at an address and add one to it, atomically."""
+
+    def codegen(context, b, signature, args):
+        return b.atomic_rmw("add", b.inttoptr(args[0], POINTER), ir.Constant(I64, 1), "seq_cst")
+
+    return types.int64(types.int64), codegen
+
+
+def _place(context, b, typ, args):
+    """Return the pointer to a whole number of the size of a type, some bytes behind another pointer."""
+    bits = 8 * context.get_abi_sizeof(context.get_value_type(typ))
+    place = b.gep(b.bitcast(args[0], ir.IntType(8).as_pointer()), [args[1]])
+    return b.bitcast(place, ir.IntType(bits).as_pointer())
+
+
+@intrinsic(prefer_literal=True)
+def read_sample(typingctx, pointer, offset, swapped):
+    """Return the sample ``offset`` bytes behind a pointer, aligned or not; bytes are swapped where the literal says so."""
+    typ, swaps = pointer.dtype, bool(swapped.literal_value)
+
+    def codegen(context, b, signature, args):
+        value = b.load(_place(context, b, typ, args), align=1)
+        return b.bitcast(b.bswap(value) if swaps else value, context.get_value_type(typ))
+
+    return typ(pointer, types.int64, swapped), codegen
+
+
+@intrinsic(prefer_literal=True)
+def write_sample(typingctx, pointer, offset, value, swapped):
+    """Store a sample ``offset`` bytes behind a pointer, aligned or not; bytes are swapped where the literal says so."""
+    typ, swaps = pointer.dtype, bool(swapped.literal_value)
+
+    def codegen(context, b, signature, args):
+        place = _place(context, b, typ, args)
+        bits = b.bitcast(args[2], place.type.pointee)
+        b.store(b.bswap(bits) if swaps else bits, place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64, typ, swapped), codegen
+
+
+@intrinsic
+def bits_of(typingctx, value):
+    """Return the bits of a float32 as a whole number."""
+
+    def codegen(context, b, signature, args):
+        return b.bitcast(args[0], ir.IntType(32))
+
+    return types.uint32(types.float32), codegen
+
+
+@intrinsic
+def float_of(typingctx, bits):
+    """Return the float32 of some bits."""
+
+    def codegen(context, b, signature, args):
+        return b.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.uint32), codegen
+
+
+@intrinsic
+def swap(typingctx, address, value):
+    """Return the whole number at an address and put another there, atomically."""
+
+    def codegen(context, b, signature, args):
+        return b.atomic_rmw("xchg", b.inttoptr(args[0], POINTER), args[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), codegen

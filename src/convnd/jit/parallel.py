@@ -1,0 +1,172 @@
+"""Kernel functions: outer loops over tasks, in Numba's threads or in the caller's.
+
+Numba's layers have limits that end a process: GNU OpenMP must not run in a forked child, "workqueue" must not be entered by
+two threads. So one call at a time has the threads. Whoever finds them taken, and a forked child, runs the serial twin of
+the same kernel.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit, types
+
+from .compile import OPTIONS, compiled
+from .machine import CACHE_LINE
+from .tables import ADDRESS, BUSY, MEMORY, NEXT_TASK, NUMBERS, SCRATCH, SCRATCH_BYTES, TASKS, WORKERS
+
+_SLICE = 0.1  # seconds after which a long call looks for signals
+_SHORT = 6000  # work of a slice to begin with, in that which is enough for one thread
+
+_busy = np.zeros(1, np.int64)  # 1 while a call has the threads
+_BUSY_ADDRESS = int(_busy.ctypes.data)
+_PROCESS = os.getpid()
+
+
+def aligned(size: int) -> np.ndarray:
+    """Return uninitialised bytes that begin with a cache line."""
+    room = np.empty(size + CACHE_LINE, np.uint8)
+    first = -room.ctypes.data % CACHE_LINE
+    return room[first : first + size]
+
+
+class Kernel:
+    """A kernel function and its serial twin, compiled for each rank when first needed.
+
+    Parameters
+    ----------
+    body : callable
+        Returns the function to compile. It is given whether that one is parallel, and must mention it: otherwise Numba's
+        disk cache takes one twin for the other.
+    """
+
+    def __init__(self, body: Callable[[bool], Callable[..., bool]]) -> None:
+        self.name, self.__doc__ = body.__name__, body.__doc__
+        self._body = body
+        self._twins: dict[tuple[int, bool], Any] = {}
+
+    def twin(self, rank: int, parallel: bool) -> Any:
+        """Return the function for grids of a rank, compiled by Numba."""
+        found = self._twins.get((rank, parallel))
+        if found is None:
+            found = self._twins[rank, parallel] = compiled(lambda cache: self._compile(rank, parallel, cache))
+        return found
+
+    def _compile(self, rank: int, parallel: bool, cache: bool) -> Any:
+        signature = types.boolean(types.UniTuple(types.int64, rank), types.Array(types.int64, 1, "C"))
+        if parallel:
+            return njit(signature, parallel=True, cache=cache, **OPTIONS)(self._body(True))
+        return njit(signature, cache=cache, **OPTIONS)(self._body(False))
+
+    def run(self, table: np.ndarray, grid: tuple[int, ...], workers: int | None, useful: int) -> None:
+        """Run all tasks of a table.
+
+        Parameters
+        ----------
+        table : ndarray
+            The table (`tables`). It is written to.
+        grid : tuple of int
+            The number of tiles along each axis.
+        workers, useful : int
+            As in `team_size`.
+        """
+        tasks = int(table[TASKS])
+        count = min(team_size(workers, useful), tasks)
+        scratch = aligned(count * int(table[SCRATCH_BYTES]))
+        memory, next_task = np.empty(count * int(table[NUMBERS]), np.int64), np.zeros(1, np.int64)
+        table[SCRATCH], table[MEMORY], table[ADDRESS] = scratch.ctypes.data, memory.ctypes.data, table.ctypes.data
+        table[NEXT_TASK], table[BUSY] = next_task.ctypes.data, _BUSY_ADDRESS
+        done, step = 0, max(count, tasks * count * _SHORT // useful)
+        while done < tasks:  # a signal's handler runs between
+            begin = perf_counter()
+            table[TASKS] = done = min(tasks, done + step)
+            table[WORKERS] = count
+            if count == 1 or not self._run_in_threads(grid, table):
+                table[WORKERS] = 1
+                self.twin(len(grid), False)(grid, table)
+            next_task[0] = done
+            step = max(count, int(step * min(4.0, _SLICE / (perf_counter() - begin))))
+
+    def _run_in_threads(self, grid: tuple[int, ...], table: np.ndarray) -> bool:
+        """Run the parallel twin; return whether the threads were there to be had."""
+        return may_use_threads() and bool(self.twin(len(grid), True)(grid, table))
+
+
+def _starts_threads() -> bool:
+    """Return whether Numba's threads can be started: where the system allows none, GNU OpenMP ends the process."""
+    try:
+        for _ in range(numba.config.NUMBA_NUM_THREADS - 1):
+            _thread.start_new_thread(int, ())
+        numba.get_num_threads()
+    except (RuntimeError, MemoryError, ValueError, ImportError):  # the last two of a layer that is not there
+        return False
+    return True
+
+
+_allowed: bool | None = None  # whether threads can be started, once it is known
+
+
+def may_use_threads() -> bool:
+    """Return whether this process may run parallel kernels: no child of a fork, and threads can be started."""
+    global _allowed
+    if os.getpid() != _PROCESS:
+        return False
+    if _allowed is None:
+        _allowed = _starts_threads()
+    return _allowed
+
+
+def available() -> int:
+    """Return the number of threads that a call may use: the process' affinity and Numba's setting respected."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, numba.get_num_threads()) if count > 1 and may_use_threads() else 1
+
+
+def team_size(wanted: int | None, useful: int) -> int:
+    """Return how many threads a call takes.
+
+    Parameters
+    ----------
+    wanted : int or None
+        What the user asked for; more than there are means all.
+    useful : int
+        The number of threads that the work is large enough for.
+    """
+    if useful == 1 or wanted == 1:
+        return 1
+    if wanted is not None:
+        return min(useful, wanted, numba.config.NUMBA_NUM_THREADS if may_use_threads() else 1)
+    return min(useful, available())
+
+
+_lending, _lent = _thread.allocate_lock(), 0
+
+
+@contextmanager
+def lent(most: int) -> Iterator[int]:
+    """Hold the threads that nobody holds who asked here too, of ``most``, one at least, and give their number."""
+    global _lent
+    with _lending:
+        count = max(1, most - _lent)
+        _lent += count
+    try:
+        yield count
+    finally:
+        with _lending:
+            _lent -= count
+
+
+def _after_fork() -> None:
+    global _lending, _lent
+    _lending, _lent = _thread.allocate_lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,260 @@
+"""Winograd's minimal filtering on gathered windows: transforms, products, transforms back, store.
+
+A task is a *box* of outputs, a group, and a part of its output channels. The box is cut into Winograd's tiles of four
+by four outputs, whose windows of six by six samples are lanes: one tile beside the other, one row of tiles below the
+other, item by item: of a batch, and along axes whose taps are summed as they are. Each of the 36 *planes* of the
+transformed windows is a matrix (input channels, lanes); the products are the register tile's, with output channels for
+rows, and for taps the *terms*: every input channel, and of it the lanes so many items on that each such tap reads.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from numba import njit, prange
+
+from . import tables as t
+from .compile import HELPER, function
+from .gather import advance, arrays, clear, find_tile, is_in_range, start, total, worker_addresses
+from .intrinsics.memory import call, swap, take_next, write_index
+from .intrinsics.minimal import FLOAT, OUTPUTS, PLANES, TAPS
+from .parallel import Kernel
+
+
+@njit(**HELPER)
+def _pieces(count, size):
+    """Return how many times ``size`` covers ``count``."""
+    return -(-count // size)
+
+
+@njit(**HELPER)
+def _tiles_along(table, memory):
+    """Return the rows of Winograd's tiles of a box, and the tiles of a row."""
+    rank = table[t.RANK]
+    across = _pieces(memory[t.OUTPUTS * rank + rank - 1], table[t.WIDTH])
+    if table[t.FOLDS] > 1:
+        return 1, across
+    return _pieces(memory[t.OUTPUTS * rank + table[t.DOWN]], table[t.HEIGHT]), across
+
+
+@njit(**HELPER)
+def _count_items(more, row, table, memory):
+    """Write how many items a box has along each axis: of outputs, or of windows where their ``more`` lines count."""
+    rank = table[t.RANK]
+    for a in range(rank):
+        axis, count = table[t.AXES] + a * t.AXIS_COLUMNS, 1
+        if a != table[t.DOWN] and a != rank - 1:
+            count = memory[t.OUTPUTS * rank + a]
+            if more:
+                count = min(table[axis + t.WINDOW], count + table[axis + t.REACH])
+        memory[row * rank + a] = count
+
+
+@njit(**HELPER)
+def _lanes_before(row, table, memory, less):
+    """Return the bytes of lanes before an item of a window, by its multi-index less a number."""
+    rank, index = table[t.RANK], 0
+    for a in range(rank - 1):
+        if a != table[t.DOWN]:
+            axis = table[t.AXES] + a * t.AXIS_COLUMNS
+            index = index * table[axis + t.WINDOW] + memory[row * rank + a] - less
+    return index * table[t.ITEM_ROW]
+
+
+@njit(**HELPER)
+def _transform_windows(table, memory, scratch):
+    """Transform the gathered windows of all channels into planes."""
+    rank, folds = table[t.RANK], table[t.FOLDS]
+    down, across = _tiles_along(table, memory)
+    _count_items(True, t.STARTS, table, memory)
+    between, plane = scratch + table[t.BETWEEN_AT], table[t.BETWEEN_PLANE]
+    for channel in range(table[t.IN_CHANNELS]):
+        window = scratch + table[t.WINDOW_AT] + channel * table[t.CHANNEL_PITCH]
+        start(memory, t.PLACE, rank)
+        for _ in range(total(memory, t.STARTS, rank)):
+            target = scratch + table[t.PLANES_AT] + channel * table[t.CHANNEL_ROW]
+            target += _lanes_before(t.PLACE, table, memory, 0)
+            first = window
+            for a in range(rank):
+                first += memory[t.PLACE * rank + a] * table[table[t.AXES] + a * t.AXIS_COLUMNS + t.PITCH]
+            for line in range(table[t.HEIGHT] * down + TAPS - 1):
+                to = between + line % OUTPUTS * plane + line // OUTPUTS * across * FLOAT
+                source = first + line * table[t.LINE_PITCH]
+                if folds > 1 and line >= folds:
+                    source += FLOAT - folds * table[t.LINE_PITCH]
+                call(table[t.TRANSFORM_LINE], (source, to, OUTPUTS * plane, _pieces(across, table[t.LANES])))
+            count = _pieces(down * across, table[t.LANES])
+            call(table[t.TRANSFORM_TILES], (between, plane, across * FLOAT, target, table[t.WINDOWS_PLANE], count))
+            advance(memory, t.STARTS, t.PLACE, rank)
+
+
+@njit(**HELPER)
+def _sum_products(group, first, blocks, lanes, table, scratch):
+    """Sum the products of all planes over the terms, for some blocks of output channels."""
+    rows = table[t.ROWS]
+    for plane in range(table[t.PLANES_OF_TILE]):
+        source = scratch + table[t.PLANES_AT] + plane * table[t.WINDOWS_PLANE]
+        for block in range(blocks):
+            number = (group * table[t.BLOCKS] + first + block) * PLANES + plane
+            weights = table[t.WEIGHTS] + number * table[t.WEIGHTS_PLANE]
+            target = scratch + table[t.SUMS_AT] + plane * table[t.SUMS_PLANE] + block * rows * table[t.SUMS_ROW]
+            for part in range(table[t.PARTS]):
+                term = part * table[t.PART_TERMS]
+                call(
+                    table[t.TILE_FUNCTION],
+                    (
+                        source, table[t.TERM_OFFSETS] + 8 * term, weights + term * rows * FLOAT, table[t.BOUNDS] + 16 * part, 1,
+                        target + part * table[t.PART_BYTES], table[t.SUMS_ROW], _pieces(lanes, table[t.BLOCK]), 0, 0,
+                    ),
+                )  # fmt: skip
+
+
+@njit(**HELPER)
+def _store_outputs(channel, target, table, memory, results):
+    """Write the lines of outputs of one channel that exist."""
+    rank = table[t.RANK]
+    _, across = _tiles_along(table, memory)
+    down_axis = table[t.AXES] + table[t.DOWN] * t.AXIS_COLUMNS
+    length = memory[t.OUTPUTS * rank + rank - 1]
+    start(memory, t.PLACE, rank)
+    for _ in range(total(memory, t.LINES, rank)):
+        first = target + table[table[t.OUT_CHANNELS] + channel]
+        for a in range(rank):
+            first += memory[t.PLACE * rank + a] * table[table[t.AXES] + a * t.AXIS_COLUMNS + t.OUT_STEP]
+        lanes = _lanes_before(t.PLACE, table, memory, 0)
+        for line in range(memory[t.OUTPUTS * rank + table[t.DOWN]] if table[t.FOLDS] == 1 else 1):
+            read = results + line % OUTPUTS * table[t.RESULTS_PLANE]
+            read += table[t.WIDTH] * (lanes + line // OUTPUTS * across * FLOAT)
+            step = table[table[t.AXES] + (rank - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
+            call(table[t.WRITE], (read, first + line * table[down_axis + t.OUT_STEP], length, step))
+        advance(memory, t.LINES, t.PLACE, rank)
+
+
+def _convolve_box(table_address, memory_address, group, part, scratch):
+    """Turn the gathered windows of a box into the outputs of a part of a group's channels."""
+    table, memory = arrays(table_address, memory_address)
+    rank, rows, filters = table[t.RANK], table[t.ROWS], table[t.GROUP_FILTERS]
+    _transform_windows(table, memory, scratch)
+    _count_items(False, t.LINES, table, memory)
+    down, across = _tiles_along(table, memory)
+    lanes = _lanes_before(t.LINES, table, memory, 1) // FLOAT + down * across
+    target, results = table[t.OUT], scratch + table[t.RESULTS_AT]
+    for a in range(rank):
+        target += memory[t.ORIGIN * rank + a] * table[table[t.AXES] + a * t.AXIS_COLUMNS + t.OUT_STEP]
+    begin, end = part * table[t.TASK_BLOCKS], min(_pieces(filters, rows), (part + 1) * table[t.TASK_BLOCKS])
+    for first in range(begin, end, table[t.BLOCKS_AT_ONCE]):
+        blocks = min(table[t.BLOCKS_AT_ONCE], end - first)
+        _sum_products(group, first, blocks, lanes, table, scratch)
+        for row in range(min(blocks * rows, filters - first * rows)):
+            sums = scratch + table[t.SUMS_AT] + row * table[t.SUMS_ROW]
+            call(
+                table[t.TRANSFORM_SUMS],
+                (
+                    sums, table[t.SUMS_PLANE], table[t.PART_BYTES], results, table[t.RESULTS_PLANE],
+                    _pieces(lanes, table[t.LANES]),
+                ),
+            )  # fmt: skip
+            _store_outputs(group * filters + first * rows + row, target, table, memory, results)
+
+
+def _transform_block(table_address, memory_address, group, block, scratch):
+    """Transform the filters of as many output channels as there are lanes."""
+    table, memory = arrays(table_address, memory_address)
+    lanes, rows, filters = table[t.LANES], table[t.ROWS], table[t.GROUP_FILTERS]
+    transposed, line, size = scratch + table[t.PLANES_AT], lanes * FLOAT, table[t.TAPS_BYTES]
+    first = block * lanes
+    source = table[t.TAPS] + (group * table[t.FILTER_BLOCKS] + block) * lanes * size
+    for row in range(min(lanes, filters - first)):
+        bits = table[t.LARGEST_TAPS] + 8 * (group * filters + first + row)
+        call(table[t.LARGEST], (source + row * size, bits, size // FLOAT))
+    number = group * table[t.BLOCKS] * rows + first
+    target = table[t.WEIGHTS] + number // rows * PLANES * table[t.WEIGHTS_PLANE] + number % rows * FLOAT
+    for term in range(0, table[t.TERMS], lanes):
+        terms = min(lanes, table[t.TERMS] - term)
+        blocks = _pieces(terms * TAPS * TAPS, lanes)
+        arguments = (source + term * TAPS * TAPS * FLOAT, size, line, transposed, line, lanes * line, blocks)
+        call(table[t.TRANSPOSE], arguments)
+        to, plane = target + term * rows * FLOAT, table[t.WEIGHTS_PLANE]
+        call(table[t.TRANSFORM_FILTERS], (transposed, to, plane, PLANES * plane, terms))
+
+
+@lru_cache(maxsize=2)
+def compile_box(of_filters: bool) -> Any:
+    """Compile what is done with a block of filters, or with a box."""
+    return function(_transform_block if of_filters else _convolve_box)
+
+
+@njit(**HELPER)
+def _is_whole(table, memory):
+    """Return whether a box has all the outputs that its window has room for."""
+    rank, whole = table[t.RANK], True
+    for a in range(rank):
+        axis = table[t.AXES] + a * t.AXIS_COLUMNS
+        whole &= memory[t.OUTPUTS * rank + a] == table[axis + t.WINDOW] - table[axis + t.REACH]
+    return whole
+
+
+@njit(**HELPER)
+def _run_tasks(grid, table_address, memory_address, scratch):
+    """Run tasks until none is left. A box out of range is left alone and flagged."""
+    table, memory = arrays(table_address, memory_address)
+    addresses = table_address, memory_address
+    window = scratch + table[t.WINDOW_AT]
+    task = take_next(table[t.NEXT_TASK])
+    while task < table[t.TASKS]:
+        rest = task // table[t.GROUP_TASKS]
+        group = rest % table[t.GROUPS]
+        find_tile(rest // table[t.GROUPS], grid, 0, table, memory)
+        if not _is_whole(table, memory):  # a tile's sums cancel what lies beyond the outputs that exist
+            clear(window, table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH])
+        call(table[t.GATHER], (*addresses, 0, group, window))
+        if is_in_range(window, 0, table, memory_address):
+            call(table[t.CONVOLVE_BOX], (*addresses, group, task % table[t.GROUP_TASKS], scratch))
+        else:
+            write_index(table[t.FLAGS], rest, 1)
+        task = take_next(table[t.NEXT_TASK])
+
+
+@Kernel
+def convolve_by_winograd(parallel):
+    """Convolve by minimal filtering: each worker takes the next box of the ``grid``, whose length is the rank."""
+
+    def convolve_boxes_by_winograd(grid, table):
+        if parallel and swap(table[t.BUSY], 1) != 0:
+            return False
+        for worker in prange(table[t.WORKERS]):
+            _run_tasks(grid, table[t.ADDRESS], *worker_addresses(worker, table))
+        if parallel:
+            swap(table[t.BUSY], 0)
+        return True
+
+    return convolve_boxes_by_winograd
+
+
+@njit(**HELPER)
+def _run_filters(table_address, memory_address, scratch):
+    """Transform blocks of filters, each the next that no worker has taken."""
+    table, _ = arrays(table_address, memory_address)
+    addresses = table_address, memory_address
+    task = take_next(table[t.NEXT_TASK])
+    while task < table[t.TASKS]:
+        group, block = task // table[t.FILTER_BLOCKS], task % table[t.FILTER_BLOCKS]
+        call(table[t.CONVOLVE_BOX], (*addresses, group, block, scratch))
+        task = take_next(table[t.NEXT_TASK])
+
+
+@Kernel
+def transform_filters(parallel):
+    """Transform filters: each worker takes the next block of the ``grid`` of blocks."""
+
+    def transform_filter_blocks(grid, table):
+        if parallel and swap(table[t.BUSY], 1) != 0:
+            return False
+        for worker in prange(table[t.WORKERS]):
+            _run_filters(table[t.ADDRESS], *worker_addresses(worker, table))
+        if parallel:
+            swap(table[t.BUSY], 0)
+        return True
+
+    return transform_filter_blocks

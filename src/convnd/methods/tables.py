@@ -1,0 +1,211 @@
+"""The tables of a problem for compiled code: what every method's tasks need, and the call itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..jit import tables as t
+from ..jit.gather import compile_gather
+from ..jit.lines import compile_largest, compile_reader, compile_writer
+from ..jit.machine import CACHE_LINE
+from ..jit.parallel import Kernel
+from ..problem.axis import Window
+from ..problem.canonical import Levels, Problem
+from .layout import distinct, round_up
+
+Region = Sequence[tuple[int, int]]
+Columns = Mapping[int, Any]
+
+
+class Builder:
+    """A table in the making: jobs first, then what they point to."""
+
+    def __init__(self, jobs: int = 1, columns: int = t.JOB_COLUMNS) -> None:
+        self._columns, self._arrays = columns, [np.zeros(jobs * columns, np.int64)]
+        self._size = len(self._arrays[0])
+
+    def add(self, values: Any) -> int:
+        """Add whole numbers and return their place."""
+        numbers = np.asarray(values, np.int64).ravel()
+        self._arrays.append(numbers)
+        self._size += len(numbers)
+        return self._size - len(numbers)
+
+    def set(self, columns: Columns, job: int = 0) -> None:
+        """Set columns of a job."""
+        for column, value in columns.items():
+            self._arrays[0][job * self._columns + column] = value
+
+    def table(self) -> np.ndarray:
+        """Return the table."""
+        self._arrays[0][t.SIZE] = self._size
+        return np.concatenate(self._arrays)
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The tasks of a problem: one for each tile of a grid, each group, and each part of a group's output channels.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        What runs them.
+    table : ndarray
+        The table, but for the addresses of a call.
+    begins : tuple of ndarray
+        The first output of every tile along each axis, and the number of outputs behind them.
+    kept : tuple
+        What the table holds addresses of.
+    """
+
+    kernel: Kernel
+    table: np.ndarray
+    begins: tuple[np.ndarray, ...]
+    kept: tuple[Any, ...]
+
+    @cached_property
+    def grid(self) -> tuple[int, ...]:
+        """The number of tiles along each axis."""
+        return tuple(len(own) - 1 for own in self.begins)
+
+    def region(self, tile: int) -> Region:
+        """Return the outputs of a tile, by its number."""
+        place = np.unravel_index(tile, self.grid)
+        return [(int(own[k]), int(own[k + 1])) for own, k in zip(self.begins, place, strict=True)]
+
+    def restricted(self, region: Region) -> Tasks:
+        """Return the tasks of the outputs in a region alone."""
+        begins, table, size = [], self.table.copy(), len(self.table)
+        for a, (own, (first, end)) in enumerate(zip(self.begins, region, strict=True)):
+            begins.append(distinct(np.clip(own, first, end)))
+            axis = int(table[t.AXES]) + a * t.AXIS_COLUMNS
+            table[axis + t.BEGINS], table[axis + t.TILES] = size, len(begins[-1]) - 1
+            size += len(begins[-1])
+        tiles = prod(len(own) - 1 for own in begins)
+        table[t.TASKS] = tiles * (int(table[t.TASKS]) // prod(self.grid))
+        table[t.SIZE] = size
+        return replace(self, table=np.concatenate([table, *begins]), begins=tuple(begins))
+
+    def run(self, columns: Columns, workers: int | None, useful: int, jobs: Sequence[Columns] = ()) -> None:
+        """Run the tasks in as many threads as are wanted and useful.
+
+        Parameters
+        ----------
+        columns : mapping
+            Columns of the first job: arrays, whose addresses it takes, or whole numbers.
+        workers, useful : int
+            As in `parallel.team_size`.
+        jobs : sequence of mapping, optional
+            Columns of the jobs behind it.
+        """
+        table = self.table.copy()
+        for job, own in enumerate((columns, *jobs)):
+            for column, value in own.items():
+                table[job * t.JOB_COLUMNS + column] = value.ctypes.data if isinstance(value, np.ndarray) else value
+        self.kernel.run(table, self.grid, workers, useful)
+
+
+def dense_pitches(windows: Sequence[Window], item: int) -> list[int]:
+    """Return the bytes between neighbours along each axis of a dense window."""
+    lengths = [len(w.positions) for w in windows]
+    return [item * prod(lengths[a + 1 :]) for a in range(len(lengths))]
+
+
+def add_axes(
+    builder: Builder, problem: Problem, windows: Sequence[Window], begins: Sequence[np.ndarray], pitches: Sequence[int]
+) -> tuple[np.ndarray, Columns]:
+    """Return the axes of a problem, for `place_axes`, and the columns of a job that describe its windows.
+
+    Parameters
+    ----------
+    builder : Builder
+        Takes the tables.
+    problem : Problem
+        What is computed.
+    windows : sequence of Window
+        The window of a full tile along each axis.
+    begins : sequence of ndarray
+        The first output of every tile along each axis, and the number of outputs behind them.
+    pitches : sequence of int
+        Bytes between neighbours of the gathered window along each axis.
+    """
+    axes = np.zeros((len(windows), t.AXIS_COLUMNS), np.int64)
+    at = t.MEMORY_ROWS * len(windows)
+    for a, (axis, window) in enumerate(zip(problem.axes, windows, strict=True)):
+        length = len(window.positions)
+        for column, value in {
+            t.LENGTH: axis.length, t.STRIDE: axis.stride, t.BEFORE: axis.before, t.REACH: axis.extent - 1,
+            t.UNIT: axis.unit, t.BOUNDARY: problem.mode, t.X_STEP: problem.x_steps[a], t.OUT_STEP: problem.out_steps[a],
+            t.TILES: len(begins[a]) - 1, t.BEGINS: builder.add(begins[a]), t.WINDOW: length,
+            t.POSITIONS: builder.add(window.positions) if a < len(windows) - 1 else 0, t.MAP: at, t.PITCH: pitches[a],
+        }.items():  # fmt: skip
+            axes[a, column] = value
+        at += length
+    runs = windows[-1].runs
+    columns = {
+        t.RANK: len(windows), t.RUNS: builder.add(runs), t.RUN_COUNT: len(runs),
+        t.X_CHANNELS: builder.add(offsets(problem.x_channel_steps)),
+        t.OUT_CHANNELS: builder.add(offsets(problem.out_channel_steps)),
+        t.IN_CHANNELS: problem.in_channels, t.GROUPS: problem.groups, t.GROUP_FILTERS: problem.out_channels,
+        t.STORED: problem.stored_bytes, t.FRAME: 1, t.PASSES: 1,
+        t.NUMBERS: at + t.SEGMENT * (3 * len(runs) + 1),
+    }  # fmt: skip
+    return axes, columns
+
+
+def functions(
+    problem: Problem, working: str, is_whole: bool = False, ranged: bool = False
+) -> tuple[Columns, list[Any]]:
+    """Return the columns of a job that hold C functions, and these functions.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is computed.
+    working : str
+        The dtype of windows and results.
+    is_whole : bool
+        Whether results are whole numbers but for rounding.
+    ranged : bool
+        Whether the method looks for the largest magnitude of a window.
+    """
+    computed = problem.accumulated if working == problem.working else working
+    found = {
+        t.GATHER: compile_gather(), t.READ: compile_reader(problem.stored, working),
+        t.WRITE: compile_writer(computed, problem.result, problem.results_near, is_whole),
+    }  # fmt: skip
+    if ranged:
+        found[t.LARGEST] = compile_largest(working)
+    return {column: own.address for column, own in found.items()} | {t.ITEM: np.dtype(working).itemsize}, [
+        *found.values()
+    ]
+
+
+def window_columns(columns: Columns, window_bytes: int, results_bytes: int = 0) -> Columns:
+    """Return the columns that say where windows and results lie in a worker's scratch."""
+    results_at = round_up(window_bytes, CACHE_LINE)
+    return {
+        **columns, t.WINDOW_AT: 0, t.RESULTS_AT: results_at,
+        t.SCRATCH_BYTES: round_up(results_at + results_bytes, CACHE_LINE),
+    }  # fmt: skip
+
+
+def phase_table(problem: Problem, tables: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """Return the table of a problem's phases: `tables.PHASE_COLUMNS` of each, and its missing outputs."""
+    fewer = product(*([axis.outputs - b.outputs for b in axis.branches] or [0] for axis in problem.axes))
+    return np.array([(*fields, *few) for fields, few in zip(tables, fewer, strict=True)], np.int64)
+
+
+def offsets(levels: Levels) -> np.ndarray:
+    """Return the byte offsets of nested ``(count, step)`` levels, the last running fastest."""
+    places = np.zeros(1, np.int64)
+    for count, step in levels:
+        places = (places[:, None] + np.arange(count, dtype=np.int64) * step).ravel()
+    return places
