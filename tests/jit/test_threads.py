@@ -1,14 +1,18 @@
-"""Threads and children of this process; `test_faults` has what needs processes of its own."""
+"""Threads and children of this process, and kernels with their serial twins."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 
 import numba
 import numpy as np
 import pytest
 
-from convnd import convnd
-from convnd.jit import threads
+from convnd import convnd, plan
+from convnd.jit import parallel
+from convnd.jit.kernels import convolve, convolve_separably
 from support.check import integers, same
 
 X, KERNEL = integers((600, 700), np.float32), integers((7, 7), np.float32, seed=1)
@@ -26,8 +30,6 @@ def test_many_threads_at_once():
     for caller in callers:
         caller.join()
     assert results == [expected] * 8
-    if threads.available() > 1:
-        assert threads._team._bells, "no thread helps"
 
 
 @pytest.mark.process
@@ -45,3 +47,45 @@ def test_workers_hold_for_their_call_alone():
     same(convnd(X, KERNEL, workers=2), one)
     same(convnd(X, KERNEL, workers=10_000), one)
     assert numba.get_num_threads() == before
+
+
+def test_a_call_that_finds_the_threads_taken_runs_serially(monkeypatch):
+    expected = convnd(X, KERNEL, method="direct")
+    parallel._busy[0] = 1
+    try:
+        same(convnd(X, KERNEL, method="direct"), expected)
+    finally:
+        parallel._busy[0] = 0
+
+
+def test_signatures_show_the_rank():
+    for kernel, rank in ((convolve, 1), (convolve, 3), (convolve_separably, 2)):
+        for is_parallel in (True, False):
+            ((grid, table),) = kernel.twin(rank, is_parallel).signatures
+            assert (grid, table) == (
+                numba.types.UniTuple(numba.types.int64, rank),
+                numba.types.Array(numba.int64, 1, "C"),
+            )
+
+
+def test_a_plan_names_its_kernel():
+    assert "kernel    convolve, rank 2" in str(plan(X, KERNEL, method="direct"))
+    assert "kernel    convolve, rank 1" in str(plan(X[0], KERNEL[0], method="direct"))
+
+
+SERIAL = """
+import numpy as np, os, threading
+from convnd import convnd
+count = lambda: len(os.listdir("/proc/self/task"))
+before = count()
+convnd(np.ones((600, 700), np.float32), np.ones((7, 7), np.float32), workers=1, method="direct")
+assert count() == before, (before, count())
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads as Linux does")
+def test_the_serial_twin_starts_no_thread_when_loaded_from_disk(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    both = SERIAL.replace("workers=1, ", "").replace("assert", "0 and")
+    for script in (both, SERIAL, SERIAL):  # the parallel twin first: Numba's cache must not take one for the other
+        subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=300)

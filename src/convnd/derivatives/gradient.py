@@ -1,3 +1,5 @@
 """Temporary."""
+
+
 def kernel_gradient(*a):
     raise NotImplementedError

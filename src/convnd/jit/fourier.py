@@ -1,9 +1,9 @@
 """Convolution of tiles by their Fourier transforms (overlap-save), on the same gather and store as the direct method.
 
 Two windows that are neighbours along an axis are the real and imaginary planes of one complex tile: its transform times
-the conjugate of a real kernel's is the transform of both correlations. A tile is a dense array of *dimensions*; each
-is transformed by passes over lanes (`intrinsics.butterfly`), where a *slab* is the vectors that the lanes of one transform
-run through: a vector of real parts and one of imaginary parts for each sample. The lanes are neighbours along the last
+the conjugate of a real kernel's is the transform of both correlations. A tile is a dense array of *dimensions*. Each is
+transformed by passes over lanes (`intrinsics.butterfly`). A *slab* is the vectors that the lanes of one transform run
+through: a vector of real parts and one of imaginary parts for each sample. The lanes are neighbours along the last
 dimension, or rows of the tile where the last dimension itself is transformed: its slabs are transposed.
 
 The last transform, the product with the kernel's spectrum and its way back are one visit to each slab. A single long

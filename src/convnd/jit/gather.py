@@ -1,6 +1,6 @@
 """Gather: from an array to the window of a tile.
 
-A tile is a box of neighbouring outputs. Gather copies the input window that it reads into a small buffer, and is the only
+A tile is a box of neighbouring outputs. Gather copies the input window that it reads into a small buffer. It is the only
 code that knows the boundary, the memory layout of x and its dtype.
 """
 
@@ -44,7 +44,10 @@ arrays = _checked if config.BOUNDSCHECK else _unchecked
 @njit(**HELPER)
 def worker_addresses(worker, table):
     """Return the addresses of a worker's memory and of its scratch."""
-    memory, scratch = table[t.MEMORY] + 8 * worker * table[t.NUMBERS], table[t.SCRATCH] + worker * table[t.SCRATCH_BYTES]
+    memory, scratch = (
+        table[t.MEMORY] + 8 * worker * table[t.NUMBERS],
+        table[t.SCRATCH] + worker * table[t.SCRATCH_BYTES],
+    )
     return memory, scratch
 
 

@@ -1,16 +1,19 @@
-"""The kernel functions of the direct and of the separable method: gather, register tile, store, for the tiles of a grid.
+"""The kernel functions of the direct and of the separable method, of small calls, and of packing weights.
 
 They are compiled for each rank, which is the length of ``grid``. What they call is compiled once for all ranks.
 """
 
 from __future__ import annotations
 
-from numba import njit, prange
+from functools import lru_cache
+from typing import Any
+
+from numba import njit, prange, types
 
 from . import tables as t
-from .compile import HELPER
+from .compile import HELPER, OPTIONS, compiled
 from .gather import arrays, clear, find_tile, largest_of, worker_addresses
-from .intrinsics.memory import call, swap, take_next, write_index
+from .intrinsics.memory import call, indices_at, swap, take_next, write_index
 from .parallel import Kernel
 from .tiles import window_in_x
 
@@ -136,3 +139,74 @@ def convolve_separably(parallel):
         return True
 
     return convolve_tiles_separably
+
+
+def _convolve_small(grid, template, place, x, kernel, out):
+    """Convolve x with a kernel into out, by the table at the address ``template`` and fresh memory at ``place``."""
+    given, table = indices_at(template), indices_at(place)
+    for k in range(given[t.SIZE]):
+        table[k] = given[k]
+    table[t.ADDRESS], table[t.NEXT_TASK] = place, place + table[t.NEXT_AT]
+    write_index(table[t.NEXT_TASK], 0, 0)
+    table[t.X] = x
+    table[t.X_LOW] += x
+    table[t.X_HIGH] += x
+    table[t.OUT] = out
+    if table[t.WEIGHT_COUNT] > 0:
+        flat = place + table[t.KERNEL_AT]  # the weights in canonical order, and a zero
+        call(table[t.READ_KERNEL], (kernel, flat, table[t.KERNEL_COUNT], 0, table[t.KERNEL_OFFSETS]))
+        write_index(flat + table[t.KERNEL_COUNT] * table[t.ITEM], 0, 0)
+        table[t.WEIGHTS] = place + table[t.WEIGHTS_AT]
+        call(table[t.READ_WEIGHTS], (flat, table[t.WEIGHTS], table[t.WEIGHT_COUNT], 0, table[t.WEIGHT_OFFSETS]))
+    run_tasks(grid, place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT])
+
+
+@lru_cache(maxsize=64)
+def compile_small(rank: int) -> Any:
+    """Compile the small call for grids of a rank."""
+    signature = types.void(types.UniTuple(types.int64, rank), *[types.int64] * 5)
+    return compiled(lambda cache: njit(signature, cache=cache, **OPTIONS)(_convolve_small))
+
+
+@njit(**HELPER)
+def _pack_blocks(table_address):
+    """Pack blocks, each the next that no worker has taken."""
+    table, _ = arrays(table_address, table_address)
+    filters, rows, taps, item = table[t.GROUP_FILTERS], table[t.ROWS], table[t.BLOCK], table[t.ITEM]
+    side = table[t.LANES]
+    block = take_next(table[t.NEXT_TASK])
+    while block < table[t.TASKS]:
+        first = block % table[t.BLOCKS] * rows
+        there = min(rows, filters - first)
+        source = table[t.X] + (block // table[t.BLOCKS] * filters + first) * taps * item
+        target = table[t.OUT] + block * taps * rows * item
+        squares, squared_rows = taps // side, there // side * side
+        for row in range(0, squared_rows, side):
+            call(
+                table[t.TRANSPOSE],
+                (
+                    source + row * taps * item, taps * item, side * item,
+                    target + row * item, rows * item, side * rows * item, squares,
+                ),
+            )  # fmt: skip
+        for row in range(there):  # what makes no square
+            tap = squares * side if row < squared_rows else 0
+            own, column = source + (row * taps + tap) * item, target + (tap * rows + row) * item
+            call(table[t.WRITE], (own, column, taps - tap, rows * item))
+        block = take_next(table[t.NEXT_TASK])
+
+
+@Kernel
+def pack(parallel):
+    """Pack: each worker takes the next block of filters."""
+
+    def pack_filters(grid, table):
+        if parallel and swap(table[t.BUSY], 1) != 0:
+            return False
+        for _worker in prange(table[t.WORKERS]):
+            _pack_blocks(table[t.ADDRESS])
+        if parallel:
+            swap(table[t.BUSY], 0)
+        return True
+
+    return pack_filters

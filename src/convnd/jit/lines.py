@@ -106,10 +106,8 @@ def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -
         Whether results are whole numbers but for rounding: they are rounded to them first.
     """
     source_type, dtype = np.dtype(working), np.dtype(stored)
-    if dtype.kind == "f":
-        body = _float_writer(dtype, int(near), int(whole))
-    else:
-        body = _integer_writer(source_type, dtype, int(near))
+    is_float = dtype.kind == "f"
+    body = _float_writer(dtype, int(near), int(whole)) if is_float else _integer_writer(source_type, dtype, int(near))
     return function(body, _pointer(source_type), _pointer(dtype))
 
 

@@ -1,8 +1,8 @@
 """Kernel functions: outer loops over tasks, in Numba's threads or in the caller's.
 
-Numba's layers have limits that end a process: GNU OpenMP must not run in a forked child, "workqueue" must not be entered by
-two threads. So one call at a time has the threads. Whoever finds them taken, and a forked child, runs the serial twin of
-the same kernel.
+Numba's layers have limits that end a process: GNU OpenMP must not run in a forked child, and two threads must not enter
+"workqueue". So one call at a time has the threads. A call that finds them taken, and a forked child, run the serial twin
+of the same kernel.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Kernel:
     Parameters
     ----------
     body : callable
-        Returns the function to compile. It is given whether that one is parallel, and must mention it: otherwise Numba's
-        disk cache takes one twin for the other.
+        Returns the function to compile. It is given whether that one is parallel, and must mention it: otherwise
+        Numba's disk cache takes one twin for the other.
     """
 
     def __init__(self, body: Callable[[bool], Callable[..., bool]]) -> None:
@@ -126,7 +126,13 @@ def may_use_threads() -> bool:
 def available() -> int:
     """Return the number of threads that a call may use: the process' affinity and Numba's setting respected."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, numba.get_num_threads()) if count > 1 and may_use_threads() else 1
+    if count == 1 or os.getpid() != _PROCESS or _allowed is False:
+        return 1
+    try:
+        numba.threading_layer()
+    except ValueError:  # the threads have not been started, so nobody has set another number
+        return min(count, numba.config.NUMBA_NUM_THREADS)
+    return min(count, numba.get_num_threads())
 
 
 def team_size(wanted: int | None, useful: int) -> int:
@@ -141,9 +147,7 @@ def team_size(wanted: int | None, useful: int) -> int:
     """
     if useful == 1 or wanted == 1:
         return 1
-    if wanted is not None:
-        return min(useful, wanted, numba.config.NUMBA_NUM_THREADS if may_use_threads() else 1)
-    return min(useful, available())
+    return min(useful, available() if wanted is None else min(wanted, numba.config.NUMBA_NUM_THREADS))
 
 
 _lending, _lent = _thread.allocate_lock(), 0

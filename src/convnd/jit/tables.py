@@ -1,17 +1,18 @@
 """The columns of what Python lays out for compiled code: whole numbers, addresses and sizes in bytes, in one table.
 
-A kernel function takes the grid of tiles, whose length is the rank, and the ``table``, an array of int64. Each worker has
-whole numbers of its own, called ``memory``. The table begins with a job for each pass, `JOB_COLUMNS` numbers each.
-``table[job + X]`` is a column of a job; ``table[axis + LENGTH]`` of an axis, with ``axis = table[job + AXES] + a *
-AXIS_COLUMNS``. A column described as a place says where in the table something begins.
+A kernel function takes the grid of tiles, whose length is the rank, and the ``table``, an array of int64. Each worker
+has whole numbers of its own, called ``memory``. The table begins with a job for each pass, `JOB_COLUMNS` numbers each.
+``table[job + X]`` is a column of a job, ``table[axis + LENGTH]`` of an axis, with
+``axis = table[job + AXES] + a * AXIS_COLUMNS``. A column described as a place says where in the table something begins.
 """
 
-# Of an axis. ``WINDOW`` positions are gathered for a full tile; ``REACH`` is the extent - 1. The places are of the tiles'
-# first outputs, and of the window's positions. A pass that leaves the axis as it is carries ``KEPT`` positions along,
-# ``HALO`` more than outputs at most; ``KEPT`` is 0 where it finds its outputs. ``MAP`` is the axis' place in a worker's map.
+# Of an axis. ``WINDOW`` positions are gathered for a full tile; ``REACH`` is the extent - 1. The places are of the
+# tiles' first outputs, and of the window's positions. A pass that leaves the axis as it is carries ``KEPT`` positions
+# along, ``HALO`` more than outputs at most; ``KEPT`` is 0 where it finds its outputs. ``MAP`` is the axis' place in a
+# worker's map.
 (
-    LENGTH, STRIDE, BEFORE, REACH, UNIT, BOUNDARY, X_STEP, OUT_STEP, TILES, BEGINS, WINDOW, POSITIONS, MAP, PITCH, KEPT, HALO,
-    AXIS_COLUMNS,
+    LENGTH, STRIDE, BEFORE, REACH, UNIT, BOUNDARY, X_STEP, OUT_STEP, TILES, BEGINS, WINDOW, POSITIONS, MAP, PITCH, KEPT,
+    HALO, AXIS_COLUMNS,
 ) = range(17)  # fmt: skip
 
 # Of a job, whatever its method.
@@ -30,8 +31,8 @@ AXIS_COLUMNS``. A column described as a place says where in the table something 
     IN_CHANNELS, CHANNEL_PITCH, GROUPS, GROUP_FILTERS,
     # bits of the least and of the largest magnitude that the method takes, 0 for any; address of a flag for each task
     LEAST, MOST, FLAGS,
-    # tasks: how many, the address of the next; passes; workers; the address of what is 1 while a call has the threads; the
-    # scratch of a worker, where its windows begin; whole numbers of a worker
+    # tasks: how many, the address of the next; passes; workers; the address of what is 1 while a call has the threads;
+    # the scratch of a worker, where its windows begin; whole numbers of a worker
     TASKS, NEXT_TASK, PASSES, WORKERS, BUSY, SCRATCH, SCRATCH_BYTES, WINDOW_AT, NUMBERS,
     # whole numbers of the table; the addresses of the table and of the workers' whole numbers
     SIZE, ADDRESS, MEMORY,
@@ -44,21 +45,21 @@ AXIS_COLUMNS``. A column described as a place says where in the table something 
     X_LOW, X_HIGH,
     # whether the register tile may read x itself, and the channels' lowest and highest offset there
     READS_X, CHANNELS_LOW, CHANNELS_HIGH,
-    # C functions: run the blocks of a tile, the register tile along a line; its rows (neighbours along ROW_AXIS, ROW_SPACING
-    # apart, or channels), its block of a line, and the blocks whose results wait to be stored
+    # C functions: run the blocks of a tile, the register tile along a line; its rows (neighbours along ROW_AXIS,
+    # ROW_SPACING apart, or channels), its block of a line, and the blocks whose results wait to be stored
     RUN_TILE, RUN_LINE, TILE_FUNCTION, ROW_AXIS, ROWS, ROW_SPACING, BLOCK, PIECES,
-    # phases of an upsampled problem, one where it is none (place): `PHASE_COLUMNS` numbers of each, and by how many outputs it
-    # has fewer than most along each axis; blocks of weights and output channels of one
+    # phases of an upsampled problem, one where it is none (place): `PHASE_COLUMNS` numbers of each, and by how many
+    # outputs it has fewer than most along each axis; blocks of weights and output channels of one
     PHASES, PHASE_BLOCKS, PHASE_FILTERS,
     # bytes from a block to the rows that the next one reads first, and between those rows
     AHEAD, X_ROW,
     # output channels of a block of weights; blocks of a group and of a task; tasks of a group; bytes of a block
     BLOCK_FILTERS, BLOCKS, TASK_BLOCKS, GROUP_TASKS, WEIGHTS_BLOCK,
-    # whether the register tile may write the result itself, and then the bytes between output channels; axes that run as
-    # one line with the last; where results wait in a worker's scratch
+    # whether the register tile may write the result itself, and then the bytes between output channels; axes that run
+    # as one line with the last; where results wait in a worker's scratch
     WRITES_OUT, CHANNEL_STEP, FLAT, RESULTS_AT,
-    # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its outputs;
-    # the C function that transposes blocks
+    # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
+    # outputs; the C function that transposes blocks
     LANES, CHANNELS_NEAR, TRANSPOSE,
     JOB_COLUMNS,
 ) = range(COLUMNS, COLUMNS + 31)  # fmt: skip
@@ -80,40 +81,42 @@ SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of 
     # the last transform: whether its slabs are transposed, how many there are, and how many neighbours share one of a
     # spectrum; the address of its twist, 0 for none
     TRANSPOSED, SLABS, ALIKE, TWIST,
-    # C functions: what transforms, multiplies and transforms back; products of slabs by the twist, its conjugate, a spectrum
+    # C functions: what transforms, multiplies and transforms back; products of slabs by the twist, its conjugate, a
+    # spectrum
     CONVOLVE_TILE, TWIST_BY, UNTWIST_BY, MULTIPLY, MULTIPLY_ADD,
     # the filters: their address, the copy of weights to their places in a tile, bytes of a filter and of its spectrum
     FILTERS, COPY, PLACE_RUNS, PLACE_COUNT, FILTER_BYTES, SPECTRUM_BYTES,
     FFT_COLUMNS,
 ) = range(JOB_COLUMNS, JOB_COLUMNS + 26)  # fmt: skip
 
-# Of a dimension that is transformed: ``OUTER`` times around it, ``INNER`` vectors inside it, ``DIMENSION_PITCH`` bytes apart.
+# Of a dimension that is transformed: ``OUTER`` times around it, ``INNER`` vectors inside it, ``DIMENSION_PITCH`` bytes
+# apart.
 DIMENSION_LENGTH, DIMENSION_PITCH, OUTER, INNER, FIRST_STEP, STEP_COUNT, DIMENSION_COLUMNS = range(7)
 # Of a pass of a transform: its C functions, blocks, span, and the address of its twiddles.
 FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
 
-# Of a job of Winograd's method, behind those of the direct one. ``WEIGHTS`` are the transformed filters: (groups, blocks,
-# planes, terms, rows).
+# Of a job of Winograd's method, behind those of the direct one. ``WEIGHTS`` are the transformed filters: (groups,
+# blocks, planes, terms, rows).
 (
     # the axis of the kernel that is not the last, or the last where it is folded
     DOWN,
-    # into how many lines the last axis is folded, 1 where it is not, and then the bytes between lines of a window; lines and
-    # outputs of a tile along these axes, and its planes
+    # into how many lines the last axis is folded, 1 where it is not, and then the bytes between lines of a window;
+    # lines and outputs of a tile along these axes, and its planes
     FOLDS, LINE_PITCH, HEIGHT, WIDTH, PLANES_OF_TILE,
     # C functions: of a box, of a block of filters; transforms; the place of the terms' offsets and of the bounds
     CONVOLVE_BOX, TRANSFORM_LINE, TRANSFORM_TILES, TRANSFORM_SUMS, TRANSFORM_FILTERS, TERM_OFFSETS, BOUNDS,
-    # bytes of the lanes of an item, of a channel, of a row of sums; of the planes between two transforms, of windows, of sums,
-    # of lines of outputs
+    # bytes of the lanes of an item, of a channel, of a row of sums; of the planes between two transforms, of windows,
+    # of sums, of lines of outputs
     ITEM_ROW, CHANNEL_ROW, SUMS_ROW, BETWEEN_PLANE, WINDOWS_PLANE, SUMS_PLANE, RESULTS_PLANE,
     # where these lie in a worker's scratch
     BETWEEN_AT, PLANES_AT, SUMS_AT,
     # blocks of channels that are summed before they are transformed; bytes of a block's weights for one plane
     BLOCKS_AT_ONCE, WEIGHTS_PLANE,
-    # input channels times the taps that are summed as they are; parts that they are summed in, the terms of one, and the bytes
-    # between the sums of one and the next
+    # input channels times the taps that are summed as they are; parts that they are summed in, the terms of one, and
+    # the bytes between the sums of one and the next
     TERMS, PARTS, PART_TERMS, PART_BYTES,
-    # the filters to transform: their address, bytes of one, blocks of as many as there are lanes in a group, and the address
-    # of the bits of each one's largest magnitude
+    # the filters to transform: their address, bytes of one, blocks of as many as there are lanes in a group, and the
+    # address of the bits of each one's largest magnitude
     TAPS, TAPS_BYTES, FILTER_BLOCKS, LARGEST_TAPS,
     WINOGRAD_COLUMNS,
 ) = range(JOB_COLUMNS, JOB_COLUMNS + 34)  # fmt: skip
@@ -122,7 +125,8 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
 (
     # C functions that read a line: of the kernel, of its weights; addresses of the offsets of what they read; how many
     READ_KERNEL, KERNEL_OFFSETS, KERNEL_COUNT, READ_WEIGHTS, WEIGHT_OFFSETS, WEIGHT_COUNT,
-    # where the next task, the kernel, the packed weights, a worker's whole numbers and its scratch lie, behind the table
+    # where the next task, the kernel, the packed weights, a worker's whole numbers and its scratch lie, behind the
+    # table
     NEXT_AT, KERNEL_AT, WEIGHTS_AT, MEMORY_AT, SCRATCH_AT,
     SMALL_COLUMNS,
 ) = range(JOB_COLUMNS, JOB_COLUMNS + 12)  # fmt: skip

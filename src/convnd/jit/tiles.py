@@ -1,7 +1,7 @@
 """The register tile run over a tile of the output: where it reads, and where its results are stored.
 
-Where a tile's window lies inside an array that the register tile can read as it is, the tile is pointed at the array, and
-nothing is gathered. These functions have no rank and no dtype: they are compiled once, as C functions whose addresses
+Where a tile's window lies inside an array that the register tile can read as it is, the tile is pointed at the array,
+and nothing is gathered. These functions have no rank and no dtype: they are compiled once, as C functions whose addresses
 stand in the table.
 """
 
@@ -26,7 +26,7 @@ def _carried(outputs, axis, table):
 
 @njit(**HELPER)
 def window_in_x(group, job, table, memory):
-    """Return the address of the tile's first sample in x, or 0 where not all that the register tile reads lies there."""
+    """Return the address of the tile's first sample in x, or 0 where the register tile reads more than lies there."""
     rank = table[job + t.RANK]
     first, low, high = table[job + t.X], table[job + t.CHANNELS_LOW], table[job + t.CHANNELS_HIGH]
     for a in range(rank):
@@ -76,8 +76,8 @@ def store(results, results_step, target, row_step, rows, channel, length, job, t
 def _run_rows(arguments):
     """Run the register tile along a line of several rows, block by block, and store its results."""
     (
-        table_address, memory_address, job, source, step, target, row_step, rows, channel, length, offsets, bounds, steps,
-        weights, ahead, results,
+        table_address, memory_address, job, source, step, target, row_step, rows, channel, length, offsets, bounds,
+        steps, weights, ahead, results,
     ) = passed(arguments, 16)  # fmt: skip
     table, memory = arrays(table_address, memory_address)
     last = table[job + t.RANK] - 1
@@ -110,8 +110,8 @@ def _run_rows(arguments):
 def _run_channels(arguments):
     """Run a register tile whose lanes are output channels along a line, and store its results."""
     (
-        table_address, memory_address, job, source, step, target, row_step, filters, channel, length, offsets, bounds, steps,
-        weights, ahead, results,
+        table_address, memory_address, job, source, step, target, row_step, filters, channel, length, offsets, bounds,
+        steps, weights, ahead, results,
     ) = passed(arguments, 16)  # fmt: skip
     table, memory = arrays(table_address, memory_address)
     out_step = table[table[job + t.AXES] + (table[job + t.RANK] - 1) * t.AXIS_COLUMNS + t.OUT_STEP]

@@ -104,8 +104,8 @@ def _sum_products(group, first, blocks, lanes, table, scratch):
                 call(
                     table[t.TILE_FUNCTION],
                     (
-                        source, table[t.TERM_OFFSETS] + 8 * term, weights + term * rows * FLOAT, table[t.BOUNDS] + 16 * part, 1,
-                        target + part * table[t.PART_BYTES], table[t.SUMS_ROW], _pieces(lanes, table[t.BLOCK]), 0, 0,
+                        source, table[t.TERM_OFFSETS] + 8 * term, weights + term * rows * FLOAT,
+                        table[t.BOUNDS] + 16 * part, 1, target + part * table[t.PART_BYTES], table[t.SUMS_ROW], _pieces(lanes, table[t.BLOCK]), 0, 0,
                     ),
                 )  # fmt: skip
 
@@ -160,7 +160,7 @@ def _convolve_box(table_address, memory_address, group, part, scratch):
 
 def _transform_block(table_address, memory_address, group, block, scratch):
     """Transform the filters of as many output channels as there are lanes."""
-    table, memory = arrays(table_address, memory_address)
+    table, _ = arrays(table_address, memory_address)
     lanes, rows, filters = table[t.LANES], table[t.ROWS], table[t.GROUP_FILTERS]
     transposed, line, size = scratch + table[t.PLANES_AT], lanes * FLOAT, table[t.TAPS_BYTES]
     first = block * lanes

@@ -45,8 +45,8 @@ from .weights import pack
 class TilePass:
     """One pass of a register tile over the windows of tiles, laid out for compiled code.
 
-    ``kept`` is what the columns hold addresses of. ``window_bytes`` have room for the vectors and rows behind the window
-    that are read and dropped. ``blocks`` are those of a group's weights, of all phases.
+    ``kept`` is what the columns hold addresses of. ``window_bytes`` have room for the vectors and rows that are read
+    behind the window and dropped. ``blocks`` are those of a group's weights, of all phases.
     """
 
     sharing: Sharing

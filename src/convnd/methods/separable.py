@@ -150,7 +150,8 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
             length, reach = len(windows[a].positions), int(windows[a].positions.max())
             own_axes[a, t.KEPT], own_axes[a, t.HALO] = length, length - shape[a] if reach + 1 == length else length
         builder.set({
-            **columns, **compiled, **own.columns, t.AXES: builder.add(own_axes), t.WINDOW_AT: at, t.WRITE: writer.address,
+            **columns, **compiled, **own.columns, t.AXES: builder.add(own_axes), t.WINDOW_AT: at,
+            t.WRITE: writer.address,
             t.OUT_CHANNELS: builder.add(_channels_of(step)),
             t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms, t.PASSES: len(steps), t.TASKS: tiles * problem.groups,
             t.READS_X: inside, t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..jit import tables as t
+from ..jit.kernels import compile_small
 from ..jit.lines import compile_reader
 from ..jit.machine import CACHE_LINE
-from ..jit.small import compile_small
 from ..problem.canonical import Constants, canonical_kernel
 from ..problem.request import Request
 from .direct import DirectPlan

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..jit import pack as packing
 from ..jit import tables as t
 from ..jit.intrinsics.butterfly import compile_transpose
+from ..jit.kernels import pack as pack_blocks
 from ..jit.lines import compile_writer
 from ..jit.machine import vector_bytes
 from .taps import Sharing, TapTable, filter_blocks
@@ -65,5 +65,5 @@ def _pack_filters(kernel: np.ndarray, taps: TapTable, sharing: Sharing, workers:
         t.TRANSPOSE: transpose.address, t.WRITE: writer.address, t.SIZE: t.JOB_COLUMNS,
     }.items():  # fmt: skip
         table[column] = value
-    packing.pack.run(table, (groups * blocks,), workers, 1 + packed.size // _PACKED_BY_ONE)
+    pack_blocks.run(table, (groups * blocks,), workers, 1 + packed.size // _PACKED_BY_ONE)
     return packed

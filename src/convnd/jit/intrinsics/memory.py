@@ -108,7 +108,7 @@ def _place(context, b, typ, args):
 
 @intrinsic(prefer_literal=True)
 def read_sample(typingctx, pointer, offset, swapped):
-    """Return the sample ``offset`` bytes behind a pointer, aligned or not; bytes are swapped where the literal says so."""
+    """Return the sample ``offset`` bytes behind a pointer, aligned or not; the literal says whether bytes are swapped."""
     typ, swaps = pointer.dtype, bool(swapped.literal_value)
 
     def codegen(context, b, signature, args):
@@ -120,7 +120,7 @@ def read_sample(typingctx, pointer, offset, swapped):
 
 @intrinsic(prefer_literal=True)
 def write_sample(typingctx, pointer, offset, value, swapped):
-    """Store a sample ``offset`` bytes behind a pointer, aligned or not; bytes are swapped where the literal says so."""
+    """Store a sample ``offset`` bytes behind a pointer, aligned or not; the literal says whether bytes are swapped."""
     typ, swaps = pointer.dtype, bool(swapped.literal_value)
 
     def codegen(context, b, signature, args):

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -151,3 +151,20 @@ def compile_register_tile(tile: RegisterTile) -> Any:
         register_tile(shape, x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row)
 
     return function(run_tile)
+
+
+@njit(error_model="numpy")
+def plain_tile(x, offsets, weights, bounds, out, tile_rows, runs):
+    """Compute what the register tile does, row by row: the same sums in the same order, by plain Numba.
+
+    ``x`` and ``out`` are arrays of samples, ``out`` with ``tile_rows`` rows; ``offsets`` count samples. Sums are not fused.
+    """
+    for row in range(tile_rows):
+        for o in range(out.shape[1]):
+            total = out.dtype.type(0)
+            for step in range(len(bounds)):
+                for group in range(len(runs)):
+                    if runs[group][0] <= row < runs[group][1]:
+                        for tap in range(bounds[step, group], bounds[step, group + 1]):
+                            total += x[offsets[tap] + o] * weights[tap, row]
+            out[row, o] = total

@@ -1,0 +1,35 @@
+"""The index scheme, compiled, beside `numpy.pad`."""
+
+import numpy as np
+import pytest
+
+from convnd.jit.index import OUTSIDE, input_index, input_position
+from convnd.problem.boundary import CONSTANT, MODES, source_position
+from support.oracle import BOUNDARIES
+
+
+@pytest.mark.parametrize("name", MODES)
+@pytest.mark.parametrize("length", [1, 2, 3, 7])
+@pytest.mark.parametrize("unit", [1, 3])
+def test_input_index_is_what_numpy_pads(name, length, unit):
+    code, pad = list(MODES).index(name), 25
+    if code == CONSTANT:
+        frames = np.pad(np.arange(length), pad, constant_values=OUTSIDE)
+    else:
+        frames = np.pad(np.arange(length), pad, BOUNDARIES[name])
+    for position in range(-pad * unit, (length + pad) * unit):
+        frame = frames[position // unit + pad]
+        expected = OUTSIDE if frame == OUTSIDE else frame * unit + position % unit
+        assert input_index(position, length * unit, unit, code) == expected
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_planning_and_compiled_code_agree(name):
+    code = list(MODES).index(name)
+    for length in (1, 2, 5):
+        for position in range(-12, 17):
+            assert input_index(position, length, 1, code) == source_position(position, length, code)
+
+
+def test_input_position():
+    assert [input_position(o, 3 * t, 2, 4) for o in range(3) for t in range(2)] == [-4, -1, -2, 1, 0, 3]
