@@ -2,9 +2,12 @@
 
 import re
 import shlex
+import textwrap
+from pathlib import Path
 
 import pytest
 
+import convnd
 from support import ROOT
 
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
@@ -26,3 +29,10 @@ PYTHON = [text for language, text in BLOCKS if language == "python"]
 @pytest.mark.parametrize("code", ["".join(PYTHON[:3]), *PYTHON[3:]])  # the three calls are one piece
 def test_code_runs(code):
     exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize(("name", "source"), [("index", "jit/index.py"), ("kernel", "jit/kernels.py")])
+def test_code_shown_is_the_code(name, source):
+    shown = re.search(rf"<!-- {name}:begin -->\n```py\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+    code = (Path(convnd.__file__).parent / source).read_text()
+    assert shown in code or textwrap.indent(shown, "    ") in code

@@ -126,8 +126,8 @@ def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
     vector = lanes * item
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     pitches = [item * layout.row * prod(layout.lengths[a + 1 : -1]) for a in range(len(windows) - 1)] + [item]
-    steps = [n * (2 if a == layout.pair_axis else 1) for a, n in enumerate(layout.shape)]
-    begins = [even_begins(axis, step) for axis, step in zip(problem.axes, steps, strict=True)]
+    sizes = [n * (2 if a == layout.pair_axis else 1) for a, n in enumerate(layout.shape)]
+    begins = [even_begins(axis, size) for axis, size in zip(problem.axes, sizes, strict=True)]
     builder = Builder(columns=t.FFT_COLUMNS)
     axes, columns = add_axes(builder, problem, windows, begins, pitches)
     compiled, kept = functions(problem, working, problem.exact, ranged=True)
