@@ -16,8 +16,7 @@ from .derivatives.linear import LinearMap
 from .jit.parallel import team_size
 from .methods import direct, tuning
 from .methods.choose import Prepared, prepare, settled
-from .methods.omission import Omission
-from .methods.scan import check_nan
+from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
 from .problem import dtypes
 from .problem.arguments import check_x, parse
@@ -84,29 +83,33 @@ class Plan(LinearMap):
         self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
         self.flops = self.scratch_bytes = 0
         self._text: list[str] = []
+        self._keeps_kernel, self._omits = keeps_kernel, request.nan_policy == "omit"
         self._is_empty = 0 in self.output_shape
         if self._is_empty:
             return
         like = self._allocate.imagined() if out is None else out
+        self._normalised: Normalised | None = None
         self._problem = canonical(request, like)
         self._constants = constants(request, self._problem)
         self._small: SmallCall | None = None
-        self._prepared: Prepared | Omission | None = None
+        self._prepared: Prepared | None = None
         if keeps_kernel:
-            self._make_ready(like)
-        elif request.nan_policy != "omit" and settled(request.method, self._problem):
+            self._make_ready()
+        elif not self._omits and settled(request.method, self._problem):
             self._small = small_call(request, direct.plan(merged(self._problem)), self._constants)
 
-    def _make_ready(self, like: np.ndarray) -> None:
-        """Make the kernel ready, for results of the strides of an array."""
-        request, omits = self._request, self._request.nan_policy == "omit"
-        self._prepared = own = Omission(request, like) if omits else prepare(request, self._problem)
-        if isinstance(own, Prepared) and own.choice.method == "direct":
-            self._small = small_call(request, own.plan, self._constants, own.weights)
-        choice, threads = own.choice, team_size(request.workers, own.plan.workers)
+    def _make_ready(self) -> None:
+        """Make the kernel ready."""
+        request = self._request
+        self._prepared = choice, plan, weights = prepare(request, self._problem)
+        if choice.method == "direct":
+            self._small = small_call(request, plan, self._constants, weights)
+        threads = team_size(request.workers, plan.workers)
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
-        self.flops, self.scratch_bytes = own.plan.flops, threads * own.plan.scratch_bytes + own.plan.weight_bytes
-        self._text = [*own.plan.describe(), f"threads   {threads}"]
+        self.flops, self.scratch_bytes = plan.flops, threads * plan.scratch_bytes + plan.weight_bytes
+        self._text = [*plan.describe(), f"threads   {threads}"]
+        if self._omits and (self._problem.is_upsampled or not request.kernel.all()):  # outputs may have no weight
+            self._normalised = Normalised(request, self.method, Plan)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy what is asked: the copy is made anew."""
@@ -174,22 +177,26 @@ class Plan(LinearMap):
                     self._variants[working] = Plan(replace(request, working=working), keeps_kernel=False)
                 return self._variants[working]._run(x, kernel, out)
         if request.nan_policy == "raise":
-            check_nan(x, request.workers)
+            check_nan(x)
         if out is None:
             out = self._allocate()
         if self._is_empty:
             return out
-        if self._small is not None:
+        if self._omits and not self._keeps_kernel:
+            return self._for_kernel(kernel)._run(x, kernel, out)
+        if self._omits and holds_nan(x):
+            if self._normalised is None:
+                self._normalised = Normalised(request, self.method, Plan)
+            self._normalised(x, out)
+        elif self._small is not None:
             self._small(x, kernel, out)
-        elif isinstance(self._prepared, Omission):
-            self._prepared(x, out)
-        elif request.nan_policy == "omit":
-            self._for_kernel(kernel)._run(x, kernel, out)
         else:
             _, plan, weights = self._prepared or prepare(replace(request, kernel=kernel), self._problem)
             plan(x, weights, self._constants, out, request.workers)
         if self._is_real_part:
             out.imag = 0
+        if self._normalised is not None:
+            self._normalised.fill_without_weight(out)
         return out
 
     def _for_kernel(self, kernel: np.ndarray) -> Plan:

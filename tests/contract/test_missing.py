@@ -1,6 +1,7 @@
 """`nan_policy`: NaN in x is an error, or counts as missing."""
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -136,13 +137,34 @@ def test_other_types_of_results(dtype):
 
 def test_no_bit_depends_on_workers_or_the_rest_of_a_batch(tuning):
     x, kernel = with_holes(reals((3, 50, 60), np.float32), 0.2), reals((4, 3), np.float32, seed=1)
-    for method in "direct", "separable":
+    for method in "direct", "fft", "separable":
         options = {"nan_policy": "omit", "padding": "same", "method": method}
         if method == "separable":
             options["axes"], kernel = (1, 2), oracle_product((4, 3)).astype(np.float32)
         items = [convnd(item, kernel, workers=1, **options | {"axes": (0, 1)}) for item in x]
         for workers in None, 2:
             same(convnd(x, kernel, workers=workers, **options | {"axes": (1, 2)}), np.stack(items))
+
+
+@pytest.mark.parametrize("shape, taps, dtype, options", [
+    ((4000, 3000), (3, 3), "float32", {"padding": "same", "boundary": "wrap"}),
+    ((1500, 2000), (5, 5), "complex128", {"padding": "same", "dtype": "complex64"}),
+    ((3, 2000, 2000), (9, 9), "float32", {"axes": (1, 2), "dtype": "int16"}),
+    ((6_000_000,), (65,), "float64", {"stride": 2}),
+    ((16, 500, 500), (32, 16, 3, 3), "float32", {"channel_axis": 0, "padding": "same"}),
+    ((3, 3000, 3000), (3, 3, 3), "float32", {"padding": "same", "boundary": "reflect"}),
+])  # fmt: skip
+def test_memory_beside_the_arrays_is_bounded(shape, taps, dtype, options):
+    x = np.zeros(shape, dtype)
+    x.reshape(-1)[::1000] = np.nan
+    kernel = reals(taps, np.float32)
+    expected = convnd(x, kernel, nan_policy="omit", **options)
+    tracemalloc.start()
+    result = convnd(x, kernel, nan_policy="omit", **options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak - result.nbytes <= 64 * 2**20
+    same(result, expected)
 
 
 def test_out_may_overlap_x():

@@ -151,8 +151,6 @@ def why_not(problem: Problem) -> str:
     along = [axis for axis in problem.axes if not axis.is_batch]
     if problem.is_upsampled:
         return "the branches of an upsampled axis are summed directly"
-    if problem.normalises:
-        return "no rounding may be taken for the weight of a sample"
     if problem.working != "float32" or problem.exact or len(problem.out_channel_steps) > 2:
         return "minimal filtering is for real floats in single precision"
     ways = [((TAPS, 1),) * 2, ((TAPS**2, 1),)]

@@ -80,7 +80,7 @@ class Prepared(NamedTuple):
 def prepare(request: Request, problem: Problem) -> Prepared:
     """Choose a method for a request, whose canonical form the problem is, and make the kernel ready for it."""
     kernel = canonical_kernel(request)
-    choice = settled(request.method, problem) or _choose(request, problem, kernel)
+    choice = choose(request, problem, kernel)
     method = _BY_NAME[choice.method]
     return Prepared(choice, *method.prepare(problem, kernel, choice.factors, request.workers))
 
@@ -98,8 +98,10 @@ def settled(method: str, problem: Problem) -> Choice | None:
     return None
 
 
-def _choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
-    """Choose the method that is named, or the fastest that keeps what is promised."""
+def choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
+    """Choose the method that is named, or the fastest that keeps what is promised, for a canonical kernel."""
+    if choice := settled(request.method, problem):
+        return choice
     name: str = request.method
     factors: tuple[Factor, ...] = ()
     if name == "auto":

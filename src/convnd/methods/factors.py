@@ -9,7 +9,7 @@ dimensions that is the singular value decomposition; a factor may keep several a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from math import prod
@@ -57,7 +57,7 @@ def factors_of(request: Request, problem: Problem, kernel: np.ndarray, most_term
         found = factored(weights, *about)
     else:
         found = _cached(weights.tobytes(), weights.shape, problem.working, *about)
-    return tuple((found if found is None or not problem.normalises else as_magnitudes(found, weights)) or ())
+    return tuple(found or ())
 
 
 @lru_cache(maxsize=32)
@@ -67,20 +67,18 @@ def _cached(
     return factored(np.frombuffer(weights, working).reshape(shape), exact, epsilon, most_terms)
 
 
-def as_magnitudes(factors: Sequence[Factor], kernel: np.ndarray) -> list[Factor] | None:
-    """Return the factors of a kernel without negative weights as such kernels, or None where they are not.
+def keep_zeros(factors: Sequence[Factor], kernel: np.ndarray) -> bool:
+    """Return whether the factors of a canonical kernel give 0 where, and only where, all samples with a weight are 0.
 
-    Their sums are 0 where, and only where, every sample that has a weight is 0.
+    They do where they are products of magnitudes.
     """
-    product = np.ones((), bool)
+    result = np.ones((), bool)
     for factor in factors:
-        if factor.weights.shape[:2] != (1, 1):
-            return None
-        product = np.multiply.outer(product, factor.weights[0, 0] != 0)
+        if factor.weights.shape[:2] != (1, 1) or (factor.weights < 0).any():
+            return False
+        result = np.multiply.outer(result, factor.weights[0, 0] != 0)
     order = [a for factor in factors for a in factor.axes]
-    if not (product.transpose(np.argsort(order)).ravel() == (kernel != 0).ravel()).all():  # but for axes of one tap
-        return None
-    return [replace(factor, weights=np.abs(factor.weights)) for factor in factors]
+    return bool((result.transpose(np.argsort(order)).ravel() == (kernel != 0).ravel()).all())  # but for axes of one tap
 
 
 def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -> list[Factor] | None:

@@ -215,15 +215,12 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
         return "the branches of an upsampled axis are summed directly"
     if _transformed(problem) == 0:
         return "there is no extent to transform, or too many filters for their spectra"
-    if not (problem.exact or problem.normalises):
+    if not problem.exact:
         return ""
     if problem.working == "int64":
         return "sums beyond 2^53 are exact in whole numbers only"
     weights = np.abs(kernel.astype(np.float64))
-    error = rounding(problem, weights, max(largest(request.x.dtype) if problem.exact else 1, abs(request.fill)))
-    if problem.normalises:  # half the least weight tells one sample from none
-        least = float(weights.min(where=weights > 0, initial=np.inf))
-        return "" if error < least / 2 else "the least weight would not be told from rounding"
+    error = rounding(problem, weights, max(largest(request.x.dtype), abs(request.fill)))
     return "" if error < 0.25 else "transforms of such large whole numbers would not be exact"
 
 

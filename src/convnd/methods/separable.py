@@ -22,7 +22,7 @@ from ..jit.parallel import available, team_size
 from ..problem.axis import Axis, window
 from ..problem.canonical import Constants, Levels, Problem, merged
 from ..problem.dtypes import bits
-from ..problem.request import KEPT, Request
+from ..problem.request import Request
 from . import direct, tuning
 from .costs import best_of_tile, gather_cycles
 from .direct import TilePass, lay_out_pass, rows_ahead, useful_workers
@@ -178,7 +178,7 @@ def _most_bits(problem: Problem, kernel: np.ndarray) -> int:
 
     Factors turn the zeros and the signs that an infinity meets into others, and add up before others take away.
     """
-    if problem.exact or problem.normalises:
+    if problem.exact:
         return 0
     info = np.finfo(problem.working)
     with np.errstate(all="ignore"):
@@ -221,7 +221,6 @@ def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[
                 out_channel_steps=(*_groups_of(problem, last), (terms, 0 if last else item * prod(lengths))),
                 accumulated=problem.accumulated if last else problem.working,
                 result=problem.result if last else native,
-                nans=problem.nans if last else KEPT,
             )
         )
     return passes
@@ -275,8 +274,7 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
     """
     if factors:
         return ""
-    finite = np.isfinite(request.kernel).all()
-    asked = request.method == "separable" and finite
+    asked = request.method == "separable" and np.isfinite(request.kernel).all()
     if asked and not is_short(request.kernel.astype(np.complex128), rounding_of(problem.working)):
         raise ValueError(
             f"method 'separable' needs a kernel that is a short sum of outer products, but the kernel of shape "

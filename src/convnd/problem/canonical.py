@@ -18,15 +18,14 @@ import numpy as np
 
 from . import dtypes
 from .axis import Axis, polyphase
-from .request import KEPT, WEIGHED, Request, imagined
+from .request import Request, imagined
 from .result import check_fits, too_large
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 
 Levels = tuple[tuple[int, int], ...]
 
-#: Arrays of the working type that the tasks of a call read by name: ``fills``, what stands outside every input channel;
-#: ``wholes`` where weights are found, the whole weight of each output channel's window and how much must be found.
+#: Arrays of the working type that the tasks of a call read by name: ``fills``, what stands outside every input channel.
 Constants = dict[str, np.ndarray]
 
 
@@ -48,12 +47,6 @@ class Problem:
     accumulated: str  # the same, "uint64" where the sums of "int64" arithmetic are unsigned
     result: str  # the type of the result's real parts in memory
     exact: bool  # whether the sums are of whole numbers
-    nans: str = KEPT  # how NaN is read
-
-    @property
-    def normalises(self) -> bool:
-        """Whether the sums are weights that divide what the result holds."""
-        return self.nans == WEIGHED
 
     @property
     def taps(self) -> int:
@@ -93,7 +86,7 @@ class Problem:
     @property
     def stores_native(self) -> bool:
         """Whether the result is what the routine computes."""
-        return self.result == np.dtype(self.accumulated).str and not self.normalises
+        return self.result == np.dtype(self.accumulated).str
 
     @property
     def stores_inside(self) -> bool:
@@ -103,7 +96,7 @@ class Problem:
     @property
     def reads_native(self) -> bool:
         """Whether the array holds what the routine reads."""
-        return self.stored == np.dtype(self.working).str and self.nans == KEPT
+        return self.stored == np.dtype(self.working).str
 
     @property
     def reads_inside(self) -> bool:
@@ -202,7 +195,7 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
         tuple(x_levels), tuple(out_levels), request.mode,
         dtypes.real(x.dtype).str, request.working, accumulated, dtypes.real(out.dtype).str,
-        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype), request.nans,
+        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype),
     )  # fmt: skip
 
 

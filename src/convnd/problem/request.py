@@ -11,10 +11,6 @@ import numpy as np
 
 from .axis import Axis
 
-#: How samples are read: as they are; NaN as zero; NaN as zero and all others as one, for sums that then normalise what
-#: the result holds.
-KEPT, ZEROED, WEIGHED = "kept", "zeroed", "weighed"
-
 
 @dataclass(frozen=True)
 class Request:
@@ -38,7 +34,6 @@ class Request:
     workers: int | None
     method: str
     nan_policy: str
-    nans: str = KEPT  # how NaN is read
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what ``x`` and ``out`` are like, and the values of the kernel."""
