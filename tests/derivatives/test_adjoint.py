@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convnd import plan
-from convnd.derivatives import gradient, parts
+from convnd.derivatives import kernel_gradient
 from support import oracle
 from support.check import TOLERANCE, integers, reals, same
 from support.oracle import BOUNDARIES
@@ -195,10 +195,11 @@ LARGE = {  # of several tiles
     "groups": ((30, 31, 6), (3, 3, 3, 24), {"channel_axis": -1, "groups": 2}),
     "many filters of one channel": ((1, 900), (30, 1, 3), {"channel_axis": 0}),
 }
-CUTS = {  # and what must have come of them: parts, chunks of filters
-    "parts": ({}, {"gradient_outputs": 1}, {"parts"}),
-    "chunks": ({"_PARTS_BYTES": 1, "_ROW_BLOCKS": 1}, {}, {"chunks"}),
-    "gathered": ({"_TAPS_IN_PLACE": 0}, {"gradient_outputs": 1}, {"parts"}),
+CUTS = {  # what is patched; which axis of the sums then has several tasks
+    "tiles": ({}, 0),
+    "filters": ({"_SUMS_BYTES": 1, "_FILTERS": 1}, 3),
+    "small tiles": ({"_OUTPUTS": 50}, 0),
+    "line by line": ({"_LINE_PRICE": 0}, 0),
 }
 
 
@@ -209,25 +210,26 @@ def test_however_the_work_is_cut(tuned, monkeypatch, case, cut):
     options = {"padding": "same", "boundary": "reflect", **options}
     x, kernel = integers(shape, np.float32, largest=2), integers(taps, np.float32, seed=1, largest=2)
     plain = transposes_hold(x, kernel, **options)[1]
-    constants, sizes, expected = CUTS[cut]
-    made, lay_out = [], gradient.plan
+    constants, tasks = CUTS[cut]
+    made, lay_out = [], kernel_gradient.plan
     for setting in "default", "tiny":
-        with tuned(setting, small_gradient=1, **sizes):
+        with tuned(setting, small_gradient=1, gradient_outputs=1):
             for name, value in constants.items():
-                monkeypatch.setattr(parts, name, value)
-            monkeypatch.setattr(gradient, "plan", lambda *about: made.append(lay_out(*about)) or made[-1])
+                monkeypatch.setattr(kernel_gradient, name, value)
+            spy = lambda *about: made.append((about[0], lay_out(*about))) or made[-1][1]  # noqa: E731
+            monkeypatch.setattr(kernel_gradient, "plan", spy)
             own = plan(x, kernel, **options)
             same(own.kernel_gradient(x, integers(own.output_shape, np.float32, seed=2)), plain)
             monkeypatch.undo()
-    count, _, _, chunks, *_ = made[-1].parts
-    assert count > 1 or "parts" not in expected
-    assert chunks > 1 or "chunks" not in expected or made[-1].problem.branch_channels == 1
+    assert len(made) == 2
+    for problem, own in made:
+        assert own.shape[tasks] > 1 or (tasks == 3 and problem.branch_channels == 1)
 
 
-def test_rows_are_shifted_along_the_last_axis_and_the_one_before(tuned, monkeypatch):
-    """Where there are few filters; with many they are filters."""
-    seen, choose = [], parts.outer_tile
-    monkeypatch.setattr(parts, "outer_tile", lambda *about: seen.append(choose(*about)) or seen[-1])
+def test_lines_are_shifted_along_the_last_axis_and_the_one_before(tuned, monkeypatch):
+    """Where there are few filters; with many they belong to filters."""
+    seen, choose = [], kernel_gradient._block
+    monkeypatch.setattr(kernel_gradient, "_block", lambda *about: seen.append(choose(*about)) or seen[-1])
     for shape, taps, options in (
         ((300,), (64,), {}),
         ((30, 31), (9, 9), {}),
@@ -235,8 +237,10 @@ def test_rows_are_shifted_along_the_last_axis_and_the_one_before(tuned, monkeypa
     ):
         with tuned("default"):  # with nothing remembered
             transposes_hold(integers(shape, np.float32), integers(taps, np.float32, seed=1), padding="same", **options)
-    line, image, bank = (None if shift is None else shift.axis for _, shift in seen[:3])
-    assert (line, image, bank) == (0, 0, None)
+    (_, line, columns, _, step), (_, image, _, axis, one), (filters, bank, *_) = seen
+    assert line > 1 and step == columns > 1
+    assert image > 1 and (axis, one) == (0, 1)
+    assert bank == 1 and filters > 1
 
 
 @pytest.mark.parametrize("case", LARGE)

@@ -14,7 +14,7 @@ from ..problem.names import unknown_argument, without_unknown
 from ..problem.recent import Recent
 from ..problem.request import Request
 from .adjoint import Piece, fold, transposed
-from .gradient import kernel_gradient
+from .kernel_gradient import kernel_gradient
 
 _TRANSPOSES = 8  # for outputs of different types
 

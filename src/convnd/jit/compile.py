@@ -144,13 +144,16 @@ def compiled(make: Callable[[bool], Compiled]) -> Compiled:
     return results[0]
 
 
-def function(body: Callable[..., None], *arguments: Any) -> Any:
-    """Compile a C function: of int64 arguments, but for those whose types are given. It is called by its address."""
+def function(body: Callable[..., None], *arguments: Any, fastmath: set[str] | None = None) -> Any:
+    """Compile a C function: of int64 arguments, but for those whose types are given. It is called by its address.
+
+    ``fastmath`` are LLVM's words for what floating sums may lose.
+    """
     count = body.__code__.co_argcount
     signature = types.void(*arguments, *[types.int64] * (count - len(arguments)))
 
     def make(cache: bool) -> Any:
-        return numba.cfunc(signature, cache=cache, error_model="numpy")(body)
+        return numba.cfunc(signature, cache=cache, error_model="numpy", fastmath=fastmath or False)(body)
 
     return compiled(make)
 

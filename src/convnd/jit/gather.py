@@ -120,13 +120,15 @@ def _add_segment(memory, at, place, count, offset, step, which):
 
 
 @njit(**HELPER)
-def _add_outside(axis, table, memory, end, place, first, step, count):
-    """Write the segment of ``count`` positions outside x along the last axis, which begin at ``first``."""
+def _add_outside(axis, table, memory, end, place, offsets, first, step, count):
+    """Write the segment of ``count`` positions outside x along the last axis, which begin at ``first``.
+
+    ``offsets`` is the place in ``memory`` for where they are.
+    """
     if count <= 0:
         return end
     if table[axis + t.BOUNDARY] == CONSTANT:
         return _add_segment(memory, end, place, count, 0, 0, FILL)
-    offsets = table[axis + t.MAP] + place
     for k in range(count):
         index = input_index(first + step * k, table[axis + t.LENGTH], table[axis + t.UNIT], table[axis + t.BOUNDARY])
         memory[offsets + k] = index * table[axis + t.X_STEP]
@@ -143,20 +145,22 @@ def _cut_line(job, table, memory, segments):
     axis = table[job + t.AXES] + (rank - 1) * t.AXIS_COLUMNS
     length, stride, x_step = table[axis + t.LENGTH], table[axis + t.STRIDE], table[axis + t.X_STEP]
     reach = stride * (memory[t.OUTPUTS * rank + rank - 1] - 1) + table[axis + t.REACH]
+    offsets = table[axis + t.MAP]
     for run in range(table[job + t.RUN_COUNT]):
         at = table[job + t.RUNS] + 4 * run
         place, count, first, step = table[at], table[at + 1], table[at + 2], table[at + 3]
+        own, offsets = offsets, offsets + count
         if first > reach:
             continue
         count = min(count, (reach - first) // step + 1)
         first = input_position(memory[t.ORIGIN * rank + rank - 1], first, stride, table[axis + t.BEFORE])
         low = min(count, max(0, -(first // step)))
         high = max(low, min(count, -((first - length) // step)))
-        end = _add_outside(axis, table, memory, end, place, first, step, low)
+        end = _add_outside(axis, table, memory, end, place, own, first, step, low)
         if low < high:
             offset = (first + step * low) * x_step
             end = _add_segment(memory, end, place + low, high - low, offset, step * x_step, X)
-        end = _add_outside(axis, table, memory, end, place + high, first + step * high, step, count - high)
+        end = _add_outside(axis, table, memory, end, place + high, own + high, first + step * high, step, count - high)
     return end
 
 
@@ -213,7 +217,10 @@ def _gather(table_address, memory_address, job, group, window):
     segments = table[last + t.MAP] + table[last + t.WINDOW]
     _map_axes(job, table, memory)
     end = _cut_line(job, table, memory, segments)
-    whole = _add_segment(memory, end, 0, table[last + t.WINDOW], 0, 0, FILL)  # of a line outside x along another axis
+    whole = end  # the end of the segments of a line outside x along another axis
+    for run in range(table[job + t.RUN_COUNT]):
+        at = table[job + t.RUNS] + 4 * run
+        whole = _add_segment(memory, whole, table[at], table[at + 1], 0, 0, FILL)
     lines = 1
     for a in range(rank - 2):
         lines *= table[axes + a * t.AXIS_COLUMNS + t.WINDOW]

@@ -73,7 +73,7 @@ def convolve(parallel):
 
 
 @njit(**HELPER)
-def _is_smaller(table, memory):
+def is_smaller(table, memory):
     """Return whether a tile is smaller than the first."""
     rank, smaller = table[t.RANK], False
     for a in range(rank):
@@ -117,7 +117,7 @@ def _run_separable_tasks(grid, table_address, memory_address, scratch):
     while task < table[t.TASKS]:
         group = task % table[t.GROUPS]
         find_tile(task // table[t.GROUPS], grid, 0, table, memory)
-        if _is_smaller(table, memory):  # what is left of other tiles may be out of range
+        if is_smaller(table, memory):  # what is left of other tiles may be out of range
             clear(window, (table[t.RESULTS_AT] - table[t.WINDOW_AT]) // 8 * 8)
         samples, reads_x = _find_samples(group, table, memory, addresses, False, window)
         if not _run_passes(group, samples, reads_x, table, memory, addresses, scratch):

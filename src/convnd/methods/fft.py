@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2, prod
+from typing import Any
 
 import numpy as np
 
@@ -120,15 +121,32 @@ def plan(problem: Problem) -> SpectralPlan:
 
 
 def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
-    """Lay out the tables and the job of a problem."""
+    """Lay out the tables of a problem."""
+    builder = Builder(columns=t.FFT_COLUMNS)
+    begins, kept = lay_out(builder, problem, layout)
+    transforms, table, count = [compile_transform(False), compile_transform(True)], builder.table(), filters(problem)
+    filter_table = table.copy()
+    table[t.CONVOLVE_TILE], filter_table[t.CONVOLVE_TILE] = (own.address for own in transforms)
+    filter_table[t.TASKS] = count
+    useful = direct.useful_workers(problem, cycles(problem, layout) * int(table[t.TASKS]))
+    return SpectralPlan(
+        problem, layout, transform_type(problem), useful,
+        Tasks(convolve_by_fft, table, begins, (*kept, transforms)),
+        Tasks(transform_filters, filter_table, (np.arange(count + 1),), (*kept, transforms)),
+    )  # fmt: skip
+
+
+def lay_out(
+    builder: Builder, problem: Problem, layout: SpectralLayout
+) -> tuple[tuple[np.ndarray, ...], tuple[Any, ...]]:
+    """Lay out the transforms of a problem's tiles, and return the tiles' first outputs and what is to be kept alive."""
     working, lanes = transform_type(problem), layout.lanes
     item = np.dtype(working).itemsize
     vector = lanes * item
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
-    pitches = [item * layout.row * prod(layout.lengths[a + 1 : -1]) for a in range(len(windows) - 1)] + [item]
+    pitches = [item * pitch for pitch in layout.pitches]
     sizes = [n * (2 if a == layout.pair_axis else 1) for a, n in enumerate(layout.shape)]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, sizes, strict=True)]
-    builder = Builder(columns=t.FFT_COLUMNS)
     axes, columns = add_axes(builder, problem, windows, begins, pitches)
     compiled, kept = functions(problem, working, problem.exact, ranged=True)
     steps: list[tuple[int, ...]] = []
@@ -152,9 +170,8 @@ def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
         compile_product(working, lanes, adds, conjugates)
         for adds, conjugates in ((False, False), (False, True), (True, True))
     ]
-    transforms = [compile_transform(False), compile_transform(True)]
     transpose, copy = compile_transpose(working, lanes), compile_reader(np.dtype(working).str, working)
-    kept += [*products, *transforms, transpose, copy, twist]
+    kept += [*products, transpose, copy, twist]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: 2 * plane, t.ROW_AXIS: -1,
@@ -164,20 +181,13 @@ def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
         t.TRANSPOSED: layout.transposed, t.SLABS: slabs, t.ALIKE: alike,
         t.TWIST: 0 if twist is None else twist.ctypes.data,
         t.TRANSPOSE: transpose.address, t.TWIST_BY: products[0].address, t.UNTWIST_BY: products[1].address,
-        t.MULTIPLY: products[1].address, t.MULTIPLY_ADD: products[2].address, t.CONVOLVE_TILE: transforms[0].address,
+        t.MULTIPLY: products[1].address, t.MULTIPLY_ADD: products[2].address,
         t.COPY: copy.address, t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
         t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: slabs // alike * slab_bytes,
         t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups,
         t.SCRATCH_BYTES: round_up(slabs_at + (problem.in_channels + 1) * slab_bytes, CACHE_LINE),
     })  # fmt: skip
-    table = builder.table()
-    filter_table, count = table.copy(), filters(problem)
-    filter_table[t.TASKS], filter_table[t.CONVOLVE_TILE] = count, transforms[1].address
-    useful = direct.useful_workers(problem, cycles(problem, layout) * int(table[t.TASKS]))
-    return SpectralPlan(
-        problem, layout, working, useful, Tasks(convolve_by_fft, table, tuple(begins), tuple(kept)),
-        Tasks(transform_filters, filter_table, (np.arange(count + 1),), tuple(kept)),
-    )  # fmt: skip
+    return tuple(begins), tuple(kept)
 
 
 def _twist(layout: SpectralLayout, working: str) -> np.ndarray:

@@ -155,7 +155,7 @@ def add_axes(
         t.OUT_CHANNELS: builder.add(offsets(problem.out_channel_steps)),
         t.IN_CHANNELS: problem.in_channels, t.GROUPS: problem.groups, t.GROUP_FILTERS: problem.out_channels,
         t.STORED: problem.stored_bytes, t.FRAME: 1, t.PASSES: 1,
-        t.NUMBERS: at + t.SEGMENT * (3 * len(runs) + 1),
+        t.NUMBERS: at + t.SEGMENT * 4 * len(runs),
     }  # fmt: skip
     return axes, columns
 

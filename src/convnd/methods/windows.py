@@ -95,6 +95,11 @@ class SpectralLayout:
         return [(self.lengths[a], pitch, prod(self.lengths[:a])) for a, pitch in zip(self.transformed, inner)]
 
     @property
+    def pitches(self) -> list[int]:
+        """Samples from one to the next along each axis."""
+        return [self.row * prod(self.lengths[a + 1 : -1]) for a in range(len(self.lengths) - 1)] + [1]
+
+    @property
     def slab(self) -> int:
         """Complex samples of the longest slab, whole blocks of a transposition."""
         return max(round_up(length, self.lanes) for length, _, _ in self.dimensions) * self.lanes

@@ -231,6 +231,22 @@ def window(axis: Axis, outputs: int) -> Window:
     return Window(np.concatenate(positions), places, np.array(runs, np.int64))
 
 
+def phases_apart(axis: Axis, own: Window, lines: int) -> tuple[Window, int, int]:
+    """Return a window along the last axis of so many lines, those of each phase of the stride behind all of another's.
+
+    Return also the length of such a line and the number of phases.
+    """
+    starts = np.array([own.places[phase[0]] for phase in axis.reading.phases()])
+    length = int(np.diff(starts, append=len(own.positions)).max())
+
+    def moved(places: np.ndarray) -> np.ndarray:
+        phase = np.searchsorted(starts, places, side="right") - 1
+        return places - starts[phase] + phase * lines * length
+
+    runs = np.concatenate([moved(own.runs[:, :1]), own.runs[:, 1:]], axis=1)
+    return Window(own.positions, moved(own.places), runs), length, len(starts)
+
+
 @dataclass(frozen=True)
 class TapLine:
     """The taps along an axis, or those of one of its branches.

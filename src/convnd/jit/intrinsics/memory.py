@@ -89,6 +89,21 @@ def write_index(typingctx, table, index, value):
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
+@intrinsic(prefer_literal=True)
+def numbers_on_stack(typingctx, pointer, count):
+    """Return the address of as many numbers as the literal ``count`` says, of a pointer's type, on the stack.
+
+    Where loops over them can be unrolled, LLVM keeps them in registers.
+    """
+    number = count.literal_value
+
+    def codegen(context, b, signature, args):
+        array = ir.ArrayType(context.get_value_type(pointer.dtype), number)
+        return cgutils.gep_inbounds(b, cgutils.alloca_once(b, array), 0, 0)
+
+    return pointer(pointer, count), codegen
+
+
 @intrinsic
 def take_next(typingctx, address):
     """Return the whole number at an address and add one to it, atomically."""

@@ -1,5 +1,0 @@
-"""Temporary."""
-
-
-def kernel_gradient(*a):
-    raise NotImplementedError

@@ -1,0 +1,297 @@
+"""The derivative by the kernel: for every weight, the sum of all outputs times the samples that it joins to them.
+
+Small kernels take dot products over tiles, large ones products of spectra over the tiles of the FFT method. Tasks sum
+neighbouring tiles. They are the same for any number of workers, and their sums are added up in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..jit import tables as t
+from ..jit.gather import compile_gather
+from ..jit.gradient import Y, compile_addition, compile_products, compile_sums, sum_gradient
+from ..jit.lines import compile_largest, compile_reader
+from ..jit.machine import CACHE_LINE, vector_bytes, vector_registers
+from ..methods import fft, tuning, windows
+from ..methods.direct import useful_workers
+from ..methods.layout import round_up, tile_begins, window_length
+from ..methods.tables import Builder, Columns, Tasks, add_axes, phase_table
+from ..problem import dtypes
+from ..problem.axis import Axis, Window, phases_apart, tap_lines, window
+from ..problem.boundary import CONSTANT
+from ..problem.canonical import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
+from ..problem.request import Request
+
+_TASKS = 16  # that large problems are divided into, however many threads there are
+_SUMS_BYTES = 2**22  # of all tasks: more take longer to add up than filters to divide
+_FILTERS = 32  # of a task, at least, where filters are divided: all such tasks gather x anew
+_OUTPUTS = 2**15  # of a tile, at most
+_LINE_PRICE = 100  # samples
+_SPECTRAL_TASKS = 8
+_TILES_OF_PAIR = 16  # of a task, at least, for each pair of channels and one channel of each
+
+
+@dataclass(frozen=True)
+class GradientPlan:
+    """All of a gradient that does not depend on the arrays' contents and addresses.
+
+    ``shape`` is that of the sums; its first axis is of the tasks that the tiles are divided among. ``taps`` says which
+    tap each sum of the last two axes is of, -1 for none. Transforms of so many ``samples`` multiply the sums by them.
+    """
+
+    tasks: Tasks
+    shape: tuple[int, ...]
+    working: str
+    workers: int  # that the work is large enough for
+    taps: np.ndarray
+    samples: int = 1
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, fills: np.ndarray, workers: int | None) -> np.ndarray | None:
+        """Return the sums of all tiles; None where transforms cannot represent the samples."""
+        table, sums = self.tasks.table, np.zeros(self.shape, self.working)
+        flags = np.zeros(int(table[t.TASKS]), np.int64)
+        columns = {t.X: x, Y + t.X: y, t.FILLS: fills.astype(self.working), t.OUT: sums, t.FLAGS: flags}
+        for first in range(0, int(table[t.END_TILE]), self.shape[0] * int(table[t.TASK_TILES])):
+            self.tasks.run({**columns, t.FIRST_TILE: first}, workers, self.workers)
+        return None if flags.any() else sums[0] if len(sums) == 1 else sums.sum(axis=0)
+
+
+def _describe(
+    builder: Builder, job: int, problem: Problem, read: Sequence[Window], begins: Sequence[np.ndarray],
+    pitches: Sequence[int], working: str, columns: Columns,
+) -> tuple[int, Any]:  # fmt: skip
+    """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes, and what to keep alive."""
+    axes, described = add_axes(builder, problem, read, begins, pitches)
+    reader, gather = compile_reader(problem.stored, working), compile_gather()
+    compiled = {t.GATHER: gather.address, t.READ: reader.address, t.ITEM: np.dtype(working).itemsize}
+    builder.set({**described, t.AXES: builder.add(axes), **compiled, **columns}, job)
+    return int(described[t.NUMBERS]), (reader, gather)
+
+
+def _windows_of_y(problem: Problem, groups: int, shape: Sequence[int]) -> tuple[Problem, list[Window]]:
+    """Return y as the x of another problem, whose channels are filters in so many groups, and the windows of a tile."""
+    axes = tuple(Axis(axis.outputs) for axis in problem.axes)
+    other = replace(
+        problem, axes=axes, x_steps=problem.out_steps, mode=CONSTANT, groups=groups, stored=problem.result,
+        in_channels=problem.groups * problem.out_channels // groups, x_channel_steps=problem.out_channel_steps,
+    )  # fmt: skip
+    return other, [window(axis, n) for axis, n in zip(axes, shape, strict=True)]
+
+
+def _tile_shape(problem: Problem, filters: int, most: int) -> list[int]:
+    """Return the outputs of a tile along each axis, at most so many; its window and y fit the second cache."""
+    axes, last, shape = problem.axes, len(problem.axes) - 1, [axis.outputs for axis in problem.axes]
+    largest = tuning.TUNING.window_bytes // np.dtype(problem.working).itemsize
+
+    def is_small() -> bool:
+        read = [window_length(axis, n) for axis, n in zip(axes, shape, strict=True)]
+        amid = prod(-(-n // len(axis.reading.phases())) for axis, n in zip(axes, read, strict=True))  # zeros
+        return problem.in_channels * prod(read) + filters * amid <= largest and prod(shape) <= most
+
+    def halo(a: int) -> float:  # what half the outputs would read twice, and what a line costs
+        return (axes[a].extent - 1 + (tuning.TUNING.line_price if a == last else 0)) / (axes[a].stride * shape[a])
+
+    while not is_small() and prod(shape) > 1:
+        a = min((a for a in range(last + 1) if shape[a] > 1), key=halo)
+        shape[a] = -(-shape[a] // 2)
+    return shape
+
+
+def _block(problem: Problem, filters: int, shifts: Sequence[int]) -> tuple[int, int, int, int, int]:
+    """Return how many lines of y and how many taps are multiplied at once, in registers, in the fewest cycles.
+
+    The lines belong to several filters, or that of one is shifted along one of the axes ``shifts``: then each
+    multiplies what a tap reads by the outputs that the tap ``step`` further on joins to it. Return the filters, the
+    shifted lines of one, the taps, the axis and the step.
+    """
+    choices, taps = [], problem.in_channels * problem.taps
+    for lines, columns in product(range(1, 7), range(1, 13)):
+        for axis, shifted in [(0, 1), *((a, lines) for a in shifts)]:
+            step, own = columns if shifted > 1 and axis == len(problem.axes) - 1 else 1, problem.axes[axis].taps
+            bases = step * (own // (shifted * step)) + min(step, own % (shifted * step))
+            blocks = -(-filters * shifted // lines) * -(-taps // own * bases // columns)
+            if (lines + 1) * columns < vector_registers():
+                cycles = lines * columns / 2 + 0.4 * (lines + columns)
+                choices.append((blocks * cycles, lines // shifted, shifted, columns, axis, step))
+    return min(choices)[1:]
+
+
+@tuning.remembered(64)
+def plan(problem: Problem, runs_on: bool) -> GradientPlan:
+    """Lay out the gradient of a merged problem by dot products.
+
+    ``runs_on`` says whether lines may run on over what lies between them, where zeros are multiplied by samples.
+    """
+    working, filters, channels = problem.working, problem.branch_channels, problem.in_channels
+    item, outputs, last = np.dtype(working).itemsize, prod(a.outputs for a in problem.axes), len(problem.axes) - 1
+    taps, tile_tasks, filter_tasks = channels * problem.taps, 1, 1
+    if taps * problem.outputs > tuning.TUNING.small_gradient:
+        sums_bytes = problem.groups * problem.out_channels * taps * item
+        tile_tasks = min(_TASKS // problem.groups, _SUMS_BYTES // sums_bytes, outputs // tuning.TUNING.gradient_outputs)
+        tile_tasks = max(1, tile_tasks)
+        most = max(1, min(_TASKS // (tile_tasks * problem.groups), filters // _FILTERS))
+        filter_tasks = max(n for n in range(1, most + 1) if filters % n == 0)
+        filters //= filter_tasks
+    shape = _tile_shape(problem, filters, max(1, min(outputs // tile_tasks, _OUTPUTS)))
+    begins = [tile_begins(axis, n, 0) for axis, n in zip(problem.axes, shape, strict=True)]
+    shape, tiles = [int(np.diff(own).max()) for own in begins], prod(len(own) - 1 for own in begins)
+    task_tiles = max(1, tuning.TUNING.gradient_products // (taps * filters * prod(shape)))
+    task_tiles = min(-(-tiles // tile_tasks), task_tiles)
+    tile_tasks = min(tile_tasks, -(-tiles // task_tiles))
+
+    read = [window(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
+    lengths = [len(own.positions) for own in read]
+    read[-1], lengths[-1], strides = phases_apart(problem.axes[-1], read[-1], prod(lengths[:-1]))
+    pitches = [item * prod(lengths[a + 1 :]) for a in range(last + 1)]
+    # The first axis of those that run as one line: a line costs as much as so many samples between two.
+    first = max(0, last - 1) if runs_on and lengths[-1] < shape[-1] + _LINE_PRICE else last
+    shifts = [a for a in range(first, last + 1) if problem.axes[a].stride == 1 and runs_on and not problem.is_upsampled]
+    rows, shifted, columns, axis, step = _block(problem, filters, shifts)
+    count, pitch = problem.axes[axis].taps, prod(own.taps for own in problem.axes[axis + 1 :])
+    along, further = np.arange(taps) // pitch % count, step * np.arange(shifted)[:, None]
+    bases = np.flatnonzero(along // step % shifted == 0)
+    numbers = np.where(along[bases] + further < count, bases + further * pitch, -1)
+    row_blocks, tap_blocks = -(-filters // rows), -(-len(bases) // columns)
+
+    # Zeros stand between lines of y, and before and behind those that are shifted.
+    shift = step * pitches[axis] * min(problem.axes[axis].dilation, shape[axis])
+    margin, y_lengths = (shifted - 1) * shift, [*shape[: first + 1], *lengths[first + 1 :]]
+    line = item * prod(y_lengths[first:]) + margin
+    y_pitches = [*(line * prod(y_lengths[a + 1 : first]) for a in range(first)), *pitches[first:]]
+    y_pitch, channel_pitch = line * prod(y_lengths[:first]), item * strides * prod(lengths)
+    y_at = round_up(channels * channel_pitch + margin, CACHE_LINE)
+
+    builder, y_groups = Builder(2, t.GRADIENT_COLUMNS), problem.groups * problem.branches * filter_tasks
+    of_x = _describe(builder, 0, problem, read, begins, pitches, working, {t.CHANNEL_PITCH: channel_pitch})
+    other, at = _windows_of_y(problem, y_groups, shape)
+    of_y = _describe(builder, 1, other, at, begins, y_pitches, working, {t.CHANNEL_PITCH: y_pitch})
+    offsets = []
+    for lines in product(*(tap_lines(own, along) for own, along in zip(problem.axes, read, strict=True))):
+        own = np.arange(channels) * channel_pitch
+        for a, places in enumerate(tap_line.places for tap_line in lines):  # of as many taps as any phase has
+            places = np.pad(places, (0, problem.axes[a].taps - len(places)), "edge" if len(places) else "constant")
+            own = (own[:, None] + places * pitches[a]).ravel()
+        offsets.append((builder.add(np.pad(own[bases], (0, tap_blocks * columns - len(bases)), "edge")), 0, 0, 0))
+    sum_tile, products = compile_sums(False), compile_products(working, rows * shifted, columns)
+    builder.set({
+        t.SUM_TILE: sum_tile.address, t.SUM_PRODUCTS: products.address, t.NUMBERS: max(of_x[0], of_y[0]),
+        t.PHASES: builder.add(phase_table(problem, offsets)), t.PHASE_COUNT: problem.branches, t.FLAT: last - first,
+        t.ROWS: rows * shifted, t.ROW_BLOCKS: row_blocks, t.BLOCK_PITCH: y_pitch * rows,
+        t.ROW_PITCH: y_pitch if shifted == 1 else -shift, t.BEYOND: margin // item, t.Y_AT: y_at,
+        t.SCRATCH_BYTES: round_up(y_at + y_pitch * rows * row_blocks, CACHE_LINE),
+        t.BLOCK_TAPS: columns, t.TAP_BLOCKS: tap_blocks, t.SUMS_PITCH: tap_blocks * columns,
+        t.FILTER_TASKS: filter_tasks, t.TASK_TILES: task_tiles, t.END_TILE: tiles, t.TASKS: tile_tasks * y_groups,
+    })  # fmt: skip
+    return GradientPlan(
+        Tasks(sum_gradient, builder.table(), tuple(begins), (of_x, of_y, sum_tile, products)),
+        (tile_tasks, problem.groups, problem.branches, filter_tasks, row_blocks * rows, shifted, tap_blocks * columns),
+        working, useful_workers(problem, 2 * taps * problem.outputs / (vector_bytes() // item)), numbers,
+    )  # fmt: skip
+
+
+@tuning.remembered(16)
+def spectral_plan(problem: Problem) -> GradientPlan | None:
+    """Lay out the gradient of a prepared problem by spectra; None where nothing is transformed, or too much is."""
+    layout, working = windows.best(problem, gradient=True), windows.transform_type(problem)
+    if layout is None:
+        return None
+    builder, item, info = Builder(2, t.GRADIENT_COLUMNS), np.dtype(working).itemsize, np.finfo(working)
+    begins, kept = fft.lay_out(builder, problem, layout)
+    table, pitches = builder.table(), [item * pitch for pitch in layout.pitches]
+    pairs, channels = problem.out_channels * problem.in_channels, problem.out_channels + problem.in_channels
+    read = [window(axis, n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
+    beside = 1 if layout.transposed else layout.lengths[-1]  # samples that share their taps
+    places = (fft.tap_places(read, pitches, item)[:, None] + np.arange(beside)) * item
+    taps = np.broadcast_to(np.arange(problem.taps)[:, None], places.shape)
+    # The way back takes as long as so many tiles, for each pair of channels.
+    cycles, tiles = windows.cycles(problem, layout), prod(len(own) - 1 for own in begins)
+    task_tiles = max(1, pairs * _TILES_OF_PAIR // channels, int(tuning.TUNING.gradient_cycles // cycles))
+    task_tiles = min(task_tiles, -(-tiles // _SPECTRAL_TASKS))
+    tile_tasks = min(_SPECTRAL_TASKS, -(-tiles // task_tiles))
+    # Products of spectra are sums of products of samples: half of each type's range is either's.
+    limits = (float(info.tiny) / float(info.eps)) ** 0.5, float(info.max) ** 0.5 / (8 * layout.samples)
+    least, most = (dtypes.bits(limit, working) for limit in limits)
+    largest, sum_tile, addition = compile_largest(working), compile_sums(True), compile_addition(working)
+    channel_pitch, slab_bytes = int(table[t.CHANNEL_PITCH]), int(table[t.SLAB_BYTES])
+    both = {t.LEAST: least, t.MOST: most, t.LARGEST: largest.address, t.CHANNEL_PITCH: channel_pitch}
+    other, at = _windows_of_y(problem, problem.groups, layout.shape)
+    of_y = _describe(builder, 1, other, at, begins, pitches, working, both)
+    spectra_at = channels * channel_pitch + (channels + 1) * slab_bytes
+    builder.set({
+        **both, t.SUM_TILE: sum_tile.address, t.ADD_TAPS: addition.address, t.SPECTRA_AT: spectra_at,
+        t.NUMBERS: max(of_y[0], int(table[t.NUMBERS])), t.SLABS_AT: channels * channel_pitch,
+        t.SCRATCH_BYTES: round_up(spectra_at + pairs * int(table[t.SLABS]) * slab_bytes, CACHE_LINE),
+        t.PHASES: builder.add(places), t.SUMS_PITCH: places.size, t.TASK_TILES: task_tiles, t.END_TILE: tiles,
+        t.TASKS: tile_tasks * problem.groups,
+    })  # fmt: skip
+    return GradientPlan(
+        Tasks(sum_gradient, builder.table(), begins, (kept, of_y, largest, sum_tile, addition)),
+        (tile_tasks, problem.groups, problem.out_channels, problem.in_channels, *places.shape), working,
+        useful_workers(problem, cycles * tiles * problem.groups), taps, layout.samples,
+    )  # fmt: skip
+
+
+@np.errstate(over="ignore", invalid="ignore")  # as in the sums that are compiled
+def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray, by_transforms: bool) -> np.ndarray:
+    """Return the derivative by the kernel of the sum of products of a request's result for ``x`` with ``y``."""
+    result = dtypes.default_result(x.dtype, y.dtype)
+    weights = np.zeros(request.kernel.shape, result)
+    if y.size == 0:
+        return weights
+    if result.kind == "c":  # planes of x and of y are channels
+        y = y.astype(np.result_type(y, np.complex64), copy=False)
+    own = replace(request, x=x, kernel=weights, working=dtypes.working(x.dtype, y, result, request.fill))
+    problem = canonical(own, y)
+    sums = _sums(problem, x, y, fills(own, problem), request.workers, by_transforms)
+    if result.kind == "c":
+        sums = _conjugate_products(sums, problem.taps, 2 if x.dtype.kind == "c" else 1)
+    filters = canonical_filters(own, weights)
+    filters = filters.reshape(request.groups, -1, *filters.shape[1:])
+    axes = canonical_axes(own)
+    shape = (*filters.shape[:3], *(axis.taps for axis in axes))
+    for number, (taps, there) in enumerate(branch_weights(axes)):
+        filters[taps] = sums[:, number].reshape(shape)[there]
+    return weights
+
+
+def _sums(
+    problem: Problem, x: np.ndarray, y: np.ndarray, fills: np.ndarray, workers: int | None, by_transforms: bool
+) -> np.ndarray:  # fmt: skip
+    """Return the sums of products of a problem, ``(groups, phases, C_out, C_in * taps)``."""
+    shape = problem.groups, problem.branches, problem.branch_channels, problem.in_channels * problem.taps
+    if by_transforms and not (problem.exact or problem.is_upsampled):
+        by_spectra = spectral_plan(windows.prepared(problem))
+        if by_spectra is not None and (found := by_spectra(x, y, fills, workers)) is not None:
+            return (found.sum(axis=-1) / by_spectra.samples).reshape(shape)
+    problem = merged(problem)
+    for runs_on in (True, False):
+        own = plan(problem, runs_on)
+        found = own(x, y, fills, workers)
+        assert found is not None
+        sums = found[:, :, :, : problem.branch_channels // found.shape[2], :, : own.taps.shape[1]]
+        if np.isfinite(sums).all():
+            break  # else zeros between lines may have met samples that they are not to touch
+    if len(own.taps) == 1:
+        return sums.reshape(shape)
+    in_order = np.empty(shape, sums.dtype)
+    in_order[..., own.taps[own.taps >= 0]] = sums.reshape(*shape[:3], *own.taps.shape)[..., own.taps >= 0]
+    return in_order
+
+
+def _conjugate_products(sums: np.ndarray, taps: int, x_planes: int) -> np.ndarray:
+    """Return the sums of ``conj(x) * y`` from those of the products of their planes, which are channels."""
+    planes = sums.reshape(*sums.shape[:2], -1, 2, sums.shape[3] // taps // x_planes, x_planes, taps)
+    planes = np.moveaxis(planes, (3, 5), (0, 1))  # of y, of x
+    products = np.empty(planes.shape[2:], np.complex128)
+    products.real, products.imag = planes[0, 0], planes[1, 0]
+    if x_planes == 2:
+        products.real += planes[1, 1]
+        products.imag -= planes[0, 1]
+    return products
