@@ -5,7 +5,7 @@ import pytest
 
 from convnd import convnd
 from convnd.jit.machine import vector_bytes
-from convnd.methods import costs
+from convnd.methods import layout as layouts
 from support.check import check, close, integers, reals, same
 from support.oracle import BOUNDARIES
 
@@ -137,7 +137,7 @@ def test_channels_with_a_batch_axis_between_and_spatial_axes_out_of_order(tuning
 @pytest.mark.parametrize("dtype", [None, "float16", "int16"])
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
-    lanes, every = vector_bytes() // 4, costs.layouts
+    lanes, every = vector_bytes() // 4, layouts._ranked
     x, kernel = reals((19, 23, 26), np.float32), reals((2 * lanes + 3, 19, 3, 4), np.float32, seed=1)
     if place == "last":
         x, kernel = x.transpose(1, 2, 0).copy(), kernel.transpose(2, 3, 1, 0)
@@ -145,8 +145,8 @@ def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
         results = []
         for wanted in (False, False), (True, False), (True, True):  # across; reads x in place, at any stride
             with tuned("default"):
-                choices = lambda *of: (c for c in every(*of) if (c.tile.across, c.inside) == wanted)  # noqa: B023, E731
-                monkeypatch.setattr(costs, "layouts", choices)
+                choices = lambda kind: [c for c in every(kind) if (c[1].tile.across, c[1].inside) == wanted]  # noqa: B023, E731
+                monkeypatch.setattr(layouts, "_ranked", choices)
                 results.append(convnd(
                     x, kernel, padding=padding, stride=stride, dtype=dtype, method="direct",
                     channel_axis=0 if place == "first" else -1,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from math import prod
 
@@ -173,16 +174,21 @@ def span_of(layout: WinogradLayout, row: int, chunk: int) -> int:
     return min(chunk, max(1, tuning.TUNING.window_bytes // 2 // (PLANES * layout.rows * row)))
 
 
+@lru_cache(maxsize=1)
+def register_tiles() -> list[tuple[int, int]]:
+    """Return the rows and vectors of the register tiles that the processor has registers for."""
+    half = vector_bytes() // FLOAT // 2
+    return [(r, v) for r, v in _REGISTER_TILES if r * v + v + 1 <= vector_registers() and r % half == 0]
+
+
 def layouts(problem: Problem) -> Iterator[WinogradLayout]:
     """Yield the ways to cut a prepared problem."""
-    lanes = vector_bytes() // FLOAT
     smallest, *larger = _shapes(problem)
     most = 4 * tuning.TUNING.window_bytes // (PLANES * problem.in_channels * FLOAT)
     shapes = [smallest, *(shape for shape in larger if items_of(problem, shape).lanes <= most)]
-    for rows, vectors in _REGISTER_TILES:
-        if rows * vectors + vectors + 1 <= vector_registers() and rows % (lanes // 2) == 0:
-            for shape, chunks in product(shapes, sorted({1, 2, available()})):
-                yield WinogradLayout(shape, rows, vectors, chunks)
+    for rows, vectors in register_tiles():
+        for shape, chunks in product(shapes, sorted({1, 2, available()})):
+            yield WinogradLayout(shape, rows, vectors, chunks)
 
 
 def _shapes(problem: Problem) -> list[tuple[int, ...]]:
@@ -202,8 +208,8 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
     ]
 
 
-def cycles(problem: Problem, layout: WinogradLayout) -> float:
-    """Estimate the cycles of one core for one box, every group and output channel."""
+def cycles(problem: Problem, layout: WinogradLayout, is_near: bool = False) -> float:
+    """Estimate the cycles of one core for one box, every group and output channel, with its planes in a near cache."""
     lanes = vector_bytes() // FLOAT
     _, last = plane_axes(problem)
     items, terms = items_of(problem, layout.shape), terms_of(problem)
@@ -219,12 +225,22 @@ def cycles(problem: Problem, layout: WinogradLayout) -> float:
     products = planes * blocks * lane_blocks * (terms * register_tile + parts_of(problem) * _PRODUCT_CYCLES)
     row = FLOAT * round_up(items.summed_lanes, layout.vectors * lanes)
     windows_bytes = planes * problem.in_channels * FLOAT * round_up(items.lanes, layout.vectors * lanes)
-    if windows_bytes > tuning.TUNING.near_bytes:  # the planes come from the next level
+    if not is_near and windows_bytes > tuning.TUNING.near_bytes:  # the planes come from the next level
         products += windows_bytes * blocks / span_of(layout, row, blocks) / tuning.TUNING.far_bytes
     products += planes * blocks * layout.rows * terms * FLOAT / tuning.TUNING.far_bytes / 2
     sums = -(-items.summed_lanes // lanes) * _SUM_CYCLES
     stored = prod(items.outputs) * height * down_tiles * gather_cycles(OUTPUTS * across_tiles)
     return problem.groups * (windows + products + problem.out_channels * (sums + stored))
+
+
+def least_cycles(problem: Problem) -> float:
+    """Return cycles that all threads together take at least, whatever the boxes."""
+    shape = tuple(
+        [unit * -(-axis.outputs // unit) for axis, unit in zip(problem.axes, units(problem), strict=True)]
+    )
+    ways = [WinogradLayout(shape, rows, vectors, 1) for rows, vectors in register_tiles()]
+    share = 1.0 if problem.taps == TAPS**2 else 0.8  # smaller boxes have fewer lanes that no output needs
+    return share * min([cycles(problem, way, is_near=True) for way in ways]) / available()
 
 
 def elapsed(problem: Problem, layout: WinogradLayout) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..problem.canonical import Problem, canonical_kernel
 from ..problem.request import Request
-from . import direct, fft, separable, tuning, windows, winograd
+from . import direct, fft, separable, tuning, winograd
 from .factors import MOST_CACHED, Factor, Structure, factors_of, structure
 
 #: By how much an estimate must be less than others: Winograd's rounding errors are larger.
@@ -36,6 +36,9 @@ class Method(Protocol):
 
     def estimate(self, problem: Problem, factors: Structure) -> float:
         """Estimate the milliseconds of a call."""
+
+    def least_estimate(self, problem: Problem) -> float:
+        """Return milliseconds that an estimate is not below, at little cost, or 0."""
 
     def prepare(
         self, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
@@ -114,22 +117,34 @@ def choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
 
 
 def _fastest(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
-    """Choose the method of least estimated time; factors are looked for where that takes little of it."""
-    reasons = {name: method.unsupported_reason(request, problem, kernel, ()) for name, method in _BY_NAME.items()}
-    names = tuple(name for name, reason in reasons.items() if not reason)
-    method, estimates = _least(problem, names, ())
-    weights = windows.filters(problem) * problem.taps
+    """Choose the method of least estimated time; factors are looked for where that takes little of it.
+
+    Methods are asked for an estimate where they may be faster than those before them.
+    """
+    estimates = {"direct": direct.estimate(problem, ())}
+    weights, reason = kernel.size, ""
     factors: tuple[Factor, ...] = ()
-    if weights <= MOST_CACHED or _FACTORING_MS * weights < _FACTORING_SHARE * estimates[method]:
-        factors = factors_of(request, problem, kernel, _MOST_TERMS)
-    if factors and sum(factor.weights.size for factor in factors) < kernel.size:
-        method, estimates = _least(problem, (*names, "separable"), structure(factors))
-    why = "least estimated time" if len(estimates) > 1 else reasons["fft"]
+    if weights <= MOST_CACHED:
+        factors = _add_separable(request, problem, kernel, estimates)
+    for name in ("winograd", "fft"):
+        least = _BY_NAME[name].least_estimate(problem) / _CLEARLY.get(name, 1)
+        if least < min(estimates.values()):
+            reason = _BY_NAME[name].unsupported_reason(request, problem, kernel, ())
+            if not reason:
+                estimates[name] = _BY_NAME[name].estimate(problem, ())
+    if weights > MOST_CACHED and _FACTORING_MS * weights < _FACTORING_SHARE * min(estimates.values()):
+        factors = _add_separable(request, problem, kernel, estimates)
+    method = min(estimates, key=lambda name: estimates[name] / _CLEARLY.get(name, 1))
+    why = "least estimated time" if len(estimates) > 1 or not reason else reason
     return Choice(method, why, estimates, factors if method == "separable" else ())
 
 
-@tuning.remembered(256)
-def _least(problem: Problem, names: tuple[str, ...], factors: Structure) -> tuple[str, dict[str, float]]:
-    """Return which of some methods takes least time, and the estimates of all."""
-    estimates = {name: _BY_NAME[name].estimate(problem, factors) for name in names}
-    return min(estimates, key=lambda name: estimates[name] / _CLEARLY.get(name, 1)), estimates
+def _add_separable(
+    request: Request, problem: Problem, kernel: np.ndarray, estimates: dict[str, float]
+) -> tuple[Factor, ...]:
+    """Return a kernel's factors and add the estimate of the separable method, where factors have fewer weights."""
+    factors = factors_of(request, problem, kernel, _MOST_TERMS)
+    if not factors or sum([factor.weights.size for factor in factors]) >= kernel.size:
+        return ()
+    estimates["separable"] = separable.estimate(problem, structure(factors))
+    return factors

@@ -22,9 +22,8 @@ from ..problem.axis import Window, tap_lines, window
 from ..problem.canonical import Constants, Problem, merged
 from ..problem.request import Request
 from . import tuning
-from .costs import best
 from .factors import Factor, Structure
-from .layout import Layout, distinct, frame, granularity, line_length, round_up, tile_begins
+from .layout import Layout, best, distinct, frame, granularity, line_length, round_up, tile_begins
 from .tables import (
     Builder,
     Columns,
@@ -67,7 +66,7 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     tile, sharing = layout.tile, layout.sharing
     item = np.dtype(problem.working).itemsize
     lengths = [len(w.positions) for w in windows]
-    together = frame(problem, layout)
+    together = frame(problem, layout.way)
     pitches = dense_pitches(windows, item * together)
     channel_pitch = item * prod(lengths) if together == 1 else item
     x_channels, out_channels = offsets(problem.x_channel_steps), offsets(problem.out_channel_steps)
@@ -278,6 +277,11 @@ def estimate(problem: Problem, factors: Structure) -> float:
     _, cycles = best(merged(problem))
     workers = parallel.team_size(None, useful_workers(problem, cycles))
     return tuning.milliseconds(problem, cycles / workers, 0.12, 1.15, 0.35)
+
+
+def least_estimate(problem: Problem) -> float:
+    """Return milliseconds that an estimate is not below, at little cost."""
+    return 0.0
 
 
 def prepare(

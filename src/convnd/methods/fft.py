@@ -24,7 +24,7 @@ from . import direct, tuning
 from .factors import Factor, Structure
 from .layout import even_begins, round_up
 from .tables import Builder, Tasks, add_axes, functions
-from .windows import SpectralLayout, best, cycles, elapsed, filters, prepared, transform_type
+from .windows import SpectralLayout, best, cycles, elapsed, filters, least_cycles, prepared, transform_type
 
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
@@ -257,6 +257,11 @@ def estimate(problem: Problem, factors: Structure) -> float:
     layout = best(own)
     assert layout is not None
     return tuning.milliseconds(problem, elapsed(own, layout, batch=True), 0.15, 1.2, 0.7)
+
+
+def least_estimate(problem: Problem) -> float:
+    """Return milliseconds that an estimate is not below, at little cost."""
+    return 0.0 if problem.is_upsampled else tuning.milliseconds(problem, least_cycles(problem), 0.15, 1.2, 0.7)
 
 
 def prepare(

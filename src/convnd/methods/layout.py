@@ -1,179 +1,302 @@
 """How a problem is cut: what the register tile's rows are, and which outputs a tile holds.
 
-A pure function of the problem and of constants that were measured once; nothing here changes a result's bits.
+A pure function of the problem and of constants that were measured once; nothing here changes a result's bits. What
+depends on the kernel and not on the size of ``x`` is ranked once: for each shape a few ways are looked at.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from math import inf, prod
+from typing import NamedTuple
 
 import numpy as np
 
 from ..jit.intrinsics.register_tile import RegisterTile
 from ..jit.machine import vector_bytes, vector_registers
 from ..jit.parallel import available
-from ..problem.axis import Axis
+from ..problem.axis import Axis, Branch
 from ..problem.canonical import Problem
 from . import tuning
-from .taps import Sharing, shared_runs
+from .costs import Span, Way, block_cycles, gather_cycles, span_of, tile_cycles, window_cycles
+from .taps import Sharing, filter_blocks, shared_runs
 
 _ROWS = (1, 2, 3, 4, 6, 8, 12)
 _MOST_NEIGHBOURS = 8  # rows beyond serve output channels only: so many lines of one array crowd the caches
 _VECTORS = (1, 2, 3, 4, 6, 8, 12)
+_LOOKED_AT = 3  # ways, at most, for a shape, of those that read alike
+_LOOKING_CYCLES, _LOOKING_SHARE = 4000.0, 0.02  # that are not worth looking for
+_SIZES = 33  # vectors of a line, and outputs along other axes, beyond which lengths are alike when ways are ranked
+_LONG = 2**40  # outputs of an axis that stands for any longer ones
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a problem is cut.
+class Layout(NamedTuple):
+    """How a problem is cut: by which register tile, and the outputs of a tile along each axis."""
 
-    Parameters
-    ----------
-    tile : RegisterTile
-        The routine's shape.
-    sharing : Sharing
-        What its rows are.
-    flat : int
-        Axes that run as one line with the last.
-    inside : bool
-        Whether the routine reads ``x`` itself where a window lies inside it; tiles at the border are then thin.
-    shape : tuple of int
-        Outputs of a tile along each axis.
-    """
-
-    tile: RegisterTile
-    sharing: Sharing
-    flat: int
-    inside: bool
+    way: Way
     shape: tuple[int, ...]
 
+    @property
+    def tile(self) -> RegisterTile:
+        """The register tile's shape."""
+        return self.way.tile
 
-def most_outputs(problem: Problem) -> int:
-    """Return the most outputs of a tile, so that there are tasks for every thread where the work is worth them."""
-    taps = problem.in_channels * problem.taps
-    lanes = vector_bytes() // np.dtype(problem.working).itemsize
-    threads = available()
-    worth = int(problem.outputs * (taps / lanes + 1) / tuning.TUNING.serial_below)
-    tasks = min(tuning.TUNING.tasks_per_worker, worth) * threads if threads > 1 and worth else 1
-    return max(1, -(-problem.outputs // tasks))
+    @property
+    def sharing(self) -> Sharing:
+        """What its rows are."""
+        return self.way.sharing
+
+    @property
+    def flat(self) -> int:
+        """Axes that run as one line with the last."""
+        return self.way.flat
+
+    @property
+    def inside(self) -> bool:
+        """Whether the register tile reads ``x`` itself where a window lies inside it."""
+        return self.way.inside
 
 
-def layouts(problem: Problem, most_outputs: int) -> Iterator[Layout]:
-    """Yield the ways to cut a problem into tiles of at most so many outputs."""
-    lanes = vector_bytes() // np.dtype(problem.working).itemsize
+class _Kind(NamedTuple):
+    """What the ranking of ways depends on. Of each axis: taps, stride, dilation, spread, taps of branches, and size."""
+
+    working: str
+    axes: tuple[tuple[int, int, int, int, tuple[int, ...], int], ...]
+    in_channels: int
+    branches: int
+    branch_channels: int
+    reads_inside: bool
+    reads_native: bool
+
+
+def _kind(problem: Problem, spans: Sequence[Span]) -> _Kind:
+    axes, lanes = [], lanes_of(problem.working)
+    for axis, span in zip(problem.axes, spans, strict=True):
+        branches = tuple([len(branch.taps) for branch in axis.branches]) if axis.branches else ()
+        size, unit = span.outputs, 1
+        if span is spans[-1] and size > 2 * lanes:
+            size, unit = -(-size // lanes), lanes
+        axes.append((axis.taps, axis.stride, axis.dilation, axis.spread, branches, unit * size if size < _SIZES else _LONG))
+    return _Kind(
+        problem.working, tuple(axes), problem.in_channels, problem.branches, problem.branch_channels,
+        problem.reads_inside, problem.reads_native,
+    )  # fmt: skip
+
+
+@tuning.remembered(256)
+def _ranked(kind: _Kind) -> list[tuple[float, Way]]:
+    """Return the ways that suit problems of a kind, each with its cycles for an output position, the least first."""
+    axes = [
+        Axis(0, taps, stride, dilation, branches=tuple(Branch(range(n), 0, 0) for n in branches), spread=spread)
+        for taps, stride, dilation, spread, branches, _ in kind.axes
+    ]
+    sizes = [size for *_, size in kind.axes]
+
+    def price(way: Way) -> float:
+        cost, last = way.cycles / (way.tile.block if way.flat else 1), len(axes) - 1
+        for a, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
+            if a > last - way.flat:  # one line of several axes has what lies between their lines
+                cost *= span_of(axis).length(size) / size
+            elif a == last:
+                cost *= -(-size // way.tile.block) / size
+            elif a == way.sharing.axis:
+                cost *= -(-size // way.rows_apart) / size
+        return cost
+
+    found = [(price(way), way) for way in _ways(kind, axes, sizes, lanes_of(kind.working))]
+    return sorted(found, key=lambda ranked: (ranked[0], ranked[1].inside))
+
+
+def _ways(kind: _Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) -> Iterator[Way]:
+    """Yield the ways to cut problems of a kind."""
     for rows in _ROWS:
-        for sharing, interleaved in _sharings(problem, rows, lanes):
-            runs = tuple(shared_runs(shared_axis(problem, sharing), sharing))
+        for sharing, interleaved, apart in _sharings(kind, axes, sizes, rows, lanes):
+            runs = tuple(shared_runs(None if sharing.axis is None else axes[sharing.axis], sharing))
             outside = -1 if sharing.axis is None else sharing.axis
             for vectors in _VECTORS:
                 if rows * vectors + vectors + 1 > vector_registers():
                     break
-                tile = RegisterTile(problem.working, rows, vectors, lanes, interleaved, runs)
-                for flat in range(max(1, len(problem.axes) - 1 - outside)):
-                    for inside in (False, True) if flat == 0 and problem.reads_inside else (False,):
-                        shape = _tile_shape(problem, tile, sharing, flat, inside, most_outputs)
-                        if shape is not None:
-                            yield Layout(tile, sharing, flat, inside, shape)
-    yield from _layouts_across(problem, lanes, most_outputs)
+                tile = RegisterTile(kind.working, rows, vectors, lanes, interleaved, runs)
+                for flat in range(max(1, len(axes) - 1 - outside)):
+                    if flat and sizes[-flat] == _LONG:
+                        break
+                    for inside in (False, True) if flat == 0 and kind.reads_inside else (False,):
+                        yield _way(kind, axes, tile, sharing, flat, inside, apart)
+    yield from _ways_across(kind, axes, sizes[-1], lanes)
 
 
-def _layouts_across(problem: Problem, lanes: int, most_outputs: int) -> Iterator[Layout]:
-    """Yield the layouts whose lanes are output channels, each with the rows that cover the last axis evenly."""
-    outputs = problem.axes[-1].outputs
+def _ways_across(kind: _Kind, axes: Sequence[Axis], size: int, lanes: int) -> Iterator[Way]:
+    """Yield those whose lanes are output channels, with rows that cover a short last axis evenly."""
     for vectors in _VECTORS:
         # Samples of the next rows wait in registers too.
         most = max((r for r in range(1, 32) if (r + 1) * vectors + -(-r // 6) <= vector_registers()), default=0)
-        if problem.branch_channels == 1 or most < 1 or vectors > -(-problem.branch_channels // lanes):
+        if kind.branch_channels == 1 or most < 1 or vectors > -(-kind.branch_channels // lanes):
             break
-        rows = -(-outputs // -(-outputs // most))
         sharing = Sharing(vectors * lanes, channels=True)
-        tile = RegisterTile(problem.working, rows, vectors, lanes, False, ((0, rows),), across=True)
-        for inside in (False, True) if problem.reads_native else (False,):
-            shape = _tile_shape(problem, tile, sharing, 0, inside, most_outputs)
-            if shape is not None:
-                yield Layout(tile, sharing, 0, inside, shape)
+        even = -(-size // -(-size // most))
+        for rows in (even,) if size < _LONG else range(most, most // 2, -2):
+            tile = RegisterTile(kind.working, rows, vectors, lanes, False, ((0, rows),), across=True)
+            for inside in (False, True) if kind.reads_native else (False,):
+                yield _way(kind, axes, tile, sharing, 0, inside, 1)
 
 
-def _sharings(problem: Problem, rows: int, lanes: int) -> Iterator[tuple[Sharing, bool]]:
-    """Yield what ``rows`` rows can be, and whether they are neighbouring vectors of one line."""
-    last = len(problem.axes) - 1
+def _way(
+    kind: _Kind, axes: Sequence[Axis], tile: RegisterTile, sharing: Sharing, flat: int, inside: bool, apart: int
+) -> Way:
+    blocks = kind.branches * filter_blocks(kind.branch_channels, sharing)
+    cycles = blocks * block_cycles(axes, kind.in_channels, tile, sharing)
+    return Way(tile, sharing, flat, inside, apart, blocks, cycles)
+
+
+def _sharings(
+    kind: _Kind, axes: Sequence[Axis], sizes: Sequence[int], rows: int, lanes: int
+) -> Iterator[tuple[Sharing, bool, int]]:
+    """Yield what ``rows`` rows can be, whether they are neighbouring vectors of one line, and the outputs they cover."""
     if rows == 1:
-        yield Sharing(1), False
+        yield Sharing(1), False, 1
         return
-    if problem.branch_channels > 1 and rows < 2 * problem.branch_channels:
-        yield Sharing(rows, channels=True), False
-    for a, axis in enumerate(problem.axes):
-        spacing = axis.tap_spacing
-        if rows > _MOST_NEIGHBOURS:
+    if kind.branch_channels > 1 and rows < 2 * kind.branch_channels:
+        yield Sharing(rows, channels=True), False, 1
+    for a, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
+        spacing, is_last = axis.tap_spacing, a == len(axes) - 1
+        apart = rows * (lanes if is_last else spacing)
+        if axis.taps == 1 or rows > _MOST_NEIGHBOURS or size < apart:
             continue
-        if axis.taps > 1 and a < last and axis.outputs >= rows * spacing:
-            yield Sharing(rows, a), False
-        if axis.taps > 1 and a == last and lanes % spacing == 0 and axis.outputs >= rows * lanes:
-            yield Sharing(rows, a, lanes // spacing), True
+        if not is_last:
+            yield Sharing(rows, a), False, apart
+        elif lanes % spacing == 0:
+            yield Sharing(rows, a, lanes // spacing), True, apart
 
 
-def shared_axis(problem: Problem, sharing: Sharing) -> Axis | None:
-    """Return the axis along which rows are neighbours."""
-    return None if sharing.axis is None else problem.axes[sharing.axis]
+@tuning.remembered(256)
+def best(problem: Problem) -> tuple[Layout, float]:
+    """Return the layout of least cost of those looked at, and that cost in cycles of one core."""
+    spans = [span_of(axis) for axis in problem.axes]
+    outputs, lines, last = 1, problem.in_channels, problem.axes[-1]
+    for span in spans:
+        outputs *= span.outputs
+        lines *= span.length(span.outputs) if span is not spans[-1] else 1
+    gathering = lines * gather_cycles(spans[-1].length(spans[-1].outputs))
+    most, ends = most_outputs(problem, outputs), (last.before > 0) + (last.after > 0)
+    halos = [span.reach / span.stride for span in spans]
+    halos[-1] += tuning.TUNING.line_price / spans[-1].stride
+    room = tuning.TUNING.window_bytes / (problem.in_channels * np.dtype(problem.working).itemsize)
+    found, least, enough = None, inf, inf
+    looked_at: dict[tuple[int, bool, bool], int] = {}
+    for price, way in _ranked(_kind(problem, spans)):
+        routine = price * outputs
+        if routine >= enough:
+            break
+        alike, together = (way.flat, way.inside, way.tile.across), frame(problem, way)
+        looks = looked_at.get(alike, 0)
+        if looks == _LOOKED_AT or (not way.inside and routine + gathering / together >= enough):
+            continue
+        shape = None
+        if _fits(way, spans):
+            shape = _tile_shape(spans, halos, way, room * (tuning.TUNING.rolling if way.inside else 1), most)
+        if shape is None:
+            continue
+        routine = tile_cycles(spans, way, shape)
+        if way.inside:
+            routine *= 1 + ends * way.tile.block / max(last.outputs, way.tile.block)
+        cycles = routine + window_cycles(problem, spans, way, shape, together)
+        if cycles < least:
+            found, least = Layout(way, tuple(shape)), cycles
+            enough = least - max(_LOOKING_CYCLES, _LOOKING_SHARE * least)
+        looked_at[alike] = looks + 1
+    assert found is not None
+    return found, problem.groups * least
+
+
+def best_of_tile(problem: Problem, inside: bool) -> tuple[Layout, float]:
+    """Return the layout of least cost of a problem that is one tile, and the cycles of its register tiles.
+
+    ``inside`` says whether they may read ``x`` itself, whose lines do not run as one.
+    """
+    spans = [span_of(axis) for axis in problem.axes]
+    shape = tuple([span.outputs for span in spans])
+    ways = (
+        way
+        for _, way in _ranked(_kind(problem, spans))
+        if not (way.inside or (inside and way.flat)) and _fits(way, spans)
+    )
+    cycles, way = min(
+        ((tile_cycles(spans, way, shape), way) for way in itertools.islice(ways, _LOOKED_AT)), key=lambda own: own[0]
+    )
+    return Layout(way, shape), problem.groups * cycles
+
+
+def _fits(way: Way, spans: Sequence[Span]) -> bool:
+    """Return whether there are as many outputs as the rows of a register tile cover."""
+    return way.sharing.axis is None or spans[way.sharing.axis].outputs >= way.rows_apart
+
+
+def most_outputs(problem: Problem, outputs: int) -> int:
+    """Return the most outputs of a tile, so that there are tasks for every thread where the work is worth them."""
+    outputs *= problem.groups * problem.out_channels
+    worth = int(outputs * (problem.in_channels * problem.taps / lanes_of(problem.working) + 1) / tuning.TUNING.serial_below)
+    threads = available() if worth else 1
+    tasks = min(tuning.TUNING.tasks_per_worker, worth) * threads if threads > 1 else 1
+    return max(1, -(-outputs // tasks))
+
+
+@lru_cache(maxsize=8)
+def lanes_of(dtype: str) -> int:
+    """Return the elements of a vector."""
+    return vector_bytes() // np.dtype(dtype).itemsize
 
 
 def granularity(problem: Problem, layout: Layout, a: int) -> int:
     """Return the outputs along axis ``a`` that the register tile computes at once."""
     if a == len(problem.axes) - 1:
         return layout.tile.block
-    return layout.sharing.rows * problem.axes[a].tap_spacing if a == layout.sharing.axis else 1
+    return layout.way.rows_apart if a == layout.sharing.axis else 1
 
 
-def _tile_shape(
-    problem: Problem, tile: RegisterTile, sharing: Sharing, flat: int, inside: bool, most_outputs: int
-) -> tuple[int, ...] | None:
-    """Return the outputs of a tile along each axis: the least halo that a window of `TUNING` bytes allows.
+def _tile_shape(spans: Sequence[Span], halos: Sequence[float], way: Way, room: float, most: int) -> list[int] | None:
+    """Return the outputs of a tile along each axis: the least halo that a window of so many positions allows.
 
-    What lies between the lines of a flat run is computed and dropped, so its inner axes are taken whole, or there is
-    no such tile.
+    Axes are cut in two, each time that of least halo, until a tile is small enough. What lies between the lines of a
+    run of several axes is computed and dropped, so its inner axes are taken whole, or there is no such tile.
     """
-    axes, last = problem.axes, len(problem.axes) - 1
-    least = [1] * len(axes)
-    if flat == 0:
-        least[last] = tile.block if tile.across else min(tile.block, round_up(axes[last].outputs, tile.lanes))
-    if sharing.axis is not None and sharing.axis < last:
-        least[sharing.axis] = sharing.rows * axes[sharing.axis].tap_spacing
-    for a in range(last - flat + 1, last + 1 if flat else 0):
-        least[a] = axes[a].outputs
-    shape = list(least)
-    item = np.dtype(problem.working).itemsize
-
-    def fits(shape: list[int]) -> bool:
-        lengths = [window_length(axis, outputs) for axis, outputs in zip(axes, shape, strict=True)]
-        limit = tuning.TUNING.window_bytes * (tuning.TUNING.rolling if inside else 1)
-        return problem.in_channels * prod(lengths) * item <= limit and prod(shape) <= most_outputs
-
-    if flat and not fits(shape):
-        return None
-
-    def halo(a: int) -> float:
-        price = tuning.TUNING.line_price if a == last else 0
-        return (axes[a].extent - 1 + price) / (axes[a].stride * shape[a])
-
-    growing = [a for a in range(len(axes)) if shape[a] < axes[a].outputs]
-    while growing:
-        a = max(growing, key=lambda a: (halo(a), a))
-        if 0 < halo(a) < tuning.TUNING.small_halo:
+    last, is_long = len(spans) - 1, False
+    least, shape = [], []
+    for a, (span, halo) in enumerate(zip(spans, halos, strict=True)):
+        unit, n = 1, span.outputs
+        if way.flat and a > last - way.flat:
+            unit = n
+        elif a == last:
+            unit = way.tile.block if way.tile.across else min(way.tile.block, round_up(n, way.tile.lanes))
+        elif a == way.sharing.axis:
+            unit = way.rows_apart
+        if 0 < halo < tuning.TUNING.small_halo * n:  # longer tiles bring nothing
+            n, is_long = max(unit, int(halo / tuning.TUNING.small_halo)), True
+        least.append(unit)
+        shape.append(-(-n // unit) * unit)
+    if is_long:
+        shape = [n if halo else unit for n, halo, unit in zip(shape, halos, least, strict=True)]
+    while True:
+        read, computed = 1, 1
+        for span, n in zip(spans, shape, strict=True):
+            read *= min(span.phases * n + span.reach, span.most * n)
+            computed *= n
+        excess = max(read / room, computed / most)
+        if excess <= 1:
             break
-        wider = [*shape[:a], min(2 * shape[a], round_up(axes[a].outputs, least[a])), *shape[a + 1 :]]
-        if not fits(wider):
-            growing.remove(a)
-            continue
-        shape = wider
-        if shape[a] >= axes[a].outputs:
-            growing.remove(a)
+        cuts = [(halos[a] / n, a) for a, n in enumerate(shape) if n > least[a]]
+        if not cuts:
+            if way.flat:
+                return None
+            break
+        halo, a = min(cuts)
+        smaller = int(shape[a] / (min(excess, 2) if halo else excess)) // least[a] * least[a]
+        shape[a] = max(least[a], min(shape[a] - least[a], smaller))
     # Tiles of equal size in place of a last one that is nearly empty.
-    return tuple(
-        round_up(-(-axis.outputs // -(-axis.outputs // size)), unit)
-        for axis, size, unit in zip(axes, shape, least, strict=True)
-    )
+    for a, (span, n, unit) in enumerate(zip(spans, shape, least, strict=True)):
+        shape[a] = -(-span.outputs // (-(-span.outputs // n) * unit)) * unit
+    return shape
 
 
 def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
@@ -209,24 +332,24 @@ def even_begins(axis: Axis, size: int) -> np.ndarray:
     return np.minimum(np.arange(0, axis.outputs + size, size), axis.outputs)
 
 
-def frame(problem: Problem, layout: Layout) -> int:
+def frame(problem: Problem, way: Way) -> int:
     """Return the channels that lie together in ``x`` and in a window, sample by sample, or 1.
 
     A register tile across channels takes single samples from anywhere.
     """
+    if not way.tile.across or len(problem.x_channel_steps) > 2:
+        return 1
     _, step = problem.x_channel_steps[-1]
-    gathers = layout.tile.across and len(problem.x_channel_steps) == 2
-    return problem.in_channels if gathers and step == problem.stored_bytes != problem.x_steps[-1] else 1
+    return problem.in_channels if step == problem.stored_bytes != problem.x_steps[-1] else 1
 
 
 def window_length(axis: Axis, outputs: int) -> int:
     """Return the number of positions that ``outputs`` neighbouring outputs read, or a little more."""
-    axis = axis.reading
-    return min(len(axis.phases()) * outputs + axis.extent - 1, axis.taps * outputs)
+    return span_of(axis).length(outputs)
 
 
 def line_length(problem: Problem, layout: Layout) -> int:
-    """Return the elements of the line that the routine runs along, in a full tile, or a little more."""
+    """Return the elements of the line that the register tile runs along, in a full tile, or a little more."""
     length, pitch = 1, 1
     for axis, outputs in list(zip(problem.axes, layout.shape, strict=True))[: -2 - layout.flat : -1]:
         length += (min(outputs, axis.outputs) - 1) * pitch

@@ -24,10 +24,10 @@ from ..problem.canonical import Constants, Levels, Problem, merged
 from ..problem.dtypes import bits
 from ..problem.request import Request
 from . import direct, tuning
-from .costs import best_of_tile, gather_cycles
+from .costs import gather_cycles
 from .direct import TilePass, lay_out_pass, rows_ahead, useful_workers
 from .factors import MOST_GROWTH, Factor, Structure, is_short, rounding_of, structure
-from .layout import even_begins, round_up, window_length
+from .layout import best_of_tile, even_begins, round_up, window_length
 from .tables import Builder, Tasks, add_axes, dense_pitches, functions, offsets
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
@@ -290,6 +290,11 @@ def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
     own = plan(merged(problem), factors)
     return tuning.milliseconds(problem, own.cycles / team_size(None, own.workers), 0.15, 1.15, 0.6)
+
+
+def least_estimate(problem: Problem) -> float:
+    """Return milliseconds that an estimate is not below, at little cost."""
+    return 0.0
 
 
 def prepare(

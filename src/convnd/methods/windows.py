@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from math import prod
+from math import log2, prod
 
 import numpy as np
 
@@ -22,10 +22,11 @@ from ..problem.axis import Axis
 from ..problem.canonical import Problem, merged
 from . import tuning
 from .costs import gather_cycles
-from .layout import round_up, window_length
+from .layout import lanes_of, round_up, window_length
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector
+_OCTAVE_CYCLES = 7 / 3  # of a complex vector for each factor 2 of the length, at least
 _KERNELS = 24  # in whose memory transforms of such a kernel may take place
 _MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than tiles should
 _CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
@@ -146,7 +147,7 @@ def prepared(problem: Problem) -> Problem:
 def layouts(problem: Problem) -> Iterator[SpectralLayout]:
     """Yield the ways to cut a prepared problem."""
     axes, last = problem.axes, len(problem.axes) - 1
-    lanes = vector_bytes() // np.dtype(transform_type(problem)).itemsize
+    lanes = lanes_of(transform_type(problem))
     transformed = tuple(a for a, axis in enumerate(axes) if axis.taps > 1)
     split = transformed == (last,)
     choices = [
@@ -195,6 +196,27 @@ def cycles(problem: Problem, layout: SpectralLayout) -> float:
     multiplied = problem.in_channels * problem.out_channels * vectors * of_spectra
     transforms = problem.in_channels + problem.out_channels
     return copied + multiplied + transforms * _transform_cycles(layout, item)
+
+
+def least_cycles(problem: Problem) -> float:
+    """Return cycles that all threads together take at least, whatever the windows."""
+    extents, samples, dimensions = 1, float(problem.groups), 0
+    for axis in problem.axes:
+        outputs = axis.outputs
+        if axis.taps > 1:
+            extents, dimensions = extents * axis.extent, dimensions + 1
+            outputs += axis.extent - 1
+        samples *= outputs
+    working = transform_type(problem)
+    lanes, tuned, channels = lanes_of(working), tuning.TUNING, problem.in_channels + problem.out_channels
+    least = 2 * lanes**2  # samples of a plane
+    passes = dimensions * tuned.slab_cycles + _OCTAVE_CYCLES * log2(extents)
+    of_spectra = tuned.product_cycles
+    if 2 * least * np.dtype(working).itemsize * filters(problem) > tuned.near_bytes:
+        of_spectra = max(of_spectra, 2 * vector_bytes() / tuned.far_bytes)
+    vectors = channels * passes + problem.in_channels * problem.out_channels * of_spectra
+    cycles = samples * (vectors / (2 * lanes) + channels * tuned.gather_cycles)
+    return (cycles + filters(problem) * least / lanes * passes / 2) / available()
 
 
 def _transform_cycles(layout: SpectralLayout, item: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from .boxes import (
     cycles,
     folds,
     items_of,
+    least_cycles,
     parts_of,
     plane_axes,
     planes_of,
@@ -259,6 +260,12 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
     return tuning.milliseconds(problem, best(prepared(problem))[1], 0.18, 1.0, 0.35)
+
+
+def least_estimate(problem: Problem) -> float:
+    """Return milliseconds that an estimate is not below, at little cost."""
+    own = prepared(problem)
+    return inf if why_not(own) else tuning.milliseconds(problem, least_cycles(own), 0.18, 1.0, 0.35)
 
 
 def prepare(

@@ -126,12 +126,17 @@ class Axis:
         """Outputs from one tap of a phase to the next: so many outputs later a tap reads what the next one reads."""
         return self.dilation // gcd(self.dilation, self.stride)
 
+    @property
+    def phase_count(self) -> int:
+        """The number of phases of the stride, between which the taps are divided."""
+        return min(self.taps, self.stride // gcd(self.dilation, self.stride))
+
     def phases(self) -> list[range]:
         """Return the taps of each phase of the stride, as an arithmetic progression.
 
         Every output sums its taps in this order, however its tile is computed.
         """
-        count = min(self.taps, self.stride // gcd(self.dilation, self.stride))
+        count = self.phase_count
         taps = [range(first, self.taps, count) for first in range(count)]
         return sorted(taps, key=lambda phase: self.dilation * phase[0] % self.stride)
 
