@@ -18,7 +18,7 @@ from ..jit.kernels import convolve
 from ..jit.lines import compile_writer
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import compile_line, compile_tile
-from ..problem.axis import Window, tap_lines, window
+from ..problem.axis import Branch, Window, window
 from ..problem.canonical import Constants, Problem, merged
 from ..problem.request import Request
 from . import tuning
@@ -36,7 +36,7 @@ from .tables import (
     phase_table,
     window_columns,
 )
-from .taps import Sharing, TapTable, filter_blocks, table
+from .taps import Sharing, Taps, filter_blocks, tap_offsets, taps_of
 from .weights import pack
 
 
@@ -49,7 +49,7 @@ class TilePass:
     """
 
     sharing: Sharing
-    taps: list[TapTable]  # of each phase
+    taps: list[Taps]  # of each phase
     columns: Columns
     kept: tuple[Any, ...]
     blocks: int
@@ -64,26 +64,27 @@ class TilePass:
 def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Sequence[Window]) -> TilePass:
     """Lay out the pass that turns the windows of a tile into its outputs."""
     tile, sharing = layout.tile, layout.sharing
-    item = np.dtype(problem.working).itemsize
+    item, axes = np.dtype(problem.working).itemsize, problem.axes
     lengths = [len(w.positions) for w in windows]
     together = frame(problem, layout.way)
     pitches = dense_pitches(windows, item * together)
     channel_pitch = item * prod(lengths) if together == 1 else item
-    x_channels, out_channels = offsets(problem.x_channel_steps), offsets(problem.out_channel_steps)
-    along = [tap_lines(axis, own) for axis, own in zip(problem.axes, windows, strict=True)]
-    taps = [
-        table(
-            lines, [axis.taps for axis in problem.axes], sharing, tile.runs, pitches, problem.x_steps,
-            channel_pitch, x_channels[: problem.in_channels],
-        )
-        for lines in product(*along)
-    ]  # fmt: skip
-    fields = [(own.packed.ctypes.data, own.inside.ctypes.data, own.bounds.ctypes.data, len(own.bounds)) for own in taps]
+    out_channels, count = offsets(problem.out_channel_steps), problem.in_channels
+    channels = np.stack([channel_pitch * np.arange(count), offsets(problem.x_channel_steps)[:count]])
+    branches = [axis.branches or (Branch(range(axis.taps), 0, 0),) for axis in axes]
+    taps, places, fields = [], [], []
+    for phase in product(*branches):
+        about = tuple([(len(own.taps), axis.stride, axis.dilation) for own, axis in zip(phase, axes, strict=True)])
+        own = taps_of(about, (count, *[axis.taps for axis in axes]), sharing, tile.runs)
+        places.append(tap_offsets(own, [b.shift for b in phase], windows, pitches, problem.x_steps, channels))
+        first = places[-1].ctypes.data
+        fields.append((first, first + places[-1].nbytes // 2, own.bounds.ctypes.data, len(own.bounds)))
+        taps.append(own)
     register_tile = compile_register_tile(tile)
-    kept: list[Any] = [taps, register_tile, compile_tile(), compile_line(tile.across)]
+    kept: list[Any] = [taps, places, register_tile]
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
-    channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist())
+    channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist()) if problem.branch_channels > 1 else ()
     pieces = -(-line_length(problem, layout) // tile.block)  # of several axes' lines, taken apart when stored
     block_bytes = sharing.rows * tile.block * item
     if layout.flat == 0:
@@ -95,7 +96,7 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     channel_step = max(channel_steps, default=0)
     columns = {
         t.CHANNEL_PITCH: channel_pitch, t.FRAME: together,
-        t.RUN_TILE: kept[2].address, t.RUN_LINE: kept[3].address, t.TILE_FUNCTION: register_tile.address,
+        t.RUN_TILE: compile_tile().address, t.RUN_LINE: compile_line(tile.across).address, t.TILE_FUNCTION: register_tile.address,
         t.PHASES: builder.add(phase_table(problem, fields)), t.PHASE_BLOCKS: blocks,
         t.PHASE_FILTERS: problem.branch_channels,
         t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,

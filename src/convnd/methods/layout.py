@@ -311,12 +311,13 @@ def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
         head = min(axis.outputs, round_up(max(0, -(-axis.before // axis.stride)), border))
         tail = head + max(0, min(inside, axis.outputs) - head) // border * border
         marks = [0, head, tail, axis.outputs]
-    begins = [np.zeros(1, np.int64)]
+    begins = [0]
     for first, end in itertools.pairwise(marks):
-        tiles = max(1, -(-(end - first) // size))
-        step = round_up(-(-(end - first) // tiles), max(1, border))
-        begins.append(np.minimum(end, first + np.arange(1, tiles + 1) * step))
-    return distinct(np.concatenate(begins))
+        if end > first:
+            tiles = max(1, -(-(end - first) // size))
+            step = round_up(-(-(end - first) // tiles), max(1, border))
+            begins += [*range(first + step, end, step), end]
+    return np.array(begins, np.int64)
 
 
 def distinct(values: np.ndarray) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -28,25 +29,24 @@ class Builder:
     """A table in the making: jobs first, then what they point to."""
 
     def __init__(self, jobs: int = 1, columns: int = t.JOB_COLUMNS) -> None:
-        self._columns, self._arrays = columns, [np.zeros(jobs * columns, np.int64)]
-        self._size = len(self._arrays[0])
+        self._columns, self._numbers = columns, array("q", bytes(8 * jobs * columns))
 
     def add(self, values: Any) -> int:
         """Add whole numbers and return their place."""
-        numbers = np.asarray(values, np.int64).ravel()
-        self._arrays.append(numbers)
-        self._size += len(numbers)
-        return self._size - len(numbers)
+        place = len(self._numbers)
+        self._numbers.frombytes(np.asarray(values, np.int64).tobytes())
+        return place
 
     def set(self, columns: Columns, job: int = 0) -> None:
         """Set columns of a job."""
+        first, numbers = job * self._columns, self._numbers
         for column, value in columns.items():
-            self._arrays[0][job * self._columns + column] = value
+            numbers[first + column] = value
 
     def table(self) -> np.ndarray:
         """Return the table."""
-        self._arrays[0][t.SIZE] = self._size
-        return np.concatenate(self._arrays)
+        self._numbers[t.SIZE] = len(self._numbers)
+        return np.array(self._numbers)
 
 
 @dataclass(frozen=True)
@@ -136,17 +136,17 @@ def add_axes(
     pitches : sequence of int
         Bytes between neighbours of the gathered window along each axis.
     """
-    axes = np.zeros((len(windows), t.AXIS_COLUMNS), np.int64)
+    axes: list[list[int]] = []
     at = t.MEMORY_ROWS * len(windows)
     for a, (axis, window) in enumerate(zip(problem.axes, windows, strict=True)):
         length = len(window.positions)
-        for column, value in {
+        columns = {
             t.LENGTH: axis.length, t.STRIDE: axis.stride, t.BEFORE: axis.before, t.REACH: axis.extent - 1,
             t.UNIT: axis.unit, t.BOUNDARY: problem.mode, t.X_STEP: problem.x_steps[a], t.OUT_STEP: problem.out_steps[a],
             t.TILES: len(begins[a]) - 1, t.BEGINS: builder.add(begins[a]), t.WINDOW: length,
             t.POSITIONS: builder.add(window.positions) if a < len(windows) - 1 else 0, t.MAP: at, t.PITCH: pitches[a],
-        }.items():  # fmt: skip
-            axes[a, column] = value
+        }  # fmt: skip
+        axes.append([columns.get(column, 0) for column in range(t.AXIS_COLUMNS)])
         at += length
     runs = windows[-1].runs
     columns = {
@@ -157,7 +157,7 @@ def add_axes(
         t.STORED: problem.stored_bytes, t.FRAME: 1, t.PASSES: 1,
         t.NUMBERS: at + t.SEGMENT * 4 * len(runs),
     }  # fmt: skip
-    return axes, columns
+    return np.array(axes, np.int64), columns
 
 
 def functions(
@@ -177,15 +177,24 @@ def functions(
         Whether the method looks for the largest magnitude of a window.
     """
     computed = problem.accumulated if working == problem.working else working
+    columns, found = _functions(
+        problem.stored, working, computed, problem.result, problem.results_near, is_whole, ranged
+    )
+    return columns, [found]
+
+
+@lru_cache(maxsize=256)
+def _functions(
+    stored: str, working: str, computed: str, result: str, near: bool, is_whole: bool, ranged: bool
+) -> tuple[Columns, Any]:
     found = {
-        t.GATHER: compile_gather(), t.READ: compile_reader(problem.stored, working),
-        t.WRITE: compile_writer(computed, problem.result, problem.results_near, is_whole),
+        t.GATHER: compile_gather(), t.READ: compile_reader(stored, working),
+        t.WRITE: compile_writer(computed, result, near, is_whole),
     }  # fmt: skip
     if ranged:
         found[t.LARGEST] = compile_largest(working)
-    return {column: own.address for column, own in found.items()} | {t.ITEM: np.dtype(working).itemsize}, [
-        *found.values()
-    ]
+    columns = {column: own.address for column, own in found.items()}
+    return {**columns, t.ITEM: np.dtype(working).itemsize}, tuple(found.values())
 
 
 def window_columns(columns: Columns, window_bytes: int, results_bytes: int = 0) -> Columns:
@@ -207,5 +216,7 @@ def offsets(levels: Levels) -> np.ndarray:
     """Return the byte offsets of nested ``(count, step)`` levels, the last running fastest."""
     places = np.zeros(1, np.int64)
     for count, step in levels:
+        if count == 1:
+            continue
         places = (places[:, None] + np.arange(count, dtype=np.int64) * step).ravel()
     return places

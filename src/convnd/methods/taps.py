@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
-from ..problem.axis import Axis, TapLine, branch_axis
+from ..problem.axis import Axis, Window, branch_axis
 
 Run = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Sharing:
+class Sharing(NamedTuple):
     """Which outputs the rows of a register tile are.
 
     ``axis`` is the axis along which they are neighbours; None where they are output channels, or one row.
@@ -33,20 +33,18 @@ class Sharing:
     channels: bool = False
 
 
-@dataclass(frozen=True)
-class TapTable:
-    """The taps of a filter, in the order in which they are summed.
+class Taps(NamedTuple):
+    """The taps of a filter, in the order in which they are summed, wherever samples lie.
 
     ``bounds[z, g]:bounds[z, g+1]`` are the taps of group ``g``, which feed the same run of rows, in the outer step
-    ``z``. ``packed`` and ``inside`` are the taps' byte offsets in a gathered window and in the
-    array itself; ``source[t, r]`` is the weight of tap ``t`` and row ``r`` as an index into a filter's flat
-    ``(C_in, *K)`` weights with a zero behind them, the same for every row where the rows are output channels.
+    ``z``. ``source[t, r]`` is the weight of tap ``t`` and row ``r`` as an index into a filter's flat ``(C_in, *K)``
+    weights with a zero behind them, the same for every row where the rows are output channels. ``positions`` are the
+    samples along each axis that the taps of one channel read, counted from those of the first tap.
     """
 
     bounds: np.ndarray
-    packed: np.ndarray
-    inside: np.ndarray
     source: np.ndarray
+    positions: np.ndarray
 
 
 def feeds(taps: int, sharing: Sharing) -> tuple[np.ndarray, np.ndarray]:
@@ -75,88 +73,98 @@ def shared_runs(axis: Axis | None, sharing: Sharing) -> dict[Run, int]:
     return dict(sorted((run, count) for run, count in most.items() if count))
 
 
-def table(
-    taps_along: Sequence[TapLine],
-    kernel_shape: Sequence[int],
-    sharing: Sharing,
-    runs: Sequence[Run],
-    pitches: Sequence[int],
-    steps: Sequence[int],
-    channel_pitch: int,
-    channel_offsets: np.ndarray,
-) -> TapTable:
-    """Build the tap table.
+@lru_cache(maxsize=256)
+def taps_of(
+    axes: tuple[tuple[int, int, int], ...], kernel_shape: tuple[int, ...], sharing: Sharing, runs: tuple[Run, ...]
+) -> Taps:
+    """Return the taps of a filter.
 
     Parameters
     ----------
-    taps_along : sequence of TapLine
-        The taps along each axis, in the window of a full tile.
-    kernel_shape : sequence of int
-        Weights of a filter along each axis.
+    axes : tuple of (int, int, int)
+        Taps, stride and dilation along each axis.
+    kernel_shape : tuple of int
+        Input channels, and weights of a filter along each axis.
     sharing : Sharing
         What the register tile's rows are.
-    runs : sequence of (int, int)
+    runs : tuple of (int, int)
         The runs of rows that its groups of taps feed.
-    pitches, steps : sequences of int
-        Bytes between neighbours along each axis: in the packed window, in the array.
-    channel_pitch : int
-        Bytes between the channels of the packed window.
-    channel_offsets : ndarray
-        Byte offset of each input channel in the array.
     """
-    if any(along.axis.taps == 0 for along in taps_along):  # a branch that reads zeros alone
-        none = np.zeros(0, np.int64)
-        return TapTable(np.zeros((0, len(runs) + 1), np.int64), none, none, np.zeros((0, sharing.rows), np.int64))
-    shape = [len(channel_offsets), *kernel_shape]
-    kernel_pitch = [int(np.prod(shape[a + 1 :])) for a in range(len(shape))]
-    in_channels = np.arange(shape[0])
-    # Per axis, for every tap in summation order: packed offset, array offset, index into the kernel.
-    lines = [np.stack([in_channels * channel_pitch, channel_offsets, in_channels * kernel_pitch[0]])]
-    for a, along in enumerate(taps_along):
-        taps = np.concatenate([np.array(phase) for phase in along.axis.phases()])
-        places, positions = along.places[taps] * pitches[a], along.positions[taps] * steps[a]
-        lines.append(np.stack([places, positions, taps * kernel_pitch[a + 1]]))
-    shared = -1 if sharing.axis is None else sharing.axis + 1  # where all rows share every tap, one loop runs over them
-    outer, inner = combinations(lines[: max(0, shared)]), combinations(lines[shared + 1 :])
-
+    along = [Axis(1, taps, stride, dilation) for taps, stride, dilation in axes]
+    if any(axis.taps == 0 for axis in along):  # a branch that reads zeros alone
+        none = np.zeros((len(along), 0), np.int64)
+        return Taps(np.zeros((0, len(runs) + 1), np.int64), np.zeros((0, sharing.rows), np.int64), none)
+    pitch = [prod(kernel_shape[a + 1 :]) for a in range(len(kernel_shape))]
+    orders = [np.concatenate([np.array(phase) for phase in axis.phases()]) for axis in along]
+    positions = [order * axis.dilation for order, axis in zip(orders, along, strict=True)]
+    weights = [np.arange(kernel_shape[0]) * pitch[0], *(o * step for o, step in zip(orders, pitch[1:], strict=True))]
+    # Where all rows share every tap, one loop runs over them.
+    shared = -1 if sharing.axis is None else sharing.axis
+    outer, inner = _sums(weights[: shared + 1]), _sums(weights[shared + 2 :] if shared >= 0 else weights)
     middle, row_taps, ends = [], [], [np.zeros(1, np.int64)]
-    along = TapLine(Axis(1), np.zeros(1, np.int64), np.zeros(1, np.int64))  # one tap, which feeds every row
-    if sharing.axis is not None:
-        along = taps_along[sharing.axis]
-    axis = along.axis
-    for phase in axis.phases():
-        if sharing.axis is None:
-            middle.append(np.zeros((2, 1), np.int64))
+    for phase in along[shared].phases() if shared >= 0 else [range(1)]:
+        if shared < 0:
             row_taps.append(np.zeros((1, sharing.rows), np.int64))
             fed = np.array(runs)
         else:
             union, fed = feeds(len(phase), sharing)
-            place = along.places[phase[0]] + union * axis.tap_spacing
-            position = along.positions[phase[0]] + union * axis.tap_spacing * axis.stride
-            middle.append(np.stack([place * pitches[sharing.axis], position * steps[sharing.axis]]))
+            axis = along[shared]
+            middle.append(phase[0] * axis.dilation + union * axis.tap_spacing * axis.stride)
             nth = union[:, None] - sharing.lag * np.arange(sharing.rows)
             exists = (nth >= 0) & (nth < len(phase))
-            row_taps.append(np.where(exists, (phase[0] + nth * phase.step) * kernel_pitch[shared], -1))
-        per_run = [np.count_nonzero((fed == run).all(axis=1)) * inner.shape[1] for run in runs]
+            row_taps.append(np.where(exists, (phase[0] + nth * phase.step) * pitch[shared + 1], -1))
+        per_run = [np.count_nonzero((fed == run).all(axis=1)) * len(inner) for run in runs]
         ends.append(ends[-1][-1] + np.cumsum([0, *per_run]))
-    count = ends[-1][-1]
-
-    offsets = combinations([outer[:2], np.concatenate(middle, axis=1), inner[:2]])
+    if shared >= 0:
+        positions[shared] = np.concatenate(middle)
     rows = np.concatenate(row_taps)
-    index = outer[2][:, None, None, None] + rows[:, None, :] + inner[2][:, None]
-    index = np.where(rows[:, None, :] >= 0, index, -1).reshape(-1, sharing.rows)
-    return TapTable(
-        bounds=(np.arange(outer.shape[1])[:, None, None] * count + np.stack(ends[1:])).reshape(-1, len(runs) + 1),
-        packed=offsets[0],
-        inside=offsets[1],
-        source=np.where(index < 0, int(np.prod(shape)), index),
-    )
+    index = outer[:, None, None, None] + rows[:, None, :] + inner[:, None]
+    index = np.where(rows[:, None, :] >= 0, index, prod(kernel_shape)).reshape(-1, sharing.rows)
+    steps = np.arange(len(outer))[:, None, None] * ends[-1][-1]
+    grid = np.meshgrid(*positions, indexing="ij")
+    return Taps((steps + np.stack(ends[1:])).reshape(-1, len(runs) + 1), index, np.stack(grid).reshape(len(axes), -1))
 
 
-def combinations(lines: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the sums of every choice of one column of each line, the last line's running fastest."""
-    start = np.zeros((lines[0].shape[0] if lines else 3, 1), np.int64)
-    return reduce(lambda a, b: (a[:, :, None] + b[:, None, :]).reshape(len(a), -1), lines, start)
+def _sums(lines: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the sums of every choice of one entry of each line, the last line's running fastest."""
+    total = np.zeros(1, np.int64)
+    for line in lines:
+        total = (total[:, None] + line).ravel()
+    return total
+
+
+def tap_offsets(
+    taps: Taps,
+    shifts: Sequence[int],
+    windows: Sequence[Window],
+    pitches: Sequence[int],
+    steps: Sequence[int],
+    channels: np.ndarray,
+) -> np.ndarray:
+    """Return the byte offsets of taps: in a gathered window, and in the array itself.
+
+    Parameters
+    ----------
+    taps : Taps
+        The taps.
+    shifts : sequence of int
+        The position along each axis that the first tap reads, in the window.
+    windows : sequence of Window
+        The window of a full tile along each axis.
+    pitches, steps : sequences of int
+        Bytes between neighbours along each axis: in the window, in the array.
+    channels : ndarray
+        Byte offset of each input channel, ``(2, C_in)``: in the window, in the array.
+    """
+    positions = taps.positions
+    if any(shifts):
+        positions = positions + np.array(shifts)[:, None]
+    if all([own.is_dense for own in windows]):
+        both = np.array([pitches, steps], np.int64) @ positions
+    else:
+        places = np.stack([own.place_of(line) for own, line in zip(windows, positions, strict=True)])
+        both = np.stack([np.array(pitches, np.int64) @ places, np.array(steps, np.int64) @ positions])
+    return both if channels.shape[1] == 1 else (channels[:, :, None] + both[:, None]).reshape(2, -1)
 
 
 def filter_blocks(filters: int, sharing: Sharing) -> int:

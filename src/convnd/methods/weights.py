@@ -11,12 +11,12 @@ from ..jit.intrinsics.butterfly import compile_transpose
 from ..jit.kernels import pack as pack_blocks
 from ..jit.lines import compile_writer
 from ..jit.machine import vector_bytes
-from .taps import Sharing, TapTable, filter_blocks
+from .taps import Sharing, Taps, filter_blocks
 
 _PACKED_BY_ONE = 2**16  #: weights, up to which one thread packs them sooner than two
 
 
-def pack(kernel: np.ndarray, tables: Sequence[TapTable], sharing: Sharing, workers: int | None) -> np.ndarray:
+def pack(kernel: np.ndarray, tables: Sequence[Taps], sharing: Sharing, workers: int | None) -> np.ndarray:
     """Return the weights as the register tile reads them, ``(groups, branches * blocks, taps, rows)``.
 
     ``kernel`` is ``(groups, branches * C_out, C_in * taps)``, and there is a table for each branch. A block is one
@@ -36,7 +36,7 @@ def pack(kernel: np.ndarray, tables: Sequence[TapTable], sharing: Sharing, worke
     return packed.reshape(shape)
 
 
-def _picked(kernel: np.ndarray, tables: Sequence[TapTable], most: int) -> np.ndarray:
+def _picked(kernel: np.ndarray, tables: Sequence[Taps], most: int) -> np.ndarray:
     """Return the weights of every tap and row of filters ``(groups, branches, C_out, C_in * taps)``."""
     kernel = np.concatenate([kernel, np.zeros((*kernel.shape[:3], 1), kernel.dtype)], axis=3)
     if len(tables) == 1:
@@ -47,7 +47,7 @@ def _picked(kernel: np.ndarray, tables: Sequence[TapTable], most: int) -> np.nda
     return np.take_along_axis(kernel, source.reshape(1, len(tables), 1, -1), axis=3)
 
 
-def _pack_filters(kernel: np.ndarray, taps: TapTable, sharing: Sharing, workers: int | None) -> np.ndarray:
+def _pack_filters(kernel: np.ndarray, taps: Taps, sharing: Sharing, workers: int | None) -> np.ndarray:
     """Return filters ``(groups, C_out, C_in * taps)`` block by block, as columns."""
     groups, filters, count = len(kernel), kernel.shape[1], len(taps.source)
     order = taps.source[:, 0]

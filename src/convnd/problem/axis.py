@@ -210,10 +210,25 @@ class Window:
     places: np.ndarray
     runs: np.ndarray
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether the packed positions are all positions in their order."""
+        return len(self.runs) == 1 and bool(self.runs[0, 3] == 1)
+
+    def place_of(self, positions: np.ndarray) -> np.ndarray:
+        """Return the packed positions of positions."""
+        places = np.zeros(int(self.positions.max()) + 1, np.int64)
+        places[self.positions] = np.arange(len(self.positions))
+        return places[positions]
+
 
 def window(axis: Axis, outputs: int) -> Window:
     """Return the window that ``outputs`` neighbouring outputs read along an axis."""
     axis = axis.reading
+    if axis.stride == 1 and axis.dilation <= outputs:
+        count = outputs + axis.extent - 1
+        places = axis.dilation * np.arange(axis.taps, dtype=np.int64)
+        return Window(np.arange(count, dtype=np.int64), places, np.array([[0, count, 0, 1]], np.int64))
     runs: list[list[int]] = []
     places = np.zeros(axis.taps, np.int64)
     packed = 0
