@@ -1,7 +1,7 @@
 """Gather: from an array to the window of a tile.
 
-A tile is a box of neighbouring outputs. Gather copies the input window that it reads into a small buffer. It is the only
-code that knows the boundary, the memory layout of x and its dtype.
+A tile is a box of neighbouring outputs. Gather copies the input window that it reads into a small buffer. It is the
+only code that knows the boundary, the memory layout of x and its dtype.
 """
 
 from __future__ import annotations

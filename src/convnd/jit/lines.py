@@ -93,8 +93,8 @@ def compile_reader(stored: str, working: str) -> Any:
 def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -> Any:
     """Compile the copy of neighbouring results of the working type to a line of a dtype.
 
-    Integer dtypes round half to even and saturate, NaN becomes 0; bool is an integer from 0 to 1. The function takes the
-    addresses of the source and of the target, the number of results, and the bytes from a result to the next.
+    Integer dtypes round half to even and saturate, NaN becomes 0; bool is an integer from 0 to 1. The function takes
+    the addresses of the source and of the target, the number of results, and the bytes from a result to the next.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Kernel functions: outer loops over tasks, in Numba's threads or in the caller's.
 
 Numba's layers have limits that end a process: GNU OpenMP must not run in a forked child, and two threads must not enter
-"workqueue". So one call at a time has the threads. A call that finds them taken, and a forked child, run the serial twin
-of the same kernel.
+"workqueue". So one call at a time has the threads. A call that finds them taken, and a forked child, run the serial
+twin of the same kernel.
 """
 
 from __future__ import annotations

@@ -131,22 +131,24 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     SMALL_COLUMNS,
 ) = range(JOB_COLUMNS, JOB_COLUMNS + 12)  # fmt: skip
 
-# Of the first job of a kernel gradient, behind those of the FFT method. The second job describes y, whose windows are gathered
-# beside those of x. A task is so many neighbouring tiles, and filters of a group that y has as a group of channels.
+# Of the first job of a kernel gradient, behind those of the FFT method. The second job describes y, whose windows are
+# gathered beside those of x. A task is so many neighbouring tiles, and filters of a group that y has as a group of
+# channels.
 (
     # C function that adds the products of a tile to the sums of its task
     SUM_TILE,
     # tiles of a task; the first tile of all tasks, and the one behind the last
     TASK_TILES, FIRST_TILE, END_TILE,
-    # phases; tasks that the filters of a phase are divided among; of such a task the blocks of lines of y, the blocks of taps,
-    # and the taps of one; the C function that sums the products of both along a line
+    # phases; tasks that the filters of a phase are divided among; of such a task the blocks of lines of y, the blocks
+    # of taps, and the taps of one; the C function that sums the products of both along a line
     PHASE_COUNT, FILTER_TASKS, ROW_BLOCKS, TAP_BLOCKS, BLOCK_TAPS, SUM_PRODUCTS,
-    # where a worker's scratch holds the windows of y; bytes there from a block of lines to the next, and how much longer than
-    # outputs the lines are, where those of a block are one line, each shifted against the one before it
+    # where a worker's scratch holds the windows of y; bytes there from a block of lines to the next, and how much
+    # longer than outputs the lines are, where those of a block are one line, each shifted against the one before it
     Y_AT, BLOCK_PITCH, BEYOND,
     # bytes from a line of y in a block to the next; sums from one to the next
     ROW_PITCH, SUMS_PITCH,
-    # where a worker's scratch holds the sums of products of spectra; the C function that adds what they become at the taps
+    # where a worker's scratch holds the sums of products of spectra; the C function that adds what they become at the
+    # taps
     SPECTRA_AT, ADD_TAPS,
     GRADIENT_COLUMNS,
 ) = range(FFT_COLUMNS, FFT_COLUMNS + 18)  # fmt: skip

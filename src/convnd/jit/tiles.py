@@ -1,8 +1,8 @@
 """The register tile run over a tile of the output: where it reads, and where its results are stored.
 
 Where a tile's window lies inside an array that the register tile can read as it is, the tile is pointed at the array,
-and nothing is gathered. These functions have no rank and no dtype: they are compiled once, as C functions whose addresses
-stand in the table.
+and nothing is gathered. These functions have no rank and no dtype: they are compiled once, as C functions whose
+addresses stand in the table.
 """
 
 from __future__ import annotations

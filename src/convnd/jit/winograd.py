@@ -105,7 +105,8 @@ def _sum_products(group, first, blocks, lanes, table, scratch):
                     table[t.TILE_FUNCTION],
                     (
                         source, table[t.TERM_OFFSETS] + 8 * term, weights + term * rows * FLOAT,
-                        table[t.BOUNDS] + 16 * part, 1, target + part * table[t.PART_BYTES], table[t.SUMS_ROW], _pieces(lanes, table[t.BLOCK]), 0, 0,
+                        table[t.BOUNDS] + 16 * part, 1, target + part * table[t.PART_BYTES], table[t.SUMS_ROW],
+                        _pieces(lanes, table[t.BLOCK]), 0, 0,
                     ),
                 )  # fmt: skip
 

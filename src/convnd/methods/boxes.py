@@ -235,9 +235,7 @@ def cycles(problem: Problem, layout: WinogradLayout, is_near: bool = False) -> f
 
 def least_cycles(problem: Problem) -> float:
     """Return cycles that all threads together take at least, whatever the boxes."""
-    shape = tuple(
-        [unit * -(-axis.outputs // unit) for axis, unit in zip(problem.axes, units(problem), strict=True)]
-    )
+    shape = tuple([unit * -(-axis.outputs // unit) for axis, unit in zip(problem.axes, units(problem), strict=True)])
     ways = [WinogradLayout(shape, rows, vectors, 1) for rows, vectors in register_tiles()]
     share = 1.0 if problem.taps == TAPS**2 else 0.8  # smaller boxes have fewer lanes that no output needs
     return share * min([cycles(problem, way, is_near=True) for way in ways]) / available()

@@ -14,7 +14,7 @@ from ..jit.machine import vector_bytes
 from ..problem.axis import Axis
 from ..problem.canonical import Problem
 from . import tuning
-from .taps import Sharing, filter_blocks, shared_runs
+from .taps import Sharing, shared_runs
 
 
 class Span(NamedTuple):

@@ -84,7 +84,8 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     kept: list[Any] = [taps, places, register_tile]
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
-    channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist()) if problem.branch_channels > 1 else ()
+    has_steps = problem.branch_channels > 1
+    channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist()) if has_steps else ()
     pieces = -(-line_length(problem, layout) // tile.block)  # of several axes' lines, taken apart when stored
     block_bytes = sharing.rows * tile.block * item
     if layout.flat == 0:
@@ -96,7 +97,8 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     channel_step = max(channel_steps, default=0)
     columns = {
         t.CHANNEL_PITCH: channel_pitch, t.FRAME: together,
-        t.RUN_TILE: compile_tile().address, t.RUN_LINE: compile_line(tile.across).address, t.TILE_FUNCTION: register_tile.address,
+        t.RUN_TILE: compile_tile().address, t.RUN_LINE: compile_line(tile.across).address,
+        t.TILE_FUNCTION: register_tile.address,
         t.PHASES: builder.add(phase_table(problem, fields)), t.PHASE_BLOCKS: blocks,
         t.PHASE_FILTERS: problem.branch_channels,
         t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from math import inf, prod
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -78,7 +78,8 @@ def _kind(problem: Problem, spans: Sequence[Span]) -> _Kind:
         size, unit = span.outputs, 1
         if span is spans[-1] and size > 2 * lanes:
             size, unit = -(-size // lanes), lanes
-        axes.append((axis.taps, axis.stride, axis.dilation, axis.spread, branches, unit * size if size < _SIZES else _LONG))
+        outputs = unit * size if size < _SIZES else _LONG
+        axes.append((axis.taps, axis.stride, axis.dilation, axis.spread, branches, outputs))
     return _Kind(
         problem.working, tuple(axes), problem.in_channels, problem.branches, problem.branch_channels,
         problem.reads_inside, problem.reads_native,
@@ -153,7 +154,7 @@ def _way(
 def _sharings(
     kind: _Kind, axes: Sequence[Axis], sizes: Sequence[int], rows: int, lanes: int
 ) -> Iterator[tuple[Sharing, bool, int]]:
-    """Yield what ``rows`` rows can be, whether they are neighbouring vectors of one line, and the outputs they cover."""
+    """Yield what ``rows`` rows can be, whether they are neighbouring vectors of a line, and the outputs they cover."""
     if rows == 1:
         yield Sharing(1), False, 1
         return
@@ -236,7 +237,8 @@ def _fits(way: Way, spans: Sequence[Span]) -> bool:
 def most_outputs(problem: Problem, outputs: int) -> int:
     """Return the most outputs of a tile, so that there are tasks for every thread where the work is worth them."""
     outputs *= problem.groups * problem.out_channels
-    worth = int(outputs * (problem.in_channels * problem.taps / lanes_of(problem.working) + 1) / tuning.TUNING.serial_below)
+    taps = problem.in_channels * problem.taps
+    worth = int(outputs * (taps / lanes_of(problem.working) + 1) / tuning.TUNING.serial_below)
     threads = available() if worth else 1
     tasks = min(tuning.TUNING.tasks_per_worker, worth) * threads if threads > 1 else 1
     return max(1, -(-outputs // tasks))

@@ -33,7 +33,7 @@ from .tables import Builder, Tasks, add_axes, dense_pitches, functions, offsets
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once
 _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
-#: Windows, as `tuning.TUNING.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
+#: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more.
 _MOST_WINDOWS, _BEYOND = 4, 1.5
 
 
@@ -153,7 +153,8 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
             **columns, **compiled, **own.columns, t.AXES: builder.add(own_axes), t.WINDOW_AT: at,
             t.WRITE: writer.address,
             t.OUT_CHANNELS: builder.add(_channels_of(step)),
-            t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms, t.PASSES: len(steps), t.TASKS: tiles * problem.groups,
+            t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms, t.PASSES: len(steps),
+            t.TASKS: tiles * problem.groups,
             t.READS_X: inside, t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
             t.AHEAD: rows_ahead(problem, own.sharing, int(own.columns[t.ROWS])),
         }, p)  # fmt: skip

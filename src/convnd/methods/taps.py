@@ -159,7 +159,7 @@ def tap_offsets(
     positions = taps.positions
     if any(shifts):
         positions = positions + np.array(shifts)[:, None]
-    if all([own.is_dense for own in windows]):
+    if all(own.is_dense for own in windows):
         both = np.array([pitches, steps], np.int64) @ positions
     else:
         places = np.stack([own.place_of(line) for own, line in zip(windows, positions, strict=True)])

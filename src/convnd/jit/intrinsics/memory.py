@@ -123,7 +123,7 @@ def _place(context, b, typ, args):
 
 @intrinsic(prefer_literal=True)
 def read_sample(typingctx, pointer, offset, swapped):
-    """Return the sample ``offset`` bytes behind a pointer, aligned or not; the literal says whether bytes are swapped."""
+    """Return the sample ``offset`` bytes behind a pointer; the literal says whether its bytes are swapped."""
     typ, swaps = pointer.dtype, bool(swapped.literal_value)
 
     def codegen(context, b, signature, args):
@@ -135,7 +135,7 @@ def read_sample(typingctx, pointer, offset, swapped):
 
 @intrinsic(prefer_literal=True)
 def write_sample(typingctx, pointer, offset, value, swapped):
-    """Store a sample ``offset`` bytes behind a pointer, aligned or not; the literal says whether bytes are swapped."""
+    """Store a sample ``offset`` bytes behind a pointer; the literal says whether its bytes are swapped."""
     typ, swaps = pointer.dtype, bool(swapped.literal_value)
 
     def codegen(context, b, signature, args):

@@ -157,7 +157,8 @@ def compile_register_tile(tile: RegisterTile) -> Any:
 def plain_tile(x, offsets, weights, bounds, out, tile_rows, runs):
     """Compute what the register tile does, row by row: the same sums in the same order, by plain Numba.
 
-    ``x`` and ``out`` are arrays of samples, ``out`` with ``tile_rows`` rows; ``offsets`` count samples. Sums are not fused.
+    ``x`` and ``out`` are arrays of samples, ``out`` with ``tile_rows`` rows; ``offsets`` count samples. Multiply-adds
+    are not fused.
     """
     for row in range(tile_rows):
         for o in range(out.shape[1]):
