@@ -20,6 +20,7 @@ import time
 import warnings
 from pathlib import Path
 
+import numba
 import numpy as np
 
 import convnd
@@ -196,6 +197,7 @@ def small_stacks():
 def no_threads():
     """No thread can be started: neither by us nor by anyone."""
     limit = resource.getrlimit(resource.RLIMIT_NPROC)
+    numba.njit(lambda: None)()  # Numba imports the rest of itself, from where another user may not read
     if os.getuid() == 0:  # no limit is root's
         os.setuid(65534)
     resource.setrlimit(resource.RLIMIT_NPROC, (0, limit[1]))
