@@ -40,7 +40,6 @@ LAYERS = {
     "priority": {"NUMBA_THREADING_LAYER_PRIORITY": "no such layers"},
     "one thread": {"NUMBA_NUM_THREADS": "1"},
     "many threads": {"NUMBA_NUM_THREADS": "64"},
-    "no compiler": {"NUMBA_DISABLE_JIT": "1"},
 }
 
 
@@ -54,8 +53,14 @@ def test_cases(cases):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_layers(layer):
-    """None is needed, and none is taken down."""
-    run(CASES, *(" ".join(TOGETHER[:4]) if LONG else "crowd beside_numba forks").split(), **LAYERS[layer])
+    cases = (" ".join(TOGETHER[:4]) if LONG else "crowd beside_numba forks").split()
+    if layer == "workqueue":  # which Numba allows one thread at a time: calls of convnd wait for each other, no others
+        cases.remove("beside_numba")
+    run(CASES, *cases, **LAYERS[layer])
+
+
+def test_no_compiler():
+    run(CASES, "no_compiler", NUMBA_DISABLE_JIT="1")
 
 
 def a_file(folder):
@@ -109,7 +114,7 @@ def test_somebody_who_may_write_nothing(tmp_path):
 def test_a_cache_that_two_fill_and_that_is_damaged(tmp_path):
     killed = start(CASES, "check", NUMBA_CACHE_DIR=tmp_path)
     others = [start(CASES, "check", NUMBA_CACHE_DIR=tmp_path) for _ in range(2)]
-    while not list(tmp_path.glob("*/convnd-*")) and killed.poll() is None:
+    while not list(tmp_path.glob("convnd-*/*/*.nbc")) and killed.poll() is None:
         time.sleep(0.001)
     killed.kill()
     killed.communicate()
@@ -120,15 +125,15 @@ def test_a_cache_that_two_fill_and_that_is_damaged(tmp_path):
 
 @pytest.mark.parametrize("change", ["path.write_text(path.read_text() + '#')", "path.unlink()"])
 def test_sources_that_change_or_are_missing(change, tmp_path):
+    """What was imported is what is compiled."""
     shutil.copytree(PACKAGE, tmp_path / "convnd", ignore=shutil.ignore_patterns("__pycache__"))
     script = f"""
 import convnd, pathlib
 for path in pathlib.Path(convnd.__file__).parent.rglob("*.py"):
     {change}
-convnd.convnd([1.0, 2.0], [1.0])
+assert convnd.convnd([1.0, 2.0], [1.0]).tolist() == [1.0, 2.0]
 """
-    _, said = end(start("-c", script, PYTHONPATH=tmp_path, NUMBA_CACHE_DIR=tmp_path))
-    assert said.splitlines()[-1].startswith("RuntimeError: convnd")
+    run("-c", script, PYTHONPATH=tmp_path, NUMBA_CACHE_DIR=tmp_path)
 
 
 def test_a_signal_ends_a_long_call():

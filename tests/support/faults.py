@@ -7,7 +7,6 @@ so that every result is the one right result.
 import atexit
 import concurrent.futures
 import faulthandler
-import hashlib
 import multiprocessing
 import os
 import pickle
@@ -111,7 +110,22 @@ def in_child(function, *arguments):
     assert status == 0, f"{function} in a forked child ends with {status}"
 
 
+def load_numba():
+    """Import what Numba imports at the first compilation: another user may not be allowed to read it."""
+    numba.njit(lambda: None)()
+
+
 # Threads
+
+
+def no_compiler():
+    """Numba may not compile: the error says so."""
+    try:
+        check()
+    except RuntimeError as error:
+        assert "NUMBA_DISABLE_JIT" in str(error)
+        return
+    raise AssertionError("nothing was compiled")
 
 
 def crowd():
@@ -197,7 +211,7 @@ def small_stacks():
 def no_threads():
     """No thread can be started: neither by us nor by anyone."""
     limit = resource.getrlimit(resource.RLIMIT_NPROC)
-    numba.njit(lambda: None)()  # Numba imports the rest of itself, from where another user may not read
+    load_numba()
     if os.getuid() == 0:  # no limit is root's
         os.setuid(65534)
     resource.setrlimit(resource.RLIMIT_NPROC, (0, limit[1]))
@@ -317,6 +331,7 @@ def quiet():
 
 def nobody():
     """Whoever may write nothing: all is compiled."""
+    load_numba()
     os.setgid(65534)
     os.setuid(65534)
     check()
@@ -327,7 +342,8 @@ def tiny_files():
     """The disk is full."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     check()
-    assert not list(Path(os.environ["NUMBA_CACHE_DIR"]).glob("**/convnd-*")), "left behind"
+    left = [path for path in Path(os.environ["NUMBA_CACHE_DIR"]).rglob("*") if path.suffix not in ("", ".nbi")]
+    assert not left, "left behind"
 
 
 def no_folder():
@@ -341,32 +357,26 @@ def no_folder():
 
 
 def damaged():
-    """Files of the cache are empty, cut off, garbled, whole but of something else, folders and links to themselves."""
+    """Files of the cache are empty, cut off, of something else, folders and links to themselves."""
     check()
-    files = sorted(Path(os.environ["NUMBA_CACHE_DIR"]).glob("*/convnd-*"))
+    files = sorted(Path(os.environ["NUMBA_CACHE_DIR"]).glob("convnd-*/*/*.nb?"))
     assert len(files) > 5
-    junk = pickle.dumps(print)
-    whole_junk = [hashlib.sha256(data).digest() + data for data in (junk, b"junk", junk[:-1])]
+    damages = [b"", b"junk", pickle.dumps(print), "cut off", "folder", "link"]
     for n, path in enumerate(files):
-        data = path.read_bytes()
+        data, damage = path.read_bytes(), damages[n % len(damages)]
         path.unlink()
-        damages = [b"", data[:100], data[:-1] + b"?", *whole_junk]
-        if n % 8 < 6:
-            path.write_bytes(damages[n % 8])
-        elif n % 8 == 6:
+        if damage == "folder":
             path.mkdir()
-        else:
+        elif damage == "link":
             path.symlink_to(path)
-    (files[0].parent / "convnd-old.tmp").write_bytes(b"")
-    os.utime(files[0].parent / "convnd-old.tmp", (0, 0))
+        else:
+            path.write_bytes(data[:100] if damage == "cut off" else damage)
     os.execv(sys.executable, [sys.executable, __file__, "mended"])
 
 
 def mended():
     quiet()
-    folder = Path(os.environ["NUMBA_CACHE_DIR"])
-    assert not list(folder.glob("*/*.tmp"))
-    shutil.rmtree(folder)  # while it is in use
+    shutil.rmtree(os.environ["NUMBA_CACHE_DIR"])  # while it is in use
     check_small(np.int16)
     check(dtype=np.float64)
 

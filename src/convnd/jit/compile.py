@@ -31,7 +31,7 @@ OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 HELPER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _COMPILATION_BYTES = 64 * 2**20  # of memory: without it LLVM ends the process
 _STACK_BYTES = 16 * 2**20  # LLVM needs more stack than threads may have
-_PATIENCE = 10.0  # seconds that a fork and an exit wait for a compilation
+_PATIENCE = 60.0  # seconds that a fork and an exit wait for a compilation
 _UNUSED = 30 * 86_400.0  # seconds after which the folder of other sources is removed
 
 Compiled = TypeVar("Compiled")
@@ -94,6 +94,8 @@ def _is_safe(folder: Path) -> bool:
 
 def _compile(make: Callable[[bool], Compiled]) -> Compiled:
     """Return what ``make(cache)`` compiles, with Numba's disk cache where it works."""
+    if numba.config.DISABLE_JIT:
+        raise RuntimeError("convnd compiles its loops by Numba, which NUMBA_DISABLE_JIT forbids")
     np.empty(_COMPILATION_BYTES, np.uint8)  # or MemoryError
     folder = cache_folder()
     if folder is not None:
