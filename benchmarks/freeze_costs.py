@@ -178,10 +178,11 @@ def answer_moves(_: Sequence[str]) -> None:
 
         def watch(frame: Any, event: str, _: Any) -> None:
             nonlocal moves
-            file, caller = frame.f_code.co_filename, frame.f_back.f_code.co_filename
+            file, caller = frame.f_code.co_filename, frame.f_back
             if event == "call" and file.startswith(package):
                 files.add(file)
-                moves += caller.startswith(package) and caller != file
+                if caller is not None and caller.f_code.co_filename.startswith(package):
+                    moves += caller.f_code.co_filename != file
 
         sys.setprofile(watch)
         call()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convnd import convnd
-from convnd.jit.machine import vector_bytes
+from convnd.jit.machine import VECTOR_BYTES
 from convnd.methods import layout as layouts
 from support.check import check, close, integers, reals, same
 from support.oracle import BOUNDARIES
@@ -137,7 +137,7 @@ def test_channels_with_a_batch_axis_between_and_spatial_axes_out_of_order(tuning
 @pytest.mark.parametrize("dtype", [None, "float16", "int16"])
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
-    lanes, every = vector_bytes() // 4, layouts._ranked
+    lanes, every = VECTOR_BYTES // 4, layouts._ranked
     x, kernel = reals((19, 23, 26), np.float32), reals((2 * lanes + 3, 19, 3, 4), np.float32, seed=1)
     if place == "last":
         x, kernel = x.transpose(1, 2, 0).copy(), kernel.transpose(2, 3, 1, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convnd.jit.intrinsics.register_tile import RegisterTile, compile_register_tile, plain_tile
-from convnd.jit.machine import vector_bytes
+from convnd.jit.machine import VECTOR_BYTES
 
 RUNS = {1: ((0, 1),), 2: ((0, 1), (0, 2), (1, 2)), 3: ((0, 1), (0, 2), (0, 3), (1, 3), (2, 3))}
 
@@ -15,7 +15,7 @@ RUNS = {1: ((0, 1),), 2: ((0, 1), (0, 2), (1, 2)), 3: ((0, 1), (0, 2), (0, 3), (
 @pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (1, 3), (2, 2), (3, 1)])
 def test_register_tile(rows, vectors, dtype):
     rng, item, blocks = np.random.default_rng(rows), np.dtype(dtype).itemsize, 3
-    lanes = vector_bytes() // item
+    lanes = VECTOR_BYTES // item
     tile, runs = RegisterTile(dtype, rows, vectors, lanes, False, RUNS[rows]), RUNS[rows]
     per_group, steps = 2, 4
     taps = per_group * len(runs) * steps

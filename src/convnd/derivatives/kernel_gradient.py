@@ -18,7 +18,7 @@ from ..jit import tables as t
 from ..jit.gather import compile_gather
 from ..jit.gradient import Y, compile_addition, compile_products, compile_sums, sum_gradient
 from ..jit.lines import compile_largest, compile_reader
-from ..jit.machine import CACHE_LINE, vector_bytes, vector_registers
+from ..jit.machine import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
 from ..methods import fft, tuning, windows
 from ..methods.direct import useful_workers
 from ..methods.layout import round_up, tile_begins, window_length
@@ -117,7 +117,7 @@ def _block(problem: Problem, filters: int, shifts: Sequence[int]) -> tuple[int, 
             step, own = columns if shifted > 1 and axis == len(problem.axes) - 1 else 1, problem.axes[axis].taps
             bases = step * (own // (shifted * step)) + min(step, own % (shifted * step))
             blocks = -(-filters * shifted // lines) * -(-taps // own * bases // columns)
-            if (lines + 1) * columns < vector_registers():
+            if (lines + 1) * columns < VECTOR_REGISTERS:
                 cycles = lines * columns / 2 + 0.4 * (lines + columns)
                 choices.append((blocks * cycles, lines // shifted, shifted, columns, axis, step))
     return min(choices)[1:]
@@ -192,7 +192,7 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
     return GradientPlan(
         Tasks(sum_gradient, builder.table(), tuple(begins), (of_x, of_y, sum_tile, products)),
         (tile_tasks, problem.groups, problem.branches, filter_tasks, row_blocks * rows, shifted, tap_blocks * columns),
-        working, useful_workers(problem, 2 * taps * problem.outputs / (vector_bytes() // item)), numbers,
+        working, useful_workers(problem, 2 * taps * problem.outputs / (VECTOR_BYTES // item)), numbers,
     )  # fmt: skip
 
 

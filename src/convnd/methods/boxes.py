@@ -12,7 +12,7 @@ from itertools import product
 from math import prod
 
 from ..jit.intrinsics.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
-from ..jit.machine import vector_bytes, vector_registers
+from ..jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
 from ..jit.parallel import available
 from ..problem.canonical import Problem, merged
 from . import tuning
@@ -177,8 +177,8 @@ def span_of(layout: WinogradLayout, row: int, chunk: int) -> int:
 @lru_cache(maxsize=1)
 def register_tiles() -> list[tuple[int, int]]:
     """Return the rows and vectors of the register tiles that the processor has registers for."""
-    half = vector_bytes() // FLOAT // 2
-    return [(r, v) for r, v in _REGISTER_TILES if r * v + v + 1 <= vector_registers() and r % half == 0]
+    half = VECTOR_BYTES // FLOAT // 2
+    return [(r, v) for r, v in _REGISTER_TILES if r * v + v + 1 <= VECTOR_REGISTERS and r % half == 0]
 
 
 def layouts(problem: Problem) -> Iterator[WinogradLayout]:
@@ -210,7 +210,7 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
 
 def cycles(problem: Problem, layout: WinogradLayout, is_near: bool = False) -> float:
     """Estimate the cycles of one core for one box, every group and output channel, with its planes in a near cache."""
-    lanes = vector_bytes() // FLOAT
+    lanes = VECTOR_BYTES // FLOAT
     _, last = plane_axes(problem)
     items, terms = items_of(problem, layout.shape), terms_of(problem)
     planes, height = planes_of(problem), tile_height(problem)

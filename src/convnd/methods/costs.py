@@ -10,7 +10,7 @@ from math import prod
 from typing import NamedTuple
 
 from ..jit.intrinsics.register_tile import RegisterTile
-from ..jit.machine import vector_bytes
+from ..jit.machine import VECTOR_BYTES
 from ..problem.axis import Axis
 from ..problem.canonical import Problem
 from . import tuning
@@ -137,6 +137,6 @@ def _block_cycles_across(taps: int, line_taps: int, tile: RegisterTile) -> float
     Spreading a sample takes a little more than a load, for its address; the results are transposed.
     """
     sums = tile.rows * tile.vectors
-    loads, weights = (1.3 * tile.rows + tile.vectors) / 2, tile.vectors * vector_bytes() / 28
+    loads, weights = (1.3 * tile.rows + tile.vectors) / 2, tile.vectors * VECTOR_BYTES / 28
     block = taps * (max(sums / 2, loads, weights, 4) + 0.7) + taps // line_taps
     return block + 12 + (2 + 0.2 * tile.lanes) * sums

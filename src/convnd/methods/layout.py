@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..jit.intrinsics.register_tile import RegisterTile
-from ..jit.machine import vector_bytes, vector_registers
+from ..jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
 from ..jit.parallel import available
 from ..problem.axis import Axis, Branch
 from ..problem.canonical import Problem
@@ -117,7 +117,7 @@ def _ways(kind: _Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) -
             runs = tuple(shared_runs(None if sharing.axis is None else axes[sharing.axis], sharing))
             outside = -1 if sharing.axis is None else sharing.axis
             for vectors in _VECTORS:
-                if rows * vectors + vectors + 1 > vector_registers():
+                if rows * vectors + vectors + 1 > VECTOR_REGISTERS:
                     break
                 tile = RegisterTile(kind.working, rows, vectors, lanes, interleaved, runs)
                 for flat in range(max(1, len(axes) - 1 - outside)):
@@ -132,7 +132,7 @@ def _ways_across(kind: _Kind, axes: Sequence[Axis], size: int, lanes: int) -> It
     """Yield those whose lanes are output channels, with rows that cover a short last axis evenly."""
     for vectors in _VECTORS:
         # Samples of the next rows wait in registers too.
-        most = max((r for r in range(1, 32) if (r + 1) * vectors + -(-r // 6) <= vector_registers()), default=0)
+        most = max((r for r in range(1, 32) if (r + 1) * vectors + -(-r // 6) <= VECTOR_REGISTERS), default=0)
         if kind.branch_channels == 1 or most < 1 or vectors > -(-kind.branch_channels // lanes):
             break
         sharing = Sharing(vectors * lanes, channels=True)
@@ -247,7 +247,7 @@ def most_outputs(problem: Problem, outputs: int) -> int:
 @lru_cache(maxsize=8)
 def lanes_of(dtype: str) -> int:
     """Return the elements of a vector."""
-    return vector_bytes() // np.dtype(dtype).itemsize
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
 def granularity(problem: Problem, layout: Layout, a: int) -> int:

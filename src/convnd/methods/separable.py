@@ -17,7 +17,7 @@ import numpy as np
 from ..jit import tables as t
 from ..jit.kernels import convolve_separably
 from ..jit.lines import compile_writer
-from ..jit.machine import CACHE_LINE, vector_bytes
+from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.parallel import available, team_size
 from ..problem.axis import Axis, window
 from ..problem.canonical import Constants, Levels, Problem, merged
@@ -230,7 +230,7 @@ def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[
 def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
     """Return the outputs of a tile along each axis: the least work whose windows stay in the caches."""
     item, last = np.dtype(problem.working).itemsize, len(problem.axes) - 1
-    lanes = vector_bytes() // item
+    lanes = VECTOR_BYTES // item
     line = _BLOCK_VECTORS * lanes
     choices = []
     for a, axis in enumerate(problem.axes):

@@ -10,7 +10,7 @@ from ..jit import tables as t
 from ..jit.intrinsics.butterfly import compile_transpose
 from ..jit.kernels import pack as pack_blocks
 from ..jit.lines import compile_writer
-from ..jit.machine import vector_bytes
+from ..jit.machine import VECTOR_BYTES
 from .taps import Sharing, Taps, filter_blocks
 
 _PACKED_BY_ONE = 2**16  #: weights, up to which one thread packs them sooner than two
@@ -55,7 +55,7 @@ def _pack_filters(kernel: np.ndarray, taps: Taps, sharing: Sharing, workers: int
     kernel = np.ascontiguousarray(kernel if in_order else np.take(kernel, order, axis=2))
     blocks, item = filter_blocks(filters, sharing), kernel.itemsize
     packed = np.zeros((groups, blocks, count, sharing.rows), kernel.dtype)  # filters that do not exist
-    side = min(sharing.rows & -sharing.rows, vector_bytes() // item)
+    side = min(sharing.rows & -sharing.rows, VECTOR_BYTES // item)
     native = kernel.dtype.newbyteorder("=")
     transpose, writer = compile_transpose(native.name, side), compile_writer(native.name, native.str, False)
     table = np.zeros(t.JOB_COLUMNS, np.int64)

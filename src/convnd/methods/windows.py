@@ -15,7 +15,7 @@ from math import log2, prod
 
 import numpy as np
 
-from ..jit.machine import vector_bytes
+from ..jit.machine import VECTOR_BYTES
 from ..jit.parallel import available
 from ..jit.radices import factors
 from ..problem.axis import Axis
@@ -213,7 +213,7 @@ def least_cycles(problem: Problem) -> float:
     passes = dimensions * tuned.slab_cycles + _OCTAVE_CYCLES * log2(extents)
     of_spectra = tuned.product_cycles
     if 2 * least * np.dtype(working).itemsize * filters(problem) > tuned.near_bytes:
-        of_spectra = max(of_spectra, 2 * vector_bytes() / tuned.far_bytes)
+        of_spectra = max(of_spectra, 2 * VECTOR_BYTES / tuned.far_bytes)
     vectors = channels * passes + problem.in_channels * problem.out_channels * of_spectra
     cycles = samples * (vectors / (2 * lanes) + channels * tuned.gather_cycles)
     return (cycles + filters(problem) * least / lanes * passes / 2) / available()

@@ -22,7 +22,7 @@ from ..jit.intrinsics.minimal import (
     compile_transforms,
 )
 from ..jit.intrinsics.register_tile import RegisterTile, compile_register_tile
-from ..jit.machine import CACHE_LINE, vector_bytes
+from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.winograd import compile_box, convolve_by_winograd, transform_filters
 from ..problem.axis import Window, window
 from ..problem.canonical import Constants, Problem
@@ -160,7 +160,7 @@ def folded(line: Window, count: int) -> tuple[Window, int]:
 
 def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     """Lay out the tables and the job of a problem."""
-    lanes = vector_bytes() // FLOAT
+    lanes = VECTOR_BYTES // FLOAT
     down, last = plane_axes(problem)
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]

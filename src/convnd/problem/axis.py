@@ -217,9 +217,8 @@ class Window:
 
     def place_of(self, positions: np.ndarray) -> np.ndarray:
         """Return the packed positions of positions."""
-        places = np.zeros(int(self.positions.max()) + 1, np.int64)
-        places[self.positions] = np.arange(len(self.positions))
-        return places[positions]
+        order = np.argsort(self.positions)  # a table of all positions would be as long as the axis
+        return order[np.searchsorted(self.positions, positions, sorter=order)]
 
 
 def window(axis: Axis, outputs: int) -> Window:
