@@ -344,9 +344,11 @@ def tiny_files():
 
 
 def no_folder():
-    """The folder that the process is in is gone."""
+    """The folder that the process is in is gone: Numba cannot compile there, but what is compiled runs."""
     import tempfile
 
+    check_all()
+    check_small(np.float64)
     folder = tempfile.mkdtemp()
     os.chdir(folder)
     os.rmdir(folder)

@@ -21,6 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import types
@@ -164,8 +165,14 @@ _forking = threading.local()
 
 
 def _before_fork() -> None:
-    """Wait for a compilation in another thread: a child would find the compiler's locks taken for ever."""
+    """Wait for a compilation in another thread: a child would find the compiler's locks taken for ever.
+
+    A thread in which Python's garbage collector frees what a compilation left holds LLVM's lock as well. A call of LLVM
+    waits for it; a second one waits for a thread that waited beside the first.
+    """
     _forking.waited = _compiling.acquire(timeout=_PATIENCE)
+    for _ in range(2):
+        llvm.get_default_triple()
 
 
 def _after_fork() -> None:
