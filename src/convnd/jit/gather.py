@@ -17,10 +17,8 @@ from .compile import HELPER, function
 from .index import OUTSIDE, input_index, input_position
 from .intrinsics.memory import call, copy_four, indices_at, read_index, write_index
 
-FILLED, UNREAD = (
-    -(2**62),
-    -(2**62) - 1,
-)  # in place of an offset: of the fill value, and of what no output of the tile reads
+# In place of an offset: the fill value is meant, or no output of the tile reads the place.
+FILLED, UNREAD = -(2**62), -(2**62) - 1
 X, FILL, LISTED = range(3)  # which samples a segment has
 
 
@@ -44,11 +42,8 @@ arrays = _checked if config.BOUNDSCHECK else _unchecked
 @njit(**HELPER)
 def worker_addresses(worker, table):
     """Return the addresses of a worker's memory and of its scratch."""
-    memory, scratch = (
-        table[t.MEMORY] + 8 * worker * table[t.NUMBERS],
-        table[t.SCRATCH] + worker * table[t.SCRATCH_BYTES],
-    )
-    return memory, scratch
+    memory = table[t.MEMORY] + 8 * worker * table[t.NUMBERS]
+    return memory, table[t.SCRATCH] + worker * table[t.SCRATCH_BYTES]
 
 
 @njit(**HELPER)

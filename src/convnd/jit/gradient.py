@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import from_dtype, njit, prange, types
+from numba import njit, prange
 
 from . import tables as t
 from .compile import HELPER, function
@@ -20,6 +20,7 @@ from .fourier import last_dimension, load_slab, select_window, slab_address, tra
 from .gather import advance, arrays, clear, find_tile, is_in_range, start, total, worker_addresses
 from .intrinsics.memory import call, numbers_on_stack, read_index, read_sample, swap, take_next, write_index
 from .kernels import is_smaller
+from .lines import pointer_to
 from .parallel import Kernel
 
 Y = t.GRADIENT_COLUMNS  # the job of y
@@ -34,7 +35,7 @@ def compile_products(working: str, rows: int, columns: int) -> Any:
     """
     kind = np.dtype(working).type
     size, count, zero = np.dtype(working).itemsize, rows * columns, kind(0)
-    pointer = types.CPointer(from_dtype(np.dtype(working)))
+    pointer = pointer_to(np.dtype(working))
 
     def sum_products(x, y, sums, offsets, pitches, length):
         row_pitch = read_index(pitches, 0)
@@ -56,7 +57,7 @@ def compile_products(working: str, rows: int, columns: int) -> Any:
 @lru_cache(maxsize=2)
 def compile_addition(working: str) -> Any:
     """Compile the addition of samples, each so many bytes behind an address, to neighbouring sums."""
-    pointer = types.CPointer(from_dtype(np.dtype(working)))
+    pointer = pointer_to(np.dtype(working))
 
     def add(source, sums, count, offsets):
         for k in range(count):

@@ -47,7 +47,7 @@ def rounded_to_odd(value):
     return float_of(np.uint32(bits | np.uint32(back != value)))
 
 
-def _pointer(dtype: np.dtype[Any]) -> Any:
+def pointer_to(dtype: np.dtype[Any]) -> Any:
     """Return the type of a pointer to samples; those of float16 and bool are whole numbers in memory."""
     if dtype.kind == "b" or (dtype.itemsize == 2 and dtype.kind == "f"):
         dtype = np.dtype(f"u{dtype.itemsize}")
@@ -86,7 +86,7 @@ def compile_reader(stored: str, working: str) -> Any:
             target[k] = read_sample(source, offset, 0) != 0
 
     body = read_bool if dtype.kind == "b" else read_half if dtype.kind == "f" and size == 2 else read
-    return function(body, _pointer(dtype), _pointer(result))
+    return function(body, pointer_to(dtype), pointer_to(result))
 
 
 @lru_cache(maxsize=256)
@@ -108,7 +108,7 @@ def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -
     source_type, dtype = np.dtype(working), np.dtype(stored)
     is_float = dtype.kind == "f"
     body = _float_writer(dtype, int(near), int(whole)) if is_float else _integer_writer(source_type, dtype, int(near))
-    return function(body, _pointer(source_type), _pointer(dtype))
+    return function(body, pointer_to(source_type), pointer_to(dtype))
 
 
 def _float_writer(dtype: np.dtype[Any], near: int, rounds: int) -> Callable[..., None]:
@@ -183,4 +183,4 @@ def compile_largest(working: str) -> Any:
             most = max(most, kind(source[k] & mask))
         target[0] = most
 
-    return function(largest, types.CPointer(from_dtype(np.dtype(kind))), types.CPointer(types.int64))
+    return function(largest, pointer_to(np.dtype(kind)), pointer_to(np.dtype(np.int64)))

@@ -25,7 +25,9 @@ from .tables import ADDRESS, BUSY, MEMORY, NEXT_TASK, NUMBERS, SCRATCH, SCRATCH_
 _SLICE = 0.1  # seconds after which a long call looks for signals
 _SHORT = 6000  # work of a slice to begin with, in that which is enough for one thread
 
-_busy = np.zeros(1, np.int64)  # 1 while a call has the threads
+# 1 while a call has the threads. Kernel functions take and give them back, in compiled code, where no signal's handler
+# can raise between the two.
+_busy = np.zeros(1, np.int64)
 _BUSY_ADDRESS = int(_busy.ctypes.data)
 _PROCESS = os.getpid()
 

@@ -163,9 +163,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     for p in range(len(passes)):
         builder.set({t.RESULTS_AT: at, t.SCRATCH_BYTES: end}, p)
     tasks = Tasks(convolve_separably, builder.table(), tuple(begins), (kept, [own.kept for own in passes]))
-    return SeparablePlan(
-        problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), tasks
-    )  # fmt: skip
+    return SeparablePlan(problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), tasks)
 
 
 def _channels_of(step: Problem) -> np.ndarray:
@@ -256,9 +254,10 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
             windows.append(terms * prod(lengths))
         tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
         between = max(map(sum, pairwise(windows[1:])), default=0)
-        if item * max(between, windows[0] / tuning.TUNING.rolling) > tuning.TUNING.window_bytes:
+        held = item * max(between, windows[0] / tuning.TUNING.rolling) / tuning.TUNING.window_bytes
+        if held > 1:
             work *= _BEYOND
-        fits = item * max(between, windows[0] / tuning.TUNING.rolling) <= _MOST_WINDOWS * tuning.TUNING.window_bytes
+        fits = held <= _MOST_WINDOWS
         rounds = -(-tiles // available()) if tiles * work > tuning.TUNING.serial_below else tiles
         return not fits, work * rounds if fits else sum(windows)
 

@@ -14,6 +14,7 @@ from ..jit import tables as t
 from ..jit.kernels import compile_small
 from ..jit.lines import compile_reader
 from ..jit.machine import CACHE_LINE
+from ..jit.parallel import aligned
 from ..problem.canonical import Constants, canonical_kernel
 from ..problem.request import Request
 from .direct import DirectPlan
@@ -107,5 +108,5 @@ def small_call(
 
 def _block(size: int) -> tuple[np.ndarray, int]:
     """Return so many bytes of memory that begin with a cache line, and their address."""
-    memory = np.empty(size + CACHE_LINE, np.uint8)
-    return memory, round_up(memory.ctypes.data, CACHE_LINE)
+    memory = aligned(size)
+    return memory, memory.ctypes.data
