@@ -137,7 +137,7 @@ def test_channels_with_a_batch_axis_between_and_spatial_axes_out_of_order(tuning
 @pytest.mark.parametrize("dtype", [None, "float16", "int16"])
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
-    lanes, every = VECTOR_BYTES // 4, layouts._ranked
+    lanes, every = VECTOR_BYTES // 4, layouts.ranked
     x, kernel = reals((19, 23, 26), np.float32), reals((2 * lanes + 3, 19, 3, 4), np.float32, seed=1)
     if place == "last":
         x, kernel = x.transpose(1, 2, 0).copy(), kernel.transpose(2, 3, 1, 0)
@@ -146,7 +146,7 @@ def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
         for wanted in (False, False), (True, False), (True, True):  # across; reads x in place, at any stride
             with tuned("default"):
                 choices = lambda kind: [c for c in every(kind) if (c[1].tile.across, c[1].inside) == wanted]  # noqa: B023, E731
-                monkeypatch.setattr(layouts, "_ranked", choices)
+                monkeypatch.setattr(layouts, "ranked", choices)
                 results.append(convnd(
                     x, kernel, padding=padding, stride=stride, dtype=dtype, method="direct",
                     channel_axis=0 if place == "first" else -1,

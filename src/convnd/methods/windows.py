@@ -22,7 +22,8 @@ from ..problem.axis import Axis
 from ..problem.canonical import Problem, merged
 from . import tuning
 from .costs import gather_cycles
-from .layout import lanes_of, round_up, window_length
+from .layout import round_up, window_length
+from .ways import lanes_of
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector

@@ -1,0 +1,145 @@
+"""The ways to cut problems of a kind, the least cost first.
+
+What depends on the kernel and not on the size of ``x`` is ranked once; `layout` chooses among the ways for each shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ..jit.intrinsics.register_tile import RegisterTile
+from ..jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
+from ..problem.axis import Axis, Branch
+from ..problem.canonical import Problem
+from . import tuning
+from .costs import Span, Way, block_cycles, span_of
+from .taps import Sharing, filter_blocks, shared_runs
+
+_ROWS = (1, 2, 3, 4, 6, 8, 12)
+_MOST_NEIGHBOURS = 8  # rows beyond serve output channels only: so many lines of one array crowd the caches
+_VECTORS = (1, 2, 3, 4, 6, 8, 12)
+_SIZES = 33  # vectors of a line, and outputs along other axes, beyond which lengths are alike when ways are ranked
+_LONG = 2**40  # outputs of an axis that stands for any longer ones
+
+
+@lru_cache(maxsize=8)
+def lanes_of(dtype: str) -> int:
+    """Return the elements of a vector."""
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
+class Kind(NamedTuple):
+    """What the ranking of ways depends on. Of each axis: taps, stride, dilation, spread, taps of branches, and size."""
+
+    working: str
+    axes: tuple[tuple[int, int, int, int, tuple[int, ...], int], ...]
+    in_channels: int
+    branches: int
+    branch_channels: int
+    reads_inside: bool
+    reads_native: bool
+
+
+def kind_of(problem: Problem, spans: Sequence[Span]) -> Kind:
+    """Return what kind a problem is; longer axes than `_SIZES` says are alike."""
+    axes, lanes = [], lanes_of(problem.working)
+    for axis, span in zip(problem.axes, spans, strict=True):
+        branches = tuple([len(branch.taps) for branch in axis.branches]) if axis.branches else ()
+        size, unit = span.outputs, 1
+        if span is spans[-1] and size > 2 * lanes:
+            size, unit = -(-size // lanes), lanes
+        outputs = unit * size if size < _SIZES else _LONG
+        axes.append((axis.taps, axis.stride, axis.dilation, axis.spread, branches, outputs))
+    return Kind(
+        problem.working, tuple(axes), problem.in_channels, problem.branches, problem.branch_channels,
+        problem.reads_inside, problem.reads_native,
+    )  # fmt: skip
+
+
+@tuning.remembered(256)
+def ranked(kind: Kind) -> list[tuple[float, Way]]:
+    """Return the ways that suit problems of a kind, each with its cycles for an output position, the least first."""
+    axes = [
+        Axis(0, taps, stride, dilation, branches=tuple(Branch(range(n), 0, 0) for n in branches), spread=spread)
+        for taps, stride, dilation, spread, branches, _ in kind.axes
+    ]
+    sizes = [size for *_, size in kind.axes]
+
+    def price(way: Way) -> float:
+        cost, last = way.cycles / (way.tile.block if way.flat else 1), len(axes) - 1
+        for a, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
+            if a > last - way.flat:  # one line of several axes has what lies between their lines
+                cost *= span_of(axis).length(size) / size
+            elif a == last:
+                cost *= -(-size // way.tile.block) / size
+            elif a == way.sharing.axis:
+                cost *= -(-size // way.rows_apart) / size
+        return cost
+
+    found = [(price(way), way) for way in _ways(kind, axes, sizes, lanes_of(kind.working))]
+    return sorted(found, key=lambda ranked: (ranked[0], ranked[1].inside))
+
+
+def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) -> Iterator[Way]:
+    """Yield the ways to cut problems of a kind."""
+    for rows in _ROWS:
+        for sharing, interleaved, apart in _sharings(kind, axes, sizes, rows, lanes):
+            runs = tuple(shared_runs(None if sharing.axis is None else axes[sharing.axis], sharing))
+            outside = -1 if sharing.axis is None else sharing.axis
+            for vectors in _VECTORS:
+                if rows * vectors + vectors + 1 > VECTOR_REGISTERS:
+                    break
+                tile = RegisterTile(kind.working, rows, vectors, lanes, interleaved, runs)
+                for flat in range(max(1, len(axes) - 1 - outside)):
+                    if flat and sizes[-flat] == _LONG:
+                        break
+                    for inside in (False, True) if flat == 0 and kind.reads_inside else (False,):
+                        yield _way(kind, axes, tile, sharing, flat, inside, apart)
+    yield from _ways_across(kind, axes, sizes[-1], lanes)
+
+
+def _ways_across(kind: Kind, axes: Sequence[Axis], size: int, lanes: int) -> Iterator[Way]:
+    """Yield those whose lanes are output channels, with rows that cover a short last axis evenly."""
+    for vectors in _VECTORS:
+        # Samples of the next rows wait in registers too.
+        most = max((r for r in range(1, 32) if (r + 1) * vectors + -(-r // 6) <= VECTOR_REGISTERS), default=0)
+        if kind.branch_channels == 1 or most < 1 or vectors > -(-kind.branch_channels // lanes):
+            break
+        sharing = Sharing(vectors * lanes, channels=True)
+        even = -(-size // -(-size // most))
+        for rows in (even,) if size < _LONG else range(most, most // 2, -2):
+            tile = RegisterTile(kind.working, rows, vectors, lanes, False, ((0, rows),), across=True)
+            for inside in (False, True) if kind.reads_native else (False,):
+                yield _way(kind, axes, tile, sharing, 0, inside, 1)
+
+
+def _way(
+    kind: Kind, axes: Sequence[Axis], tile: RegisterTile, sharing: Sharing, flat: int, inside: bool, apart: int
+) -> Way:
+    blocks = kind.branches * filter_blocks(kind.branch_channels, sharing)
+    cycles = blocks * block_cycles(axes, kind.in_channels, tile, sharing)
+    return Way(tile, sharing, flat, inside, apart, blocks, cycles)
+
+
+def _sharings(
+    kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], rows: int, lanes: int
+) -> Iterator[tuple[Sharing, bool, int]]:
+    """Yield what ``rows`` rows can be, whether they are neighbouring vectors of a line, and the outputs they cover."""
+    if rows == 1:
+        yield Sharing(1), False, 1
+        return
+    if kind.branch_channels > 1 and rows < 2 * kind.branch_channels:
+        yield Sharing(rows, channels=True), False, 1
+    for a, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
+        spacing, is_last = axis.tap_spacing, a == len(axes) - 1
+        apart = rows * (lanes if is_last else spacing)
+        if axis.taps == 1 or rows > _MOST_NEIGHBOURS or size < apart:
+            continue
+        if not is_last:
+            yield Sharing(rows, a), False, apart
+        elif lanes % spacing == 0:
+            yield Sharing(rows, a, lanes // spacing), True, apart
