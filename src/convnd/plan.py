@@ -20,7 +20,7 @@ from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
 from .problem import dtypes
 from .problem.arguments import check_x, parse
-from .problem.canonical import allocation, canonical, constants, merged
+from .problem.canonical import allocation, canonical, fills, merged
 from .problem.names import unknown_to, without_unknown
 from .problem.options import Options, meaning_of
 from .problem.recent import Recent
@@ -90,20 +90,20 @@ class Plan(LinearMap):
         like = self._allocate.imagined() if out is None else out
         self._normalised: Normalised | None = None
         self._problem = canonical(request, like)
-        self._constants = constants(request, self._problem)
+        self._fills = fills(request, self._problem)
         self._small: SmallCall | None = None
         self._prepared: Prepared | None = None
         if keeps_kernel:
             self._make_ready()
         elif not self._omits and settled(request.method, self._problem):
-            self._small = small_call(request, direct.plan(merged(self._problem)), self._constants)
+            self._small = small_call(request, direct.plan(merged(self._problem)), self._fills)
 
     def _make_ready(self) -> None:
         """Make the kernel ready."""
         request = self._request
         self._prepared = choice, plan, weights = prepare(request, self._problem)
         if choice.method == "direct":
-            self._small = small_call(request, plan, self._constants, weights)
+            self._small = small_call(request, plan, self._fills, weights)
         threads = team_size(request.workers, plan.workers)
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
         self.flops, self.scratch_bytes = plan.flops, threads * plan.scratch_bytes + plan.weight_bytes
@@ -192,7 +192,7 @@ class Plan(LinearMap):
             self._small(x, kernel, out)
         else:
             _, plan, weights = self._prepared or prepare(replace(request, kernel=kernel), self._problem)
-            plan(x, weights, self._constants, out, request.workers)
+            plan(x, weights, self._fills, out, request.workers)
         if self._is_real_part:
             out.imag = 0
         if self._normalised is not None:

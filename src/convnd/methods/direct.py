@@ -12,14 +12,14 @@ import numpy as np
 
 from ..jit import parallel
 from ..jit import tables as t
-from ..jit.intrinsics.butterfly import compile_transpose
 from ..jit.intrinsics.register_tile import compile_register_tile
+from ..jit.intrinsics.transpose import compile_transpose
 from ..jit.kernels import convolve
 from ..jit.lines import compile_writer
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import compile_line, compile_tile
 from ..problem.axis import Branch, Window, window
-from ..problem.canonical import Constants, Problem, merged
+from ..problem.canonical import Problem, merged
 from ..problem.request import Request
 from . import tuning
 from .factors import Factor, Structure
@@ -173,7 +173,7 @@ class DirectPlan:
         self,
         x: np.ndarray,
         weights: np.ndarray,
-        constants: Constants,
+        fills: np.ndarray,
         out: np.ndarray,
         workers: int | None,
         region: Region | None = None,
@@ -186,8 +186,8 @@ class DirectPlan:
             Arrays of the strides and types that the problem was made from.
         weights : ndarray
             What `prepare` made of the kernel.
-        constants : dict
-            What stands outside every channel, `problem.Constants`.
+        fills : ndarray
+            What stands outside every channel, `canonical.fills`.
         workers : int or None
             Threads asked for.
         region : sequence of (int, int), optional
@@ -196,7 +196,7 @@ class DirectPlan:
         tasks = self.tasks if region is None else self.tasks.restricted(region)
         low, high = self.problem.bounds(x)
         tasks.run(
-            {t.X: x, t.OUT: out, t.WEIGHTS: weights, t.FILLS: constants["fills"], t.X_LOW: low, t.X_HIGH: high},
+            {t.X: x, t.OUT: out, t.WEIGHTS: weights, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high},
             workers, self.workers,
         )  # fmt: skip
 
@@ -207,7 +207,7 @@ def repair(
     flags: np.ndarray,
     x: np.ndarray,
     kernel: np.ndarray,
-    constants: Constants,
+    fills: np.ndarray,
     out: np.ndarray,
     workers: int | None,
 ) -> None:
@@ -217,7 +217,7 @@ def repair(
         own = plan(problem)
         weights = own.prepare(kernel, workers)
         for tile in tiles:
-            own(x, weights, constants, out, workers, tasks.region(int(tile)))
+            own(x, weights, fills, out, workers, tasks.region(int(tile)))
 
 
 @tuning.remembered(256)

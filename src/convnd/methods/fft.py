@@ -11,13 +11,14 @@ import numpy as np
 
 from ..jit import tables as t
 from ..jit.fourier import compile_transform, convolve_by_fft, transform_filters
-from ..jit.intrinsics.butterfly import Pass, compile_pass, compile_product, compile_transpose
+from ..jit.intrinsics.butterfly import Pass, compile_pass, compile_product
+from ..jit.intrinsics.transpose import compile_transpose
 from ..jit.lines import compile_reader
 from ..jit.machine import CACHE_LINE
 from ..jit.parallel import aligned
 from ..jit.radices import factors, frequencies, twiddle_table
 from ..problem.axis import Window, window
-from ..problem.canonical import Constants, Problem
+from ..problem.canonical import Problem
 from ..problem.dtypes import bits, largest
 from ..problem.request import Request
 from . import direct, tuning
@@ -86,14 +87,14 @@ class SpectralPlan:
         return Spectra(kernel, spectra, *_range(weights, self.layout.samples, self.working))
 
     def __call__(
-        self, x: np.ndarray, weights: Spectra, constants: Constants, out: np.ndarray, workers: int | None
+        self, x: np.ndarray, weights: Spectra, fills: np.ndarray, out: np.ndarray, workers: int | None
     ) -> None:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
         flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
-        fills = constants["fills"].astype(self.working)
-        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.spectra, t.FILLS: fills, t.FLAGS: flags}
+        own_fills = fills.astype(self.working)
+        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.spectra, t.FILLS: own_fills, t.FLAGS: flags}
         self.tasks.run(columns | {t.LEAST: weights.least, t.MOST: weights.most}, workers, self.workers)
-        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, constants, out, workers)
+        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
 
 
 def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from ..jit.lines import compile_writer
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.parallel import available, team_size
 from ..problem.axis import Axis, window
-from ..problem.canonical import Constants, Levels, Problem, merged
+from ..problem.canonical import Levels, Problem, merged
 from ..problem.dtypes import bits
 from ..problem.request import Request
 from . import direct, tuning
@@ -102,15 +102,15 @@ class SeparablePlan:
         return Factors(kernel, tuple(packed), _most_bits(self.problem, kernel))
 
     def __call__(
-        self, x: np.ndarray, weights: Factors, constants: Constants, out: np.ndarray, workers: int | None
+        self, x: np.ndarray, weights: Factors, fills: np.ndarray, out: np.ndarray, workers: int | None
     ) -> None:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
         flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
         low, high = self.problem.bounds(x)
         columns = [{t.WEIGHTS: packed, t.OUT: out, t.MOST: weights.most} for packed in weights.packed]
-        columns[0] |= {t.X: x, t.FILLS: constants["fills"], t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
+        columns[0] |= {t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
         self.tasks.run(columns[0], workers, self.workers, columns[1:])
-        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, constants, out, workers)
+        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
 
 
 @tuning.remembered(64)

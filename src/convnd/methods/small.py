@@ -15,7 +15,7 @@ from ..jit.kernels import compile_small
 from ..jit.lines import compile_reader
 from ..jit.machine import CACHE_LINE
 from ..jit.parallel import aligned
-from ..problem.canonical import Constants, canonical_kernel
+from ..problem.canonical import canonical_kernel
 from ..problem.request import Request
 from .direct import DirectPlan
 from .layout import round_up
@@ -36,18 +36,18 @@ class SmallCall:
         What the user asks for; of its arrays only shape, strides and types are read.
     plan : DirectPlan
         Its plan, of work for one thread.
-    constants : dict
-        What stands outside every channel, `problem.Constants`.
+    fills : ndarray
+        What stands outside every channel, `canonical.fills`.
     weights : ndarray, optional
         What the plan made of the kernel; without it the kernel of every call is packed.
     """
 
-    def __init__(self, request: Request, plan: DirectPlan, constants: Constants, weights: np.ndarray | None) -> None:
+    def __init__(self, request: Request, plan: DirectPlan, fills: np.ndarray, weights: np.ndarray | None) -> None:
         table = plan.tasks.table.copy()
         low, high = plan.problem.bounds(request.x)
         first, item = request.x.ctypes.data, np.dtype(plan.problem.working).itemsize
-        table[t.X_LOW], table[t.X_HIGH], table[t.FILLS] = low - first, high - first, constants["fills"].ctypes.data
-        self._kept = [plan, constants, weights, table]  # alive: the table holds their addresses
+        table[t.X_LOW], table[t.X_HIGH], table[t.FILLS] = low - first, high - first, fills.ctypes.data
+        self._kept = [plan, fills, weights, table]  # alive: the table holds their addresses
         at = round_up(8 * len(table), CACHE_LINE)
         table[t.NEXT_AT], at = at, at + CACHE_LINE
         if weights is None:
@@ -97,13 +97,13 @@ class SmallCall:
 
 
 def small_call(
-    request: Request, plan: DirectPlan, constants: Constants, weights: np.ndarray | None = None
+    request: Request, plan: DirectPlan, fills: np.ndarray, weights: np.ndarray | None = None
 ) -> SmallCall | None:
     """Return the direct method as one compiled call, or None where there is too much for one."""
     one = plan.workers == 1 or request.workers == 1
     few = plan.weight_bytes <= MOST_WEIGHTS * np.dtype(plan.problem.working).itemsize
     simple = weights is not None or not (request.kernel.dtype.kind == "c" or request.divides_planes)
-    return SmallCall(request, plan, constants, weights) if one and few and simple else None
+    return SmallCall(request, plan, fills, weights) if one and few and simple else None
 
 
 def _block(size: int) -> tuple[np.ndarray, int]:

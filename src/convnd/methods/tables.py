@@ -121,7 +121,7 @@ def dense_pitches(windows: Sequence[Window], item: int) -> list[int]:
 def add_axes(
     builder: Builder, problem: Problem, windows: Sequence[Window], begins: Sequence[np.ndarray], pitches: Sequence[int]
 ) -> tuple[np.ndarray, Columns]:
-    """Return the axes of a problem, for `place_axes`, and the columns of a job that describe its windows.
+    """Return the columns of a problem's axes, and those of a job that describe its windows.
 
     Parameters
     ----------

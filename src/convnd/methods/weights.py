@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.intrinsics.butterfly import compile_transpose
+from ..jit.intrinsics.transpose import compile_transpose
 from ..jit.kernels import pack as pack_blocks
 from ..jit.lines import compile_writer
 from ..jit.machine import VECTOR_BYTES

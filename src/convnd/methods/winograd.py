@@ -9,7 +9,6 @@ from math import inf, prod
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.intrinsics.butterfly import compile_transpose
 from ..jit.intrinsics.minimal import (
     FLOAT,
     OUTPUTS,
@@ -22,10 +21,11 @@ from ..jit.intrinsics.minimal import (
     compile_transforms,
 )
 from ..jit.intrinsics.register_tile import RegisterTile, compile_register_tile
+from ..jit.intrinsics.transpose import compile_transpose
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.winograd import compile_box, convolve_by_winograd, transform_filters
 from ..problem.axis import Window, window
-from ..problem.canonical import Constants, Problem
+from ..problem.canonical import Problem
 from ..problem.dtypes import bits
 from ..problem.request import Request
 from . import direct, tuning
@@ -116,14 +116,14 @@ class WinogradPlan:
         return Filters(kernel, transformed, *_range(largest, taps))
 
     def __call__(
-        self, x: np.ndarray, weights: Filters, constants: Constants, out: np.ndarray, workers: int | None
+        self, x: np.ndarray, weights: Filters, fills: np.ndarray, out: np.ndarray, workers: int | None
     ) -> None:
         """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
         table = self.tasks.table
         flags = np.zeros(int(table[t.TASKS] // table[t.GROUP_TASKS]), np.int64)
-        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.transformed, t.FILLS: constants["fills"], t.FLAGS: flags}
+        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.transformed, t.FILLS: fills, t.FLAGS: flags}
         self.tasks.run(columns | {t.LEAST: weights.least, t.MOST: weights.most}, workers, self.workers)
-        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, constants, out, workers)
+        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
 
 
 def _range(largest: np.ndarray, taps: int) -> tuple[int, int]:

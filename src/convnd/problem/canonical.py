@@ -25,9 +25,6 @@ _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line:
 
 Levels = tuple[tuple[int, int], ...]
 
-#: Arrays of the working type that the tasks of a call read by name: ``fills``, what stands outside every input channel.
-Constants = dict[str, np.ndarray]
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -282,11 +279,6 @@ def branch_weights(axes: list[Axis]) -> Iterator[tuple[tuple[Any, ...], tuple[An
     everything = [(slice(None), slice(None))]
     for branch in product(*([own.weights for own in axis.branches] or everything for axis in axes)):
         yield (..., *(taps for taps, _ in branch)), (..., *(there for _, there in branch))
-
-
-def constants(request: Request, problem: Problem) -> Constants:
-    """Return the constants of a request whose samples are not weighed."""
-    return {"fills": fills(request, problem)}
 
 
 def fills(request: Request, problem: Problem) -> np.ndarray:
