@@ -104,6 +104,8 @@ class Plan(LinearMap):
         self._prepared = choice, plan, weights = prepare(request, self._problem)
         if choice.method == "direct":
             self._small = small_call(request, plan, self._fills, weights)
+        if self._small is None:
+            plan.tasks.compile(request.workers, plan.workers)
         threads = team_size(request.workers, plan.workers)
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
         self.flops, self.scratch_bytes = plan.flops, threads * plan.scratch_bytes + plan.weight_bytes

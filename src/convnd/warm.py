@@ -30,8 +30,9 @@ def warmup(
     """Compile ahead what convolutions need, so that no first call waits for it.
 
     Compiled code is kept in the folder of Numba's disk cache, where there is one: a fresh process then loads it in
-    milliseconds. The code that a call needs also depends on the sizes of its arrays. This function covers large arrays
-    in C order, kernels of odd lengths and "same" padding; a plan of any other problem compiles what is missing.
+    less than half a second. The code that a call needs also depends on the sizes of its arrays. This function covers
+    large arrays in C order, kernels of odd lengths and "same" padding; a plan of any other problem compiles what is
+    missing.
 
     Parameters
     ----------

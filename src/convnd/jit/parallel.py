@@ -67,6 +67,10 @@ class Kernel:
             return njit(signature, parallel=True, cache=cache, **OPTIONS)(self._body(True))
         return njit(signature, cache=cache, **OPTIONS)(self._body(False))
 
+    def compile(self, rank: int, tasks: int, workers: int | None, useful: int) -> None:
+        """Compile what `run` calls for so many tasks, ahead of it."""
+        self.twin(rank, min(team_size(workers, useful), tasks) > 1 and may_use_threads())
+
     def run(self, table: np.ndarray, grid: tuple[int, ...], workers: int | None, useful: int) -> None:
         """Run all tasks of a table.
 

@@ -93,6 +93,10 @@ class Tasks:
         table[t.SIZE] = size
         return replace(self, table=np.concatenate([table, *begins]), begins=tuple(begins))
 
+    def compile(self, workers: int | None, useful: int) -> None:
+        """Compile the kernel function that `run` calls, ahead of it."""
+        self.kernel.compile(len(self.grid), int(self.table[t.TASKS]), workers, useful)
+
     def run(self, columns: Columns, workers: int | None, useful: int, jobs: Sequence[Columns] = ()) -> None:
         """Run the tasks in as many threads as are wanted and useful.
 
