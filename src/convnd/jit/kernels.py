@@ -28,14 +28,19 @@ def _first_output(job, table, memory):
 
 
 @njit(**HELPER)
-def _find_samples(group, table, memory, addresses, gathered, window):
-    """Return the address of a tile's samples, in x or gathered, and 1 where it is that of x itself."""
-    samples = window_in_x(group, 0, table, memory) if table[t.READS_X] != 0 else 0
-    if samples != 0:
-        return samples, 1
-    if not gathered:
-        call(table[t.GATHER], (*addresses, 0, group, window))
-    return window, 0
+def _samples_in_x(group, table, memory):
+    """Return the address of a tile's first sample in x, or 0 where the tile needs a window."""
+    return window_in_x(group, 0, table, memory) if table[t.READS_X] != 0 else 0
+
+
+@njit(**HELPER)
+def _clear_windows(table, scratch):
+    """Set a worker's windows to zero.
+
+    The register tile reads more than gather writes and drops the results. What other calls left there may be subnormal
+    numbers, which take a processor a hundred times longer.
+    """
+    clear(scratch + table[t.WINDOW_AT], (table[t.RESULTS_AT] - table[t.WINDOW_AT]) // 8 * 8)
 
 
 @njit(**HELPER)
@@ -49,8 +54,14 @@ def run_tasks(grid, table_address, memory_address, scratch):
         rest = task // table[t.GROUP_TASKS]
         part, group = task % table[t.GROUP_TASKS], rest % table[t.GROUPS]
         find_tile(rest // table[t.GROUPS], grid, 0, table, memory)
-        samples, reads_x = _find_samples(group, table, memory, addresses, rest == gathered, window)
-        gathered = rest if reads_x == 0 else gathered  # the tasks of a group's tile share its window
+        samples = _samples_in_x(group, table, memory)
+        reads_x = samples != 0
+        if not reads_x:
+            if gathered < 0 and table[t.IS_CLEAR] == 0:
+                _clear_windows(table, scratch)
+            if gathered != rest:  # the tasks of a group's tile share its window
+                call(table[t.GATHER], (*addresses, 0, group, window))
+            samples, gathered = window, rest
         out = _first_output(0, table, memory)
         call(table[t.RUN_TILE], (*addresses, 0, group, part, samples, reads_x, results, out))
         task = take_next(table[t.NEXT_TASK])
@@ -112,14 +123,19 @@ def _run_separable_tasks(grid, table_address, memory_address, scratch):
     """Run tasks, each the next tile that no worker has taken."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
-    window = scratch + table[t.WINDOW_AT]
+    window, is_clear = scratch + table[t.WINDOW_AT], False
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         group = task % table[t.GROUPS]
         find_tile(task // table[t.GROUPS], grid, 0, table, memory)
-        if is_smaller(table, memory):  # what is left of other tiles may be out of range
-            clear(window, (table[t.RESULTS_AT] - table[t.WINDOW_AT]) // 8 * 8)
-        samples, reads_x = _find_samples(group, table, memory, addresses, False, window)
+        if not is_clear or is_smaller(table, memory):  # what is left of other tiles may be out of range
+            _clear_windows(table, scratch)
+            is_clear = True
+        samples = _samples_in_x(group, table, memory)
+        reads_x = samples != 0
+        if not reads_x:
+            call(table[t.GATHER], (*addresses, 0, group, window))
+            samples = window
         if not _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
             write_index(table[t.FLAGS], task, 1)
         task = take_next(table[t.NEXT_TASK])
@@ -142,7 +158,7 @@ def convolve_separably(parallel):
 
 
 def _convolve_small(grid, template, place, x, kernel, out):
-    """Convolve x with a kernel into out, by the table at the address ``template`` and fresh memory at ``place``."""
+    """Convolve x with a kernel into out, by the table at the address ``template`` and its own memory at ``place``."""
     given, table = indices_at(template), indices_at(place)
     for k in range(given[t.SIZE]):
         table[k] = given[k]

@@ -1,7 +1,7 @@
 """A small direct convolution: its weights packed and its tasks done in one compiled call, by the thread that asks.
 
-What does not depend on the arrays' values and addresses lies ready in a table. The call takes addresses and needs one
-block of fresh memory: any number of threads may be in it.
+What does not depend on the arrays' values and addresses lies ready in a table. The call takes addresses and a block of
+memory: any number of threads may be in it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from .layout import round_up
 
 MOST_WEIGHTS = 2**12  #: whose places in the kernel a table holds
 
-_MEMORY = 64 * 1024  #: bytes that a small call takes beside its arrays, at most
-#: Blocks of it that no call is in, with their addresses: as many as calls have run at once.
-_UNUSED: list[tuple[np.ndarray, int]] = []
+_MEMORY = 64 * 1024  #: bytes that a small call keeps beside its arrays, at most
 
 
 class SmallCall:
@@ -56,7 +54,11 @@ class SmallCall:
             table[t.WEIGHTS] = weights.ctypes.data
         table[t.MEMORY_AT], at = at, round_up(at + 8 * int(table[t.NUMBERS]), CACHE_LINE)
         table[t.SCRATCH_AT], self._bytes = at, at + plan.scratch_bytes
+        table[t.IS_CLEAR] = 1
         self._packs, self._grid, self._table = weights is None, plan.tasks.grid, table.ctypes.data
+        #: Blocks that no call is in, with their addresses: as many as have run at once. What a call leaves in the
+        #: windows are samples.
+        self._unused: list[tuple[np.ndarray, int]] = []
         self._run = compile_small(len(self._grid))
 
     def _add_weights(self, request: Request, plan: DirectPlan, table: np.ndarray, at: int, item: int) -> int:
@@ -83,17 +85,14 @@ class SmallCall:
 
     def __call__(self, x: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> None:
         """Convolve ``x`` with a kernel into ``out``, which they do not overlap. One that is packed is not read."""
-        if self._bytes > _MEMORY:
-            memory = _block(self._bytes)
-        else:
-            try:
-                memory = _UNUSED.pop()
-            except IndexError:
-                memory = _block(_MEMORY)
+        try:
+            memory = self._unused.pop()
+        except IndexError:
+            memory = _zeros(self._bytes)
         from_kernel = kernel.ctypes.data if self._packs else 0
         self._run(self._grid, self._table, memory[1], x.ctypes.data, from_kernel, out.ctypes.data)
         if self._bytes <= _MEMORY:
-            _UNUSED.append(memory)
+            self._unused.append(memory)
 
 
 def small_call(
@@ -106,7 +105,8 @@ def small_call(
     return SmallCall(request, plan, fills, weights) if one and few and simple else None
 
 
-def _block(size: int) -> tuple[np.ndarray, int]:
-    """Return so many bytes of memory that begin with a cache line, and their address."""
+def _zeros(size: int) -> tuple[np.ndarray, int]:
+    """Return so many bytes of memory, all zero, that begin with a cache line, and their address."""
     memory = aligned(size)
+    memory[:] = 0
     return memory, memory.ctypes.data
