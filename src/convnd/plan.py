@@ -27,8 +27,11 @@ from .problem.recent import Recent
 from .problem.request import Request, without_values
 from .problem.result import check_out, plain_out
 
+Ready = tuple[SmallCall | None, Prepared]  # what runs, the first where there is one
+
 _LAYOUTS = 8  # of arrays that a plan keeps plans for
 _REMEMBERED = 512  # plans of `convnd.convnd`
+_MOST_KEPT = 2**16  # bytes of a kernel, and of what is made of it, that such a plan keeps until another kernel comes
 
 
 class Plan(LinearMap):
@@ -76,6 +79,7 @@ class Plan(LinearMap):
         self._layouts: Recent[Plan] = Recent(_LAYOUTS)
         self._variants: dict[str, Plan] = {}
         self._latest: tuple[bytes, Plan] | None = None  # for a kernel of those bytes
+        self._latest_ready: tuple[bytes, Ready] | None = None  # likewise
         self._key = _traits(x, out)
         self._is_real_part = request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind)
         # Which type holds exact sums is a matter of the kernel's values.
@@ -91,20 +95,18 @@ class Plan(LinearMap):
         self._normalised: Normalised | None = None
         self._problem = canonical(request, like)
         self._fills = fills(request, self._problem)
-        self._small: SmallCall | None = None
-        self._prepared: Prepared | None = None
+        self._small: SmallCall | None = None  # for any kernel
+        self._ready: Ready | None = None
         if keeps_kernel:
-            self._make_ready()
+            self._keep_kernel()
         elif not self._omits and settled(request.method, self._problem):
             self._small = small_call(request, direct.plan(merged(self._problem)), self._fills)
 
-    def _make_ready(self) -> None:
-        """Make the kernel ready."""
+    def _keep_kernel(self) -> None:
+        """Make the plan's own kernel ready, and say what runs."""
         request = self._request
-        self._prepared = choice, plan, weights = prepare(request, self._problem)
-        if choice.method == "direct":
-            self._small = small_call(request, plan, self._fills, weights)
-        if self._small is None:
+        self._ready = small, (choice, plan, _) = self._make_ready(request.kernel)
+        if small is None:
             plan.tasks.compile(request.workers, plan.workers)
         threads = team_size(request.workers, plan.workers)
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
@@ -193,13 +195,36 @@ class Plan(LinearMap):
         elif self._small is not None:
             self._small(x, kernel, out)
         else:
-            _, plan, weights = self._prepared or prepare(replace(request, kernel=kernel), self._problem)
-            plan(x, weights, self._fills, out, request.workers)
+            small, prepared = self._ready or self._ready_for(kernel)
+            if small is not None:
+                small(x, kernel, out)
+            else:
+                prepared.plan(x, prepared.weights, self._fills, out, request.workers)
         if self._is_real_part:
             out.imag = 0
         if self._normalised is not None:
             self._normalised.fill_without_weight(out)
         return out
+
+    def _make_ready(self, kernel: np.ndarray) -> Ready:
+        """Choose a method and make a kernel ready for it."""
+        request = replace(self._request, kernel=kernel)
+        prepared = prepare(request, self._problem)
+        if prepared.choice.method != "direct":
+            return None, prepared
+        return small_call(request, prepared.plan, self._fills, prepared.weights), prepared
+
+    def _ready_for(self, kernel: np.ndarray) -> Ready:
+        """Return a method and a kernel that is ready for it: the last ones for the same weights, where they are few."""
+        if kernel.nbytes > _MOST_KEPT:
+            return self._make_ready(kernel)
+        latest, values = self._latest_ready, kernel.tobytes()
+        if latest is not None and latest[0] == values:
+            return latest[1]
+        ready = self._make_ready(kernel.copy())
+        if ready[1].plan.weight_bytes <= _MOST_KEPT:
+            self._latest_ready = values, ready
+        return ready
 
     def _for_kernel(self, kernel: np.ndarray) -> Plan:
         """Return the plan that keeps a kernel: making it takes its time, and kernels seldom change."""

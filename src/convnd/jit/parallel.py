@@ -23,7 +23,7 @@ from .machine import CACHE_LINE
 from .tables import ADDRESS, BUSY, MEMORY, NEXT_TASK, NUMBERS, SCRATCH, SCRATCH_BYTES, TASKS, WORKERS
 
 _SLICE = 0.1  # seconds after which a long call looks for signals
-_SHORT = 6000  # work of a slice to begin with, in that which is enough for one thread
+_SHORT = 1200  # work of a slice to begin with, in that which is enough for one thread
 
 # 1 while a call has the threads. Kernel functions take and give them back, in compiled code, where no signal's handler
 # can raise between the two.

@@ -35,7 +35,7 @@ class Tuning:
     gather_cycles: float = 0.4  #: of an element that is gathered, with the array in memory
     gather_line_cycles: float = 80.0  #: of a line that is gathered
     results_bytes: int = 8 * 1024  #: of results that wait to be converted and stored: they stay in L1
-    serial_below: float = 60_000.0  #: estimated cycles below which a second thread costs more than it brings
+    serial_below: float = 300_000.0  #: estimated cycles below which a second thread costs more than it brings
     tasks_per_worker: int = 8  #: so that a slow core does not hold up the others
     inside_cycles: float = 0.8  #: of an element that is read in place, the time it takes from memory
     row_tap_cycles: float = 0.75  #: of a vector and a tap of a pass along rows
