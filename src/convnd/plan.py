@@ -181,14 +181,14 @@ class Plan(LinearMap):
                     self._variants[working] = Plan(replace(request, working=working), keeps_kernel=False)
                 return self._variants[working]._run(x, kernel, out)
         if request.nan_policy == "raise":
-            check_nan(x)
+            check_nan(x, request.workers)
         if out is None:
             out = self._allocate()
         if self._is_empty:
             return out
         if self._omits and not self._keeps_kernel:
             return self._for_kernel(kernel)._run(x, kernel, out)
-        if self._omits and holds_nan(x):
+        if self._omits and holds_nan(x, request.workers):
             if self._normalised is None:
                 self._normalised = Normalised(request, self.method, Plan)
             self._normalised(x, out)

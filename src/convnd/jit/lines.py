@@ -55,13 +55,22 @@ def pointer_to(dtype: np.dtype[Any]) -> Any:
 
 
 @lru_cache(maxsize=256)
-def compile_reader(stored: str, working: str) -> Any:
+def compile_reader(stored: str, working: str, nan: str = "kept") -> Any:
     """Compile the copy of a line of samples to neighbouring samples of the working type.
 
     The function takes the addresses of the source and of the target, the number of samples, and the bytes from a sample
     to the next; or the address of a table of each sample's offset in bytes, or 0.
+
+    Parameters
+    ----------
+    stored, working : str
+        The dtypes.
+    nan : {"kept", "zero", "marked"}
+        What becomes of NaN: nothing; 0; or 0 where all other samples become 1.
     """
     dtype, result = np.dtype(stored), np.dtype(working)
+    if nan != "kept":
+        return function(_reader_without_nan(dtype, result, int(nan == "marked")), pointer_to(dtype), pointer_to(result))
     size, swapped = dtype.itemsize, int(not dtype.isnative)
 
     def read(source, target, count, step, offsets):
@@ -87,6 +96,29 @@ def compile_reader(stored: str, working: str) -> Any:
 
     body = read_bool if dtype.kind == "b" else read_half if dtype.kind == "f" and size == 2 else read
     return function(body, pointer_to(dtype), pointer_to(result))
+
+
+def _reader_without_nan(dtype: np.dtype[Any], result: np.dtype[Any], marks: int) -> Callable[..., None]:
+    size, swapped = dtype.itemsize, int(not dtype.isnative)
+    zero, one = result.type(0), result.type(1)
+
+    def read(source, target, count, step, offsets):
+        if step == size:
+            for k in range(count):
+                sample = read_sample(source, k * size, swapped)
+                target[k] = zero if sample != sample else one if marks else sample
+        else:
+            for k in range(count):
+                sample = read_sample(source, read_index(offsets, k) if offsets != 0 else k * step, swapped)
+                target[k] = zero if sample != sample else one if marks else sample
+
+    def read_half(source, target, count, step, offsets):
+        for k in range(count):
+            offset = read_index(offsets, k) if offsets != 0 else k * step
+            sample = half_to_float(read_sample(source, offset, swapped))
+            target[k] = zero if sample != sample else one if marks else sample
+
+    return read_half if size == 2 else read
 
 
 @lru_cache(maxsize=256)

@@ -64,6 +64,16 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     JOB_COLUMNS,
 ) = range(COLUMNS, COLUMNS + 32)  # fmt: skip
 
+# Of a pass over lines, behind those of any job.
+(
+    # addresses of three arrays, and of what the C function reads or writes beside them; that function
+    FIRST, SECOND, THIRD, BESIDE, LINE_FUNCTION,
+    # place of the lengths of the axes, behind which each axis has the steps of the arrays; lines, blocks of one, and
+    # lines of a task
+    LENGTHS, LINE_COUNT, LINE_BLOCKS, TASK_LINES,
+    LINES_COLUMNS,
+) = range(COLUMNS, COLUMNS + 10)  # fmt: skip
+
 PHASE_COLUMNS = 4  # addresses: the taps' offsets in a window and in x, the bounds of their groups; and the outer steps
 
 # Rows of a worker's memory, a number for each axis; behind them the map of the window and the segments of a line.

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..jit.passes import compile_nan_search, compile_normalisation, over_lines
 from ..problem import dtypes
 from ..problem.axis import Axis, polyphase
-from ..problem.boundary import CONSTANT, source_position
+from ..problem.boundary import CONSTANT
 from ..problem.canonical import allocation, canonical, canonical_kernel, memory_order
 from ..problem.recent import Recent
 from ..problem.request import Request, imagined
@@ -24,34 +25,36 @@ from . import fft, tuning
 from .choose import choose
 from .factors import keep_zeros
 
-_BLOCK = 2**18  # samples that are looked at together
+_SMALL = 2**14  # samples that NumPy looks at
 _MOST = 2**24  # bytes of a slab's samples, however far its windows reach
 _PLANS = 32  # for slabs of different shapes
 _BOOL = np.dtype(bool)
 
 
-def holds_nan(x: np.ndarray) -> bool:
+def holds_nan(x: np.ndarray, workers: int | None) -> bool:
     """Return whether an array holds NaN."""
-    if dtypes.is_integer(x.dtype):
+    if dtypes.is_integer(x.dtype) or x.size == 0:
         return False
-    if x.size <= _BLOCK:
+    if x.size <= _SMALL:
         return int(np.count_nonzero(x == x)) < x.size
-    a = max(range(x.ndim), key=lambda a: (x.shape[a] > 1, abs(x.strides[a])))
-    return any(map(holds_nan, np.split(x, [x.shape[a] // 2], axis=a)))
+    found = np.zeros(1, np.int64)
+    for part in (x.real, x.imag) if x.dtype.kind == "c" else (x,):
+        over_lines(compile_nan_search(part.dtype.str), [part], found, workers)
+    return bool(found[0])
 
 
-def check_nan(x: np.ndarray) -> None:
+def check_nan(x: np.ndarray, workers: int | None) -> None:
     """Raise `ValueError` where an array holds NaN."""
-    if holds_nan(x):
+    if holds_nan(x, workers):
         first = tuple(map(int, np.unravel_index(np.isnan(x).argmax(), x.shape)))
         raise ValueError(f"x holds NaN, at index {first} first, but nan_policy is 'raise'")
 
 
 class Slab(NamedTuple):
-    """A box of outputs, what it reads along each axis of ``x``, and the spatial axes from there to the outputs."""
+    """A box of outputs, what it reads of ``x``, and the spatial axes from there to the outputs."""
 
     outputs: tuple[slice, ...]
-    read: tuple[Any, ...]  # slices, or which sample supplies each position
+    read: tuple[slice, ...]
     axes: tuple[Axis, ...]
 
 
@@ -70,17 +73,21 @@ class Normalised:
 
     def __init__(self, request: Request, method: str, plan: Callable[[Request], Any]) -> None:
         native = np.dtype(request.working if request.working != "int64" else "float64")
-        wide = np.result_type(native, np.complex64)
-        self._values = wide if request.x.dtype.kind == "c" else native
-        sums = wide if "c" in (request.x.dtype.kind, request.kernel.dtype.kind) else native
+        wide, is_complex = np.result_type(native, np.complex64), request.x.dtype.kind == "c"
+        self._values = wide if is_complex else None  # else the convolutions read x, and what NaN counts as
+        sums = wide if is_complex or request.kernel.dtype.kind == "c" else native
         self._plan, self._plans, self._slabs = plan, Recent[Any](_PLANS), list(_slabs(request))
-        self._adding = replace(request, method=method, result=sums, out=None, nan_policy="propagate")
+        self._adding = replace(
+            request, method=method, result=sums, out=None, nan_policy="propagate", nan="kept" if is_complex else "zero"
+        )
         self._converting = replace(
             self._adding, kernel=np.ones((), native), spatial=(), axes=(), channel_axis=None, is_bank=False, groups=1,
-            method="direct", fill=0, mode=CONSTANT, result=request.result,
+            method="direct", fill=0, mode=CONSTANT, result=request.result, nan="kept",
         )  # fmt: skip
         weights = np.abs(request.kernel.astype(np.result_type(native, request.kernel)))
-        self._weighing, self._least = _weighing(request, weights.astype("float64" if method == "fft" else native))
+        self._weighing, least = _weighing(request, weights.astype("float64" if method == "fft" else native))
+        self._least = np.array([least], self._weighing.result)
+        self._normalise = compile_normalisation(dtypes.real(sums).name, self._weighing.result.name)
         self._total = _total(self._weighing, plan)
         self._without_weight = []
         if request.result.kind in "fc":  # whole numbers have no NaN
@@ -98,16 +105,18 @@ class Normalised:
             return memory[name]
 
         for slab in self._slabs:
-            samples, target = x, out[slab.outputs]
-            for a, read in enumerate(slab.read):
-                samples = samples[(slice(None),) * a + (read,)]
-            values, valid = like(samples, "values", self._values), like(samples, "valid", _BOOL)
-            _part(samples, values, valid)
+            samples, target = x[slab.read], out[slab.outputs]
+            values = valid = samples
+            if self._values is not None:
+                values, valid = like(samples, "values", self._values), like(samples, "valid", _BOOL)
+                _part(samples, values, valid)
             sums = target if out.dtype == self._adding.result else like(target, "sums", self._adding.result)
             found = like(target, "found", self._weighing.result)
             self._run(self._adding, slab.axes, values, sums)
             self._run(self._weighing, slab.axes, valid, found)
-            _divide(sums, found, self._total_of(slab, found.shape), self._least)
+            total = self._total_of(slab, found.shape)
+            for part in (sums.real, sums.imag) if sums.dtype.kind == "c" else (sums,):
+                over_lines(self._normalise, [part, found, total], self._least, self._adding.workers)
             if sums is not target:
                 self._run(self._converting, (), sums, target)
 
@@ -142,21 +151,14 @@ def _part(samples: np.ndarray, values: np.ndarray, valid: np.ndarray) -> None:
     np.logical_not(missing, out=valid)
 
 
-def _divide(sums: np.ndarray, found: np.ndarray, total: np.ndarray, least: float) -> None:
-    """Multiply sums by the whole weight over the weight found, NaN where that is no more than the least."""
-    if found.min() <= least:
-        found[found <= least] = np.nan
-    np.divide(total, found, out=found)
-    for part in (sums.real, sums.imag) if sums.dtype.kind == "c" else (sums,):
-        np.multiply(part, found, out=part, casting="same_kind")
-
-
 def _weighing(request: Request, weights: np.ndarray) -> tuple[Request, float]:
     """Return the request that finds the weight of valid samples, and what is none: outside ``x`` all are valid."""
+    if request.x.dtype.kind == "c":
+        request = replace(request, x=_in_order(request.x, request.x.shape, imagined, _BOOL), x_dtype=_BOOL)
     request = replace(
-        request, x=_in_order(request.x, request.x.shape, imagined), x_dtype=_BOOL, kernel=weights, fill=1, out=None,
-        working=str(weights.dtype), result=weights.dtype, nan_policy="propagate",
-        method="direct" if request.method == "direct" else "auto",
+        request, kernel=weights, fill=1, out=None, working=str(weights.dtype), result=weights.dtype,
+        nan_policy="propagate", method="direct" if request.method == "direct" else "auto",
+        nan="kept" if request.x.dtype == _BOOL else "marked",
     )  # fmt: skip
     problem, kernel = canonical(request, allocation(request).imagined()), canonical_kernel(request)
     choice, least = choose(request, problem, kernel), float(kernel.min(where=kernel > 0, initial=np.inf))
@@ -180,16 +182,18 @@ def _total(weighing: Request, plan: Callable[[Request], Any]) -> np.ndarray:
         small = replace(axis, length=lengths[a], before=axis.before % axis.upsample, after=0)
         after = small.stride * (phases[a] - 1) + small.extent - small.positions - small.before
         axes.append(replace(small, after=max(0, after)))
-    small_x = _in_order(x, lengths, np.ones)
+    small_x = _in_order(x, lengths, np.ones, x.dtype)
     method = "separable" if weighing.method == "separable" else "direct"
     result = plan(replace(weighing, x=small_x, axes=tuple(axes), mode=CONSTANT, method=method))(small_x)
     return result[tuple(slice(phases.get(a)) for a in range(x.ndim) if a != dropped)]
 
 
-def _in_order(x: np.ndarray, lengths: Sequence[int], make: Callable[..., np.ndarray]) -> np.ndarray:
-    """Return an array of truth values in the memory order of another."""
+def _in_order(
+    x: np.ndarray, lengths: Sequence[int], make: Callable[..., np.ndarray], dtype: np.dtype[Any]
+) -> np.ndarray:  # fmt: skip
+    """Return an array in the memory order of another."""
     order = memory_order(x)
-    return make([lengths[a] for a in order], _BOOL).transpose(np.argsort(order))
+    return make([lengths[a] for a in order], dtype).transpose(np.argsort(order))
 
 
 def _slabs(request: Request) -> Iterator[Slab]:
@@ -208,20 +212,16 @@ def _slabs(request: Request) -> Iterator[Slab]:
         yield Slab(outputs, tuple(read for _, read, _ in box), tuple(box[a][2] for a in request.spatial))
 
 
-def _cut(axis: Axis, first: int, end: int, mode: int) -> tuple[slice, Any, Axis]:
+def _cut(axis: Axis, first: int, end: int, mode: int) -> tuple[slice, slice, Axis]:
     """Return some outputs of an axis, what they read, and the axis from there to them."""
     if (first, end) == (0, axis.outputs):
         return slice(None), slice(None), axis
     low, high = axis.read(first, end)
-    high = max(high, low + 1)
-    read: Any
-    if mode != CONSTANT and (low < 0 or high > axis.length):
-        read = np.array([source_position(i, axis.length, mode) for i in range(low, high)])
-    else:
-        low = min(max(low, 0), axis.length - 1)
-        high = max(min(high, axis.length), low + 1)
-        read = slice(low, high)
-    return slice(first, end), read, axis.part(first, end, low, high)
+    if mode != CONSTANT and (low < 0 or high > axis.length):  # any sample may stand for what is outside
+        return slice(first, end), slice(None), axis.part(first, end)
+    low = min(max(low, 0), axis.length - 1)
+    high = max(min(high, axis.length), low + 1)
+    return slice(first, end), slice(low, high), axis.part(first, end, low, high)
 
 
 def _sizes(request: Request) -> list[int]:
@@ -242,6 +242,8 @@ def _sizes(request: Request) -> list[int]:
             if a in request.spatial and (total := count()) > limit:
                 least = min(sizes[a], extents * along[a].extent // along[a].stride + 1)
                 sizes[a] = max(least, sizes[a] * limit // total)
+                if sizes[a] > least:
+                    break
     for a in reversed(order):
         if a != channel and a not in request.spatial:
             sizes[a] = min(x.shape[a], max(1, wanted // count()))

@@ -182,17 +182,17 @@ def functions(
     """
     computed = problem.accumulated if working == problem.working else working
     columns, found = _functions(
-        problem.stored, working, computed, problem.result, problem.results_near, is_whole, ranged
+        problem.stored, working, computed, problem.result, problem.results_near, is_whole, ranged, problem.nan
     )
     return columns, [found]
 
 
 @lru_cache(maxsize=256)
 def _functions(
-    stored: str, working: str, computed: str, result: str, near: bool, is_whole: bool, ranged: bool
+    stored: str, working: str, computed: str, result: str, near: bool, is_whole: bool, ranged: bool, nan: str
 ) -> tuple[Columns, Any]:
     found = {
-        t.GATHER: compile_gather(), t.READ: compile_reader(stored, working),
+        t.GATHER: compile_gather(), t.READ: compile_reader(stored, working, nan),
         t.WRITE: compile_writer(computed, result, near, is_whole),
     }  # fmt: skip
     if ranged:

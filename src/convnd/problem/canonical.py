@@ -44,6 +44,7 @@ class Problem:
     accumulated: str  # the same, "uint64" where the sums of "int64" arithmetic are unsigned
     result: str  # the type of the result's real parts in memory
     exact: bool  # whether the sums are of whole numbers
+    nan: str  # what NaN in x counts as, as `lines.compile_reader` has it
 
     @property
     def taps(self) -> int:
@@ -93,7 +94,7 @@ class Problem:
     @property
     def reads_native(self) -> bool:
         """Whether the array holds what the routine reads."""
-        return self.stored == np.dtype(self.working).str
+        return self.stored == np.dtype(self.working).str and self.nan == "kept"
 
     @property
     def reads_inside(self) -> bool:
@@ -192,7 +193,7 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
         tuple(x_levels), tuple(out_levels), request.mode,
         dtypes.real(x.dtype).str, request.working, accumulated, dtypes.real(out.dtype).str,
-        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype),
+        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype), request.nan,
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ class Request:
     workers: int | None
     method: str
     nan_policy: str
+    nan: str = "kept"  # what NaN in x counts as where omitting it: "zero", or "marked" where other samples count as 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what ``x`` and ``out`` are like, and the values of the kernel."""
