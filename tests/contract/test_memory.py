@@ -20,6 +20,7 @@ PROBLEMS = {
     "2-D padded": ((13, 37), (3, 4), {"padding": 3, "boundary": "symmetric"}),
     "2-D strided": ((13, 37), (3, 4), {"stride": (2, 3), "padding": "full", "boundary": "wrap"}),
     "2-D upsampled": ((7, 20), (3, 4), {"upsample": (2, 3), "padding": "full", "boundary": "reflect"}),
+    "2-D batch": ((8, 20, 40), (3, 3), {"axes": (1, 2)}),
     "3-D": ((2, 6, 7, 19), (2, 3, 3), {"padding": "same", "fill_value": 1}),
     "channels": ((4, 9, 20), (6, 2, 3, 3), {"channel_axis": 0, "groups": 2, "padding": "same"}),
     "channels last": ((9, 20, 3), (3, 3, 3, 5), {"channel_axis": -1, "boundary": "edge", "padding": 1}),
@@ -167,14 +168,16 @@ def test_nothing_outside_any_array_is_touched_on_every_way_through_the_tiles():
         import numpy as np
         from support.check import integers
         from support.settings import SETTINGS, tuned
-        from support.guards import guarded, run
+        from support.guards import apart, guarded, run
 
         faulthandler.enable()
         for shape, taps, options in runpy.run_path({__file__!r})["PROBLEMS"].values():
             for dtype, setting in zip(["float32", "uint8"], SETTINGS):
                 for at_end in True, False:
                     with tuned(setting), guarded(at_end):
-                        run(integers(shape, dtype), integers(taps, np.float32, seed=1), **options)
+                        x, kernel = integers(shape, dtype), integers(taps, np.float32, seed=1)
+                        run(x, kernel, **options)
+                        run(apart(x), kernel, **options)
         os._exit(0)
     """
     run("-c", textwrap.dedent(script))

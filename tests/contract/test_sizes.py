@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from convnd import convnd
-from support.check import integers
+from convnd import convnd, plan
+from support.check import integers, same
 
 METHODS = ["direct", "separable", "fft"]
 BOUNDARIES = ["constant", "edge", "reflect", "symmetric", "wrap"]
@@ -71,6 +71,25 @@ def test_dilations_beyond_2_31(boundary, method):
         square = np.ones((3, 2))
         options = {"padding": (half, (1, 0)), "dilation": (dilation, 1), "method": method, "boundary": boundary}
         check_some(integers((8, 9)), square, **options)
+
+
+def test_rows_far_apart_whose_bytes_pass_2_63():
+    """Each row is 80 kB long: addresses of rows that so large a stride reaches would not fit into 64 bits."""
+    x, kernel = integers((3, 3, 20000), np.float32), integers((2, 1), np.float32, seed=1)
+    padding, stride = ((13835058055282080, 0), (0, 0)), (115292150460684, 1)
+    y = convnd(x, kernel, axes=(1, 2), padding=padding, stride=stride, convention="correlation", method="direct")
+    assert y.shape == (3, 121, 20000)
+    assert not y[:, :-1].any() and (y[:, -1] == kernel[0] * x[:, 0] + kernel[1] * x[:, 1]).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_dilation_of_one_tap_and_the_stride_of_one_output_mean_nothing(method):
+    x, far = integers((5, 6)), 4696799040205741
+    same(convnd(x, np.array([[3]]), dilation=(far, 1), method=method), 3 * x)
+    same(convnd(x, np.array([[3]]), stride=(far, 1), method=method), 3 * x[:1])
+    made = plan(x.astype(float), np.array([[3.0]]), dilation=(far, 1), method=method)
+    same(made.adjoint(x), 3.0 * x)
+    same(made.kernel_gradient(x, x), np.array([[(x * x).sum()]], float))
 
 
 @pytest.mark.parametrize("method", [*METHODS, "auto"])

@@ -84,6 +84,7 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     kept: list[Any] = [taps, places, register_tile]
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
+    x_row = problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 and problem.reads_native else 0
     has_steps = problem.branch_channels > 1
     channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist()) if has_steps else ()
     pieces = -(-line_length(problem, layout) // tile.block)  # of several axes' lines, taken apart when stored
@@ -103,7 +104,7 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
         t.PHASE_FILTERS: problem.branch_channels,
         t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,
         t.ROW_SPACING: spacing, t.BLOCK: tile.block, t.PIECES: pieces,
-        t.X_ROW: problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 else 0,
+        t.X_ROW: x_row,
         t.BLOCK_FILTERS: sharing.rows if sharing.channels else 1, t.BLOCKS: len(taps) * blocks,
         t.TASK_BLOCKS: len(taps) * blocks, t.GROUP_TASKS: 1,
         t.WEIGHTS_BLOCK: max(len(own.source) for own in taps) * sharing.rows * item,
@@ -249,7 +250,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
         **columns, **compiled, **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
         t.AXES: builder.add(axes), t.READS_X: layout.inside,
         t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
-        t.AHEAD: rows_ahead(problem, layout.sharing, layout.tile.rows),
+        t.AHEAD: rows_ahead(problem, layout.sharing, layout.tile.rows) if layout.inside else 0,
         t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: tiles * group_tasks,
     })  # fmt: skip
     own = Tasks(convolve, builder.table(), tuple(begins), (kept, tile_pass.kept))

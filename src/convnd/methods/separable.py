@@ -156,7 +156,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
             t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms, t.PASSES: len(steps),
             t.TASKS: tiles * problem.groups,
             t.READS_X: inside, t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
-            t.AHEAD: rows_ahead(problem, own.sharing, int(own.columns[t.ROWS])),
+            t.AHEAD: rows_ahead(problem, own.sharing, int(own.columns[t.ROWS])) if inside else 0,
         }, p)  # fmt: skip
         at += own.window_bytes
     end = round_up(at + max(own.results_bytes for own in passes), CACHE_LINE)

@@ -88,6 +88,14 @@ class Axis:
         return self.taps == self.stride == 1 and self.before == self.after == 0 and not self.branches
 
     @property
+    def plain(self) -> Axis:
+        """The same axis without what means nothing: the dilation of one tap, and the stride of one output."""
+        plain = self if self.taps > 1 else replace(self, dilation=1)
+        if self.outputs != 1:
+            return plain
+        return replace(plain, stride=1, after=plain.extent - plain.positions - plain.before)
+
+    @property
     def reading(self) -> Axis:
         """An axis without branches that reads the same input; for branches it reads every position they span."""
         return Axis(self.length, self.extent, self.stride) if self.branches else self

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes
+from . import dtypes, memory
 from .axis import Axis, polyphase
 from .request import Request, imagined
 from .result import check_fits, too_large
 
+_SURPLUS = 2**12  # outputs that a routine computes behind the last and drops, at most
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 
 Levels = tuple[tuple[int, int], ...]
@@ -93,8 +94,14 @@ class Problem:
 
     @property
     def reads_native(self) -> bool:
-        """Whether the array holds what the routine reads."""
-        return self.stored == np.dtype(self.working).str and self.nan == "kept"
+        """Whether the routine can read samples of the array as it is."""
+        return self.stored == np.dtype(self.working).str and self.nan == "kept" and self._reads_near
+
+    @property
+    def _reads_near(self) -> bool:
+        """Whether the addresses that it computes, of positions and rows outside ``x`` too, are whole numbers."""
+        reached = [axis.stride * 2 * (axis.outputs + _SURPLUS) + axis.extent for axis in self.axes]
+        return sum(n * abs(step) for n, step in zip(reached, self.x_steps, strict=True)) < 2**62
 
     @property
     def reads_inside(self) -> bool:
@@ -102,10 +109,9 @@ class Problem:
         return self.reads_native and self.axes[-1].stride == 1 and self.x_steps[-1] == self.stored_bytes
 
     def bounds(self, x: np.ndarray) -> tuple[int, int]:
-        """Return the addresses of the first and the last real part that ``x`` has in memory."""
-        spans = [(n - 1) * step for n, step in zip(x.shape, x.strides, strict=True)]
-        first = x.ctypes.data + sum(min(0, span) for span in spans)
-        return first, x.ctypes.data + sum(max(0, span) for span in spans) + x.itemsize - self.stored_bytes
+        """Return the addresses of the first and the last real part that may be read around ``x``."""
+        low, high = memory.around(x)
+        return low, high - self.stored_bytes
 
 
 def memory_order(x: np.ndarray) -> list[int]:
@@ -153,7 +159,7 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
     """Return the canonical form of a request whose result goes to ``out``."""
     x, channel = request.x, request.channel_axis
     kept = [a for a in memory_order(x) if a != channel]
-    axes = [polyphase(request.along(a)) for a in kept]
+    axes = [polyphase(request.along(a).plain) for a in kept]
     x_steps = [x.strides[a] for a in kept]
     out_steps = [out.strides[a - (a > request.dropped)] for a in kept]
 
@@ -237,7 +243,7 @@ def canonical_filters(request: Request, kernel: np.ndarray) -> np.ndarray:
 
 def canonical_axes(request: Request) -> list[Axis]:
     """Return the spatial axes in canonical order, those that are upsampled as branches."""
-    return [polyphase(request.along(a)) for a in memory_order(request.x) if a in request.spatial]
+    return [polyphase(request.along(a).plain) for a in memory_order(request.x) if a in request.spatial]
 
 
 def canonical_kernel(request: Request) -> np.ndarray:

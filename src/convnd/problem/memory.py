@@ -1,4 +1,4 @@
-"""The amount of memory that a result can take at most."""
+"""Memory: how much a result can take at most, and what is known to be there around an array."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
 
@@ -31,3 +34,37 @@ def _lines(path: str) -> list[str]:
         return Path(path).read_text().splitlines()
     except OSError:
         return []
+
+
+def around(x: np.ndarray) -> tuple[int, int]:
+    """Return the addresses of the first byte that is known to be there around an array, and of the one after the last.
+
+    An array without gaps is there as a whole, and so is the one that it is a view of. Between the elements of any
+    other array may be pages that nobody can read: nothing is known then, and both addresses are 0.
+    """
+    first, end = _span(x)
+    owner: Any = x
+    while isinstance(owner, np.ndarray):
+        low, high = _span(owner)
+        if low <= first and end <= high and _has_no_gaps(owner):
+            return low, high
+        owner = owner.base
+    return 0, 0
+
+
+def _span(x: np.ndarray) -> tuple[int, int]:
+    """Return the address of the first byte of an array, and the one after the last."""
+    spans = [(n - 1) * step for n, step in zip(x.shape, x.strides, strict=True)]
+    first = x.ctypes.data
+    return first + sum(min(0, span) for span in spans), first + sum(max(0, span) for span in spans) + x.itemsize
+
+
+def _has_no_gaps(x: np.ndarray) -> bool:
+    if x.flags.forc:
+        return True
+    reach = x.itemsize
+    for step, length in sorted((abs(step), n) for n, step in zip(x.shape, x.strides, strict=True) if n > 1):
+        if step > reach:
+            return False
+        reach += step * (length - 1)
+    return True
