@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nibabel as nib
 import nrrd
+import numba
 import numpy as np
 import png
 import pydicom
@@ -21,6 +22,8 @@ import filter_audio
 import filter_image
 import process_scan
 from convnd import kernels
+from convnd.jit import parallel
+from convnd.jit.kernels import convolve
 from support import processes
 
 EXAMPLES = Path(process_scan.__file__).parent
@@ -89,6 +92,30 @@ def test_help_and_unknown_option(example, capsys, refused):
         example.main(["--help"])
     assert "default: " in capsys.readouterr().out
     refused(example, "--nonsense", words="required" if example in (filter_audio, filter_image) else "--nonsense")
+
+
+@pytest.mark.parametrize(
+    ("example", "options", "ranks"),
+    [
+        (filter_audio, ["--lowpass", "800", "--taps", "63"], {1}),
+        (filter_image, ["--kernel", "sharpen"], {2}),
+        (process_scan, [], {2, 3}),  # one axis at a time: the others are a batch, and neighbours run as one
+    ],
+)
+def test_the_kernel_function_of_the_rank_runs(monkeypatch, example, options, ranks):
+    ran, run_kernel = set(), parallel.Kernel.run
+
+    def recorded(kernel, table, grid, workers, useful):
+        ran.add((kernel.name, len(grid)))
+        run_kernel(kernel, table, grid, workers, useful)
+
+    monkeypatch.setattr(parallel.Kernel, "run", recorded)
+    run(example, *options)
+    assert ran == {("convolve", rank) for rank in ranks}
+    for rank in ranks:
+        function = convolve.twin(rank, True)
+        assert function.targetoptions["parallel"] is True
+        assert function.signatures == [(numba.types.UniTuple(numba.types.int64, rank), numba.types.int64[::1])]
 
 
 # process_scan
