@@ -14,20 +14,20 @@ import numpy as np
 
 from .derivatives.linear import LinearMap
 from .jit.parallel import team_size
-from .methods import direct, tuning
-from .methods.choose import Prepared, prepare, settled
+from .methods import tuning
+from .methods.choose import Prepared, prepare
 from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
 from .problem import dtypes
 from .problem.arguments import check_x, parse
-from .problem.canonical import allocation, canonical, fills, merged
+from .problem.canonical import allocation, canonical, fills
 from .problem.names import unknown_to, without_unknown
 from .problem.options import Options, meaning_of
 from .problem.recent import Recent
 from .problem.request import Request, without_values
 from .problem.result import check_out, plain_out
 
-Ready = tuple[SmallCall | None, Prepared]  # what runs, the first where there is one
+Ready = tuple[Prepared, int]  # and the address of the weights for a small call, or 0
 
 _LAYOUTS = 8  # of arrays that a plan keeps plans for
 _REMEMBERED = 512  # plans of `convnd.convnd`
@@ -95,18 +95,16 @@ class Plan(LinearMap):
         self._normalised: Normalised | None = None
         self._problem = canonical(request, like)
         self._fills = fills(request, self._problem)
-        self._small: SmallCall | None = None  # for any kernel
+        self._small: SmallCall | None = None
         self._ready: Ready | None = None
         if keeps_kernel:
             self._keep_kernel()
-        elif not self._omits and settled(request.method, self._problem):
-            self._small = small_call(request, direct.plan(merged(self._problem)), self._fills)
 
     def _keep_kernel(self) -> None:
         """Make the plan's own kernel ready, and say what runs."""
         request = self._request
-        self._ready = small, (choice, plan, _) = self._make_ready(request.kernel)
-        if small is None:
+        self._ready = (choice, plan, _), small = self._make_ready(request.kernel)
+        if not small:
             plan.tasks.compile(request.workers, plan.workers)
         threads = team_size(request.workers, plan.workers)
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
@@ -192,12 +190,10 @@ class Plan(LinearMap):
             if self._normalised is None:
                 self._normalised = Normalised(request, self.method, Plan)
             self._normalised(x, out)
-        elif self._small is not None:
-            self._small(x, kernel, out)
         else:
-            small, prepared = self._ready or self._ready_for(kernel)
-            if small is not None:
-                small(x, kernel, out)
+            prepared, weights = self._ready or self._ready_for(kernel)
+            if weights and self._small:
+                self._small(x, weights, out)
             else:
                 prepared.plan(x, prepared.weights, self._fills, out, request.workers)
         if self._is_real_part:
@@ -208,11 +204,11 @@ class Plan(LinearMap):
 
     def _make_ready(self, kernel: np.ndarray) -> Ready:
         """Choose a method and make a kernel ready for it."""
-        request = replace(self._request, kernel=kernel)
-        prepared = prepare(request, self._problem)
+        prepared = prepare(replace(self._request, kernel=kernel), self._problem)
         if prepared.choice.method != "direct":
-            return None, prepared
-        return small_call(request, prepared.plan, self._fills, prepared.weights), prepared
+            return prepared, 0
+        self._small = self._small or small_call(self._request, prepared.plan, self._fills)
+        return prepared, prepared.weights.ctypes.data if self._small else 0
 
     def _ready_for(self, kernel: np.ndarray) -> Ready:
         """Return a method and a kernel that is ready for it: the last ones for the same weights, where they are few."""
@@ -222,7 +218,7 @@ class Plan(LinearMap):
         if latest is not None and latest[0] == values:
             return latest[1]
         ready = self._make_ready(kernel.copy())
-        if ready[1].plan.weight_bytes <= _MOST_KEPT:
+        if ready[0].plan.weight_bytes <= _MOST_KEPT:
             self._latest_ready = values, ready
         return ready
 

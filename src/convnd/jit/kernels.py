@@ -157,8 +157,8 @@ def convolve_separably(parallel):
     return convolve_tiles_separably
 
 
-def _convolve_small(grid, template, place, x, kernel, out):
-    """Convolve x with a kernel into out, by the table at the address ``template`` and its own memory at ``place``."""
+def _convolve_small(grid, template, place, x, weights, out):
+    """Convolve x with packed weights into out, by the table at the address ``template`` and memory at ``place``."""
     given, table = indices_at(template), indices_at(place)
     for k in range(given[t.SIZE]):
         table[k] = given[k]
@@ -167,13 +167,7 @@ def _convolve_small(grid, template, place, x, kernel, out):
     table[t.X] = x
     table[t.X_LOW] += x
     table[t.X_HIGH] += x
-    table[t.OUT] = out
-    if table[t.WEIGHT_COUNT] > 0:
-        flat = place + table[t.KERNEL_AT]  # the weights in canonical order, and a zero
-        call(table[t.READ_KERNEL], (kernel, flat, table[t.KERNEL_COUNT], 0, table[t.KERNEL_OFFSETS]))
-        write_index(flat + table[t.KERNEL_COUNT] * table[t.ITEM], 0, 0)
-        table[t.WEIGHTS] = place + table[t.WEIGHTS_AT]
-        call(table[t.READ_WEIGHTS], (flat, table[t.WEIGHTS], table[t.WEIGHT_COUNT], 0, table[t.WEIGHT_OFFSETS]))
+    table[t.WEIGHTS], table[t.OUT] = weights, out
     run_tasks(grid, place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT])
 
 

@@ -133,13 +133,10 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
 
 # Of a job of a small call, behind those of the direct one.
 (
-    # C functions that read a line: of the kernel, of its weights; addresses of the offsets of what they read; how many
-    READ_KERNEL, KERNEL_OFFSETS, KERNEL_COUNT, READ_WEIGHTS, WEIGHT_OFFSETS, WEIGHT_COUNT,
-    # where the next task, the kernel, the packed weights, a worker's whole numbers and its scratch lie, behind the
-    # table
-    NEXT_AT, KERNEL_AT, WEIGHTS_AT, MEMORY_AT, SCRATCH_AT,
+    # where the next task, a worker's whole numbers and its scratch lie, behind the table
+    NEXT_AT, MEMORY_AT, SCRATCH_AT,
     SMALL_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 12)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 4)  # fmt: skip
 
 # Of the first job of a kernel gradient, behind those of the FFT method. The second job describes y, whose windows are
 # gathered beside those of x. A task is so many neighbouring tiles, and filters of a group that y has as a group of
