@@ -22,7 +22,7 @@ from .costs import Span, Way, gather_cycles, span_of, tile_cycles, window_cycles
 from .taps import Sharing
 from .ways import kind_of, lanes_of, ranked
 
-_LOOKED_AT = 3  # ways, at most, for a shape, of those that read alike
+_LOOKED_AT = 2  # ways, at most, for a shape, of those that read alike
 _LOOKING_CYCLES, _LOOKING_SHARE = 4000.0, 0.02  # that are not worth looking for
 
 
