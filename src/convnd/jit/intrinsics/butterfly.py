@@ -6,6 +6,9 @@ in frequency, after Gentleman and Sande). With ``span`` the product of the facto
 twiddle ``w^(j*s)``, ``w = exp(-2 pi i / (r*span))``. Frequencies come out in permuted order. The inverse passes undo
 them one by one from the last to the first, so nobody ever needs the order: a convolution multiplies spectra
 frequency by frequency. Samples are planes of real and imaginary parts, a vector of lanes each.
+
+A pass is an intrinsic: plain loops over the lanes take 2 to 6 times as long (radix 4, float32, 16 lanes, on a Xeon), as
+LLVM makes no vectors of loops that read and write the same places.
 """
 
 from __future__ import annotations
