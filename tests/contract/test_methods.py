@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from convnd import convnd, plan
+from convnd.methods import direct
 from support.check import TOLERANCE, bound, check, close, integers, near, reals, same
 from support.oracle import BOUNDARIES
 from support.strategies import LAYOUTS, WRITEABLE, outer, overlapping
@@ -290,6 +291,23 @@ def test_not_finite_sums_become_whole_numbers(method):
     x, kernel = with_specials(integers((30, 40), np.float32), 1), separable((3, 4), np.float32)
     for dtype in np.uint8, np.int16:
         check(x, kernel, method=method, dtype=dtype, padding="same")
+
+
+@pytest.mark.parametrize(("value", "is_repaired"), [(np.nan, False), (np.inf, True)])
+def test_nan_alone_passes_through_factors(monkeypatch, tuning, value, is_repaired):
+    """Tiles with NaN need no direct sums: 560 of them in an image took 23 times as long."""
+    flagged, repair = [], direct.repair
+
+    def recorded(problem, tasks, flags, *rest):
+        flagged.append(flags.any())
+        repair(problem, tasks, flags, *rest)
+
+    monkeypatch.setattr(direct, "repair", recorded)
+    for shape, taps, padding in ((70, 80), (9, 8), "same"), ((30, 31, 33), (5, 4, 5), 0):
+        x = reals(shape, np.float32)
+        x.flat[:: x.size // 7] = value
+        agrees(x, outer(*(reals(k, np.float32, seed=k) for k in taps)), "separable", padding=padding)
+        assert flagged.pop() == is_repaired
 
 
 def test_not_finite_samples_of_channels(tuning):

@@ -252,9 +252,9 @@ def compile_gather() -> Any:
 
 
 @njit(**HELPER)
-def largest_of(samples, count, job, table, memory_address):
-    """Return the bits of the largest magnitude of neighbouring samples; they order as magnitudes do, NaN last."""
-    call(table[job + t.LARGEST], (samples, memory_address, count))
+def largest_of(samples, count, search, memory_address):
+    """Return the bits of the largest magnitude of neighbouring samples, as the C function ``search`` finds it."""
+    call(search, (samples, memory_address, count))
     return read_index(memory_address, t.FREE)
 
 
@@ -262,7 +262,7 @@ def largest_of(samples, count, job, table, memory_address):
 def is_in_range(window, job, table, memory_address):
     """Return whether a gathered window holds zeros alone, or a largest magnitude that the method takes."""
     count = table[job + t.IN_CHANNELS] * table[job + t.CHANNEL_PITCH] // table[job + t.ITEM]
-    bits = largest_of(window, count, job, table, memory_address)
+    bits = largest_of(window, count, table[job + t.LARGEST], memory_address)
     return bits == 0 or table[job + t.LEAST] <= bits <= table[job + t.MOST]
 
 

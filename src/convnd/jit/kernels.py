@@ -94,18 +94,32 @@ def is_smaller(table, memory):
 
 
 @njit(**HELPER)
+def _only_nan_is_out(group, reads_x, table, addresses, scratch):
+    """Return whether all samples of a tile that are out of range are NaN, which passes through every factor rightly.
+
+    Infinity does not, nor do sums that overflow: factors turn the signs and the zeros that they meet into others.
+    """
+    window = scratch + table[t.WINDOW_AT]
+    if reads_x:
+        call(table[t.GATHER], (*addresses, 0, group, window))
+    count = table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH] // table[t.ITEM]
+    return largest_of(window, count, table[t.LARGEST_NUMBER], addresses[1]) <= table[t.JOB_COLUMNS + t.MOST]
+
+
+@njit(**HELPER)
 def _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
     """Run one pass after the other, each into the window of the next and the last into the result.
 
     Return whether they could: none goes on from a window whose samples are out of range.
     """
-    last = (table[t.PASSES] - 1) * t.JOB_COLUMNS
+    last, first_reads_x = (table[t.PASSES] - 1) * t.JOB_COLUMNS, reads_x
     for job in range(0, last + 1, t.JOB_COLUMNS):
         if job > 0:
             samples, reads_x = scratch + table[job + t.WINDOW_AT], 0
         if job == t.JOB_COLUMNS and table[job + t.MOST] > 0:
             count = table[job + t.IN_CHANNELS] * table[job + t.CHANNEL_PITCH] // table[job + t.ITEM]
-            if largest_of(samples, count, job, table, addresses[1]) > table[job + t.MOST]:
+            is_out = largest_of(samples, count, table[job + t.LARGEST], addresses[1]) > table[job + t.MOST]
+            if is_out and not _only_nan_is_out(group, first_reads_x, table, addresses, scratch):
                 return False
         out = _first_output(job, table, memory) if job == last else scratch + table[job + t.JOB_COLUMNS + t.WINDOW_AT]
         call(

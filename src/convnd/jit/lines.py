@@ -199,8 +199,8 @@ def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int)
     return write_small if high < 2 ** np.finfo(source_type).nmant else write_large
 
 
-@lru_cache(maxsize=4)
-def compile_largest(working: str) -> Any:
+@lru_cache(maxsize=8)
+def compile_largest(working: str, counts_nan: bool = True) -> Any:
     """Compile the search for the largest magnitude of a line: its bits, which order as magnitudes do, NaN last.
 
     The function takes the addresses of the line and of the bits, and the number of samples.
@@ -208,6 +208,14 @@ def compile_largest(working: str) -> Any:
     size = np.dtype(working).itemsize
     kind = np.int32 if size == 4 else np.int64
     mask = kind(2 ** (8 * size - 1) - 1)
+    infinity = kind(0x7F800000 if size == 4 else 0x7FF0 << 48)
+
+    def largest_number(source, target, count):
+        most = kind(0)
+        for k in range(count):
+            own = kind(source[k] & mask)
+            most = max(most, own if own <= infinity else kind(0))
+        target[0] = most
 
     def largest(source, target, count):
         most = kind(0)
@@ -215,4 +223,5 @@ def compile_largest(working: str) -> Any:
             most = max(most, kind(source[k] & mask))
         target[0] = most
 
-    return function(largest, pointer_to(np.dtype(kind)), pointer_to(np.dtype(np.int64)))
+    body = largest if counts_nan else largest_number
+    return function(body, pointer_to(np.dtype(kind)), pointer_to(np.dtype(np.int64)))

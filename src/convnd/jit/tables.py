@@ -56,13 +56,14 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # output channels of a block of weights; blocks of a group and of a task; tasks of a group; bytes of a block
     BLOCK_FILTERS, BLOCKS, TASK_BLOCKS, GROUP_TASKS, WEIGHTS_BLOCK,
     # whether the register tile may write the result itself, and then the bytes between output channels; axes that run
-    # as one line with the last; where results wait in a worker's scratch; whether windows hold zeros at first
-    WRITES_OUT, CHANNEL_STEP, FLAT, RESULTS_AT, IS_CLEAR,
+    # as one line with the last; where results wait in a worker's scratch; whether windows hold zeros at first; the C
+    # function that searches for the largest magnitude of what is not NaN
+    WRITES_OUT, CHANNEL_STEP, FLAT, RESULTS_AT, IS_CLEAR, LARGEST_NUMBER,
     # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
     # outputs; the C function that transposes blocks
     LANES, CHANNELS_NEAR, TRANSPOSE,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 32)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 33)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

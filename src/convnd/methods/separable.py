@@ -16,7 +16,7 @@ import numpy as np
 
 from ..jit import tables as t
 from ..jit.kernels import convolve_separably
-from ..jit.lines import compile_writer
+from ..jit.lines import compile_largest, compile_writer
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.parallel import available, team_size
 from ..problem.axis import Axis, window
@@ -133,7 +133,9 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     builder = Builder(len(steps))
     axes, columns = add_axes(builder, problem, windows, begins, dense_pitches(windows, item))
     compiled, kept = functions(problem, problem.working, ranged=True)
+    search = compile_largest(problem.working, counts_nan=False)
     done = {a for a, axis in enumerate(problem.axes) if axis.taps == 1}
+    kept.append(search)
     passes, at = [], 0
     for p, (step, (layout, _), (along, terms, _)) in enumerate(zip(steps, chosen, factors, strict=True)):
         own_windows = [
@@ -155,6 +157,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
             t.OUT_CHANNELS: builder.add(_channels_of(step)),
             t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms, t.PASSES: len(steps),
             t.TASKS: tiles * problem.groups,
+            t.LARGEST_NUMBER: search.address,
             t.READS_X: inside, t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
             t.AHEAD: rows_ahead(problem, own.sharing, int(own.columns[t.ROWS])) if inside else 0,
         }, p)  # fmt: skip
