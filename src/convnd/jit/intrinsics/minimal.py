@@ -210,11 +210,11 @@ def transform_sums(typingctx, lanes, lines, parts, source, plane, part, target, 
             columns = [_transform_products(b, column) for column in zip(*rows, strict=True)]
             results = [_collected(b, line) for line in zip(*columns, strict=True)]
             if len(results) < OUTPUTS:
-                results = [[part for parts in zip(*results, strict=True) for part in _interleaved(b, parts)]]
+                results = [[own for three in zip(*results, strict=True) for own in _interleaved(b, three)]]
             for row, line in enumerate(results):
-                for n, part in enumerate(line):
+                for n, value in enumerate(line):
                     place = _address(b, target, (block.index, len(line) * count * FLOAT), (row, target_plane))
-                    _store(b, part, _address(b, place, (n, count * FLOAT)))
+                    _store(b, value, _address(b, place, (n, count * FLOAT)))
         return context.get_dummy_value()
 
     return types.void(lanes, lines, parts, *[types.intp] * 6), codegen
