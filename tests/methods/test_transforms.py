@@ -150,3 +150,45 @@ def test_a_single_sample_is_the_kernel_wherever_it_is(lanes):
             expected = np.zeros_like(y)
             expected[at[0] : at[0] + 5, at[1] : at[1] + 6] = 3 * kernel.astype(y.dtype)
             np.testing.assert_allclose(y, expected, rtol=0, atol=0 if y.dtype.kind == "i" else 1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+@pytest.mark.parametrize(
+    "shape, taps, axes",
+    [
+        ((700, 2), (90, 2), None),
+        ((700, 5), (90, 3), None),
+        ((3, 400, 2), (60, 2), (1, 2)),
+        ((300, 3, 2), (40, 2, 1), None),
+    ],
+)
+def test_a_short_last_axis_changes_places_with_a_long_one(tuning, shape, taps, axes, dtype):
+    """Rows of two samples would be as many as there are vectors of them: 38 GiB for 200,000 x 2 by 20,000 x 2."""
+    x, kernel = reals(shape, dtype), reals(taps, dtype, seed=1)
+    for options in {"padding": "full"}, {"padding": "same", "boundary": "reflect"}:
+        by_fft, direct = (plan(x, kernel, axes=axes, method=method, **options) for method in ("fft", "direct"))
+        assert by_fft.method == "fft"
+        allowed = 100 * TOLERANCE[by_fft.dtype.type] * bound(x, kernel, axes=axes, **options)
+        y = direct(x)
+        assert (np.abs(by_fft(x) - y) <= allowed).all()
+        for ours, theirs in (by_fft.adjoint(y), direct.adjoint(y)), (
+            by_fft.kernel_gradient(x, y), direct.kernel_gradient(x, y),
+        ):  # fmt: skip
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=100 * TOLERANCE[y.dtype.type] * np.abs(theirs).sum())
+
+
+@pytest.mark.parametrize(
+    "shape, taps",
+    [((200_000, 2), (20_000, 2)), ((60_000, 2), (9000, 2)), ((100_000, 64), (1001, 5)), ((300, 300), (60, 60))],
+)
+def test_transforms_take_the_memory_that_was_counted(shape, taps):
+    made = plan(np.empty(shape, np.float32), reals(taps, np.float32), method="fft")
+    assert made.method == "fft"
+    assert made.scratch_bytes <= 64 * 2**20
+
+
+def test_the_reason_for_no_transform_is_the_true_one():
+    x = np.empty((20, 30), np.float32)
+    assert plan(x, np.ones((1, 1), np.float32), method="fft").why == "there is no extent to transform"
+    many = np.ones((9000, 1, 3), np.float32)
+    assert "memory" in plan(x, many.repeat(20, 1), channel_axis=0, method="fft").why

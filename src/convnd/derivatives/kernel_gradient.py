@@ -269,7 +269,8 @@ def _sums(
     if by_transforms and not (problem.exact or problem.is_upsampled):
         by_spectra = spectral_plan(windows.prepared(problem))
         if by_spectra is not None and (found := by_spectra(x, y, fills, workers)) is not None:
-            return (found.sum(axis=-1) / by_spectra.samples).reshape(shape)
+            sums = (found.sum(axis=-1) / by_spectra.samples).reshape(*shape[:3], -1, problem.taps)
+            return sums[..., np.argsort(windows.tap_order(problem))].reshape(shape)
     problem = merged(problem)
     for runs_on in (True, False):
         own = plan(problem, runs_on)

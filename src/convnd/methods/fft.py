@@ -25,7 +25,7 @@ from . import direct, tuning
 from .factors import Factor, Structure
 from .layout import even_begins, round_up
 from .tables import Builder, Tasks, add_axes, functions
-from .windows import SpectralLayout, best, cycles, elapsed, filters, least_cycles, prepared, transform_type
+from .windows import SpectralLayout, best, cycles, elapsed, filters, least_cycles, prepared, tap_order, transform_type
 
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
@@ -161,9 +161,6 @@ def lay_out(
             steps.append((both[0].address, both[1].address, blocks, span, twiddles.ctypes.data))
             kept += [twiddles, *both]
         dimensions.append((length, pitch * item, outer, max(1, pitch // lanes), first, len(steps) - first))
-    length, pitch, outer = layout.dimensions[-1]
-    alike = 1 if layout.transposed else pitch // lanes
-    slabs = layout.rows // lanes if layout.transposed else outer * alike
     slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
     twist = _twist(layout, working) if layout.split else None
     runs = _place_runs(problem, windows, pitches, 1 if layout.transposed else lanes, item)
@@ -179,12 +176,12 @@ def lay_out(
         t.PAIR_AXIS: layout.pair_axis, t.PAIR_OUTPUTS: layout.shape[layout.pair_axis],
         t.PLANE: plane, t.ROW: layout.row * item, t.VECTOR: vector, t.SLAB_BYTES: slab_bytes, t.SLABS_AT: slabs_at,
         t.DIMENSIONS: builder.add(dimensions), t.DIMENSION_COUNT: len(dimensions), t.STEPS: builder.add(steps),
-        t.TRANSPOSED: layout.transposed, t.SLABS: slabs, t.ALIKE: alike,
+        t.TRANSPOSED: layout.transposed, t.SLABS: layout.slabs, t.ALIKE: layout.alike,
         t.TWIST: 0 if twist is None else twist.ctypes.data,
         t.TRANSPOSE: transpose.address, t.TWIST_BY: products[0].address, t.UNTWIST_BY: products[1].address,
         t.MULTIPLY: products[1].address, t.MULTIPLY_ADD: products[2].address,
         t.COPY: copy.address, t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
-        t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: slabs // alike * slab_bytes,
+        t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: layout.slabs // layout.alike * slab_bytes,
         t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups,
         t.SCRATCH_BYTES: round_up(slabs_at + (problem.in_channels + 1) * slab_bytes, CACHE_LINE),
     })  # fmt: skip
@@ -224,8 +221,10 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
     """Return why the method cannot run a problem with a kernel, or nothing where it can."""
     if problem.is_upsampled:
         return "the branches of an upsampled axis are summed directly"
+    if problem.taps == 1:
+        return "there is no extent to transform"
     if _transformed(problem) == 0:
-        return "there is no extent to transform, or too many filters for their spectra"
+        return "transforms and spectra would take too much memory"
     if not problem.exact:
         return ""
     if problem.working == "int64":
@@ -269,5 +268,7 @@ def prepare(
     problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
 ) -> tuple[SpectralPlan, Spectra]:
     """Return the plan of a problem, and its kernel ready for it."""
-    own = plan(prepared(problem))
+    own, order = plan(prepared(problem)), tap_order(problem)
+    if np.any(order[1:] < order[:-1]):
+        kernel = kernel.reshape(*kernel.shape[:2], -1, len(order))[..., order].reshape(kernel.shape)
     return own, own.prepare(kernel, workers)

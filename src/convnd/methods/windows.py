@@ -7,7 +7,7 @@ alone has the bits that it has among others.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -32,6 +32,8 @@ _KERNELS = 24  # in whose memory transforms of such a kernel may take place
 _MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than tiles should
 _CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
 _LONGEST = 2**26  # of fast lengths
+_LEAST_LANES = 4
+_MUCH_LONGER = 8  # times a short last axis, that another one takes its place
 _BATCH_LINE = 64  # outputs of a tile along a batch axis that is the last
 
 
@@ -87,6 +89,16 @@ class SpectralLayout:
         return round_up(self.lengths[-1], self.lanes) + self.lanes
 
     @property
+    def alike(self) -> int:
+        """Neighbouring slabs that share one of a spectrum."""
+        return 1 if self.transposed else self.dimensions[-1][1] // self.lanes
+
+    @property
+    def slabs(self) -> int:
+        """Slabs of the last transform."""
+        return self.rows // self.lanes if self.transposed else self.dimensions[-1][2] * self.alike
+
+    @property
     def dimensions(self) -> list[tuple[int, int, int]]:
         """Length, samples from one to the next, and repetitions around it, in the order of the transforms."""
         if self.split:
@@ -137,12 +149,27 @@ def prepared(problem: Problem) -> Problem:
     Frames stay apart from the axis of the kernel, so that the items of a batch do not share rounding errors.
     """
     problem = merged(problem, most_interleaved=0)
-    axes, last = problem.axes, problem.axes[-1]
-    if len(axes) > 1 and last.is_batch and last.length < _BATCH_LINE:
-        order = [len(axes) - 1, *range(len(axes) - 1)]
-        steps = [tuple(steps[a] for a in order) for steps in (problem.x_steps, problem.out_steps)]
-        return replace(problem, axes=tuple(axes[a] for a in order), x_steps=steps[0], out_steps=steps[1])
-    return problem
+    order = _order(problem.axes)
+    steps = [tuple(steps[a] for a in order) for steps in (problem.x_steps, problem.out_steps)]
+    return replace(problem, axes=tuple(problem.axes[a] for a in order), x_steps=steps[0], out_steps=steps[1])
+
+
+def _order(axes: Sequence[Axis]) -> list[int]:
+    """Return the order of a merged problem's axes: a short last one goes elsewhere."""
+    order, last = [*range(len(axes))], axes[-1]
+    longest = max(order, key=lambda a: axes[a].length)
+    if last.is_batch and last.length < _BATCH_LINE:
+        order.insert(0, order.pop())
+    elif last.length < min(_BATCH_LINE, axes[longest].length // _MUCH_LONGER):
+        order.append(order.pop(longest))
+    return order
+
+
+def tap_order(problem: Problem) -> np.ndarray:
+    """Return the number in a problem's kernel of each tap of the prepared one."""
+    axes = merged(problem, most_interleaved=0).axes
+    taps = np.arange(problem.taps).reshape([axis.taps for axis in axes])
+    return taps.transpose(_order(axes)).ravel()
 
 
 def layouts(problem: Problem) -> Iterator[SpectralLayout]:
@@ -161,7 +188,10 @@ def layouts(problem: Problem) -> Iterator[SpectralLayout]:
         shape, lengths = zip(*choice, strict=True)
         # Two windows along the axis on which the second is most often there.
         pair = min(transformed, key=lambda a: (-(-axes[a].outputs // shape[a]) % 2, -axes[a].outputs / shape[a]))
-        yield SpectralLayout(shape, lengths, transformed, pair, split, lanes)
+        few = lanes  # that rows fill
+        while transformed[-1] == last and not split and few > _LEAST_LANES and few // 2 >= prod(lengths[:-1]):
+            few //= 2
+        yield SpectralLayout(shape, lengths, transformed, pair, split, few)
 
 
 def _lengths(axis: Axis, multiple: int, most: int) -> list[tuple[int, int]]:
@@ -240,11 +270,13 @@ def tiles(problem: Problem, layout: SpectralLayout) -> list[int]:
 def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> int:
     """Return the bytes of every thread's tile and of the spectra; of a gradient every thread has its own."""
     item = np.dtype(transform_type(problem)).itemsize
-    planes = max(problem.in_channels, problem.out_channels) * available() + filters(problem)
+    channels, slabs = max(problem.in_channels, problem.out_channels), problem.in_channels + 1
+    spectra = filters(problem) * (layout.slabs // layout.alike)
     if gradient:
-        pairs = problem.in_channels * problem.out_channels
-        planes = (problem.in_channels + problem.out_channels + pairs) * available()
-    return 2 * planes * layout.rows * layout.row * item
+        channels = problem.in_channels + problem.out_channels
+        slabs, spectra = channels + 1 + problem.in_channels * problem.out_channels * layout.slabs, 0
+    tiles = available() * (channels * layout.rows * layout.row + slabs * layout.slab)
+    return 2 * item * (tiles + spectra * layout.slab)
 
 
 def elapsed(problem: Problem, layout: SpectralLayout, batch: bool) -> float:
