@@ -21,6 +21,7 @@ from .methods.small import SmallCall, small_call
 from .problem import dtypes
 from .problem.arguments import check_x, parse
 from .problem.canonical import allocation, canonical, fills
+from .problem.exchange import as_x, exchanged
 from .problem.names import unknown_to, without_unknown
 from .problem.options import Options, meaning_of
 from .problem.recent import Recent
@@ -89,6 +90,7 @@ class Plan(LinearMap):
         self._text: list[str] = []
         self._keeps_kernel, self._omits = keeps_kernel, request.nan_policy == "omit"
         self._is_empty = 0 in self.output_shape
+        self._exchanged: Plan | None = None
         if self._is_empty:
             return
         like = self._allocate.imagined() if out is None else out
@@ -99,6 +101,8 @@ class Plan(LinearMap):
         self._ready: Ready | None = None
         if keeps_kernel:
             self._keep_kernel()
+        elif (other := exchanged(request, like)) is not None:
+            self._exchanged = Plan(other, keeps_kernel=False)
 
     def _keep_kernel(self) -> None:
         """Make the plan's own kernel ready, and say what runs."""
@@ -172,6 +176,9 @@ class Plan(LinearMap):
     def _run(self, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps neither."""
         request = self._request
+        if self._exchanged and np.isfinite(x).all() and np.isfinite(kernel).all():
+            out = self._allocate() if out is None else out
+            return self._exchanged._run(as_x(request, kernel), x, out)
         if self._is_exact:
             working = dtypes.working(x.dtype, kernel, self.dtype, request.fill)
             if working != request.working:

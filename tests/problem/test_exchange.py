@@ -1,0 +1,82 @@
+"""A kernel that is longer than x takes its place: the values are the same, and the time no longer grows with both."""
+
+import numpy as np
+import pytest
+
+from convnd import convnd
+from convnd.problem.arguments import parse
+from convnd.problem.canonical import allocation
+from convnd.problem.exchange import exchanged
+from convnd.problem.options import Options
+from support.check import check, integers, reals
+from support.strategies import LAYOUTS, WRITEABLE
+
+PAIRS = {1: ((3,), (40,)), 2: ((3, 2), (12, 9)), 3: ((2, 1, 3), (5, 6, 7))}
+PADDINGS = {  # along an axis of n samples and k taps
+    "few outputs": lambda n, k: (max(0, k - n), 1),
+    "more before": lambda n, k: (k + 3, max(0, k - n)),
+    "more behind": lambda n, k: (1, 2 * k),
+}
+
+
+def is_exchanged(x, kernel, **options):
+    request = parse(x, kernel, None, Options(**options))
+    return exchanged(request, allocation(request).imagined()) is not None
+
+
+@pytest.mark.parametrize("convention", ["convolution", "correlation"])
+@pytest.mark.parametrize("padding", ["full", "same", *PADDINGS])
+@pytest.mark.parametrize(
+    "dtypes", [("int16", "uint8"), ("int64", "int64"), ("float32", "float64"), ("float32", "complex64")]
+)
+@pytest.mark.parametrize("rank", PAIRS)
+def test_values(tuning, rank, dtypes, padding, convention):
+    shape, taps = PAIRS[rank]
+    x, kernel = integers(shape, dtypes[0]), integers(taps, dtypes[1], seed=1)
+    if padding in PADDINGS:
+        padding = tuple(PADDINGS[padding](n, k) for n, k in zip(shape, taps))
+    options = {"padding": padding, "convention": convention}
+    assert is_exchanged(x, kernel, **options)
+    check(x, kernel, **options)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout):
+    for shape, taps in PAIRS.values():
+        check(LAYOUTS[layout](integers(shape)), integers(taps, seed=1), padding="same")
+        check(integers(shape), LAYOUTS[layout](integers(taps, seed=1)), padding="same")
+        like = convnd(integers(shape), integers(taps, seed=1), padding="full")
+        check(
+            integers(shape),
+            integers(taps, seed=1),
+            padding="full",
+            out=LAYOUTS[layout](np.zeros_like(like)) if layout in WRITEABLE else None,
+        )
+
+
+def test_axes_in_any_order():
+    for axes in (1, 0), (-2, -1):
+        check(integers((2, 3)), integers((9, 12), seed=1), axes=axes, padding=((3, 20), (1, 15)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_meets_the_zeros_outside(value):
+    for place in "x", "kernel":
+        x, kernel = reals((3, 2)), reals((12, 9), seed=1)
+        {"x": x, "kernel": kernel}[place][1, 1] = value
+        found, expected = (convnd(x, kernel, padding="full", method=method) for method in ("auto", "direct"))
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_what_does_not_commute_stays():
+    x, kernel = reals(5), reals(40, seed=1)
+    assert is_exchanged(x, kernel, padding="full")
+    for options in [
+        {"stride": 2}, {"dilation": 2}, {"upsample": 2}, {"boundary": "wrap"}, {"fill_value": 1},
+        {"nan_policy": "omit"}, {"method": "direct"}, {"method": "fft"},
+    ]:  # fmt: skip
+        assert not is_exchanged(x, kernel, **{"padding": 100} | options)
+    assert not is_exchanged(reals((3, 5)), kernel, padding=100, axes=1)
+    assert not is_exchanged(reals((1, 5)), reals((1, 40)), padding=100, channel_axis=0, axes=1)
+    whole = integers(5, np.int16), integers(40, np.int16)
+    assert is_exchanged(*whole, padding="full", method="direct")  # exact sums have one value
