@@ -217,8 +217,9 @@ def repair(
     if len(tiles):
         own = plan(problem)
         weights = own.prepare(kernel, workers)
-        for tile in tiles:
-            own(x, weights, fills, out, workers, tasks.region(int(tile)))
+        regions = [tasks.region(int(tile)) for tile in tiles] if 2 * len(tiles) < prod(tasks.grid) else [None]
+        for region in regions:
+            own(x, weights, fills, out, workers, region)
 
 
 @tuning.remembered(256)
