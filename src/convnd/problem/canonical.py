@@ -208,7 +208,8 @@ def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
     """Return a problem whose axes memory and arithmetic tell apart.
 
     Batch axes are merged into the axis outside them where memory is contiguous, and dropped where they have length 1.
-    Into an axis of the kernel go at most ``most_interleaved`` samples of a frame.
+    Into an axis of the kernel go at most ``most_interleaved`` samples of a frame; frames of so few samples that cannot
+    are planes, outside all other axes.
     """
     kept: list[tuple[Axis, int, int]] = []
     for axis, x_step, out_step in reversed(list(zip(problem.axes, problem.x_steps, problem.out_steps, strict=True))):
@@ -221,6 +222,8 @@ def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
                 kept[-1] = (axis.merged_with(inner), x_inner, out_inner)
                 continue
         kept.append((axis, x_step, out_step))
+    if len(kept) > 1 and kept[0][0].is_batch and kept[0][0].length <= most_interleaved:
+        kept.append(kept.pop(0))
     axes, x_steps, out_steps = zip(*reversed(kept or [(Axis(1), 0, 0)]), strict=True)
     return replace(problem, axes=axes, x_steps=x_steps, out_steps=out_steps)
 
