@@ -8,7 +8,7 @@ is read.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import gcd
 from typing import NamedTuple
 
@@ -67,22 +67,22 @@ class Axis:
     branches: tuple[Branch, ...] = ()
     spread: int = 0
 
-    @property
+    @cached_property
     def extent(self) -> int:
         """The number of input positions from the first tap to the last."""
         return extent(self.taps, self.dilation) + self.spread
 
-    @property
+    @cached_property
     def positions(self) -> int:
         """The number of input positions without padding: samples, and the zeros between them."""
         return self.upsample * (self.length - 1) + 1
 
-    @property
+    @cached_property
     def outputs(self) -> int:
         """The number of outputs, ``floor((n + before + after - extent) / stride) + 1``."""
         return (self.positions + self.before + self.after - self.extent) // self.stride + 1
 
-    @property
+    @cached_property
     def is_batch(self) -> bool:
         """Whether every output reads only the input at the same index."""
         return self.taps == self.stride == 1 and self.before == self.after == 0 and not self.branches
@@ -129,12 +129,12 @@ class Axis:
         distance = self.upsample * sample - self.centre(flipped)
         return min(max(0, -(-distance // self.stride)), self.outputs)
 
-    @property
+    @cached_property
     def tap_spacing(self) -> int:
         """Outputs from one tap of a phase to the next: so many outputs later a tap reads what the next one reads."""
         return self.dilation // gcd(self.dilation, self.stride)
 
-    @property
+    @cached_property
     def phase_count(self) -> int:
         """The number of phases of the stride, between which the taps are divided."""
         return min(self.taps, self.stride // gcd(self.dilation, self.stride))

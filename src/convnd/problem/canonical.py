@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -47,63 +47,63 @@ class Problem:
     exact: bool  # whether the sums are of whole numbers
     nan: str  # what NaN in x counts as, as `lines.compile_reader` has it
 
-    @property
+    @cached_property
     def taps(self) -> int:
         """Taps of an output in one input channel."""
         return prod(axis.taps for axis in self.axes)
 
-    @property
+    @cached_property
     def is_upsampled(self) -> bool:
         """Whether an axis has branches, if only one."""
         return any(axis.branches for axis in self.axes)
 
-    @property
+    @cached_property
     def branches(self) -> int:
         """Branches of all upsampled axes together; 1 where there is none."""
         return prod(len(axis.branches) or 1 for axis in self.axes)
 
-    @property
+    @cached_property
     def branch_channels(self) -> int:
         """Output channels of a group and of one branch."""
         return self.out_channels // self.branches
 
-    @property
+    @cached_property
     def outputs(self) -> int:
         """Outputs of every channel together."""
         return self.groups * self.out_channels * prod(axis.outputs for axis in self.axes)
 
-    @property
+    @cached_property
     def stored_bytes(self) -> int:
         """Bytes of a real part of ``x``."""
         return np.dtype(self.stored).itemsize
 
-    @property
+    @cached_property
     def results_near(self) -> bool:
         """Whether results are neighbours along the last axis."""
         return self.out_steps[-1] == np.dtype(self.result).itemsize
 
-    @property
+    @cached_property
     def stores_native(self) -> bool:
         """Whether the result is what the routine computes."""
         return self.result == np.dtype(self.accumulated).str
 
-    @property
+    @cached_property
     def stores_inside(self) -> bool:
         """Whether the routine can write the result as it is."""
         return self.stores_native and self.out_steps[-1] == np.dtype(self.accumulated).itemsize
 
-    @property
+    @cached_property
     def reads_native(self) -> bool:
         """Whether the routine can read samples of the array as it is."""
         return self.stored == np.dtype(self.working).str and self.nan == "kept" and self._reads_near
 
-    @property
+    @cached_property
     def _reads_near(self) -> bool:
         """Whether the addresses that it computes, of positions and rows outside ``x`` too, are whole numbers."""
         reached = [axis.stride * 2 * (axis.outputs + _SURPLUS) + axis.extent for axis in self.axes]
         return sum(n * abs(step) for n, step in zip(reached, self.x_steps, strict=True)) < 2**62
 
-    @property
+    @cached_property
     def reads_inside(self) -> bool:
         """Whether the routine can read the array by vectors as it is, at unit steps along the last axis."""
         return self.reads_native and self.axes[-1].stride == 1 and self.x_steps[-1] == self.stored_bytes
