@@ -71,6 +71,7 @@ class Plan(LinearMap):
     ((60, 80), dtype('float32'))
     """
 
+    @np.errstate(all="ignore")  # as in compiled code; so is what is made of a kernel
     def __init__(self, request: Request, keeps_kernel: bool = True) -> None:
         x, out = without_values(request.x), None if request.out is None else without_values(request.out)
         kernel = request.kernel if keeps_kernel else without_values(request.kernel)  # else every call has its own
@@ -209,6 +210,7 @@ class Plan(LinearMap):
             self._normalised.fill_without_weight(out)
         return out
 
+    @np.errstate(all="ignore")
     def _make_ready(self, kernel: np.ndarray) -> Ready:
         """Choose a method and make a kernel ready for it."""
         prepared = prepare(replace(self._request, kernel=kernel), self._problem)

@@ -55,7 +55,6 @@ def transposed(request: Request, dtype: np.dtype[Any]) -> list[Piece]:
     return pieces
 
 
-@np.errstate(over="ignore", invalid="ignore")  # as in the sums that are compiled
 def fold(request: Request, piece: Piece, values: np.ndarray, result: np.ndarray) -> None:
     """Add what a piece outside the array has computed to the samples that the boundary supplies it from."""
     assert piece.outside is not None

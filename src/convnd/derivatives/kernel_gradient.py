@@ -238,7 +238,6 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     )  # fmt: skip
 
 
-@np.errstate(over="ignore", invalid="ignore")  # as in the sums that are compiled
 def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray, by_transforms: bool) -> np.ndarray:
     """Return the derivative by the kernel of the sum of products of a request's result for ``x`` with ``y``."""
     result = dtypes.default_result(x.dtype, y.dtype)

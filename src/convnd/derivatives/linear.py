@@ -40,6 +40,7 @@ class LinearMap:
         raise NotImplementedError
 
     @without_unknown
+    @np.errstate(all="ignore")
     def adjoint(self, y: Any, **unknown: NoReturn) -> np.ndarray:
         """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
 
@@ -83,6 +84,7 @@ class LinearMap:
         return result.astype(dtypes.default_result(y.dtype, self._request.kernel.dtype), copy=False)
 
     @without_unknown
+    @np.errstate(all="ignore")
     def kernel_gradient(self, x: Any, y: Any, **unknown: NoReturn) -> np.ndarray:
         """Return the derivative of ``<plan(x), y>`` by the kernel: for each weight the sum of ``conj(x) * y`` it joins.
 

@@ -104,10 +104,9 @@ def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:
     """
     info = np.finfo(working)
     sums = np.abs(weights).sum(axis=2).max()
-    with np.errstate(all="ignore"):
-        gain = min(1.0, sums / samples)
-        least = float(info.tiny) / float(info.eps) / gain if gain else 0.0
-        most = float(info.max) / (8.0 * samples * max(1.0, sums))
+    gain = min(1.0, sums / samples)
+    least = float(info.tiny) / float(info.eps) / gain if gain else 0.0
+    most = float(info.max) / (8.0 * samples * max(1.0, sums))
     if not (np.isfinite(sums) and least <= most):
         return 1, 0
     return bits(least, working), bits(most, working)

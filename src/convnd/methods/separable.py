@@ -183,9 +183,8 @@ def _most_bits(problem: Problem, kernel: np.ndarray) -> int:
     if problem.exact:
         return 0
     info = np.finfo(problem.working)
-    with np.errstate(all="ignore"):
-        total = np.abs(kernel).sum(dtype=np.float64)
-        most = float(info.max) / (4 * MOST_GROWTH * max(1.0, total))
+    total = np.abs(kernel).sum(dtype=np.float64)
+    most = float(info.max) / (4 * MOST_GROWTH * max(1.0, total))
     return max(1, bits(most, problem.working))
 
 

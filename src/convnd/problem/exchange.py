@@ -28,8 +28,7 @@ def exchanged(request: Request, out: np.ndarray) -> Request | None:
         or len(request.spatial) < x.ndim
         or (request.mode, request.fill, request.nan_policy) != (CONSTANT, 0, "propagate")
         or any((axis.stride, axis.dilation, axis.upsample) != (1, 1, 1) for axis in request.axes)
-        or (request.method != "auto"
-        and not (is_exact and request.method == "direct"))
+        or (request.method != "auto" and not (is_exact and request.method == "direct"))
         or not 0 < _LONGER * x.size < kernel.size
     ):
         return None

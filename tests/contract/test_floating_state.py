@@ -1,0 +1,60 @@
+"""The caller's floating-point state does not matter: no result, error or warning depends on it."""
+
+import numpy as np
+import pytest
+
+from convnd import kernels, plan
+from support.check import reals, same
+
+SAMPLES = reals((60, 70))
+TAPS = np.arange(-20, 21)
+SHARP = np.exp(-((TAPS / 0.6) ** 2) / 2)
+GAUSSIAN = np.outer(SHARP, SHARP)  # weights from 1 down to 1e-482, which is 0
+TWO_TERMS = GAUSSIAN + np.outer(SHARP * TAPS, SHARP)
+HOLES = np.where(SAMPLES > 1, np.nan, SAMPLES)
+PROBLEMS = {
+    "a sharp Gaussian": (SAMPLES, GAUSSIAN, {}),
+    "weights that underflow": (SAMPLES, GAUSSIAN * 1e-170, {}),
+    "weights that overflow": (SAMPLES * 1e300, GAUSSIAN * 1e160, {}),
+    "two terms": (SAMPLES, TWO_TERMS * 1e-160, {}),
+    "single precision": (SAMPLES.astype(np.float32), GAUSSIAN.astype(np.float32), {"fill_value": 1e38}),
+    "subnormal samples": (SAMPLES * 1e-310, TWO_TERMS, {"boundary": "reflect"}),
+    "infinities": (np.where(SAMPLES > 1, np.inf, SAMPLES), GAUSSIAN, {}),
+    "NaN": (HOLES, GAUSSIAN, {}),
+    "NaN omitted": (HOLES * 1e-300, GAUSSIAN * 1e-200, {"nan_policy": "omit"}),
+    "whole numbers": (SAMPLES * 1e30, GAUSSIAN, {"dtype": np.int16}),
+    "half precision": (SAMPLES * 1e30, GAUSSIAN, {"dtype": np.float16}),
+    "complex": (SAMPLES + 1j, GAUSSIAN * 1e-170, {}),
+}
+
+
+def results(x, kernel, options):
+    """Convolve, transpose and differentiate."""
+    made = plan(x, kernel, padding="same", **options)
+    yield made(x)
+    if options.get("nan_policy") != "omit":
+        y = np.resize(SAMPLES, made.output_shape)
+        yield made.adjoint(y)
+        yield made.kernel_gradient(x, y)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", ["auto", "direct", "separable", "fft"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_calls(problem, method):
+    x, kernel, options = PROBLEMS[problem]
+    with np.errstate(all="ignore"):
+        expected = list(results(x, kernel, {**options, "method": method}))
+    for state in "raise", "warn":
+        with np.errstate(all=state):
+            for result, own in zip(results(x, kernel, {**options, "method": method}), expected, strict=True):
+                same(result, own)
+
+
+@pytest.mark.filterwarnings("error")
+def test_kernels():
+    with np.errstate(all="raise"):
+        kernels.gaussian((0.05, 40))
+        kernels.gaussian(0.1, order=2)
+        kernels.laplacian_of_gaussian((0.1, 0.1))
+        kernels.unsharp_mask((0.05, 0.05))
