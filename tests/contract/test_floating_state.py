@@ -58,3 +58,14 @@ def test_kernels():
         kernels.gaussian(0.1, order=2)
         kernels.laplacian_of_gaussian((0.1, 0.1))
         kernels.unsharp_mask((0.05, 0.05))
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e-20, 1e150, 1e300])
+def test_the_size_of_weights_hides_no_factors(size):
+    """Their squares, by which factors are found, would underflow or overflow."""
+    for kernel in GAUSSIAN, TWO_TERMS:
+        made = plan(np.empty((1000, 1000)), kernel * size, padding="same")
+        assert made.method == "separable"
+        x = np.pad(SAMPLES, 500)[:1000, :1000]
+        expected = plan(np.empty((1000, 1000)), kernel, padding="same")(x)
+        np.testing.assert_allclose(made(x) / size, expected, rtol=0, atol=1e-13 * np.abs(expected).max())

@@ -9,7 +9,7 @@ dimensions that is the singular value decomposition; a factor may keep several a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 from math import prod
@@ -97,11 +97,16 @@ def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -
     """
     axes = tuple(a for a, taps in enumerate(kernel.shape) if taps > 1)
     kernel = kernel.astype(np.float64)
-    total = float(np.abs(kernel).sum())
-    if not np.isfinite(total) or (exact and total >= 2**53):
+    if not np.isfinite(kernel).all():
         return None
-    if len(axes) <= 1 or total == 0:
+    if len(axes) <= 1 or not kernel.any():
         return [Factor(tuple(range(kernel.ndim)), kernel[None, None])]
+    # A power of two keeps squares of weights, and their sums, inside the type.
+    exponent = 0 if exact else int(np.frexp(np.abs(kernel).max())[1])
+    kernel = np.ldexp(kernel, -exponent)
+    total = float(np.abs(kernel).sum())
+    if exact and total >= 2**53:
+        return None
     limit = 0.0 if exact else epsilon * total
     terms: dict[frozenset[int], int] = {}
 
@@ -127,7 +132,9 @@ def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -
     if taps(groups) == np.inf:
         return None
     train = _train(kernel, groups, exact, limit)
-    return train if train is not None and (exact or _growth(train, total) <= MOST_GROWTH) else None
+    if train is None or not (exact or _growth(train, total) <= MOST_GROWTH):
+        return None
+    return [*train[:-1], replace(train[-1], weights=np.ldexp(train[-1].weights, exponent))]
 
 
 def is_short(kernel: np.ndarray, epsilon: float) -> bool:
