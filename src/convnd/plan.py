@@ -46,7 +46,7 @@ class Plan(LinearMap):
     ----------
     method : str
         What runs: "direct", "separable", "fft" or "winograd". Tiles that the method cannot do within what `convnd`
-        promises, with NaN or infinity among their samples, run by the direct one.
+        promises, with infinity among their samples or NaN where they are transformed, run by the direct one.
     why : str
         The reason.
     output_shape : tuple of int
