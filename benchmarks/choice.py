@@ -52,12 +52,12 @@ def by_method(problem: Problem, x: np.ndarray, kernel: np.ndarray) -> dict[str, 
     keywords = problem.keywords()
 
     def call(method: str) -> Call:
-        return lambda: convnd(x, kernel, method=method, **keywords)
+        return lambda: convnd(x, kernel, **{**keywords, "method": method})
 
     calls = {"auto": call("auto")}
     for method in METHODS:
         with suppress(ValueError):  # not one for this kernel
-            plan(x, kernel, method=method, **keywords)
+            plan(x, kernel, **{**keywords, "method": method})
             calls[method] = call(method)
     return calls
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -15,7 +15,11 @@ from .problem.arguments import parse
 from .problem.names import unknown_to, without_unknown
 from .problem.options import Options
 
-Padding = str | int | Sequence[int | Sequence[int]]
+Padding = Literal["valid", "same", "full"] | int | Sequence[int | Sequence[int]]
+Convention = Literal["convolution", "correlation"]
+Boundary = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+NanPolicy = Literal["propagate", "raise", "omit"]
+Method = Literal["auto", "direct", "separable", "fft", "winograd"]
 
 
 @without_unknown
@@ -30,11 +34,11 @@ def convnd(
     groups: int = 1,
     axes: int | str | Sequence[int | str] | None = None,
     channel_axis: int | str | None = None,
-    convention: str = "convolution",
-    boundary: str = "constant",
+    convention: Convention = "convolution",
+    boundary: Boundary = "constant",
     fill_value: complex = 0,
-    nan_policy: str = "propagate",
-    method: str = "auto",
+    nan_policy: NanPolicy = "propagate",
+    method: Method = "auto",
     dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
     workers: int | None = None,
@@ -213,11 +217,11 @@ def plan(
     groups: int = 1,
     axes: int | Sequence[int] | None = None,
     channel_axis: int | None = None,
-    convention: str = "convolution",
-    boundary: str = "constant",
+    convention: Convention = "convolution",
+    boundary: Boundary = "constant",
     fill_value: complex = 0,
-    nan_policy: str = "propagate",
-    method: str = "auto",
+    nan_policy: NanPolicy = "propagate",
+    method: Method = "auto",
     dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
     workers: int | None = None,
