@@ -8,6 +8,7 @@ from .interop.blockwise import blockwise
 from .interop.stream import Stream
 from .interop.window import Window, window
 from .plan import Plan
+from .problem.names import unknown_function
 from .warm import warmup
 
 __version__: str
@@ -24,7 +25,7 @@ if not TYPE_CHECKING:  # which would take every attribute for one of these
 
     def __getattr__(name: str) -> str:
         if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise unknown_function(__name__, name)
         from importlib.metadata import PackageNotFoundError, version  # slow to import, and seldom asked for
 
         try:

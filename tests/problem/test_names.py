@@ -29,6 +29,10 @@ ARGUMENT_ERRORS = [
     ({"weights": SQUARE}, "it is kernel here"),
     ({"n_jobs": -1}, "it is workers here"),
     ({"bias": 1}, "add it to the result"),
+    ({"shape": "same"}, 'it is padding="same" here'),
+    ({"ksize": 3}, "the kernel's shape says it"),
+    ({"sigma": 2}, "convnd.kernels.gaussian(sigma) makes the kernel"),
+    ({"spacing": (1, 2)}, "stride, dilation and padding count samples: divide lengths by it"),
     ({"pading": "same"}, "did you mean padding?"),
     ({"Stride": 2}, "it is stride here"),
     ({"feature_groups_count": 2}, "did you mean groups?"),
@@ -133,3 +137,17 @@ def test_the_table_has_the_arguments_of_the_signature_which_shows_no_others():
         assert [*inspect.signature(function).parameters] == [*ARGUMENTS]
     for function in PLAN, PLAN.adjoint, PLAN.kernel_gradient, convnd.warmup:
         assert "unknown" not in inspect.signature(function).parameters
+
+
+@pytest.mark.parametrize("name, words", [
+    ("convolve", "did you mean convnd?"),
+    ("filter2D", "did you mean convnd?"),
+    ("blockwize", "did you mean blockwise?"),
+    ("gaussian_filter", "write convnd(x, kernels.gaussian(...), padding='same')"),
+    ("uniform_filter", "write convnd(x, kernels.box(...), padding='same')"),
+    ("sobel", "write convnd(x, kernels.sobel(...), padding='same')"),
+])  # fmt: skip
+def test_functions_of_the_package(name, words):
+    with pytest.raises(AttributeError) as caught:
+        getattr(convnd, name)
+    assert str(caught.value) == f"convnd has no {name!r}: {words}"

@@ -18,7 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "x": ("input", "in1", "image", "img", "src", "lhs", "array", "a", "signal"),
     "kernel": ("weights", "weight", "filter", "filters", "in2", "v", "rhs", "taps"),
-    "padding": ("pad", "pads"),
+    "padding": ("pad", "pads", "shape"),
     "stride": ("strides", "window_strides", "subsample", "step", "down"),
     "dilation": ("dilations", "dilation_rate", "rhs_dilation", "kernel_dilation"),
     "upsample": ("lhs_dilation", "input_dilation", "up"),
@@ -41,6 +41,10 @@ ADVICE = {
     "anchor": "padding=((before, after), ...) shifts the window",
     "output_padding": "with upsample, add it to the padding after: padding=((before, after), ...)",
     "kernel_size": "the kernel's shape says it",
+    "ksize": "the kernel's shape says it",
+    "sigma": "convnd.kernels.gaussian(sigma) makes the kernel",
+    "fwhm": "convnd.kernels.gaussian(fwhm / 2.355) makes the kernel",
+    "spacing": "stride, dilation and padding count samples: divide lengths by it",
     "in_channels": "the kernel's shape says it",
     "out_channels": "the kernel's shape says it",
     "bias": "add it to the result",
@@ -83,6 +87,16 @@ KERNELS = {
     "unsharp_mask": (),
 }
 
+#: The functions of the package, each with the names of other libraries' functions.
+FUNCTIONS = {
+    "convnd": (
+        "convolve", "convolve1d", "convolve2d", "correlate", "correlate1d", "correlate2d", "conv1d", "conv2d", "conv3d",
+        "fftconvolve", "oaconvolve", "filter2d", "sepfilter2d", "upfirdn", "convolve_fft",
+    ),
+    "blockwise": ("map_overlap", "map_blocks"),
+    "plan": (), "warmup": (), "window": (), "Stream": (), "Plan": (), "Window": (), "kernels": ("kernel",),
+}  # fmt: skip
+
 _MODES = ("padding", "boundary", "convention", "method")  # each of them is called "mode" by some library
 _OPTIONS = ARGUMENTS.keys() - {"x", "kernel", "out"}  # of a plan
 _NEAR = 0.7  # the least similarity, up to 1, of a misspelt name and the name that is meant
@@ -109,6 +123,17 @@ def unknown_argument(function: str, parameters: Sequence[str], unknown: Mapping[
 def unknown_to(function: Callable[..., Any], unknown: Mapping[str, object]) -> TypeError:
     """Return the error about keywords that are not parameters of a function."""
     return unknown_argument(function.__qualname__, [*inspect.signature(function).parameters], unknown)
+
+
+def unknown_function(module: str, name: str) -> AttributeError:
+    """Return the error about a name that the package does not have."""
+    if name.startswith("_"):  # tools ask for many of these
+        return AttributeError(f"{module} has no {name!r}")
+    kernel = _ours(name, KERNELS)
+    if kernel is not None:
+        ours = f"convnd(x, kernels.{kernel}(...), padding='same')"
+        return AttributeError(f"{module} has no {name!r}: write {ours}")
+    return AttributeError(f"{module} has no {name!r}: {suggestion(name, FUNCTIONS)}")
 
 
 def suggestion(name: str, names: Mapping[str, tuple[str, ...]]) -> str:
