@@ -1,4 +1,4 @@
-"""The convolution of the contract, written down literally; shares nothing with the package.
+"""The convolution of the contract and its transposes, written down literally; shares nothing with the package.
 
 Slow on purpose. Padding is `numpy.pad`, which the boundaries are named after; one tap of one channel is added at a
 time; integers are Python's own and floats NumPy's widest, so nothing can wrap, round early or take a short cut. The
@@ -13,60 +13,140 @@ import numpy as np
 BOUNDARIES = {name: name for name in ("constant", "edge", "reflect", "symmetric", "wrap")}
 
 
-def convnd(
-    x, kernel, *, padding="valid", stride=1, dilation=1, upsample=1, groups=1, axes=None, channel_axis=None,
-    convention="convolution", boundary="constant", fill_value=0, dtype=None,
-):  # fmt: skip
+def convnd(x, kernel, *, fill_value=0, dtype=None, **options):
     """What `convnd.convnd` returns for valid arguments; it checks none."""
     x, kernel = np.asarray(x), np.asarray(kernel)
     working, result = types(x.dtype, kernel.dtype, dtype)
-    spatial, channel, batch = roles(x.ndim, kernel.ndim, axes, channel_axis)
-    order = channel + batch + spatial  # the axes of x, in the order used below
-
-    samples = wide(x.transpose(order), working)
-    weights = wide(kernel, working)
-    if not channel:
-        samples, weights = samples[None], weights[None, None]
-    else:  # (C_in, batch..., *spatial) and (C_out, C_in / groups, *K)
-        bank = kernel.ndim == len(spatial) + 2
-        if any(channel[0] > axis for axis in spatial):  # channels last: (*K, C_in / groups[, C_out])
-            weights = np.moveaxis(weights, [-1, -2] if bank else -1, [0, 1] if bank else 0)
-        weights = weights if bank else weights[None]
-    if convention == "convolution":
-        weights = np.flip(weights, axis=range(2, weights.ndim))
-
-    taps = weights.shape[2:]
-    stride, dilation, upsample = (per_axis(v, len(taps)) for v in (stride, dilation, upsample))
-    extents = [d * (k - 1) + 1 for d, k in zip(dilation, taps)]
-    ends = widths(padding, extents, convention)
-    # Whole samples outside, more than any tap reads; upsampled; then cut to the padding.
-    pads = [(0, 0)] * (1 + len(batch)) + [(-(-b // u), -(-a // u)) for (b, a), u in zip(ends, upsample)]
-    fill_value = int(fill_value) if working.kind == "O" else fill_value
-    fill = {"constant_values": wide(fill_value, working)} if boundary == "constant" else {}
-    samples = np.pad(samples, pads, mode=BOUNDARIES[boundary], **fill)
-    for axis, ((before, after), u) in enumerate(zip(ends, upsample), 1 + len(batch)):
-        shape = list(samples.shape)
-        shape[axis] = u * (shape[axis] - 1) + 1
-        spread = wide(np.zeros(shape, int), working)
-        along = [slice(None)] * axis
-        spread[(*along, slice(None, None, u))] = samples
-        samples = spread[(*along, slice(-before % u, shape[axis] - -after % u))]
-    spans = samples.shape[1 + len(batch) :]
-    lengths = [(span - extent) // s + 1 for span, extent, s in zip(spans, extents, stride)]
-
-    c_out, c_in = weights.shape[:2]
-    y = wide(np.zeros((c_out, *samples.shape[1 : 1 + len(batch)], *lengths), int), working)
+    form = Form(x, kernel, **options)
+    samples, weights = form.samples(wide(x, working), filling(fill_value, working)), form.weights(wide(kernel, working))
+    y = wide(np.zeros(form.outputs, int), working)
+    are_samples = form.samples(np.ones(x.shape, bool), True, False) if max(form.upsample, default=1) > 1 else None
     with np.errstate(all="ignore"):
-        for out, c in itertools.product(range(c_out), range(c_in)):
-            source = samples[out // (c_out // groups) * c_in + c]
-            for t in np.ndindex(*taps):
-                first = [d * i for d, i in zip(dilation, t)]
-                window = [slice(f, f + s * (n - 1) + 1, s) for f, s, n in zip(first, stride, lengths)]
-                y[out, ...] += weights[(out, c, *t)] * source[(..., *window)]
+        for weight, source, filter_ in form.terms():
+            products = weights[weight] * samples[source]
+            y[filter_, ...] += products if are_samples is None else np.where(are_samples[source], products, 0)
+    return cast(form.result(y), result, dtype)
 
-    if not (channel and bank):
-        y, order = y[0], batch + spatial
-    return cast(y.transpose(np.argsort(order)), result, dtype)
+
+def adjoint(x, kernel, y, **options):
+    """The transpose of `convnd` as a map of x: each output adds, times each weight, to the sample that it reads by it.
+
+    Of `x` the shape alone counts. Complex weights are conjugated.
+    """
+    kernel, y = np.asarray(kernel), np.asarray(y)
+    working, result = types(y.dtype, kernel.dtype, None)
+    form = Form(x, kernel, **{name: value for name, value in options.items() if name != "fill_value"})
+    places = form.samples(np.arange(x.size).reshape(x.shape), NOWHERE, NOWHERE)
+    weights, sums, back = form.weights(wide(kernel, working)), form.sums(wide(y, working)), np.zeros(x.size, int)
+    back = wide(back, working)
+    with np.errstate(all="ignore"):
+        for weight, source, filter_ in form.terms():
+            inside = places[source] != NOWHERE
+            np.add.at(back, places[source][inside], (np.conj(weights[weight]) * sums[filter_])[inside])
+    return cast(back.reshape(x.shape), result, None)
+
+
+def kernel_gradient(x, kernel, y, *, fill_value=0, **options):
+    """The transpose of `convnd` as a map of the kernel: each weight sums outputs times the samples they read by it.
+
+    Of `kernel` the shape alone counts. Complex samples are conjugated.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    working, result = types(x.dtype, y.dtype, None)
+    form = Form(x, kernel, **options)
+    samples, sums = form.samples(wide(x, working), filling(fill_value, working)), form.sums(wide(y, working))
+    are_samples = form.samples(np.ones(x.shape, bool), True, False)
+    places = form.weights(np.arange(kernel.size).reshape(kernel.shape))
+    weights = wide(np.zeros(kernel.size, int), working)
+    with np.errstate(all="ignore"):
+        for weight, source, filter_ in form.terms():
+            products = np.conj(samples[source]) * sums[filter_]
+            weights[places[weight]] = products[are_samples[source]].sum()
+    return cast(weights.reshape(kernel.shape), result, None)
+
+
+def output_shape(x_shape, kernel_shape, **options):
+    """The shape of what `convnd` returns."""
+    form = form_of(np.empty(x_shape, bool), np.empty(kernel_shape, bool), **options)
+    return form.result(np.broadcast_to(False, form.outputs)).shape
+
+
+def form_of(x, kernel, *, fill_value=0, dtype=None, **options):
+    """The form of a convolution with these options."""
+    return Form(x, kernel, **options)
+
+
+#: The place of what is no sample of x.
+NOWHERE = -1
+
+
+class Form:
+    """The arrays of a convolution in one form, with channels before batch axes before spatial ones, and its terms."""
+
+    def __init__(
+        self, x, kernel, *, padding="valid", stride=1, dilation=1, upsample=1, groups=1, axes=None, channel_axis=None,
+        convention="convolution", boundary="constant",
+    ):  # fmt: skip
+        spatial, channel, batch = roles(x.ndim, kernel.ndim, axes, channel_axis)
+        self.order = channel + batch + spatial  # the axes of x
+        self.has_channels, self.is_bank = bool(channel), bool(channel) and kernel.ndim == len(spatial) + 2
+        self.channels_last = bool(channel) and any(channel[0] > axis for axis in spatial)
+        self.is_flipped, self.boundary, self.groups = convention == "convolution", boundary, groups
+        self.c_out, self.c_in, *self.taps = self.weights(np.empty(kernel.shape, bool)).shape
+        self.stride, self.dilation, self.upsample = (per_axis(v, len(spatial)) for v in (stride, dilation, upsample))
+        extents = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.taps)]
+        self.ends = widths(padding, extents, convention)
+        self.batch = [x.shape[axis] for axis in batch]
+        spans = [u * (x.shape[a] - 1) + 1 + sum(e) for a, e, u in zip(spatial, self.ends, self.upsample)]
+        self.lengths = [(span - extent) // s + 1 for span, extent, s in zip(spans, extents, self.stride)]
+        self.outputs = (self.c_out, *self.batch, *self.lengths)
+
+    def weights(self, kernel):
+        """(C_out, C_in / groups, *K), not flipped: tap t reads sample t."""
+        if not self.has_channels:
+            kernel = kernel[None, None]
+        else:
+            if self.channels_last:  # (*K, C_in / groups[, C_out])
+                kernel = np.moveaxis(kernel, [-1, -2] if self.is_bank else -1, [0, 1] if self.is_bank else 0)
+            kernel = kernel if self.is_bank else kernel[None]
+        return np.flip(kernel, axis=range(2, kernel.ndim)) if self.is_flipped else kernel
+
+    def samples(self, x, outside, between=0):
+        """(C_in, batch..., *spatial), padded, with the values of what the boundary "constant" supplies and of zeros."""
+        samples = x.transpose(self.order)
+        samples = samples if self.has_channels else samples[None]
+        first = 1 + len(self.batch)
+        # Whole samples outside, more than any tap reads; upsampled; then cut to the padding.
+        pads = [(0, 0)] * first + [(-(-b // u), -(-a // u)) for (b, a), u in zip(self.ends, self.upsample)]
+        fill = {"constant_values": outside} if self.boundary == "constant" else {}
+        samples = np.pad(samples, pads, mode=BOUNDARIES[self.boundary], **fill)
+        for axis, ((before, after), u) in enumerate(zip(self.ends, self.upsample), first):
+            shape = list(samples.shape)
+            shape[axis] = u * (shape[axis] - 1) + 1
+            spread = np.full(shape, between, samples.dtype)
+            along = [slice(None)] * axis
+            spread[(*along, slice(None, None, u))] = samples
+            samples = spread[(*along, slice(-before % u, shape[axis] - -after % u))]
+        return samples
+
+    def terms(self):
+        """For each weight its index, that of the samples it is multiplied by (one for each output), and its filter."""
+        for filter_, c, tap in itertools.product(range(self.c_out), range(self.c_in), np.ndindex(*self.taps)):
+            first = [d * t for d, t in zip(self.dilation, tap)]
+            window = [slice(f, f + s * (n - 1) + 1, s) for f, s, n in zip(first, self.stride, self.lengths)]
+            channel = filter_ // (self.c_out // self.groups) * self.c_in + c
+            yield (filter_, c, *tap), (channel, ..., *window), filter_
+
+    def result(self, y):
+        """(C_out, batch..., *spatial) with its axes in the places of x's."""
+        order = self.order if self.is_bank else self.order[self.has_channels :]
+        return (y if self.is_bank else y[0]).transpose(np.argsort(order))
+
+    def sums(self, y):
+        """A result as (C_out, batch..., *spatial)."""
+        order = self.order if self.is_bank else self.order[self.has_channels :]
+        y = y.transpose(np.argsort(np.argsort(order)))
+        return y if self.is_bank else y[None]
 
 
 def roles(x_ndim, kernel_ndim, axes, channel_axis):
@@ -105,6 +185,11 @@ def types(x, kernel, dtype):
         return np.dtype(object), np.dtype(np.uint64 if result.kind == "u" else np.int64)
     wanted = np.result_type(result, dtype or result)
     return np.dtype(np.clongdouble if wanted.kind == "c" else np.longdouble), result
+
+
+def filling(fill_value, working):
+    """The fill value in the oracle's type."""
+    return wide(int(fill_value) if working.kind == "O" else fill_value, working)
 
 
 def wide(values, working):
