@@ -8,70 +8,6 @@ from support.check import check, close, integers, reals, same
 from support.oracle import BOUNDARIES
 from support.strategies import outer
 
-SHAPES = {1: (37,), 2: (9, 11), 3: (5, 4, 7)}
-TAPS = {1: (7,), 2: (4, 5), 3: (3, 2, 4)}
-PADDINGS = ["valid", "same", "full", 3, ((0, 5), (7, 1), (2, 0)), ((90, 0), (1, 40), (0, 9))]
-# upsample, stride, dilation: alone, and with and without common factors; some branches have no taps, some no outputs.
-STEPS = [(2, 1, 1), (3, 2, 1), (2, 2, 1), (4, 6, 1), (3, 1, 2), (6, 1, 4), (6, 4, 9), (2, 2, 2), (5, 50, 1), (40, 1, 1)]
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("rank", SHAPES)
-def test_against_the_oracle(tuning, rank, boundary):
-    x, kernel = integers(SHAPES[rank], np.float32), integers(TAPS[rank], np.float32, seed=1)
-    for n, (upsample, stride, dilation) in enumerate(STEPS[: 10 if rank < 3 else 8]):
-        padding = PADDINGS[(n + rank) % len(PADDINGS)]
-        if padding == "valid" and dilation > upsample:
-            padding = "same"
-        options = {"padding": padding[:rank] if isinstance(padding, tuple) else padding, "boundary": boundary}
-        if boundary == "constant":
-            options["fill_value"] = 3
-        convention = ["convolution", "correlation"][n % 2]
-        check(x, kernel, upsample=upsample, stride=stride, dilation=dilation, convention=convention, **options)
-
-
-@pytest.mark.parametrize("upsample", [(2, 1, 1), (1, 3, 1), (1, 1, 4), (2, 3, 4), (1, 5, 2)])
-def test_each_axis_its_own(tuning, upsample):
-    x, kernel = integers((5, 6, 7)), integers((3, 4, 3), seed=1)
-    check(x, kernel, upsample=upsample, padding="same", boundary="wrap")
-    check(x, kernel, upsample=upsample, stride=(3, 2, 2), dilation=(1, 2, 2), axes=(2, 0, 1), padding=(4, 7, 3))
-    check(x, kernel[0], upsample=upsample[:2], axes=(2, 0), padding="full", boundary="symmetric")  # among batch axes
-    check(x, kernel[0, 0], upsample=upsample[0], padding="full")
-
-
-CHANNELS = {  # c_in, groups, c_out (None: one filter)
-    "one filter": (4, 1, None),
-    "bank": (3, 1, 5),
-    "groups": (6, 2, 4),
-    "depthwise": (5, 5, 5),
-}
-
-
-@pytest.mark.parametrize("case", CHANNELS)
-@pytest.mark.parametrize("at", [0, -1])
-@pytest.mark.parametrize("rank", [1, 2])
-def test_channels(tuning, rank, at, case):
-    c_in, groups, c_out = CHANNELS[case]
-    filters, within = [] if c_out is None else [c_out], c_in // groups
-    shape = [c_in, *SHAPES[rank]] if at == 0 else [*SHAPES[rank], c_in]
-    taps = [*filters, within, *TAPS[rank]] if at == 0 else [*TAPS[rank], within, *filters]
-    for dtype in np.float32, np.int8, np.complex64:
-        x, kernel = integers(shape, dtype), integers(taps, dtype, seed=1)
-        options = {"channel_axis": at, "groups": groups, "upsample": (3, 2)[:rank]}
-        check(x, kernel, padding="full", stride=(1, 2)[:rank], boundary="edge", **options)
-    options |= {"channel_axis": at % (rank + 1) + 1, "axes": [a + 1 for a in range(rank + 1) if a != at % (rank + 1)]}
-    check(np.stack([x, 2 * x]), kernel, padding=2, **options)
-
-
-@pytest.mark.parametrize("kernel", ["bool", "int8", "uint64", "float16", "float32", "complex64"])
-@pytest.mark.parametrize("x", ["uint8", "int64", "float32", "float64", "complex64"])
-def test_types(x, kernel):
-    options = {"upsample": (2, 3), "padding": "same", "boundary": "constant", "fill_value": 2}
-    check(integers((6, 7), x), integers((3, 4), kernel, seed=1), **options)
-    for dtype in "int16", "float64":
-        if "c" not in {np.dtype(x).kind, np.dtype(kernel).kind}:
-            check(integers((6, 7), x), integers((3, 4), kernel, seed=1), dtype=dtype, **options)
-
 
 def test_single_samples_and_empty_batches(tuning):
     for boundary in BOUNDARIES:
@@ -98,19 +34,6 @@ def test_stride_and_dilation_undo_it(tuning, upsample):
 
 
 # --- zeros are not multiplied -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=str)
-@pytest.mark.parametrize("method", ["auto", "direct", "separable", "fft"])
-def test_nan_and_infinity_reach_the_outputs_with_a_tap_on_them(tuning, method, bad):
-    kernel = outer([1, 0, 2, 3], [2, 1, 1]).astype(np.float32)  # a weight of zero touches as well
-    for place in (0, 0), (3, 4), (6, 7):
-        x = integers((7, 8), np.float32)
-        x[place] = bad
-        for upsample, stride, dilation in ((2, 3), 1, 1), (3, 2, 2), (4, 6, 3):
-            options = {"upsample": upsample, "stride": stride, "dilation": dilation, "padding": "full"}
-            check(x, kernel, method=method, boundary="reflect", **options)
-            check(integers((7, 8), np.float32), kernel, method=method, fill_value=bad, **options)
 
 
 def test_outputs_without_a_tap_on_a_sample_are_zero(tuning):

@@ -9,33 +9,7 @@ from convnd import plan
 from convnd.derivatives import kernel_gradient
 from support import oracle
 from support.check import TOLERANCE, integers, reals, same
-from support.oracle import BOUNDARIES
-from support.strategies import LAYOUTS, outer
-
-GEOMETRIES = {
-    "1-D": ((33,), (5,), {}),
-    "pads longer than x": ((13,), (6,), {"padding": ((40, 31),)}),
-    "strided": ((9, 11), (3, 4), {"padding": 2, "stride": (2, 3)}),
-    "strided past the end": ((9, 11), (1, 2), {"stride": (5, 4)}),  # the last samples are not read
-    "dilated": ((9, 11), (4, 3), {"padding": "same", "dilation": 2, "stride": 3, "convention": "correlation"}),
-    "upsampled": ((5, 6), (4, 3), {"padding": "full", "upsample": (2, 3)}),
-    "everything": ((5, 6), (4, 3), {"padding": ((9, 20), (19, 0)), "upsample": 4, "stride": 6, "dilation": (1, 2)}),
-    "taps without samples": ((4, 5), (2, 2), {"padding": 1, "upsample": 5, "stride": 5}),
-    "3-D": ((5, 4, 6), (2, 3, 3), {"padding": "same"}),
-    "axes": ((5, 4, 6), (2, 3, 2), {"padding": ((0, 9), (8, 1), (0, 0)), "axes": (2, 0, 1)}),
-    "batch": ((2, 9, 3), (4,), {"padding": "full", "axes": 1}),
-    "a matrix of one": ((1, 1), (3, 2), {"padding": "full"}),
-}
-CHANNELS = {  # shape, kernel, options
-    "one filter": ((3, 9, 11), (3, 2, 3), {"channel_axis": 0}),
-    "one filter, last": ((9, 11, 3), (2, 3, 3), {"channel_axis": -1}),
-    "bank": ((2, 3, 9, 11), (4, 3, 2, 3), {"channel_axis": 1, "axes": (2, 3)}),
-    "bank, last": ((2, 9, 11, 3), (2, 3, 3, 4), {"channel_axis": 3, "axes": (1, 2)}),
-    "groups": ((6, 9, 11), (4, 3, 2, 3), {"channel_axis": 0, "groups": 2, "stride": 2}),
-    "groups, last": ((9, 11, 6), (2, 3, 3, 4), {"channel_axis": -1, "groups": 2, "upsample": (2, 3)}),
-    "depthwise": ((5, 20), (10, 1, 3), {"channel_axis": 0, "groups": 5, "dilation": 2}),
-    "between": ((9, 4, 11), (2, 3, 4, 5), {"channel_axis": 1, "boundary": "wrap"}),
-}
+from support.strategies import outer
 
 
 def inner(a, b):
@@ -56,64 +30,6 @@ def transposes_hold(x, kernel, y=None, **options):
     for given, own in zip((x, kernel, y), before):
         same(given, own)
     return back, weights
-
-
-def unit(shape, index, dtype):
-    array = np.zeros(shape, dtype)
-    array[index] = 1
-    return array
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_inner_products(tuning, geometry, boundary):
-    shape, taps, options = GEOMETRIES[geometry]
-    transposes_hold(integers(shape, np.float32), integers(taps, np.float32, seed=1), boundary=boundary, **options)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
-@pytest.mark.parametrize("case", CHANNELS)
-def test_channels(tuning, case, dtype):
-    shape, taps, options = CHANNELS[case]
-    transposes_hold(integers(shape, dtype), integers(taps, dtype, seed=1), **{"padding": 2, **options})
-
-
-@pytest.mark.parametrize(
-    "geometry", ["1-D", "pads longer than x", "strided past the end", "upsampled", "everything", "axes"]
-)
-def test_every_sample_and_weight(tuning, geometry):
-    """Against the explicit matrix of either map."""
-    shape, taps, options = GEOMETRIES[geometry]
-    for boundary in "constant", "reflect", "wrap":
-        dtype, options = np.float32, {**options, "boundary": boundary}
-        x, kernel = integers(shape, dtype), integers(taps, dtype, seed=1)
-        made = plan(x, kernel, **options)
-        y = integers(made.output_shape, dtype, seed=2)
-        expected = [(oracle.convnd(unit(shape, i, dtype), kernel, **options) * y).sum() for i in np.ndindex(shape)]
-        same(made.adjoint(y), np.reshape(expected, shape))
-        expected = [(oracle.convnd(x, unit(taps, t, dtype), **options) * y).sum() for t in np.ndindex(taps)]
-        same(made.kernel_gradient(x, y), np.reshape(expected, taps))
-
-
-def test_every_weight_of_a_bank(tuning):
-    for case in "groups", "groups, last", "bank, last":
-        shape, taps, options = CHANNELS[case]
-        x = integers(shape, np.float32)
-        made = plan(x, np.ones(taps, np.float32), padding="same", **options)
-        y = integers(made.output_shape, np.float32, seed=2)
-        expected = [
-            (oracle.convnd(x, unit(taps, t, np.float32), padding="same", **options) * y).sum() for t in np.ndindex(taps)
-        ]
-        same(made.kernel_gradient(x, y), np.reshape(expected, taps).astype(np.float32))
-
-
-def test_the_fill_value_is_a_sample_of_the_gradient_and_no_part_of_the_adjoint(tuning):
-    x, kernel = integers((9, 11), np.float32), integers((3, 4), np.float32, seed=1)
-    options = {"padding": 3, "upsample": (1, 2)}
-    filled, plain = plan(x, kernel, fill_value=2, **options), plan(x, kernel, **options)
-    y = integers(plain.output_shape, np.float32, seed=2)
-    assert inner(kernel, filled.kernel_gradient(x, y)) == inner(oracle.convnd(x, kernel, fill_value=2, **options), y)
-    same(filled.adjoint(y), plain.adjoint(y))
 
 
 # --- types and memory ---------------------------------------------------------------------------------------
@@ -143,24 +59,6 @@ def test_sums_wrap_as_those_of_the_call_do():
     made = plan(x, kernel, convention="correlation")
     same(made.kernel_gradient(x, y), np.array([(x[t : t + 36] * y).sum() for t in range(5)]))
     same(made.adjoint(y), np.convolve(y, kernel))
-
-
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "zero stride"])
-def test_layouts(tuning, layout):
-    for (shape, taps, options), dtype in (GEOMETRIES["strided"], "float32"), (CHANNELS["groups, last"], "complex64"):
-        x, kernel = integers(shape, dtype), integers(taps, dtype, seed=1)
-        made = plan(x, kernel, boundary="edge", **options)
-        y = integers(made.output_shape, made.dtype, seed=2)
-        back, weights = made.adjoint(y), made.kernel_gradient(x, y)
-        same(np.ascontiguousarray(made.adjoint(LAYOUTS[layout](y))), back)
-        if layout != "swapped":  # another type
-            same(made.kernel_gradient(LAYOUTS[layout](x), LAYOUTS[layout](y)), weights)
-
-
-def test_an_empty_batch():
-    made = plan(np.empty((0, 9)), np.ones(3))
-    same(made.adjoint(np.empty((0, 7))), np.empty((0, 9)))
-    same(made.kernel_gradient(np.empty((0, 9)), np.empty((0, 7))), np.zeros(3))
 
 
 # --- methods, tiles, bits -----------------------------------------------------------------------------------
@@ -243,25 +141,6 @@ def test_lines_are_shifted_along_the_last_axis_and_the_one_before(tuned, monkeyp
     assert bank == 1 and filters > 1
 
 
-@pytest.mark.parametrize("case", LARGE)
-def test_no_bit_depends_on_workers(tuned, case):
-    shape, taps, options = LARGE[case]
-    dtype = np.complex64 if case == "a bank" else np.float32
-    x, kernel = reals(shape, dtype), reals(taps, dtype, seed=1)
-    for setting in "default", "tiny":
-        with tuned(setting):
-            plans = [plan(x, kernel, padding="same", boundary="wrap", workers=n, **options) for n in (1, 2, 3, None)]
-            y = reals(plans[0].output_shape, dtype, seed=2)
-            expected = plans[0].adjoint(y), plans[0].kernel_gradient(x, y)
-            for made in plans[1:]:
-                same(made.adjoint(y), expected[0])
-                same(made.kernel_gradient(x, y), expected[1])
-            for own, given in zip(expected, (x, kernel)):
-                error = abs(inner(given, own) - inner(plans[0](x), y))
-                size = np.abs(kernel).sum() * np.abs(x).max() * np.abs(y).sum()
-                assert error <= TOLERANCE[dtype] * size
-
-
 def test_threads_share_a_plan_and_its_transpose():
     x, kernel = integers((60, 70), np.float32), integers((5, 5), np.float32, seed=1)
     made = plan(x, kernel, padding="same", boundary="wrap")
@@ -280,29 +159,6 @@ def test_threads_share_a_plan_and_its_transpose():
 
 
 # --- NaN and infinity ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf], ids=str)
-@pytest.mark.parametrize("case", ["1-D", "strided", "upsampled", "3-D", "batch"])
-def test_what_is_not_finite_reaches_what_meets_it(tuning, case, bad):
-    """A sample the weights that read it, an output the samples that it reads; nothing else."""
-    shape, taps, options = GEOMETRIES[case]
-    kernel = integers(taps, np.float32, seed=1)
-    made = plan(np.empty(shape, np.float32), kernel, **options)
-    y = integers(made.output_shape, np.float32, seed=2) + 5  # none is zero
-    for corner in 0, -1:
-        x = integers(shape, np.float32)
-        x.flat[corner] = bad
-        reads = [oracle.convnd(np.isfinite(x) == 0, unit(taps, t, np.int8), **options).any() for t in np.ndindex(taps)]
-        assert any(reads)
-        same(~np.isfinite(made.kernel_gradient(x, y)), np.reshape(reads, taps))
-        marked = y.copy()
-        marked.flat[corner] = bad
-        read = [
-            oracle.convnd(unit(shape, i, np.int8), np.ones(taps, np.int8), **options).flat[corner] != 0
-            for i in np.ndindex(shape)
-        ]
-        same(~np.isfinite(made.adjoint(marked)), np.reshape(read, shape))
 
 
 @pytest.mark.filterwarnings("error")

@@ -114,20 +114,6 @@ def test_memory_does_not_grow(boundary):
     assert grown(300) < 50_000  # of 2,400,000 that came
 
 
-def test_slabs_of_a_scan_and_frames_of_a_recording():
-    scan, kernel = rounding((9, 11, 12), np.float32), rounding((3, 5, 5), np.float32, 1)
-    options = {"padding": "same", "boundary": "symmetric", "method": "direct"}
-    stream = Stream(kernel, **options)
-    parts = [*map(stream.feed, np.split(scan, 3)), stream.flush()]
-    same(np.concatenate(parts), convnd(scan, kernel, **options))
-
-    frames, room = rounding((500, 2)), rounding((40, 1, 2), seed=1)
-    options = {"channel_axis": 1, "groups": 2, "padding": "full", "method": "direct"}
-    stream = Stream(room, **options)
-    parts = [*map(stream.feed, np.split(frames, [100, 130, 490])), stream.flush()]
-    same(np.concatenate(parts), convnd(frames, room, **options))
-
-
 @pytest.mark.parametrize(
     ("options", "blocks", "words"),
     [
