@@ -41,7 +41,7 @@ class Operation:
         """The oracle's answer, which is found once for the same numbers in whatever types."""
         given = {"x": x, "kernel": kernel, "y": y}
         first, second = (given[name].dtype for name in self.reads)
-        if dtype is not None or any(np.abs(given[name]).max(initial=0) > 2**20 for name in self.reads):
+        if dtype is not None or any(size(given[name]).max(initial=0) > 2**20 for name in self.reads):
             own = options if dtype is None else {**options, "dtype": dtype}
             return self.by_definition(x, kernel, y, **own)
         result = oracle.types(first, second, None)[1]
