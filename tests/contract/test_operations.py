@@ -16,7 +16,6 @@ from support.oracle import BOUNDARIES
 from support.strategies import LAYOUTS, WRITEABLE, outer, overlapping
 
 METHODS = ["auto", "direct", "separable", "fft"]
-BUILT_ON_CONVND = "plan", "stream", "blockwise", "dask", "omit"
 #: Geometry, memory and bits: one for each way through the tiles.
 PROBLEMS = {
     "1-D": ((70,), (5,), {"padding": "same"}),
@@ -55,16 +54,6 @@ def weights(taps, dtype=np.float64, method="direct", make=integers):
     lines = [make(k, dtype, seed=5 + a) for a, k in enumerate(taps)]
     lines = [np.clip(line.real, 0, 2) if make is integers and len(taps) > 3 else line for line in lines]
     return outer(*lines).astype(dtype) if taps else make((), dtype, 1)
-
-
-@pytest.fixture(autouse=True)
-def _once(request):
-    """What is built on `convnd` runs with the small tiles alone, by one method that is exact and by one that rounds."""
-    given = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    if given.get("operation") in BUILT_ON_CONVND:
-        method = given.get("method", given.get("every_method", "direct"))
-        if given.get("tuning") == "default" or method not in ("direct", "fft", "winograd"):
-            pytest.skip("convnd has this test")
 
 
 @pytest.fixture(params=OPERATIONS)
