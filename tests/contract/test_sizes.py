@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convnd import convnd, plan
-from support.check import integers, same
+from support.check import integers, reals, same
 
 METHODS = ["direct", "separable", "fft"]
 BOUNDARIES = ["constant", "edge", "reflect", "symmetric", "wrap"]
@@ -80,6 +80,15 @@ def test_rows_far_apart_whose_bytes_pass_2_63():
     y = convnd(x, kernel, axes=(1, 2), padding=padding, stride=stride, convention="correlation", method="direct")
     assert y.shape == (3, 121, 20000)
     assert not y[:, :-1].any() and (y[:, -1] == kernel[0] * x[:, 0] + kernel[1] * x[:, 1]).all()
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5, 6])
+def test_an_output_alone_has_its_bits(stride):
+    """It sums its taps in the order of its stride, by which a block of a longer array knows it."""
+    x, kernel = reals((23, 67), np.float32), reals((5, 4), np.float32, seed=1)
+    whole = convnd(x, kernel, stride=stride, method="direct")
+    same(convnd(x[:5], kernel, stride=stride, method="direct"), whole[:1])
+    same(convnd(x[:, :4], kernel, stride=stride, method="direct"), whole[:, :1])
 
 
 @pytest.mark.parametrize("method", METHODS)

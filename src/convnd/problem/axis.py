@@ -89,9 +89,12 @@ class Axis:
 
     @property
     def plain(self) -> Axis:
-        """The same axis without what means nothing: the dilation of one tap, and the stride of one output."""
+        """The same axis without what means nothing: the dilation of one tap, and the stride of one output.
+
+        A stride below the extent still says in which order the taps are summed.
+        """
         plain = self if self.taps > 1 else replace(self, dilation=1)
-        if self.outputs != 1:
+        if self.outputs != 1 or self.stride < self.extent:
             return plain
         return replace(plain, stride=1, after=plain.extent - plain.positions - plain.before)
 
