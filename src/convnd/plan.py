@@ -20,13 +20,13 @@ from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
 from .problem import dtypes
 from .problem.arguments import check_x, parse
-from .problem.canonical import allocation, canonical, fills
+from .problem.canonical import canonical, fills
 from .problem.exchange import as_x, exchanged
 from .problem.names import unknown_to, without_unknown
 from .problem.options import Options, meaning_of
 from .problem.recent import Recent
 from .problem.request import Request, without_values
-from .problem.result import check_out, plain_out
+from .problem.result import allocation, check_out, plain_out
 
 Ready = tuple[Prepared, int]  # and the address of the weights for a small call, or 0
 

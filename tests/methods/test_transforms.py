@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from convnd import convnd, plan
-from convnd.jit.radices import RADICES, factors, frequencies, twiddle_table
-from convnd.methods import windows
+from convnd.jit.radices import RADICES, factors, fast_length, frequencies, twiddle_table
 from convnd.problem.axis import Axis, window
 from support.check import TOLERANCE, bound, integers, reals, same
 
@@ -69,10 +68,10 @@ def test_twiddles(radix, span, dtype):
 def test_fast_lengths():
     for least in [*range(1, 400), 1021, 65_537, 1_000_003]:
         for multiple in 1, 256:
-            length = windows.fast_length(least, multiple)
+            length = fast_length(least, multiple)
             assert length >= least and length % multiple == 0 and not factors_left(length // multiple)
-    assert [windows.fast_length(n) for n in (1, 7, 11, 31, 97, 1000, 1001)] == [1, 8, 12, 32, 100, 1000, 1024]
-    assert windows.fast_length(257, 256) == 512
+    assert [fast_length(n) for n in (1, 7, 11, 31, 97, 1000, 1001)] == [1, 8, 12, 32, 100, 1000, 1024]
+    assert fast_length(257, 256) == 512
 
 
 # --- windows ------------------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ import pytest
 
 from convnd import convnd
 from convnd.problem.arguments import parse
-from convnd.problem.canonical import allocation
 from convnd.problem.exchange import exchanged
 from convnd.problem.options import Options
+from convnd.problem.result import allocation
 from support.check import check, integers, reals
 from support.strategies import LAYOUTS, WRITEABLE
 

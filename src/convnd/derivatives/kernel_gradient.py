@@ -23,8 +23,9 @@ from ..methods import fft, tuning, windows
 from ..methods.direct import useful_workers
 from ..methods.layout import round_up, tile_begins, window_length
 from ..methods.tables import Builder, Columns, Tasks, add_axes, phase_table
+from ..methods.taps import tap_lines
 from ..problem import dtypes
-from ..problem.axis import Axis, Window, phases_apart, tap_lines, window
+from ..problem.axis import Axis, Window, phases_apart, window
 from ..problem.boundary import CONSTANT
 from ..problem.canonical import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
 from ..problem.request import Request

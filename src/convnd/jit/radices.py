@@ -1,10 +1,15 @@
-"""The passes that transform a line: their radices, their twiddles, and the order in which frequencies come out."""
+"""The passes that transform a line: radices, lengths, twiddles, and the order in which frequencies come out."""
 
 from __future__ import annotations
+
+from bisect import bisect_left
+from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
 RADICES = (8, 5, 4, 3, 2)
+LONGEST = 2**26  # of fast lengths
 
 
 def factors(length: int) -> tuple[int, ...]:
@@ -21,6 +26,19 @@ def factors(length: int) -> tuple[int, ...]:
         found.remove(2)
         found += [4, 4]
     return tuple(sorted(found, reverse=True))
+
+
+@lru_cache(maxsize=1)
+def _fast_lengths() -> list[int]:
+    """Return the lengths that are products of 2, 3 and 5."""
+    powers = [[p**k for k in range(27) if p**k <= LONGEST] for p in (2, 3, 5)]
+    return sorted(n for n in (a * b * c for a, b, c in product(*powers)) if n <= LONGEST)
+
+
+def fast_length(least: int, multiple: int = 1) -> int:
+    """Return the least fast length, a multiple of ``multiple``, that is not below ``least``."""
+    lengths = _fast_lengths()
+    return multiple * lengths[bisect_left(lengths, -(-least // multiple))]
 
 
 def twiddle_table(radix: int, span: int, dtype: str) -> np.ndarray:

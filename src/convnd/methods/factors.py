@@ -17,6 +17,7 @@ from math import prod
 import numpy as np
 
 from ..problem.canonical import Problem, merged
+from ..problem.dtypes import bits
 from ..problem.request import Request
 
 MOST_CACHED = 2**15  #: weights of a kernel whose factors are remembered
@@ -97,7 +98,7 @@ def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -
     """
     axes = tuple(a for a, taps in enumerate(kernel.shape) if taps > 1)
     kernel = kernel.astype(np.float64)
-    if not np.isfinite(kernel).all():
+    if not np.isfinite(kernel).all() or (exact and np.abs(kernel).sum() >= 2**53):
         return None
     if len(axes) <= 1 or not kernel.any():
         return [Factor(tuple(range(kernel.ndim)), kernel[None, None])]
@@ -105,8 +106,6 @@ def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -
     exponent = 0 if exact else int(np.frexp(np.abs(kernel).max())[1])
     kernel = np.ldexp(kernel, -exponent)
     total = float(np.abs(kernel).sum())
-    if exact and total >= 2**53:
-        return None
     limit = 0.0 if exact else epsilon * total
     terms: dict[frozenset[int], int] = {}
 
@@ -135,6 +134,19 @@ def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -
     if train is None or not (exact or _growth(train, total) <= MOST_GROWTH):
         return None
     return [*train[:-1], replace(train[-1], weights=np.ldexp(train[-1].weights, exponent))]
+
+
+def most_bits(problem: Problem, kernel: np.ndarray) -> int:
+    """Return the bits of the largest magnitude of samples whose sums are finite after every factor, 0 for any.
+
+    Factors turn the zeros and the signs that an infinity meets into others, and add up before others take away.
+    """
+    if problem.exact:
+        return 0
+    info = np.finfo(problem.working)
+    total = np.abs(kernel).sum(dtype=np.float64)
+    most = float(info.max) / (4 * MOST_GROWTH * max(1.0, total))
+    return max(1, bits(most, problem.working))
 
 
 def is_short(kernel: np.ndarray, epsilon: float) -> bool:

@@ -18,9 +18,10 @@ from ..jit.passes import compile_nan_search, compile_normalisation, over_lines
 from ..problem import dtypes
 from ..problem.axis import Axis, polyphase
 from ..problem.boundary import CONSTANT
-from ..problem.canonical import allocation, canonical, canonical_kernel, memory_order
+from ..problem.canonical import canonical, canonical_kernel
 from ..problem.recent import Recent
-from ..problem.request import Request, imagined
+from ..problem.request import Request, imagined, memory_order
+from ..problem.result import allocation
 from . import fft, tuning
 from .choose import choose
 from .factors import keep_zeros

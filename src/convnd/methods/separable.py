@@ -21,12 +21,11 @@ from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.parallel import available, team_size
 from ..problem.axis import Axis, window
 from ..problem.canonical import Levels, Problem, merged
-from ..problem.dtypes import bits
 from ..problem.request import Request
 from . import direct, tuning
 from .costs import gather_cycles
 from .direct import TilePass, lay_out_pass, rows_ahead, useful_workers
-from .factors import MOST_GROWTH, Factor, Structure, is_short, rounding_of, structure
+from .factors import Factor, Structure, is_short, most_bits, rounding_of, structure
 from .layout import best_of_tile, even_begins, round_up, window_length
 from .tables import Builder, Tasks, add_axes, dense_pitches, functions, offsets
 
@@ -99,7 +98,7 @@ class SeparablePlan:
             weights = factor.weights.astype(self.problem.working)
             groups = np.repeat(weights.reshape(1, len(weights), -1), self.problem.groups, axis=0)
             packed.append(own.pack(groups, None))
-        return Factors(kernel, tuple(packed), _most_bits(self.problem, kernel))
+        return Factors(kernel, tuple(packed), most_bits(self.problem, kernel))
 
     def __call__(
         self, x: np.ndarray, weights: Factors, fills: np.ndarray, out: np.ndarray, workers: int | None
@@ -173,19 +172,6 @@ def _channels_of(step: Problem) -> np.ndarray:
     """Return the offset of each output channel of a pass, of every group."""
     *groups, (terms, channel_step) = step.out_channel_steps
     return (offsets(tuple(groups))[:, None] + channel_step * np.arange(terms)).ravel()
-
-
-def _most_bits(problem: Problem, kernel: np.ndarray) -> int:
-    """Return the bits of the largest magnitude of samples whose sums are finite after every factor, 0 for any.
-
-    Factors turn the zeros and the signs that an infinity meets into others, and add up before others take away.
-    """
-    if problem.exact:
-        return 0
-    info = np.finfo(problem.working)
-    total = np.abs(kernel).sum(dtype=np.float64)
-    most = float(info.max) / (4 * MOST_GROWTH * max(1.0, total))
-    return max(1, bits(most, problem.working))
 
 
 def _groups_of(problem: Problem, last: bool) -> Levels:

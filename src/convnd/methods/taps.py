@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -165,6 +166,30 @@ def tap_offsets(
         places = np.stack([own.place_of(line) for own, line in zip(windows, positions, strict=True)])
         both = np.stack([np.array(pitches, np.int64) @ places, np.array(steps, np.int64) @ positions])
     return both if channels.shape[1] == 1 else (channels[:, :, None] + both[:, None]).reshape(2, -1)
+
+
+@dataclass(frozen=True)
+class TapLine:
+    """The taps along an axis, or those of one of its branches.
+
+    ``places`` are the places of the taps in the window. ``positions`` are the positions that they read, relative to the
+    first position of the window.
+    """
+
+    axis: Axis
+    places: np.ndarray
+    positions: np.ndarray
+
+
+def tap_lines(axis: Axis, window: Window) -> list[TapLine]:
+    """Return the taps of every branch of an axis, or those of the axis where it has no branches."""
+    if not axis.branches:
+        return [TapLine(axis, window.places, axis.dilation * np.arange(axis.taps))]
+    lines = []
+    for branch in axis.branches:
+        positions = branch.shift + axis.dilation * np.arange(len(branch.taps))
+        lines.append(TapLine(branch_axis(axis, branch), window.places[positions], positions))
+    return lines
 
 
 def filter_blocks(filters: int, sharing: Sharing) -> int:

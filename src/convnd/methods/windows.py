@@ -6,10 +6,8 @@ alone has the bits that it has among others.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import product
 from math import log2, prod
 
@@ -17,7 +15,7 @@ import numpy as np
 
 from ..jit.machine import VECTOR_BYTES
 from ..jit.parallel import available
-from ..jit.radices import factors
+from ..jit.radices import LONGEST, factors, fast_length
 from ..problem.axis import Axis
 from ..problem.canonical import Problem, merged
 from . import tuning
@@ -31,7 +29,6 @@ _OCTAVE_CYCLES = 7 / 3  # of a complex vector for each factor 2 of the length, a
 _KERNELS = 24  # in whose memory transforms of such a kernel may take place
 _MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than tiles should
 _CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
-_LONGEST = 2**26  # of fast lengths
 _LEAST_LANES = 4
 _MUCH_LONGER = 8  # times a short last axis, that another one takes its place
 _BATCH_LINE = 64  # outputs of a tile along a batch axis that is the last
@@ -125,19 +122,6 @@ def _halves(length: int) -> tuple[int, int]:
     return 16 * short, length // (16 * short)
 
 
-@lru_cache(maxsize=1)
-def _fast_lengths() -> list[int]:
-    """Return the lengths that are products of 2, 3 and 5."""
-    powers = [[p**k for k in range(27) if p**k <= _LONGEST] for p in (2, 3, 5)]
-    return sorted(n for n in (a * b * c for a, b, c in product(*powers)) if n <= _LONGEST)
-
-
-def fast_length(least: int, multiple: int = 1) -> int:
-    """Return the least fast length, a multiple of ``multiple``, that is not below ``least``."""
-    lengths = _fast_lengths()
-    return multiple * lengths[bisect_left(lengths, -(-least // multiple))]
-
-
 def transform_type(problem: Problem) -> str:
     """Return the type of the transforms: whole numbers need the mantissa of a double."""
     return "float32" if problem.working == "float32" and not problem.exact else "float64"
@@ -155,12 +139,12 @@ def prepared(problem: Problem) -> Problem:
 
 
 def _order(axes: Sequence[Axis]) -> list[int]:
-    """Return the order of a merged problem's axes: a short last one goes elsewhere."""
+    """Return the order of a merged problem's axes: a short last one goes elsewhere, whatever the size of a batch."""
     order, last = [*range(len(axes))], axes[-1]
-    longest = max(order, key=lambda a: axes[a].length)
+    longest = max(order, key=lambda a: axes[a].length if axes[a].taps > 1 else 0)
     if last.is_batch and last.length < _BATCH_LINE:
         order.insert(0, order.pop())
-    elif last.length < min(_BATCH_LINE, axes[longest].length // _MUCH_LONGER):
+    elif axes[longest].taps > 1 and last.length < min(_BATCH_LINE, axes[longest].length // _MUCH_LONGER):
         order.append(order.pop(longest))
     return order
 
@@ -199,7 +183,7 @@ def _lengths(axis: Axis, multiple: int, most: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for tiles in reversed(_TILES):
         outputs = -(-axis.outputs // tiles)
-        if window_length(axis, outputs) > multiple * _LONGEST:
+        if window_length(axis, outputs) > multiple * LONGEST:
             break
         length = fast_length(window_length(axis, outputs), multiple)
         if found and length == found[-1][1]:

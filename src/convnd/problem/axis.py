@@ -277,30 +277,6 @@ def phases_apart(axis: Axis, own: Window, lines: int) -> tuple[Window, int, int]
     return Window(own.positions, moved(own.places), runs), length, len(starts)
 
 
-@dataclass(frozen=True)
-class TapLine:
-    """The taps along an axis, or those of one of its branches.
-
-    ``places`` are the places of the taps in the window. ``positions`` are the positions that they read, relative to the
-    first position of the window.
-    """
-
-    axis: Axis
-    places: np.ndarray
-    positions: np.ndarray
-
-
-def tap_lines(axis: Axis, window: Window) -> list[TapLine]:
-    """Return the taps of every branch of an axis, or those of the axis where it has no branches."""
-    if not axis.branches:
-        return [TapLine(axis, window.places, axis.dilation * np.arange(axis.taps))]
-    lines = []
-    for branch in axis.branches:
-        positions = branch.shift + axis.dilation * np.arange(len(branch.taps))
-        lines.append(TapLine(branch_axis(axis, branch), window.places[positions], positions))
-    return lines
-
-
 def branch_axis(axis: Axis, branch: Branch) -> Axis:
     """Return an axis that has only the taps of one branch. Its padding and its outputs have no meaning."""
     return Axis(axis.length, len(branch.taps), axis.stride, axis.dilation)

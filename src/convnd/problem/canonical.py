@@ -18,8 +18,7 @@ import numpy as np
 
 from . import dtypes, memory
 from .axis import Axis, polyphase
-from .request import Request, imagined
-from .result import check_fits, too_large
+from .request import Request, memory_order
 
 _SURPLUS = 2**12  # outputs that a routine computes behind the last and drops, at most
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
@@ -112,47 +111,6 @@ class Problem:
         """Return the addresses of the first and the last real part that may be read around ``x``."""
         low, high = memory.around(x)
         return low, high - self.stored_bytes
-
-
-def memory_order(x: np.ndarray) -> list[int]:
-    """Return the axes of ``x`` from the widest step to the narrowest, as they are where steps do not tell."""
-    telling = [a for a in range(x.ndim) if x.shape[a] > 1 and x.strides[a]]
-    by_step = iter(sorted(telling, key=lambda a: -abs(x.strides[a])))
-    return [next(by_step) if a in telling else a for a in range(x.ndim)]
-
-
-@dataclass(frozen=True)
-class Allocation:
-    """How results are allocated in the memory order of ``x``: the shape in that order, and the axes that undo it."""
-
-    shape: tuple[int, ...]
-    axes: tuple[int, ...] | None  # None where the order is the result's own
-    dtype: np.dtype[Any]
-
-    def __call__(self) -> np.ndarray:
-        """Return an uninitialised result."""
-        try:
-            out = np.empty(self.shape, self.dtype)
-        except (MemoryError, ValueError):
-            raise too_large(tuple(self.shape[a] for a in self.axes or range(len(self.shape))), self.dtype) from None
-        return out if self.axes is None else out.transpose(self.axes)
-
-    def imagined(self) -> np.ndarray:
-        """Return what stands for a result and holds no memory."""
-        out = imagined(self.shape, self.dtype)
-        return out if self.axes is None else out.transpose(self.axes)
-
-
-def allocation(request: Request) -> Allocation:
-    """Return how the results of a request are allocated."""
-    order = memory_order(request.x)
-    shape = request.out_shape
-    if request.out is None:
-        check_fits(shape, request.result)
-    if request.channel_axis is not None and not request.is_bank:
-        order = [a - (a > request.channel_axis) for a in order if a != request.channel_axis]
-    axes = None if order == sorted(order) else tuple(np.argsort(order).tolist())
-    return Allocation(tuple(shape[a] for a in order), axes, request.result)
 
 
 def canonical(request: Request, out: np.ndarray) -> Problem:

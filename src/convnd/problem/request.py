@@ -77,6 +77,13 @@ class Request:
         return tuple(shape)
 
 
+def memory_order(x: np.ndarray) -> list[int]:
+    """Return the axes of ``x`` from the widest step to the narrowest, as they are where steps do not tell."""
+    telling = [a for a in range(x.ndim) if x.shape[a] > 1 and x.strides[a]]
+    by_step = iter(sorted(telling, key=lambda a: -abs(x.strides[a])))
+    return [next(by_step) if a in telling else a for a in range(x.ndim)]
+
+
 def _unpickled(values: Mapping[str, Any]) -> Request:
     arrays = {name: values[name] and strided(*values[name]) for name in ("x", "out")}
     return Request(**{**values, **arrays})

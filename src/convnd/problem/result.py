@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import dtypes, memory
 from .messages import shown
-from .request import Request
+from .request import Request, imagined, memory_order
 
 _MOST_SEARCH = 100_000  #: steps in the search for elements of ``out`` that share memory
 
@@ -41,6 +42,40 @@ def result_type(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: np.nda
         name = "dtype" if out is None else "out"
         raise TypeError(f"{name} is {result}, but the result of {x} x and {kernel} kernel is complex")
     return result
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """How results are allocated in the memory order of ``x``: the shape in that order, and the axes that undo it."""
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...] | None  # None where the order is the result's own
+    dtype: np.dtype[Any]
+
+    def __call__(self) -> np.ndarray:
+        """Return an uninitialised result."""
+        try:
+            out = np.empty(self.shape, self.dtype)
+        except (MemoryError, ValueError):
+            raise too_large(tuple(self.shape[a] for a in self.axes or range(len(self.shape))), self.dtype) from None
+        return out if self.axes is None else out.transpose(self.axes)
+
+    def imagined(self) -> np.ndarray:
+        """Return what stands for a result and holds no memory."""
+        out = imagined(self.shape, self.dtype)
+        return out if self.axes is None else out.transpose(self.axes)
+
+
+def allocation(request: Request) -> Allocation:
+    """Return how the results of a request are allocated."""
+    order = memory_order(request.x)
+    shape = request.out_shape
+    if request.out is None:
+        check_fits(shape, request.result)
+    if request.channel_axis is not None and not request.is_bank:
+        order = [a - (a > request.channel_axis) for a in order if a != request.channel_axis]
+    axes = None if order == sorted(order) else tuple(np.argsort(order).tolist())
+    return Allocation(tuple(shape[a] for a in order), axes, request.result)
 
 
 def check_out(request: Request) -> None:
