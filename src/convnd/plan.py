@@ -71,7 +71,7 @@ class Plan(LinearMap):
     ((60, 80), dtype('float32'))
     """
 
-    @np.errstate(all="ignore")  # as in compiled code; so is what is made of a kernel
+    @np.errstate(all="ignore")  # the caller's floating-point state must not matter, here as in compiled code
     def __init__(self, request: Request, keeps_kernel: bool = True) -> None:
         x, out = without_values(request.x), None if request.out is None else without_values(request.out)
         kernel = request.kernel if keeps_kernel else without_values(request.kernel)  # else every call has its own
@@ -80,8 +80,9 @@ class Plan(LinearMap):
         self._allocate = allocation(request)
         self._layouts: Recent[Plan] = Recent(_LAYOUTS)
         self._variants: dict[str, Plan] = {}
-        self._latest: tuple[bytes, Plan] | None = None  # for a kernel of those bytes
-        self._latest_ready: tuple[bytes, Ready] | None = None  # likewise
+        # What was made of the last kernel, with its bytes.
+        self._latest: tuple[bytes, Plan] | None = None
+        self._latest_ready: tuple[bytes, Ready] | None = None
         self._key = _traits(x, out)
         self._is_real_part = request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind)
         # Which type holds exact sums is a matter of the kernel's values.
@@ -220,7 +221,7 @@ class Plan(LinearMap):
         return prepared, prepared.weights.ctypes.data if self._small else 0
 
     def _ready_for(self, kernel: np.ndarray) -> Ready:
-        """Return a method and a kernel that is ready for it: the last ones for the same weights, where they are few."""
+        """Return a method and a kernel that is ready for it; those of the last kernel, where it is small, are kept."""
         if kernel.nbytes > _MOST_KEPT:
             return self._make_ready(kernel)
         latest, values = self._latest_ready, kernel.tobytes()

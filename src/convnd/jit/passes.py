@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,21 +15,24 @@ from .intrinsics.memory import call, read_index, read_sample, swap, take_next, w
 from .lines import pointer_to
 from .parallel import Kernel
 
-_BLOCK = 2**14  # elements that a call of the C function goes through, at most, and those of a task, at least
-_SERIAL = 2**18  # elements that are worth a thread
+BLOCK = 2**14  # elements that a call of the C function goes through, at most, and those of a task, at least
 
 
 @njit(**HELPER)
 def _run_lines(table_address):
-    """Call a C function for lines of three arrays of one shape, each task the next that no worker has taken."""
+    """Call a C function for lines of three arrays of one shape, each task the next that no worker has taken.
+
+    It takes the addresses of a line of each array, of what it reads or writes beside them, and of the steps along the
+    lines, and the number of elements.
+    """
     table, _ = arrays(table_address, table_address)
     rank, lengths = table[t.RANK], table[t.LENGTHS]
     all_steps = lengths + rank
     last_steps = all_steps + 3 * (rank - 1)
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
-        begin = task % table[t.LINE_BLOCKS] * _BLOCK
-        count = min(_BLOCK, table[lengths + rank - 1] - begin)
+        begin = task % table[t.LINE_BLOCKS] * BLOCK
+        count = min(BLOCK, table[lengths + rank - 1] - begin)
         line = task // table[t.LINE_BLOCKS] * table[t.TASK_LINES]
         for number in range(line, min(line + table[t.TASK_LINES], table[t.LINE_COUNT])):
             first = table[t.FIRST] + begin * table[last_steps]
@@ -61,43 +62,6 @@ def run_lines(parallel):
         return True
 
     return run_tasks_of_lines
-
-
-def over_lines(compiled: Any, operands: Sequence[np.ndarray], beside: np.ndarray, workers: int | None) -> None:
-    """Run a C function over the lines of three arrays, or of fewer, that broadcast to the shape of the first.
-
-    The function takes the addresses of a line of each array, of ``beside`` and of the steps along the lines, and the
-    number of elements.
-    """
-    shape, absent = operands[0].shape, [(0,) * operands[0].ndim] * (3 - len(operands))
-    steps = [np.broadcast_to(operand, shape).strides for operand in operands] + absent
-    axes = _merged([*zip(shape, *steps, strict=True)])
-    *outer, length = [n for n, *_ in axes]
-    lines, blocks, together = prod(outer), -(-length // _BLOCK), max(1, _BLOCK // length)
-    table = np.zeros(t.LINES_COLUMNS + 4 * len(axes), np.int64)
-    for column, operand in zip((t.FIRST, t.SECOND, t.THIRD), operands, strict=False):
-        table[column] = operand.ctypes.data
-    for column, value in {
-        t.RANK: len(axes), t.SIZE: len(table), t.TASKS: blocks * -(-lines // together), t.BESIDE: beside.ctypes.data,
-        t.LINE_FUNCTION: compiled.address, t.LENGTHS: t.LINES_COLUMNS, t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks,
-        t.TASK_LINES: together,
-    }.items():  # fmt: skip
-        table[column] = value
-    table[t.LINES_COLUMNS :] = [n for n, *_ in axes] + [step for _, *own in axes for step in own]
-    run_lines.run(table, (1,), workers, lines * length // _SERIAL + 1)
-
-
-def _merged(axes: list[Sequence[int]]) -> list[Sequence[int]]:
-    """Return axes, each a length and the steps of the arrays, in memory order, and as few as can be."""
-    kept: list[Sequence[int]] = []
-    for n, *steps in sorted(axes, key=lambda axis: -abs(axis[1])):
-        if n == 1:
-            continue
-        if kept and list(kept[-1][1:]) == [n * step for step in steps]:
-            kept[-1] = (n * kept[-1][0], *steps)
-        else:
-            kept.append((n, *steps))
-    return kept or [(1, 0, 0, 0)]
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit.passes import compile_nan_search, compile_normalisation, over_lines
+from ..jit import tables as t
+from ..jit.passes import BLOCK, compile_nan_search, compile_normalisation, run_lines
 from ..problem import dtypes
 from ..problem.axis import Axis, polyphase
 from ..problem.boundary import CONSTANT
@@ -25,9 +26,11 @@ from ..problem.result import allocation
 from . import fft, tuning
 from .choose import choose
 from .factors import keep_zeros
+from .tables import Builder, Tasks
 
 _SMALL = 2**14  # samples that NumPy looks at
 _MOST = 2**24  # bytes of a slab's samples, however far its windows reach
+_SERIAL = 2**18  # elements that are worth a thread
 _PLANS = 32  # for slabs of different shapes
 _BOOL = np.dtype(bool)
 
@@ -40,7 +43,7 @@ def holds_nan(x: np.ndarray, workers: int | None) -> bool:
         return int(np.count_nonzero(x == x)) < x.size
     found = np.zeros(1, np.int64)
     for part in (x.real, x.imag) if x.dtype.kind == "c" else (x,):
-        over_lines(compile_nan_search(part.dtype.str), [part], found, workers)
+        _over_lines(compile_nan_search(part.dtype.str), [part], found, workers)
     return bool(found[0])
 
 
@@ -117,7 +120,7 @@ class Normalised:
             self._run(self._weighing, slab.axes, valid, found)
             total = self._total_of(slab, found.shape)
             for part in (sums.real, sums.imag) if sums.dtype.kind == "c" else (sums,):
-                over_lines(self._normalise, [part, found, total], self._least, self._adding.workers)
+                _over_lines(self._normalise, [part, found, total], self._least, self._adding.workers)
             if sums is not target:
                 self._run(self._converting, (), sums, target)
 
@@ -249,3 +252,34 @@ def _sizes(request: Request) -> list[int]:
         if a != channel and a not in request.spatial:
             sizes[a] = min(x.shape[a], max(1, wanted // count()))
     return sizes
+
+
+def _over_lines(compiled: Any, operands: Sequence[np.ndarray], beside: np.ndarray, workers: int | None) -> None:
+    """Run a C function of `passes` over the lines of three arrays, or of fewer, that broadcast to the first's shape."""
+    shape, absent = operands[0].shape, [(0,) * operands[0].ndim] * (3 - len(operands))
+    steps = [np.broadcast_to(operand, shape).strides for operand in operands] + absent
+    axes = _in_few_lines([*zip(shape, *steps, strict=True)])
+    *outer, length = [n for n, *_ in axes]
+    lines, blocks, together = prod(outer), -(-length // BLOCK), max(1, BLOCK // length)
+    builder = Builder(columns=t.LINES_COLUMNS)
+    builder.set({
+        t.RANK: len(axes), t.TASKS: blocks * -(-lines // together), t.LINE_FUNCTION: compiled.address,
+        t.LENGTHS: builder.add([n for n, *_ in axes] + [step for _, *own in axes for step in own]),
+        t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks, t.TASK_LINES: together,
+    })  # fmt: skip
+    columns = dict(zip((t.BESIDE, t.FIRST, t.SECOND, t.THIRD), (beside, *operands), strict=False))
+    tasks = Tasks(run_lines, builder.table(), (np.arange(2),), ())
+    tasks.run(columns, workers, lines * length // _SERIAL + 1)
+
+
+def _in_few_lines(axes: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+    """Return axes, each a length and the steps of the arrays, in memory order, and as few as can be."""
+    kept: list[Sequence[int]] = []
+    for n, *steps in sorted(axes, key=lambda axis: -abs(axis[1])):
+        if n == 1:
+            continue
+        if kept and list(kept[-1][1:]) == [n * step for step in steps]:
+            kept[-1] = (n * kept[-1][0], *steps)
+        else:
+            kept.append((n, *steps))
+    return kept or [(1, 0, 0, 0)]

@@ -48,7 +48,9 @@ class Tuning:
     far_bytes: float = 6.0  #: that a core moves in a cycle beyond that
     memory_bytes: int = 56 * 2**20  #: of tiles and spectra that a call may hold
     looking_ms: float = 0.14  #: of direct summation, below which another way costs more to find than it saves
-    slab_samples: int = 2**22  #: or results, that NaN is omitted from at once: the passes over them stay in the caches
+    slab_samples: int = (
+        2**22
+    )  #: or results, that NaN is omitted from at once: arrays of them are held beside the call's own
     slab_extents: int = 4  #: of a window, that such a slab is at least as long as
     small_gradient: int = 2**20  #: products of a gradient that are not worth dividing
     gradient_products: int = 2**29  #: that a thread sums in one go: an interrupt waits for them

@@ -99,6 +99,12 @@ class Axis:
         return replace(plain, stride=1, after=plain.extent - plain.positions - plain.before)
 
     @property
+    def exchanged(self) -> Axis:
+        """The axis whose samples are the taps and whose taps are the samples: its outputs are the same."""
+        more = self.length - self.taps
+        return Axis(self.taps, self.length, before=self.before + more, after=self.after + more)
+
+    @property
     def reading(self) -> Axis:
         """An axis without branches that reads the same input; for branches it reads every position they span."""
         return Axis(self.length, self.extent, self.stride) if self.branches else self

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from . import dtypes
-from .axis import Axis
 from .boundary import CONSTANT
 from .request import Request
 
@@ -17,9 +16,9 @@ _LONGER = 2  # times x, that a kernel must be worth the exchange
 def exchanged(request: Request, out: np.ndarray) -> Request | None:
     """Return the request whose ``x`` is the kernel and whose kernel is ``x``, or None where they do not commute.
 
-    Zeros stand outside both, no position is left out, and all axes take part. The full convolution is the same then,
-    of which the result is a section. Floating sums may round differently, so that only "auto" exchanges them. The two
-    differ where an infinity or NaN meets the zeros outside, which the caller looks for.
+    They commute where zeros stand outside both, no position is left out, and all axes take part. The result is a part
+    of the full convolution, which is the same either way. Floating sums may round differently, so that only "auto"
+    exchanges them. Both arrays must be finite: NaN and infinity meet other zeros outside.
     """
     x, kernel = request.x, request.kernel
     is_exact = dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
@@ -32,14 +31,10 @@ def exchanged(request: Request, out: np.ndarray) -> Request | None:
         or not 0 < _LONGER * x.size < kernel.size
     ):
         return None
-    axes = []
-    for axis in request.axes:
-        more = axis.length - axis.taps
-        axes.append(Axis(axis.taps, axis.length, before=more + axis.before, after=more + axis.after))
     order = np.argsort(request.spatial)
     return replace(
         request, x=as_x(request, kernel), x_dtype=kernel.dtype, kernel=x, spatial=tuple(range(x.ndim)),
-        axes=tuple(axes[a] for a in order), is_flipped=True, out=out,
+        axes=tuple(request.axes[a].exchanged for a in order), is_flipped=True, out=out,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
 
@@ -42,21 +43,14 @@ def around(x: np.ndarray) -> tuple[int, int]:
     An array without gaps is there as a whole, and so is the one that it is a view of. Between the elements of any
     other array may be pages that nobody can read: nothing is known then, and both addresses are 0.
     """
-    first, end = _span(x)
+    first, end = byte_bounds(x)
     owner: Any = x
     while isinstance(owner, np.ndarray):
-        low, high = _span(owner)
+        low, high = byte_bounds(owner)
         if low <= first and end <= high and _has_no_gaps(owner):
             return low, high
         owner = owner.base
     return 0, 0
-
-
-def _span(x: np.ndarray) -> tuple[int, int]:
-    """Return the address of the first byte of an array, and the one after the last."""
-    spans = [(n - 1) * step for n, step in zip(x.shape, x.strides, strict=True)]
-    first = x.ctypes.data
-    return first + sum(min(0, span) for span in spans), first + sum(max(0, span) for span in spans) + x.itemsize
 
 
 def _has_no_gaps(x: np.ndarray) -> bool:
