@@ -1,7 +1,8 @@
 """Compilation by Numba, and the folder that keeps compiled code for other processes.
 
 Numba's own disk cache does the work. Its key knows the function that is compiled, but not the functions which that one
-calls, so the folder is named after a digest of all sources of the package.
+calls, so the folder is named after a digest of all that is compiled: the sources of ``convnd.jit``, and the
+codes of boundaries, the one thing that they import.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ _UNUSED = 30 * 86_400.0  # seconds after which the folder of other sources is re
 Compiled = TypeVar("Compiled")
 
 
-def _sources(folder: Any) -> Iterator[bytes]:
-    """Yield the sources below a folder, wherever the package is imported from."""
+def _sources(folder: Any, name: str = "") -> Iterator[bytes]:
+    """Yield the sources below a folder whose names begin with a name, wherever the package is imported from."""
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if path.name.endswith((".py", ".pyc")):
+        if path.name.startswith(name) and path.name.endswith((".py", ".pyc")):
             yield path.read_bytes()
         elif path.is_dir() and path.name != "__pycache__":
             yield from _sources(path)
@@ -49,7 +50,7 @@ def _sources(folder: Any) -> Iterator[bytes]:
 
 def _digest() -> str:
     digest = sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
-    for source in _sources(files("convnd")):
+    for source in (*_sources(files("convnd.jit")), *_sources(files("convnd.problem"), "boundary.")):
         digest.update(source)
     return digest.hexdigest()[:16]
 
