@@ -1,4 +1,4 @@
-"""A benchmark's figures, and the ways to write them down: lines of a table, JSON, a plot, the README's section."""
+"""A benchmark's figures, and how they are written: lines of a table, JSON, a plot, the section of a page in `docs`."""
 
 from __future__ import annotations
 
@@ -159,7 +159,10 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
 
 
 def markdown(rows: Sequence[Row], method: str) -> str:
-    """Give the README's section: a table for each section of problems, losses, machine and method."""
+    """Give the page's section: a table for each section of problems, what was lost, machine and method.
+
+    Targets are the project's own: the page has none.
+    """
     about = machine()
     host = f"{about.pop('cpu')} ({', '.join(about.pop('vectors'))}), {about.pop('threads')} threads"
     versions = ", ".join(f"{name} {value}" for name, value in about.items())
@@ -167,14 +170,16 @@ def markdown(rows: Sequence[Row], method: str) -> str:
     for section, members in groupby(rows, key=lambda row: row.section):
         lines += [f"**{section}**", ""] if section else []
         lines += [*_table(members), ""]
-    lines += [*(f"- {line}" for line in losses(rows)), "", f"{host}; {versions}.", "", fill(method, 118)]
+    lost = [f"- {row.peer} takes {row.ratios['peer']:.2f} of our time: `{row.problem}`." for row in rows if row.lost]
+    lines += [*lost, "", f"{host}; {versions}.", "", fill(method, 118)]
     return "\n".join(lines) + "\n"
 
 
 def _table(rows: Iterable[Row]) -> list[str]:
-    rule = ["---" if name in ("problem", "method", "best peer", "target") else "---:" for name in COLUMNS]
-    body = [[f"`{problem}`", *cells] for problem, *cells in (row.cells() for row in rows)]
-    return [f"| {' | '.join(cells)} |" for cells in [list(COLUMNS), rule, *body]]
+    shown = [name for name in COLUMNS if name != "target"]
+    rule = ["---" if name in ("problem", "method", "best peer") else "---:" for name in shown]
+    body = [[f"`{problem}`", *cells] for problem, *cells, _ in (row.cells() for row in rows)]
+    return [f"| {' | '.join(cells)} |" for cells in [shown, rule, *body]]
 
 
 def write_section(path: Path, section: str) -> None:

@@ -2,8 +2,8 @@
 
     python benchmarks/run.py                                  every line of problems.txt
     python benchmarks/run.py "float32 3500x3500 * 9x9 same"   this problem (see convnd.problem_text)
-    python benchmarks/run.py --json figures.json --plot figures.png --readme    keep and draw all figures,
-                                                              write the README's tables
+    python benchmarks/run.py --json figures.json --plot figures.png --page    keep and draw all figures,
+                                                              write the tables of docs/explanation/speed.md
 
 A line may end with targets, as in ``float32 3500x3500 * 9x9 same | peer>=2.5 mm>=0.55``. They are ratios:
 
@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     option("--seconds", type=float, default=5, help="time for each problem (default: %(default)s)")
     option("--json", type=Path, metavar="OUT", help="write all figures here")
     option("--plot", type=Path, metavar="OUT", help="draw the ratios to the best peers here")
-    option("--readme", action="store_true", help="write the tables into README.md")
+    option("--page", action="store_true", help="write the tables into docs/explanation/speed.md")
     args = parser.parse_args(argv)
     names = [name for name in args.peers.split(",") if name]
     if unknown := set(names) - peers.PEERS.keys():
@@ -160,8 +160,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_json(args.json, [vars(row) for row in rows])
     if args.plot:
         write_plot(args.plot, rows)
-    if args.readme:
-        write_section(HERE.parent / "README.md", markdown(rows, METHOD.format(seconds=args.seconds)))
+    if args.page:
+        write_section(
+            HERE.parent / "docs" / "explanation" / "speed.md", markdown(rows, METHOD.format(seconds=args.seconds))
+        )
     return int(any(row.rejected for row in rows))
 
 

@@ -185,20 +185,20 @@ def test_bad_targets_and_peers_are_refused(capsys):
     assert "problem 'float32 9': expected" in errors
 
 
-def test_the_readme_keeps_what_is_outside_the_markers(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("above\n<!-- benchmark:begin -->\nold\n<!-- benchmark:end -->\nbelow\n")
+def test_the_page_keeps_what_is_outside_the_markers(tmp_path):
+    page = tmp_path / "speed.md"
+    page.write_text("above\n<!-- benchmark:begin -->\nold\n<!-- benchmark:end -->\nbelow\n")
     row = report.Row(parse("float32 9 * 3"), {}, "Short", "direct", {"convnd": 1.0}, 2.0, 3.0, None, {}, {})
-    report.write_section(readme, report.markdown([row], "The method."))
-    lines = readme.read_text().splitlines()
+    report.write_section(page, report.markdown([row], "The method."))
+    lines = page.read_text().splitlines()
     assert lines[0] == "above"
     assert "**Short**" in lines
-    assert "| `float32 9 * 3` | direct | 1 | 2 | - | 3.0 | - | - | - | - | - |" in lines
+    assert "| `float32 9 * 3` | direct | 1 | 2 | - | 3.0 | - | - | - | - |" in lines
     assert "The method." in lines
     assert lines[-1] == "below"
-    readme.write_text("no markers")
+    page.write_text("no markers")
     with pytest.raises(ValueError, match="has no lines <!-- benchmark:begin -->"):
-        report.write_section(readme, "")
+        report.write_section(page, "")
 
 
 def test_every_line_of_the_benchmark_has_targets_that_can_be_judged():

@@ -1,4 +1,4 @@
-"""The README does what it says: its two commands are two commands, its code runs."""
+"""The README and the pages of `docs` do what they say: two commands are two commands, code runs."""
 
 import re
 import shlex
@@ -10,11 +10,14 @@ import pytest
 import convnd
 from support import ROOT
 
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*/*.md")))}
+BLOCKS = {
+    name: re.findall(r"^```(\w*)\n(.*?)^```$\n*((?:^    [^\n]*\n)*)", text, re.M | re.S) for name, text in PAGES.items()
+}
 
 
 def test_first_block_is_two_commands():
-    language, text = BLOCKS[0]
+    language, text, _ = BLOCKS["README.md"][0]
     assert language == "bash"
     example, tests = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert "examples/process_scan.py" in shlex.split(example)
@@ -23,16 +26,33 @@ def test_first_block_is_two_commands():
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
 
 
-PYTHON = [text for language, text in BLOCKS if language == "python"]
+PYTHON = [(name, *block[1:]) for name, blocks in BLOCKS.items() for block in blocks if block[0] == "python"]
 
 
-@pytest.mark.parametrize("code", ["".join(PYTHON[:3]), *PYTHON[3:]])  # the three calls are one piece
-def test_code_runs(code):
-    exec(compile(code, "README.md", "exec"), {})
+@pytest.mark.parametrize("name, code, printed", PYTHON, ids=[f"{name}-{n}" for n, (name, *_) in enumerate(PYTHON)])
+def test_code_runs(name, code, printed, capsys):
+    """It prints what the page shows after it."""
+    exec(compile(code, name, "exec"), {})
+    if code.rstrip().splitlines()[-1].startswith("print("):
+        assert capsys.readouterr().out == textwrap.dedent(printed)
 
 
-@pytest.mark.parametrize(("name", "source"), [("index", "jit/index.py"), ("kernel", "jit/kernels.py")])
-def test_code_shown_is_the_code(name, source):
-    shown = re.search(rf"<!-- {name}:begin -->\n```py\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page):
+    folder = next((ROOT / "docs").glob(f"*/{page}"), ROOT / page).parent
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", PAGES[page]):
+        assert (folder / link).exists(), link
+
+
+SHOWN = [
+    ("README.md", "index", "jit/index.py"),
+    ("index-scheme.md", "index", "jit/index.py"),
+    ("index-scheme.md", "kernel", "jit/kernels.py"),
+]
+
+
+@pytest.mark.parametrize("page, name, source", SHOWN)
+def test_code_shown_is_the_code(page, name, source):
+    shown = re.search(rf"<!-- {name}:begin -->\n```py\n(.*?)```", PAGES[page], re.S)[1]
     code = (Path(convnd.__file__).parent / source).read_text()
     assert shown in code or textwrap.indent(shown, "    ") in code

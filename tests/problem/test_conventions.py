@@ -1,4 +1,4 @@
-"""Every row of the README's table of conventions: another library's call and ours give the same numbers."""
+"""Every row of the table of other libraries' calls: another library's call and ours give the same numbers."""
 
 import importlib
 import re
@@ -10,7 +10,7 @@ from convnd import convnd
 from support import ROOT
 from support.check import integers
 
-TEXT = (ROOT / "README.md").read_text()
+TEXT = (ROOT / "docs" / "how-to" / "coming-from.md").read_text()
 TABLE = TEXT.partition("<!-- conventions:begin -->")[2].partition("<!-- conventions:end -->")[0]
 ROWS = re.findall(r"^\|[^|]*\| `([^`]+)` \| `([^`]+)` \|$", TABLE, re.M)
 
