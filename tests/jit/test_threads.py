@@ -84,6 +84,7 @@ assert count() == before, (before, count())
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads as Linux does")
 def test_the_serial_twin_starts_no_thread_when_loaded_from_disk(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}

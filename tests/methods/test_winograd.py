@@ -47,8 +47,11 @@ SHAPES = {
 }
 
 
+SLOW = {"two axes beside a plane"}  # the oracle is, on four axes
+
+
 @pytest.mark.parametrize("boundary", ["constant", "reflect", "wrap"])
-@pytest.mark.parametrize("case", SHAPES)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in SHAPES])
 def test_other_numbers_of_axes_against_the_oracle(tuning, case, boundary):
     channels, shape, taps, own = SHAPES[case]
     x, kernel = integers((2, channels, *shape), np.float32), integers((9, channels, *taps), np.float32, seed=1)
