@@ -44,11 +44,11 @@ def convnd(
     workers: int | None = None,
     **unknown: NoReturn,
 ) -> np.ndarray:
-    r"""Convolve an array of any rank with a kernel.
+    """Convolve an array of any rank with a kernel.
 
     Along one axis, output ``o`` and tap ``t`` read input ``i = stride*o + dilation*t - before``, and
 
-    .. math:: y[o] = \sum_t w[t] \, x[\mathrm{stride} \cdot o + \mathrm{dilation} \cdot t - \mathrm{before}]
+        y[o] = sum over t of w[t] * x[stride*o + dilation*t - before]
 
     where ``w`` is the kernel for ``convention="correlation"`` and the kernel flipped along every spatial axis for
     ``"convolution"``. N axes are the product of that line. Complex kernels are never conjugated.
