@@ -98,3 +98,9 @@ def test_contributing_names_what_is_there():
     for row in re.findall(r"^\| (`[^|]*) \|", text, flags=re.M):
         for module in re.findall(r"`(\w+/?)`", row):
             assert (PACKAGE / module).is_dir() if module.endswith("/") else f"convnd.{module}" in MODULES, module
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "CITATION.cff", "conda/meta.yaml", "pyproject.toml"])
+def test_one_sentence_says_what_it_is(file):
+    sentence = "Convolution of arrays from 1-D to n-D: Numba @njit(parallel=True) kernels from one index scheme"
+    assert sentence in (ROOT / file).read_text().replace("`", "")

@@ -111,6 +111,15 @@ def test_somebody_who_may_write_nothing(tmp_path):
     run(CASES, "nobody", NUMBA_CACHE_DIR=tmp_path, HOME=tmp_path)
 
 
+@pytest.mark.parametrize("quiet, lines", [(None, [1, 0]), ("1", [0, 0])])
+def test_a_first_compilation_is_explained_in_one_line(quiet, lines, tmp_path):
+    """Loading from the disk cache is not."""
+    script = "import convnd; convnd.convnd([[1.0, 2, 3]], [[1.0, 1]]); convnd.warmup([1])"
+    said = [run("-c", script, NUMBA_CACHE_DIR=tmp_path, CONVND_QUIET=quiet) for _ in lines]
+    assert [text.count("\n") for text in said] == lines
+    assert [text.startswith("convnd compiles code for this machine; later") for text in said] == [n == 1 for n in lines]
+
+
 def test_a_cache_that_two_fill_and_that_is_damaged(tmp_path):
     killed = start(CASES, "check", NUMBA_CACHE_DIR=tmp_path)
     others = [start(CASES, "check", NUMBA_CACHE_DIR=tmp_path) for _ in range(2)]

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -35,6 +36,8 @@ _COMPILATION_BYTES = 64 * 2**20  # of memory: without it LLVM ends the process
 _STACK_BYTES = 16 * 2**20  # LLVM needs more stack than threads may have
 _PATIENCE = 60.0  # seconds that a fork and an exit wait for a compilation
 _UNUSED = 30 * 86_400.0  # seconds after which the folder of other sources is removed
+_UNEXPLAINED = 1.0  # seconds of compilation after which a user is told what the process waits for
+_LOADED = 0.05  # seconds that code from the disk cache takes at most
 
 Compiled = TypeVar("Compiled")
 
@@ -114,6 +117,19 @@ def _compile(make: Callable[[bool], Compiled]) -> Compiled:
 
 
 _compiling = _thread.allocate_lock()
+_seconds = 0.0  # that compilations took so far
+
+
+def _tell(seconds: float) -> None:
+    """Say on stderr, once, what takes so long. A process that cannot be told anything works as well."""
+    global _seconds
+    told = _seconds > _UNEXPLAINED
+    _seconds += seconds if seconds > _LOADED else 0
+    if told or _seconds <= _UNEXPLAINED or os.environ.get("CONVND_QUIET") or sys.stderr is None:
+        return
+    later = "later processes load it from disk" if cache_folder() else "no folder can keep it for later processes"
+    with suppress(OSError, ValueError):
+        print(f"convnd compiles code for this machine; {later} (CONVND_QUIET=1 hides this line)", file=sys.stderr)
 
 
 def compiled(make: Callable[[bool], Compiled]) -> Compiled:
@@ -127,7 +143,9 @@ def compiled(make: Callable[[bool], Compiled]) -> Compiled:
     def work() -> None:
         try:
             with _compiling:
+                start = time.perf_counter()
                 results.append(_compile(make))
+                _tell(time.perf_counter() - start)
         except BaseException as error:
             failed.append(error)
         finally:
