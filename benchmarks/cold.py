@@ -30,7 +30,7 @@ FIRST = (
     "float32 64x64x64 * 3x3x3 same",
     "float32 512x512 * 41x41 same",
     "uint8 512x512 * 5x5 -> uint8 same",
-    "float32 1x16c32x32 * 16c3x3 pad1",
+    "float32 1x16c32x32 * 16c3x3 pad1 axes2,3",
 )
 VOLUMES = (  # 1 GiB
     "float32 512x512x1024 * 3x3x3 same",
@@ -124,7 +124,7 @@ def measure_call(problem: Problem, loaded: bool) -> dict[str, float]:
 
     x, kernel = np.ones(problem.shape, problem.dtype, order="F" if problem.fortran else "C"), problem.weights()
     if loaded:
-        lengths = dict(zip(problem.axes, extents(problem), strict=True))
+        lengths = dict(zip(problem.spatial, extents(problem), strict=True))
         window = np.ones([lengths.get(axis, n) for axis, n in enumerate(problem.shape)], problem.dtype)
         convnd(window, kernel, **problem.keywords())
     resident = status_kib("VmRSS")

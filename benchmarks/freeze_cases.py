@@ -53,13 +53,13 @@ CHANNELS: tuple[tuple[Ints, Ints, Options], ...] = (
     ((24, 8, 9, 10), (5, 24, 3, 3, 3), {"channel_axis": 0}),
 )
 BATCHES: tuple[tuple[Ints, Ints, Options], ...] = (
-    ((3, 2, 200), (5,), {}),
+    ((3, 2, 200), (5,), {"axes": 2}),
     ((3, 30, 40), (3, 5), {"axes": (1, 2)}),
     ((30, 3, 40), (3, 5), {"axes": (0, 2)}),
     ((30, 3, 40), (3, 5), {"axes": (2, 0)}),
     ((30, 40, 3), (3, 5), {"axes": (0, 1)}),
     ((200, 7), (5,), {"axes": 0}),
-    ((0, 30, 40), (3, 5), {}),
+    ((0, 30, 40), (3, 5), {"axes": (1, 2)}),
     ((2, 3), (), {"axes": ()}),
 )
 KERNELS: dict[str, tuple[Any, ...]] = {  # of convnd.kernels, and their arguments
@@ -70,7 +70,7 @@ KERNELS: dict[str, tuple[Any, ...]] = {  # of convnd.kernels, and their argument
 SAME, FIRST = {"padding": "same"}, {"channel_axis": 1, "axes": (2, 3), "padding": 1}
 LARGE: tuple[tuple[str, str, str, Ints, Ints, Options], ...] = (  # several tiles, and threads
     ("convnd", "direct", "float32", (600_000,), (65,), SAME),
-    ("convnd", "direct", "float64", (2, 200_000), (129,), {**SAME, "boundary": "wrap"}),
+    ("convnd", "direct", "float64", (2, 200_000), (129,), {**SAME, "axes": 1, "boundary": "wrap"}),
     ("convnd", "direct", "int16 float32", (300_000,), (101,), {"stride": 3}),
     ("convnd", "direct", "float32", (900, 800), (5, 5), {**SAME, "boundary": "reflect"}),
     ("convnd", "direct", "float64", (700, 600), (9, 9), {"padding": "full"}),

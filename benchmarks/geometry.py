@@ -53,7 +53,13 @@ def is_upsampled(problem: Problem) -> bool:
 
 def channels_first(problem: Problem) -> bool:
     """Whether channels come before the spatial axes, in x and in the kernel."""
-    return problem.channel_axis is not None and problem.channel_axis < problem.axes[0]
+    return problem.channel_axis is not None and problem.channel_axis < problem.spatial[0]
+
+
+def has_last_axes(problem: Problem) -> bool:
+    """Whether the spatial axes are the last ones of x, channels apart, as the peers' calls have them."""
+    others = [axis for axis in range(len(problem.shape)) if axis != problem.channel_axis]
+    return problem.spatial == tuple(others[-len(problem.spatial) :])
 
 
 def flops(problem: Problem, outputs: int) -> int:

@@ -114,7 +114,7 @@ def _by_fft(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndar
         if widths:
             samples = np.pad(samples, widths, problem.boundary)  # type: ignore[call-overload]
         with fft.set_workers(numba.get_num_threads()):
-            return finish(problem, function(samples, weights, mode, axes=problem.axes), result)
+            return finish(problem, function(samples, weights, mode, axes=problem.spatial), result)
 
     return {
         "scipy.fftconvolve": lambda: call(signal.fftconvolve),

@@ -107,7 +107,7 @@ def jax_calls(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.nd
 
 def layer_arrays(problem: Problem, x: np.ndarray, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x as (items, channels, ...) and the kernel as (filters, channels of a group, ...), as correlation reads it."""
-    spatial = [x.shape[axis] for axis in problem.axes]
+    spatial = [x.shape[axis] for axis in problem.spatial]
     samples = x.transpose(_order(problem)).reshape(-1, problem.channels, *spatial)
     if problem.channel_axis is None:
         bank = kernel[None, None]
@@ -132,10 +132,10 @@ def from_layer(problem: Problem, y: np.ndarray, result: np.ndarray) -> np.ndarra
 
 
 def _batch(problem: Problem) -> list[int]:
-    return [a for a in range(len(problem.shape)) if a != problem.channel_axis and a not in problem.axes]
+    return [a for a in range(len(problem.shape)) if a != problem.channel_axis and a not in problem.spatial]
 
 
 def _order(problem: Problem) -> list[int]:
     """The axes of x in the order of a layer: items, channels, spatial ones."""
     channel = problem.channel_axis
-    return [*_batch(problem), *([] if channel is None else [channel]), *problem.axes]
+    return [*_batch(problem), *([] if channel is None else [channel]), *problem.spatial]

@@ -81,7 +81,7 @@ def main() -> None:
     scan, header = nrrd.read(str(resources.files("slicerio") / "data" / "CTChest4.nrrd"))
     spacing = np.linalg.norm(header["space directions"], axis=1)  # 3 x 3 x 10 mm
 
-    quiet = convnd(sound, kernels.gaussian((20,)), padding="same", boundary="edge")
+    quiet = convnd(sound, kernels.gaussian((20,)), axes=-1, padding="same", boundary="edge")
     soft = convnd(photo, kernels.gaussian((4, 4)), axes=(0, 1), padding="same", boundary="edge", dtype=np.uint8)
     smooth = convnd(scan, kernels.gaussian(tuple(6 / spacing)), padding="same", boundary="edge", dtype=np.float32)
 

@@ -75,8 +75,10 @@ def convnd(
     groups : int, optional
         Groups that the channels are divided into; output channel ``c`` sees input group ``c // (C_out/groups)``.
     axes : int, str or sequence of these, optional
-        The spatial axes of `x` in the order of the kernel's; the last ones by default. The others are a batch, each
-        item convolved with the same kernel, and keep their places. Names of dimensions where `x` is a DataArray.
+        The spatial axes of `x` in the order of the kernel's. The others are a batch, each item convolved with the same
+        kernel, and keep their places: ``axes=-1`` filters every channel of ``(2, n)`` sound, ``axes=(0, 1)`` every
+        colour of an image. Needed where `x` has more axes than the kernel and none is the `channel_axis`: by default
+        all are spatial. Names of dimensions where `x` is a DataArray.
     channel_axis : int or str, optional
         The axis of `x` that is summed over, or its name. Without `axes` all others are spatial. One filter drops it
         from the result, a bank puts its filters there. To filter each channel by itself, as scikit-image does, name

@@ -1,22 +1,23 @@
 """A convolution problem as one line of text, for the command line, the rows of benchmarks, and tests.
 
     float32 3500x3500 * 9x9 same edge           an image and a 9x9 kernel
-    float32 2x48000 * 255 full                  a batch of two signals
+    float32 2x48000 * 255 full axes1            a batch of two signals
     int16 640x480 * sobel3x3 same               Sobel's derivative along the last axis
     uint8 640x480 * 5x5 -> uint8 same out       the result's type, and a result array that the caller makes
-    float32 4x64c60x60 * 64c3x3 pad1 s2         4 images of 64 channels, a bank of 64 filters
+    float32 4x64c60x60 * 64c3x3 pad1 axes2,3    4 images of 64 channels, a bank of 64 filters
     float32 60x60x64c * 64c3x3 groups64         channels last, one filter for each
     float32 48000 * 3000 full s147 u160         resampling by 160/147
 
 Shapes
     Lengths, each followed by ``x``, or by ``c`` where it counts channels. The kernel's lengths are those of its
-    spatial axes, which are the last axes of x; ``64c`` before them makes a bank of 64 filters.
+    spatial axes; ``64c`` before them makes a bank of 64 filters.
 Kernels
     Random weights, by default in the type of x, or in float32 where x has whole numbers. By name, without channels:
     ``gaussian9x9`` (odd lengths K, standard deviations (K - 1) / 8), ``box9x9`` (the mean), ``sobel3x3`` (always 3).
 Options, in any order
     ``valid`` (default), ``same``, ``full``, ``pad1``, ``pad1,2`` (each axis), ``pad1:2,0:3`` (each end);
     ``s2`` or ``s2,1`` (stride); ``d2`` or ``d2,1`` (dilation); ``u2`` or ``u2,1`` (upsample); ``groups2``;
+    ``axes1`` or ``axes0,1`` (the spatial axes of x: by default all but channels; others are a batch);
     ``constant`` (default), ``edge``, ``reflect``, ``symmetric``, ``wrap``; ``convolution`` (default), ``correlation``;
     ``fortran`` (x is in Fortran order); ``out`` (the caller makes the result array).
 """
@@ -41,8 +42,8 @@ LINE = re.compile(
     r"(?P<kind>gaussian|box|sobel)?((?P<filters>\d+)c)?(?P<kernel>(\d+x)*\d+)"
     r"( -> (?P<result_dtype>[a-z]+\d*))?(?P<options>( \S+)*)"
 )
-NUMBERS = re.compile(r"(pad|s|d|u)(\d+(?:,\d+)*)|(pad)(\d+:\d+(?:,\d+:\d+)*)|(groups)(\d+)")
-PREFIXES = {"pad": "padding", "s": "stride", "d": "dilation", "u": "upsample", "groups": "groups"}
+NUMBERS = re.compile(r"(pad|s|d|u|axes)(\d+(?:,\d+)*)|(pad)(\d+:\d+(?:,\d+:\d+)*)|(groups)(\d+)")
+PREFIXES = {"pad": "padding", "s": "stride", "d": "dilation", "u": "upsample", "groups": "groups", "axes": "axes"}
 FLAGS = ("fortran", "out")
 WORDS: dict[str, tuple[str, Any]] = {flag: (flag, True) for flag in FLAGS}
 WORDS |= {word: (name, word) for name in ("padding", "boundary", "convention") for word in CHOICES[name]}
@@ -66,6 +67,7 @@ class Problem:
     dilation: Ints = (1,)
     upsample: Ints = (1,)
     groups: int = 1
+    axes: Ints | None = None  # the spatial axes of x
     boundary: str = "constant"
     convention: str = "convolution"
     fortran: bool = False
@@ -88,6 +90,11 @@ class Problem:
             raise ValueError(f"a {self.kind} kernel has floating weights, not {self.weight_dtype}")
         if self.channel_axis is None and (self.filters or self.groups != 1):
             raise ValueError("filters and groups need channels in x, as in 64c60x60")
+        if len(self.kernel) != len(self.spatial):
+            there = (
+                f"x has {len(self.spatial)} beside channels" if self.axes is None else f"axes names {len(self.axes)}"
+            )
+            raise ValueError(f"kernel has {len(self.kernel)} axes but {there}: name those of x, as in axes1,2")
 
     @property
     def weight_dtype(self) -> np.dtype:
@@ -100,9 +107,9 @@ class Problem:
         return 1 if self.channel_axis is None else self.shape[self.channel_axis]
 
     @property
-    def axes(self) -> Ints:
-        """The spatial axes of x: the last ones, channels apart."""
-        return tuple(a for a in range(len(self.shape)) if a != self.channel_axis)[-len(self.kernel) :]
+    def spatial(self) -> Ints:
+        """The spatial axes of x."""
+        return self.axes or tuple(a for a in range(len(self.shape)) if a != self.channel_axis)
 
     def __str__(self) -> str:
         lengths = "".join(f"{n}{'c' if a == self.channel_axis else 'x'}" for a, n in enumerate(self.shape)).rstrip("x")
@@ -132,7 +139,9 @@ class Problem:
             return weights if self.convention == "convolution" else np.ascontiguousarray(np.flip(weights))
         bank = () if self.filters is None else (self.filters,)
         if self.channel_axis is not None:
-            shape = (*bank, within, *shape) if self.channel_axis < self.axes[0] else (*shape, within, *bank)
+            shape = (
+                (*bank, within, *shape) if all(self.channel_axis < a for a in self.spatial) else (*shape, within, *bank)
+            )
         weights = _random((seed, 1), shape, dtype, 4)
         taps = weights.size // (self.filters or 1)  # results stay in the range of x
         return ((weights + 0.5) / taps).astype(dtype) if dtype.kind in "fc" else weights
@@ -144,7 +153,7 @@ class Problem:
         for name, value in keywords.items():
             if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], int):
                 keywords[name] = value[0]
-        return keywords | {"axes": None if self.channel_axis is None else self.axes, "dtype": self.result_dtype}
+        return keywords | {"dtype": self.result_dtype}
 
 
 def parse(text: str) -> Problem:

@@ -21,7 +21,7 @@ PROBLEMS = {
     "2-D strided": ((13, 37), (3, 4), {"stride": (2, 3), "padding": "full", "boundary": "wrap"}),
     "2-D upsampled": ((7, 20), (3, 4), {"upsample": (2, 3), "padding": "full", "boundary": "reflect"}),
     "2-D batch": ((8, 20, 40), (3, 3), {"axes": (1, 2)}),
-    "3-D": ((2, 6, 7, 19), (2, 3, 3), {"padding": "same", "fill_value": 1}),
+    "3-D": ((2, 6, 7, 19), (2, 3, 3), {"axes": (1, 2, 3), "padding": "same", "fill_value": 1}),
     "channels": ((4, 9, 20), (6, 2, 3, 3), {"channel_axis": 0, "groups": 2, "padding": "same"}),
     "channels last": ((9, 20, 3), (3, 3, 3, 5), {"channel_axis": -1, "boundary": "edge", "padding": 1}),
 }

@@ -56,7 +56,7 @@ def test_scipy_signal_convolve2d(convnd, mode, theirs, ours):
 def test_scipy_signal_upfirdn(convnd, up, down, taps):
     signal = pytest.importorskip("scipy.signal")
     x, kernel = integers((2, 400)), integers(taps, seed=1)
-    same(convnd(x, kernel, upsample=up, stride=down, padding="full"), signal.upfirdn(kernel, x, up, down))
+    same(convnd(x, kernel, axes=1, upsample=up, stride=down, padding="full"), signal.upfirdn(kernel, x, up, down))
 
 
 @pytest.mark.parametrize("theirs, ours", NDIMAGE_MODES.items())

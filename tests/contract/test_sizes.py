@@ -113,7 +113,7 @@ def test_axes_beyond_2_31(method):
         check_some(wide, square, pad, (1, 2**31 + 5), method=method, boundary=boundary)
         check_some(tall, square, pad, (2**31 - 1, 1), (2**31 + 1, 1), method=method, boundary=boundary)
     with pytest.raises(ValueError, match="does not fit in memory"):
-        convnd(np.lib.stride_tricks.as_strided(np.uint8(1), (2**20,) * 3, (0,) * 3), np.ones(3), dtype=np.uint8)
+        convnd(np.lib.stride_tricks.as_strided(np.uint8(1), (2**20,) * 3, (0,) * 3), np.ones(3), axes=2, dtype=np.uint8)
 
 
 @pytest.mark.slow

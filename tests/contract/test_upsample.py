@@ -13,7 +13,7 @@ def test_single_samples_and_empty_batches(tuning):
     for boundary in BOUNDARIES:
         check(integers((1, 1)) + 3, integers((4, 7), seed=1), upsample=(3, 2), padding="full", boundary=boundary)
         check(integers(2) + 3, integers(1, seed=1), upsample=4, padding=((100, 3),), boundary=boundary)
-    check(integers((0, 9)), integers(3, seed=1), upsample=2, padding="full")
+    check(integers((0, 9)), integers(3, seed=1), axes=1, upsample=2, padding="full")
 
 
 # --- identities ---------------------------------------------------------------------------------------------
@@ -61,8 +61,8 @@ def test_methods_hand_over(tuning):
 
 
 REAL_VALUED = {
-    "resampling": ((3, 4001), (301,), {"upsample": 7, "stride": 5}),
-    "2-D": ((3, 61, 67), (5, 4), {"upsample": (2, 3)}),
+    "resampling": ((3, 4001), (301,), {"axes": (1,), "upsample": 7, "stride": 5}),
+    "2-D": ((3, 61, 67), (5, 4), {"axes": (1, 2), "upsample": (2, 3)}),
     "channels": ((3, 6, 23, 37), (9, 6, 4, 4), {"axes": (2, 3), "channel_axis": 1, "upsample": 2}),
     "channels last": ((3, 23, 37, 6), (3, 3, 3, 4), {"axes": (1, 2), "channel_axis": 3, "groups": 2, "upsample": 3}),
 }
@@ -79,8 +79,8 @@ def test_no_bit_depends_on_workers_tiles_or_the_rest_of_a_batch(tuned, problem):
         same(convnd(x, kernel, workers=workers, **options), one)
     with tuned("tiny"):
         same(convnd(x, kernel, **options), one)
-    if "axes" in options:  # an item has no batch axis before the others
-        axes, channel = tuple(a - 1 for a in options["axes"]), options["channel_axis"] - 1
-        options = {**options, "axes": axes, "channel_axis": channel}
+    options["axes"] = tuple(a - 1 for a in options["axes"])  # an item has no batch axis before the others
+    if "channel_axis" in options:
+        options["channel_axis"] -= 1
     for item, expected in zip(x, one):
         same(convnd(item, kernel, **options), expected)

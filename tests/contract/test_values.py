@@ -17,7 +17,6 @@ RANKS = [1, 2, 3, 4, 5]
 
 def test_no_spatial_axes_is_a_product():
     check(3.0, 2.0)
-    check(integers((2, 3)), 2.0)
     check(integers((2, 3)), 2.0, axes=())
 
 
@@ -28,7 +27,7 @@ def test_every_length_of_row(tuning, taps):
     for n in range(1, 100):
         check(integers(n, np.float32), kernel, padding="same", boundary="reflect")
     for n in range(1, 40):
-        check(integers((3, n), np.float32), kernel, padding="same")
+        check(integers((3, n), np.float32), kernel, axes=1, padding="same")
         check(integers((5, n), np.float32), kernel[None, :3], padding=(0, 2), stride=(1, 2))
 
 
@@ -44,8 +43,9 @@ def test_every_number_of_rows(tuning, rows):
 )
 def test_arrays_of_many_tiles(shape, kernel):
     x, kernel = integers(shape, np.float32), integers(kernel, np.float32, seed=1)
-    check(x, kernel, padding="same", boundary="reflect")
-    check(x, kernel, padding=3, stride=2)
+    axes = tuple(range(-kernel.ndim, 0))
+    check(x, kernel, axes=axes, padding="same", boundary="reflect")
+    check(x, kernel, axes=axes, padding=3, stride=2)
 
 
 @pytest.mark.parametrize("dtype", [None, "float16", "int16"])
@@ -160,10 +160,10 @@ def test_groups_are_convolutions_of_their_own():
 # --- bit for bit: directly, every output sums its taps in one order, whatever surrounds it ------------------
 
 REAL_VALUED = {
-    "1-D": ((2, 4001), (21,), {}),
-    "2-D": ((3, 61, 67), (5, 4), {}),
-    "2-D strided": ((3, 61, 67), (5, 4), {"stride": (2, 3)}),
-    "3-D": ((2, 17, 16, 19), (3, 3, 2), {}),
+    "1-D": ((2, 4001), (21,), {"axes": 1}),
+    "2-D": ((3, 61, 67), (5, 4), {"axes": (1, 2)}),
+    "2-D strided": ((3, 61, 67), (5, 4), {"axes": (1, 2), "stride": (2, 3)}),
+    "3-D": ((2, 17, 16, 19), (3, 3, 2), {"axes": (1, 2, 3)}),
     "channels": ((3, 6, 23, 37), (9, 6, 3, 3), {"axes": (2, 3), "channel_axis": 1}),
     "channels last": ((3, 23, 37, 6), (3, 3, 3, 4), {"axes": (1, 2), "channel_axis": 3, "groups": 2}),
 }

@@ -23,8 +23,8 @@ from convnd.problem_text import parse
 
 LINES = [
     "float32 300 * 9",
-    "float64 2x300 * 9 full",
-    "float32 2x300 * 8 same s2 edge",
+    "float64 2x300 * 9 full axes1",
+    "float32 2x300 * 8 same s2 axes1 edge",
     "float32 300 * 8 same symmetric correlation out",
     "float32 300 * gaussian1 same",
     "float32 30x41 * float64 4x5 same s2,3 d2 wrap correlation",
@@ -37,20 +37,21 @@ LINES = [
     "float32 80x71 * gaussian31x21 same reflect",
     "uint8 80x71 * gaussian9x11 -> uint8 same edge",
     "float32 30x28x29 * gaussian21x21x23 same symmetric",
-    "float32 3x9x10 * gaussian3x5 same s2",
+    "float32 3x9x10 * gaussian3x5 same s2 axes1,2",
     "float32 80x71 * box5x3 same wrap s2,1",
     "uint8 80x71 * box5x3 -> uint8 same reflect",
     "float64 50x48x49 * box5x7x3 edge",
     "float32 9x10x11 * 4x3x2 same edge correlation",
-    "float32 4x6c10x11 * 8c3x3 pad1 s2 groups2",
+    "float32 4x6c10x11 * 8c3x3 pad1 s2 groups2 axes2,3",
     "float32 10x11x6c * 3x3 pad1:0,2:1",
-    "float32 5x4c20 * 4c1 groups4 edge correlation",
-    "float32 2x3x4x5x6 * 2x2x2 same fortran",
+    "float32 5x4c20 * 4c1 groups4 axes2 edge correlation",
+    "float32 2x3x4x5x6 * 2x2x2 same axes2,3,4 fortran",
     "float32 9x10x6x7 * 3x2x3x3 same reflect",
-    "float64 2x300 * 31 full s3 d2 u4",
+    "float64 2x300 * 31 full s3 d2 u4 axes1",
     "float32 300 * 31 full s3 u4 symmetric correlation",
-    "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 d1,2 u3,2 groups2",
-    "float32 2x6c10x11 * 4x4 pad2 u2 correlation",
+    "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 d1,2 u3,2 groups2 axes2,3",
+    "float32 2x6c10x11 * 4x4 pad2 u2 axes2,3 correlation",
+    "float32 20x21x3 * 5x4 same axes0,1",
 ]
 
 
@@ -77,13 +78,13 @@ def test_peers_compute_the_same(line, peer):
         ("scipy", "float32 80x71 * gaussian5x3 same", {"ndimage.gaussian_filter", "scipy.fftconvolve"}),
         ("scipy", "float32 80x71 * box5x3 same", {"ndimage.uniform_filter", "scipy.oaconvolve"}),
         ("scipy", "float32 80x71 * box4x3 same", {"ndimage.correlate"}),
-        ("scipy", "float32 2x300 * 31 full s3 u4", {"scipy.upfirdn"}),
+        ("scipy", "float32 2x300 * 31 full s3 u4 axes1", {"scipy.upfirdn"}),
         ("opencv", "float32 80x71 * 9x3 same", {"cv2.filter2D"}),
         ("opencv", "uint8 80x71 * gaussian5x3 -> uint8 same", {"cv2.filter2D", "cv2.GaussianBlur"}),
         ("opencv", "float32 80x71 * box5x3 same reflect", {"cv2.blur"}),
         ("opencv", "uint8 80x71 * sobel3x3 -> int16 same", {"cv2.Sobel"}),
-        ("torch", "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 u3,2 groups2", {"torch.conv_transpose2d"}),
-        ("jax", "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 s2 u3,2 groups2", {"jax.lax.conv"}),
+        ("torch", "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 u3,2 groups2 axes2,3", {"torch.conv_transpose2d"}),
+        ("jax", "float32 2x6c10x11 * 8c5x4 pad2:3,1:2 s2 u3,2 groups2 axes2,3", {"jax.lax.conv"}),
         ("jax", "float32 7x8x9x10 * 3x3x3x3 same", {"jax.lax.conv"}),
         ("simpleitk", "float32 80x71 * 5x3 same", {"sitk.Convolution", "sitk.FFTConvolution"}),
         ("simpleitk", "float32 80x71 * box5x3 same reflect", {"≈ sitk.BoxMean"}),
@@ -101,7 +102,9 @@ def test_peers_have_functions_for_kernels_by_name(peer, line, functions):
     assert functions <= calls.keys()
 
 
-@pytest.mark.parametrize("line", ["float32 30x41 * 4x5 full u2", "float32 2x6c10x11 * 4x4 pad2 s2 u2 correlation"])
+@pytest.mark.parametrize(
+    "line", ["float32 30x41 * 4x5 full u2", "float32 2x6c10x11 * 4x4 pad2 s2 u2 axes2,3 correlation"]
+)
 def test_peers_that_know_no_upsampling_are_not_asked(line):
     names = peers.installed(peers.PEERS)
     calls, rejected = agreeing(line, *names)

@@ -121,7 +121,7 @@ def test_memory_does_not_grow(boundary):
         ({}, [np.zeros(0)], "x has no samples"),
         ({}, [], "no block"),
         ({}, [np.zeros(3), np.zeros(3, np.float32)], "block float32 stream float64"),
-        ({}, [np.zeros((2, 3)), np.zeros((3, 3))], "block (3, 3) axes 1 (2, 3)"),
+        ({"axes": 1}, [np.zeros((2, 3)), np.zeros((3, 3))], "block (3, 3) axes 1 (2, 3)"),
         ({}, [np.zeros(9), np.zeros((3, 3))], "block (3, 3)"),
         ({}, [np.zeros(())], "kernel has 1 axes but x has 0"),
         ({"axis": 1}, [np.zeros(9)], "axis=1 1 axes"),

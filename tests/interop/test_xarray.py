@@ -9,6 +9,7 @@ from support.check import integers, same
 xarray = pytest.importorskip("xarray")
 
 SAMPLES = integers((3, 12, 10), np.float32)
+IMAGES = {"axes": (1, 2)}
 TIMES = np.array(["2020-01-01T00", "2020-01-01T06", "2020-01-01T12"], "datetime64[ns]")
 
 
@@ -33,14 +34,14 @@ def check(x, kernel, numbers=None, **options):
 
 def test_same_keeps_every_coordinate():
     x = scan()
-    for kernel in (integers((3, 5)), integers((4, 2)), integers((2, 3, 3))):
+    for kernel, axes in ((integers((3, 5)), IMAGES), (integers((4, 2)), IMAGES), (integers((2, 3, 3)), {})):
         for options in ({}, {"convention": "correlation"}, {"boundary": "wrap", "method": "direct"}):
-            assert check(x, kernel, padding="same", **options).coords.identical(x.coords)
+            assert check(x, kernel, padding="same", **axes, **options).coords.identical(x.coords)
 
 
 def test_stride_thins_coordinates():
     x = scan()
-    result = check(x, integers((3, 3)), padding="same", stride=(4, 3))
+    result = check(x, integers((3, 3)), **IMAGES, padding="same", stride=(4, 3))
     assert result.coords.identical(x[:, ::4, ::3].coords)
     result = check(x, integers((3, 3)), {"axes": (0, 2)}, axes=("time", "x"), padding="same", stride=2)
     assert result.coords.identical(x[::2, :, ::2].coords)
@@ -48,15 +49,16 @@ def test_stride_thins_coordinates():
 
 @pytest.mark.parametrize("convention, rows", [("convolution", slice(2, 11)), ("correlation", slice(1, 10))])
 def test_valid_keeps_the_coordinates_of_the_centres(convention, rows):
-    result = check(scan(), integers((4, 3)), convention=convention)
+    result = check(scan(), integers((4, 3)), **IMAGES, convention=convention)
     assert result.coords.identical(scan()[:, rows, 1:9].coords)
-    dilated = check(scan(), integers((4, 3)), convention=convention, dilation=3, padding=((2, 0), (0, 3)), stride=2)
+    geometry = {"dilation": 3, "padding": ((2, 0), (0, 3)), "stride": 2}
+    dilated = check(scan(), integers((4, 3)), **IMAGES, convention=convention, **geometry)
     first = {"convolution": 3, "correlation": 2}[convention]  # 10 // 2 or 9 // 2, less the padding
     assert dilated.coords.identical(scan()[:, first : first + 5 : 2, 3::2].coords)
 
 
 def test_positions_outside_continue_even_coordinates():
-    result = check(scan(), integers((3, 3)), padding=2)
+    result = check(scan(), integers((3, 3)), **IMAGES, padding=2)
     assert result["y"].values.tolist() == list(range(102, 74, -2)) and result["y"].dtype == scan()["y"].dtype
     assert result["y"].attrs == {"units": "m"}
     np.testing.assert_allclose(result["x"], np.linspace(-0.1, 1.0, 12), atol=1e-12)
@@ -83,13 +85,13 @@ def test_positions_between_samples():
 @pytest.mark.parametrize("y", [np.arange(12.0) ** 2, list("abcdefghijkl"), [np.nan] * 12])
 def test_uneven_coordinates_are_dropped_outside(y):
     x = scan(y=("y", y))
-    assert "y" not in check(x, integers((3, 3)), padding=3).coords
-    assert check(x, integers((3, 3))).coords.identical(x[:, 1:-1, 1:-1].coords)
+    assert "y" not in check(x, integers((3, 3)), **IMAGES, padding=3).coords
+    assert check(x, integers((3, 3)), **IMAGES).coords.identical(x[:, 1:-1, 1:-1].coords)
 
 
 def test_coordinates_that_their_type_does_not_hold():
     x = scan(y=("y", np.arange(0, 24, 2, dtype=np.uint8)))
-    assert check(x, integers((3, 3)), padding=2)["y"].values.tolist() == list(range(-2, 26, 2))
+    assert check(x, integers((3, 3)), **IMAGES, padding=2)["y"].values.tolist() == list(range(-2, 26, 2))
 
 
 def test_dimensions_without_coordinates():
@@ -112,22 +114,24 @@ def test_a_kernel_names_its_axes():
     kernel = xarray.DataArray(integers((2, 3)), dims=("x", "time"))
     check(scan(), kernel, {"axes": (2, 0)}, padding="same")
     check(scan(), kernel, {"axes": (0, 1)}, padding="same", axes=("time", "y"))
-    check(scan(), kernel.rename(x="u"), {"axes": (1, 2)}, padding="same")
-    same(convnd(SAMPLES, kernel), convnd(SAMPLES, kernel.values))
+    check(scan(), kernel.rename(x="u"), padding="same", **IMAGES)
+    same(convnd(SAMPLES, kernel, **IMAGES), convnd(SAMPLES, kernel.values, **IMAGES))
+    with pytest.raises(ValueError, match="kernel has 2 axes but x has 3"):
+        convnd(scan(), kernel.rename(x="u"))
 
 
 def test_lazy_arrays_stay_lazy():
     array = pytest.importorskip("dask.array")
     x = scan()
-    lazily = convnd(x.chunk(y=5), integers((3, 3)), padding="same", stride=2)
+    lazily = convnd(x.chunk(y=5), integers((3, 3)), **IMAGES, padding="same", stride=2)
     assert isinstance(lazily.data, array.Array) and lazily.chunks == ((3,), (3, 2, 1), (5,))
-    expected = convnd(x, integers((3, 3)), padding="same", stride=2)
+    expected = convnd(x, integers((3, 3)), **IMAGES, padding="same", stride=2)
     assert lazily.compute(scheduler="sync").identical(expected)
 
 
 def test_out():
     out = np.zeros((3, 10, 8), np.float32)
-    result = convnd(scan(), integers((3, 3), np.float32), out=out)
+    result = convnd(scan(), integers((3, 3), np.float32), **IMAGES, out=out)
     assert result.values is out and out.any()
 
 
@@ -138,7 +142,7 @@ def test_out():
     ({"axes": ("y", 1)}, ValueError, "axes names an axis twice"),
     ({"axes": ("y", 1.0)}, TypeError, "axes must be a whole number"),
     ({"axes": ("y", ["x"])}, TypeError, "axes must be a whole number"),
-    ({"padding": -1}, ValueError, "padding must be at least 0"),
+    ({"axes": ("y", "x"), "padding": -1}, ValueError, "padding must be at least 0"),
 ])  # fmt: skip
 def test_errors(options, error, words):
     with pytest.raises(error, match=words):

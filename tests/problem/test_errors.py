@@ -7,8 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from convnd import convnd, plan, warmup
+from convnd import Stream, blockwise, convnd, plan, warmup, window
 from convnd.problem import memory
+from convnd.problem_text import parse
 from support.check import check, integers, same
 
 LINE, IMAGE, SCAN = np.ones(9), np.ones((8, 9)), np.ones((6, 7, 8))
@@ -104,7 +105,17 @@ ERRORS = [
     (SCAN, SQUARE, {"axes": "xy"}, TypeError, "axes 'xy'"),
     (SCAN, SQUARE, {"axes": range(2**40)}, ValueError, "axes=3 axis 3"),
     (SCAN, SQUARE, {"axes": {0, 1}}, TypeError, "axes {0, 1}"),
-    (LINE, SQUARE, {}, ValueError, "kernel 2 axes x 1"),
+    (np.ones((2, 90)), TAPS, {}, ValueError, "kernel 1 axes x 2 axes=-1 channel_axis=..."),
+    (np.ones((90, 2)), TAPS, {}, ValueError, "kernel 1 axes x 2 axes=0 channel_axis=..."),
+    (np.ones((8, 9, 3)), SQUARE, {}, ValueError, "kernel 2 axes x 3 axes=(0, 1) channel_axis=..."),
+    (np.ones((5, 8, 9, 3)), SQUARE, {}, ValueError, "kernel 2 axes x 4 axes=(1, 2) channel_axis=..."),
+    (SCAN, SQUARE, {}, ValueError, "kernel 2 axes x 3 (6, 7, 8) axes=(-2, -1) channel_axis=..."),
+    (SCAN, TAPS, {"padding": "same"}, ValueError, "kernel 1 axes x 3 axes=-1 channel_axis=..."),
+    (IMAGE, np.ones(()), {}, ValueError, "kernel 0 axes x 2 axes=()"),
+    (LINE, SQUARE, {}, ValueError, "kernel 2 axes x 1 channel_axis=... bank"),
+    (RGB, BANK, {}, ValueError, "kernel 4 axes x 3 channel_axis=... (C_out, C_in/groups, *K)"),
+    (LINE, CUBE, {}, ValueError, "kernel 3 axes x 1 2 x[None]"),
+    (np.ones(()), TAPS, {}, ValueError, "kernel 1 axes x 0 1 x[None]"),
     (np.ones((1,) * 64), np.ones((1,) * 64), {}, ValueError, "x 64 axes 60"),
     (RGB, BANK, {"channel_axis": 3}, ValueError, "channel_axis 3"),
     (RGB, BANK, {"channel_axis": 0.0}, TypeError, "channel_axis 0.0"),
@@ -242,6 +253,48 @@ def test_message(x, kernel, options, error, words):
         same(out, before)
 
 
+def stream(x, kernel):
+    return Stream(kernel).feed(x)
+
+
+def lazily(x, kernel):
+    return convnd(pytest.importorskip("dask.array").from_array(x), kernel)
+
+
+def named(x, kernel):
+    return convnd(pytest.importorskip("xarray").DataArray(x), kernel)
+
+
+ENTRIES = {
+    "convnd": convnd, "plan": plan, "Stream": stream, "dask": lazily, "xarray": named,
+    "window": lambda x, kernel: window(x, kernel, slice(None)),
+    "blockwise": lambda x, kernel: blockwise(x, kernel, np.ones(x.shape)),
+    "text": lambda x, kernel: parse(f"float64 {'x'.join(map(str, x.shape))} * {'x'.join(map(str, kernel.shape))}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_no_entry_guesses_what_the_axes_are(entry):
+    for x, kernel in ((np.ones((2, 90)), TAPS), (np.ones((8, 9, 3)), SQUARE), (LINE, SQUARE)):
+        with pytest.raises(ValueError, match=f"kernel has {kernel.ndim} axes but x has {x.ndim}.*ax[ei]s") as caught:
+            ENTRIES[entry](x, kernel)
+        assert "\n" not in str(caught.value)
+
+
+def test_what_the_message_proposes_is_right():
+    sound, photo = integers((2, 90)), integers((8, 9, 3))
+    for x, kernel, axes in (
+        (sound, TAPS, -1),
+        (sound.T, TAPS, 0),
+        (photo, SQUARE, (0, 1)),
+        (SCAN, SQUARE, (-2, -1)),
+        (IMAGE, np.ones(()), ()),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"write axes={axes} ")):
+            convnd(x, kernel)
+        check(x, kernel, axes=axes)
+
+
 def test_the_message_of_the_contract():
     with pytest.raises(ValueError, match=re.escape("padding has 2 entries but x has 3 spatial axes (0, 1, 2)")):
         convnd(SCAN, CUBE, padding=(1, 2))
@@ -302,7 +355,7 @@ def test_lines_of_out_may_be_woven_into_each_other():
     """As long as no two elements share memory."""
     check(IMAGE, SQUARE, out=strided((6, 7), (8, 48)))
     check(IMAGE, SQUARE, out=strided((6, 7), (16, 104)))
-    check(integers((2, 9)), integers(8, seed=1), out=strided((2, 2), (24, 16)))
+    check(integers((2, 9)), integers(8, seed=1), axes=1, out=strided((2, 2), (24, 16)))
 
 
 def test_signature():

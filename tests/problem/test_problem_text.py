@@ -10,18 +10,18 @@ from convnd.problem_text import Problem, parse
 
 LINES = [
     "float32 300 * 9",
-    "float64 2x300 * 9 full",
+    "float64 2x300 * 9 full axes1",
     "float32 30x41 * float64 4x5 same s2,3 d2 wrap correlation",
     "uint8 30x41 * 5x5 -> uint8 same symmetric out",
     "uint8 30x41 * int8 sobel3x3 -> int16 same reflect",
     "float32 30x41 * gaussian9x5 same symmetric",
-    "uint8 3x30x41 * box3x5 -> float32 wrap",
+    "uint8 3x30x41 * box3x5 -> float32 axes1,2 wrap",
     "complex64 30 * 8 pad3 edge",
-    "float32 4x6c10x11 * 8c3x3 pad1 s2 groups2",
+    "float32 4x6c10x11 * 8c3x3 pad1 s2 groups2 axes2,3",
     "float32 10x11x6c * 3x3 pad1:0,2:1",
-    "float32 2x3x4x5x6 * 2x2x2 same fortran",
+    "float32 2x3x4x5x6 * 2x2x2 same axes2,3,4 fortran",
     "float32 30x41 * 4x5 full s2,3 u5",
-    "float32 4x6c10x11 * 8c3x3 pad1 d2 u2,1 groups2",
+    "float32 4x6c10x11 * 8c3x3 pad1 d2 u2,1 groups2 axes2,3",
 ]
 ENTRIES = st.integers(1, 3)
 
@@ -31,10 +31,13 @@ def problems(draw):
     rank = draw(ENTRIES)
     shape = draw(st.lists(st.integers(1, 9), min_size=rank, max_size=rank + 2))
     channels = draw(st.booleans())
+    channel = draw(st.integers(0, len(shape))) if channels else None
+    axes = tuple(draw(st.permutations([a for a in range(len(shape) + channels) if a != channel]))[:rank])
     fields = {
         "dtype": draw(st.sampled_from(["float32", "uint8", "complex64", "bool"])),
         "shape": tuple(shape) + (draw(ENTRIES),) * channels,
-        "channel_axis": draw(st.integers(0, len(shape))) if channels else None,
+        "channel_axis": channel,
+        "axes": axes if len(shape) > rank else draw(st.sampled_from([None, axes])),
         "filters": draw(st.none() | ENTRIES) if channels else None,
         "kernel": draw(st.tuples(*[ENTRIES] * rank)),
         "kind": "random" if channels else draw(st.sampled_from(["random", "sobel", "gaussian", "box"])),
@@ -89,6 +92,9 @@ def test_options_in_any_order_and_defaults_spelt_out():
         ("float32 9 * 3 mirror", "'mirror' is not an option"),
         ("float32 9 * 3 s1:2", "'s1:2' is not an option"),
         ("float32 9 * 3 edge wrap", "'wrap' gives boundary a second time"),
+        ("float32 9 * 3x3", "kernel has 2 axes but x has 1 beside channels"),
+        ("float32 4x64c9x9 * 64c3x3", "kernel has 2 axes but x has 3 beside channels"),
+        ("float32 3x9x9 * 3x3 axes2", "kernel has 2 axes but axes names 1"),
         ("float32 9 * 4c3", "filters and groups need channels"),
         ("float32 9 * 3 groups2", "filters and groups need channels"),
         ("float32 9x9 * sobel3x5", "a sobel kernel has 3 samples along every axis"),
@@ -107,7 +113,6 @@ def test_malformed_lines(line, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("float32 9 * 3x3", "kernel has 2 axes but x has 1"),
         ("float32 9x9 * 3x3 u1,2,3", "upsample has 3 entries but x has 2 spatial axes"),
         ("float32 9x9 * 3x3 pad1,2,3", "padding has 3 entries but x has 2 spatial axes"),
         ("float32 9x9 * 3x3 pad1:2", "padding has 1 entries but x has 2 spatial axes"),

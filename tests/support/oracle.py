@@ -157,7 +157,8 @@ def roles(x_ndim, kernel_ndim, axes, channel_axis):
     elif channel:
         spatial = [axis for axis in range(x_ndim) if axis not in channel]
     else:
-        spatial = list(range(x_ndim - kernel_ndim, x_ndim))
+        assert x_ndim == kernel_ndim
+        spatial = list(range(x_ndim))
     return spatial, channel, [axis for axis in range(x_ndim) if axis not in spatial + channel]
 
 

@@ -164,7 +164,7 @@ def problems(draw):
     roles = ["B"] * len(batch) + ["S"] * rank
     if channel:
         roles.insert(draw(st.integers(0, len(roles))), "C")
-    named = draw(st.booleans()) or bool(channel and batch)
+    named = draw(st.booleans()) or bool(batch)
     if named:
         roles = draw(st.permutations(roles))
     axes = [i for i, role in enumerate(roles) if role == "S"]

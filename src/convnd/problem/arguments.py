@@ -26,6 +26,7 @@ from .result import check_out, plain_out, result_type
 _LARGEST = 2**62  # of any whole number
 _LONGEST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64
 _KERNEL_BYTES = 3 * 8  # of a weight: of a broadcast kernel too, a plan's copy, the packed and what packs it are written
+_MOST_COLOURS = 4  # samples of a last axis that an error takes for those of a pixel
 MOST_SPATIAL = 60  # axes: NumPy's arrays have 64, and a kernel in canonical form up to four of its own
 
 
@@ -170,9 +171,9 @@ def spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | No
     elif channel is not None:
         spatial = tuple(a for a in range(x.ndim) if a != channel)
     else:
-        if kernel.ndim > x.ndim:
-            raise ValueError(f"kernel has {kernel.ndim} axes but x has {x.ndim}")
-        spatial = tuple(range(x.ndim - kernel.ndim, x.ndim))
+        if kernel.ndim != x.ndim:
+            raise _ranks_differ(x, kernel.ndim)
+        spatial = tuple(range(x.ndim))
     if channel is None and kernel.ndim != len(spatial):
         raise ValueError(f"kernel has {kernel.ndim} axes but axes names {len(spatial)}: {spatial}")
     if len(spatial) > MOST_SPATIAL:
@@ -183,6 +184,21 @@ def spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | No
     if kernel.size == 0:
         raise ValueError(f"kernel is empty: its shape is {kernel.shape}")
     return spatial
+
+
+def _ranks_differ(x: np.ndarray, rank: int) -> ValueError:
+    """Return the error about a kernel of another rank than ``x``, where nothing says what the axes of ``x`` are."""
+    if rank < x.ndim:
+        axes = tuple(range(-rank, 0))
+        if x.shape[-1] <= _MOST_COLOURS < max(x.shape):  # or for the channels of sound, as files have them
+            axes = tuple(range(x.ndim - 1 - rank, x.ndim - 1))
+        named = axes[0] if rank == 1 else axes
+        meant = f"write axes={named} if the others are a batch, or channel_axis=... to sum over one of them"
+    elif rank == x.ndim + 1 > 1:
+        meant = "write channel_axis=... for a bank of filters, (C_out, C_in/groups, *K) or (*K, C_in/groups, C_out)"
+    else:
+        meant = f"x needs {rank - x.ndim} more, as x[None] gives it one"
+    return ValueError(f"kernel has {rank} axes but x has {x.ndim}, of shape {x.shape}: {meant}")
 
 
 def _kernel_layout(
