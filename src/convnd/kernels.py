@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .problem.arguments import by_axis, is_sequence, number, whole
 from .problem.messages import shown
 from .problem.names import KERNELS, suggestion
 from .problem.result import in_type
+from .problem.values import by_axis, is_sequence, number, whole
 
 __all__ = [*KERNELS]
 

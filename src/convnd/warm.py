@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .api import plan
-from .problem.arguments import MOST_SPATIAL, listed, whole
 from .problem.messages import shown
 from .problem.names import unknown_to, without_unknown
 from .problem.request import imagined
 from .problem.result import named_type
+from .problem.spatial import MOST_SPATIAL
+from .problem.values import listed, whole
 
 _LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # arrays of each rank that are large enough for all threads
 _SAMPLES = 40**4  # in an array of more axes

@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from ..plan import Plan
-from ..problem.arguments import parse, whole
+from ..problem.arguments import parse
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.messages import shown
 from ..problem.options import Options, options_of
 from ..problem.request import Request, imagined
 from ..problem.result import too_large
+from ..problem.values import whole
 from . import storage
 from .blocks import Block, Plans, block, stand_in
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..problem.arguments import axis_index, parse, spatial_axes
+from ..problem.arguments import parse
 from ..problem.axis import Axis
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.options import options_of
 from ..problem.request import Request
+from ..problem.spatial import axis_index, spatial_axes
 from .blocks import Plans, block, stand_in
 
 _LONG = 2**31  # samples of a stream whose end is not known

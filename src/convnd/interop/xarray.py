@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..problem.arguments import is_sequence, parse
+from ..problem.arguments import parse
 from ..problem.messages import shown
 from ..problem.options import Options
 from ..problem.request import Request
+from ..problem.values import is_sequence
 from .blocks import stand_in
 
 _EVEN = 1e-6  # of a step is the most that evenly spaced coordinates are off: they may be in float32

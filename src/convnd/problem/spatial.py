@@ -1,0 +1,129 @@
+"""The spatial axes that users mean, and what they ask for along each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from .axis import Axis, extent, polyphase, same_padding
+from .messages import shown
+from .names import chosen
+from .options import Options
+from .values import LARGEST, is_sequence, whole
+
+_LONGEST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64
+_MOST_COLOURS = 4  # samples of a last axis that an error takes for those of a pixel
+MOST_SPATIAL = 60  # axes: NumPy's arrays have 64, and a kernel in canonical form up to four of its own
+
+
+def axis_index(value: Any, name: str, x: np.ndarray) -> int:
+    """Return the axis of ``x`` that an argument names, counted from the first."""
+    index = whole(value, name, -LARGEST)
+    if not -x.ndim <= index < x.ndim:
+        raise ValueError(f"{name}={index} is not an axis of x, which has {x.ndim} axes")
+    return index % x.ndim
+
+
+def spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | None) -> tuple[int, ...]:
+    """Return the spatial axes of ``x``, in the order of the kernel's."""
+    if axes is not None:
+        given = tuple(islice(axes, x.ndim + 1)) if is_sequence(axes) else (axes,)
+        spatial = tuple(axis_index(a, "axes", x) for a in given)
+        if len(set(spatial)) < len(spatial):
+            raise ValueError(f"axes names an axis twice: {shown(given)}")
+        if channel in spatial:
+            raise ValueError(f"axes {given} contains channel_axis {channel}")
+    elif channel is not None:
+        spatial = tuple(a for a in range(x.ndim) if a != channel)
+    else:
+        if kernel.ndim != x.ndim:
+            raise _ranks_differ(x, kernel.ndim)
+        spatial = tuple(range(x.ndim))
+    if channel is None and kernel.ndim != len(spatial):
+        raise ValueError(f"kernel has {kernel.ndim} axes but axes names {len(spatial)}: {spatial}")
+    if len(spatial) > MOST_SPATIAL:
+        raise ValueError(f"x has {len(spatial)} spatial axes, but at most {MOST_SPATIAL} are supported")
+    empty = [a for a in spatial if x.shape[a] == 0]
+    if empty:
+        raise ValueError(f"x has no samples along its spatial axis {empty[0]}: its shape is {x.shape}")
+    if kernel.size == 0:
+        raise ValueError(f"kernel is empty: its shape is {kernel.shape}")
+    return spatial
+
+
+def _ranks_differ(x: np.ndarray, rank: int) -> ValueError:
+    """Return the error about a kernel of another rank than ``x``, where nothing says what the axes of ``x`` are."""
+    if rank < x.ndim:
+        axes = tuple(range(-rank, 0))
+        if x.shape[-1] <= _MOST_COLOURS < max(x.shape):  # or for the channels of sound, as files have them
+            axes = tuple(range(x.ndim - 1 - rank, x.ndim - 1))
+        named = axes[0] if rank == 1 else axes
+        meant = f"write axes={named} if the others are a batch, or channel_axis=... to sum over one of them"
+    elif rank == x.ndim + 1 > 1:
+        meant = "write channel_axis=... for a bank of filters, (C_out, C_in/groups, *K) or (*K, C_in/groups, C_out)"
+    else:
+        meant = f"x needs {rank - x.ndim} more, as x[None] gives it one"
+    return ValueError(f"kernel has {rank} axes but x has {x.ndim}, of shape {x.shape}: {meant}")
+
+
+def _per_axis(value: Any, name: str, spatial: tuple[int, ...]) -> Sequence[Any]:
+    """Return one entry for each spatial axis."""
+    if not is_sequence(value):
+        return [value] * len(spatial)
+    entries = list(islice(value, len(spatial) + 1))
+    if len(entries) != len(spatial):
+        raise ValueError(f"{name} has {len(value)} entries but x has {len(spatial)} spatial axes {spatial}")
+    return entries
+
+
+def axes_along(
+    x: np.ndarray, taps: tuple[int, ...], spatial: tuple[int, ...], options: Options, flipped: bool
+) -> tuple[Axis, ...]:
+    """Return the arithmetic along each spatial axis."""
+    strides, dilations, upsamples = (
+        [whole(entry, name, 1) for entry in _per_axis(getattr(options, name), name, spatial)]
+        for name in ("stride", "dilation", "upsample")
+    )
+    pads = _padding(options.padding, spatial, taps, dilations, flipped)
+    axes = []
+    for a, k, s, d, u, (before, after) in zip(spatial, taps, strides, dilations, upsamples, pads, strict=True):
+        axis = Axis(x.shape[a], k, min(s, _LONGEST), d, before, after, upsample=u)
+        if axis.extent > _LONGEST:
+            raise ValueError(f"dilation {d} of {k} taps is too large: the extent {axis.extent} is above {_LONGEST}")
+        if axis.positions > _LONGEST:
+            raise ValueError(
+                f"upsample {u} of {axis.length} samples is too large: the length {axis.positions} is above {_LONGEST}"
+            )
+        if (padded := axis.positions + before + after) > _LONGEST:
+            raise ValueError(f"padding {(before, after)} is too large: the padded length {padded} is above {_LONGEST}")
+        if axis.outputs < 1:
+            raise ValueError(
+                f"padding {(before, after)} leaves no output along axis {a} of x: length {axis.positions} + padding "
+                f"{before + after} is below the kernel's extent {axis.extent} ({k} taps, dilation {d})"
+            )
+        polyphase(axis)  # or its error
+        axes.append(axis)
+    return tuple(axes)
+
+
+def _padding(
+    padding: Any, spatial: tuple[int, ...], taps: tuple[int, ...], dilations: list[int], flipped: bool
+) -> list[tuple[int, int]]:
+    if isinstance(padding, str):
+        name = chosen(padding, "padding")
+        if name == "valid":
+            return [(0, 0)] * len(spatial)
+        if name == "same":
+            return [same_padding(k, d, flipped) for k, d in zip(taps, dilations, strict=True)]
+        return [(extent(k, d) - 1,) * 2 for k, d in zip(taps, dilations, strict=True)]
+    pads = []
+    for entry in _per_axis(padding, "padding", spatial):
+        ends = tuple(islice(entry, 3)) if is_sequence(entry) else (entry, entry)
+        if len(ends) != 2:
+            raise ValueError(f"padding must be p or (before, after) along each spatial axis, but has {shown(entry)}")
+        before, after = (whole(p, "padding", 0) for p in ends)
+        pads.append((before, after))
+    return pads
