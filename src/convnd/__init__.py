@@ -1,6 +1,7 @@
 """One function that convolves arrays of any rank."""
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from . import kernels
 from .api import convnd, plan
@@ -15,15 +16,18 @@ __version__: str
 __all__ = [
     "Plan", "Stream", "Window", "__version__", "blockwise", "convnd", "kernels", "plan", "warmup", "window",
 ]  # fmt: skip
+_WHEN_ASKED = ("jax", "torch")  # modules that import a library of their name
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_WHEN_ASKED])
 
 
 if not TYPE_CHECKING:  # which would take every attribute for one of these
 
-    def __getattr__(name: str) -> str:
+    def __getattr__(name: str) -> Any:
+        if name in _WHEN_ASKED:
+            return import_module(f"{__name__}.{name}")
         if name != "__version__":
             raise unknown_function(__name__, name)
         from importlib.metadata import PackageNotFoundError, version  # slow to import, and seldom asked for

@@ -57,8 +57,8 @@ def convnd(
     ----------
     x : array_like
         Numbers of any dtype up to float64 and complex128, any byte order and memory layout: whatever `numpy.asarray` or
-        `numpy.from_dlpack` makes an array of, but masked arrays. The result is a plain array; of a dask array or an
-        `xarray.DataArray` it is one too.
+        `numpy.from_dlpack` makes an array of, but masked arrays. The result is a plain array; of a tensor of torch, an
+        array of JAX or dask, or an `xarray.DataArray` it is one too.
     kernel : array_like
         The weights. Without `channel_axis` it has one axis for each spatial axis of `x`; with it, it mirrors `x`:
         ``(C_in, *K)`` for one filter or ``(C_out, C_in/groups, *K)`` for a bank where the channel axis comes before all

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..plan import convolve
 from ..problem.options import Options
-from . import blockwise, dask, storage, xarray
+from . import blockwise, dask, storage, tensors, xarray
 
 
 def convolve_any(x: Any, kernel: Any, out: Any, options: Options) -> Any:
@@ -24,6 +24,8 @@ def convolve_other(x: Any, kernel: Any, out: Any, options: Options) -> Any:
         return xarray.named(x, kernel, numbered, convolve_any(x.data, kernel, out, numbered))
     if _is_a(x, "dask", "Array"):
         return dask.convolve(x, kernel, out, options)
+    if tensors.is_tensor(x) or tensors.is_tensor(out):
+        return tensors.convolve_tensors(x, kernel, out, options)
     if storage.is_stored(x) or (not isinstance(out, np.ndarray) and storage.is_writeable(out)):
         return blockwise.convolve(x, kernel, out, options)
     return None
