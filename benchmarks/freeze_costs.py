@@ -5,12 +5,10 @@ The sources are imported by processes that run this file by itself. They print f
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import math
 import os
-import platform
 import re
 import sys
 import tempfile
@@ -67,9 +65,7 @@ def answer_turns(_: Sequence[str]) -> None:
     """Answer lines by the milliseconds of a call's turn: a line names a row, an empty one stands for the last."""
     from convnd import convnd, plan
 
-    if platform.libc_ver()[0] == "glibc":  # so that memory is used again, and no call waits for fresh pages
-        for parameter in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-            ctypes.CDLL(None).mallopt(parameter, 2**30)
+    timing.reuse_memory()
     call: Callable[[], Any] = int
     for row in map(str.strip, sys.stdin):
         if row:

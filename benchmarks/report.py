@@ -19,7 +19,7 @@ import numba
 
 from convnd.problem_text import Problem
 
-__all__ = ["COLUMNS", "Row", "losses", "markdown", "write_json", "write_plot", "write_section"]
+__all__ = ["COLUMNS", "Row", "losses", "markdown", "write_bars", "write_json", "write_plot", "write_section"]
 
 COLUMNS = {  # headings and their widths on a terminal; the first is as wide as the longest problem
     "problem": 0,
@@ -35,6 +35,11 @@ COLUMNS = {  # headings and their widths on a terminal; the first is as wide as 
     "target": 0,
 }
 BEGIN, END = "<!-- benchmark:begin -->\n", "<!-- benchmark:end -->"
+LIBRARIES = {
+    "SciPy": "scipy.",
+    "OpenCV": "cv2.",
+    "PyTorch": "torch.",
+}  # and what the names of their functions begin with
 WON, LOST = "#0072b2", "#d55e00"  # colours that everyone can tell apart
 
 
@@ -156,6 +161,35 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
     axes.set_xlabel("time of the fastest peer (on the right) / ours; orange: it is faster; | the target")
     axes.grid(axis="x", color="lightgrey", linewidth=0.5)
     figure.savefig(path, dpi=150)
+
+
+def write_bars(path: Path, rows: Sequence[Row]) -> None:
+    """Draw a bar for each library: the geometric mean of its time / ours, and the smallest and the largest of them."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    figure = Figure(figsize=(7.2, 1.8), layout="constrained")
+    axes = figure.subplots()
+    for y, (name, begins) in enumerate(LIBRARIES.items()):
+        ratios = []
+        for row in rows:
+            own = [ms for peer, ms in row.ms.items() if peer.startswith(begins) and peer != "torch.mm"]
+            ratios += [min(own) / row.ms["convnd"]] if own else []
+        if ratios:
+            mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+            axes.barh(y, mean - 1, left=1, height=0.6, color=WON if mean > 1 else LOST)
+            axes.plot([min(ratios), max(ratios)], [y, y], "|-", color="black", linewidth=1, markersize=8)
+            text = f"{name}: {mean:.1f} times our time in {len(ratios)} problems"
+            axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center")
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    axes.xaxis.set_minor_locator(LogLocator(subs=()))
+    axes.set(
+        yticks=[], ylim=(len(LIBRARIES) - 0.5, -0.5), xlabel="their time / ours (bar: geometric mean; line: range)"
+    )
+    figure.savefig(path, dpi=100)
 
 
 def markdown(rows: Sequence[Row], method: str) -> str:

@@ -17,6 +17,10 @@ A line ``## Audio`` begins a section of the tables; other lines that begin with 
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before the peers' threads, which otherwise wait on our cores
+
 import argparse
 import re
 import sys
@@ -34,16 +38,17 @@ import timing
 from convnd import convnd, plan
 from convnd.problem_text import Problem, parse
 from geometry import flops
-from report import COLUMNS, Row, losses, markdown, write_json, write_plot, write_section
+from report import COLUMNS, Row, losses, markdown, write_bars, write_json, write_plot, write_section
 
 HERE = Path(__file__).parent
 TARGETS = ("peer", "mm", "copy", "float32")
 MM_SIZE = 2048
 
 METHOD = f"""\
-{timing.METHOD} The machine's own limits have their turns in the same rounds: `torch.mm` ({MM_SIZE}² float32)
-and a parallel copy of x. {peers.METHOD} GFLOP/s counts two operations for each tap of each output, whatever the
-method; GB/s counts the bytes of x and of the result."""
+{timing.METHOD} Threads that wait sleep. The machine's own limits have their
+turns in the same rounds: `torch.mm` ({MM_SIZE}² float32) and a parallel copy of x.
+{peers.METHOD} GFLOP/s counts two operations for each tap of each output, whatever
+the method; GB/s counts the bytes of x and of the result."""
 
 
 class Line(NamedTuple):
@@ -134,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     option("--seconds", type=float, default=5, help="time for each problem (default: %(default)s)")
     option("--json", type=Path, metavar="OUT", help="write all figures here")
     option("--plot", type=Path, metavar="OUT", help="draw the ratios to the best peers here")
+    option("--bars", type=Path, metavar="OUT", help="draw a bar for each library here")
     option("--page", action="store_true", help="write the tables into docs/explanation/speed.md")
     args = parser.parse_args(argv)
     names = [name for name in args.peers.split(",") if name]
@@ -147,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         parser.error(str(error))
 
+    timing.reuse_memory()
     peers.set_threads(numba.get_num_threads())
     names = peers.installed(names)
     widths = [max(len(str(line.problem)) for line in work), *list(COLUMNS.values())[1:]]
@@ -160,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_json(args.json, [vars(row) for row in rows])
     if args.plot:
         write_plot(args.plot, rows)
+    if args.bars:
+        write_bars(args.bars, rows)
     if args.page:
         write_section(
             HERE.parent / "docs" / "explanation" / "speed.md", markdown(rows, METHOD.format(seconds=args.seconds))

@@ -125,6 +125,7 @@ def test_benchmark_prints_keeps_and_draws_its_figures(quick, tmp_path, capsys):
     problem = "float32 30x31 * 3x3 same edge out"
     figures, plot = tmp_path / "figures.json", tmp_path / "figures.png"
     options = ["--peers", "scipy", "--seconds", "0", "--json", str(figures), "--plot", str(plot)]
+    options += ["--bars", str(tmp_path / "bars.png")]
     assert run.main([f"{problem} | peer>=0 copy>=1000000", *options]) == 0
 
     heading, line, *rest = capsys.readouterr().out.splitlines()
@@ -144,6 +145,7 @@ def test_benchmark_prints_keeps_and_draws_its_figures(quick, tmp_path, capsys):
     assert row["gflops"] == pytest.approx(2 * 9 * 30 * 31 / row["ms"]["convnd"] / 1e6)
     assert row["gbs"] == pytest.approx(2 * 4 * 30 * 31 / row["ms"]["convnd"] / 1e6)
     assert plot.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_upsampling_divides_the_work():
