@@ -94,7 +94,11 @@ class TestTorch:
 class TestJax:
     @pytest.fixture(autouse=True)
     def library(self):
-        self.jax = pytest.importorskip("jax")
+        self.jax = jax = pytest.importorskip("jax")
+        wide = jax.config.jax_enable_x64
+        jax.config.update("jax_enable_x64", False)  # as it is by default; other tests switch it on
+        yield
+        jax.config.update("jax_enable_x64", wide)
 
     def test_an_array_gives_an_array(self):
         x, kernel = integers((6, 7), np.float32), integers((3, 2), np.float32, seed=1)
