@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from convnd import convnd
+from convnd import convnd, plan
 from convnd.jit.machine import VECTOR_BYTES
+from convnd.methods import direct
 from convnd.methods import layout as layouts
+from convnd.problem.canonical import merged
 from support.check import check, integers, reals, same
 from support.oracle import BOUNDARIES
 
@@ -46,6 +48,45 @@ def test_arrays_of_many_tiles(shape, kernel):
     axes = tuple(range(-kernel.ndim, 0))
     check(x, kernel, axes=axes, padding="same", boundary="reflect")
     check(x, kernel, axes=axes, padding=3, stride=2)
+
+
+#: Arrays with few samples along the last axis of memory, kernels, and the axes of these.
+THIN = {
+    "three columns": ((90, 3), (7, 3), (0, 1)),
+    "a batch of pairs": ((150, 2), (3,), 1),
+    "colours": ((30, 70, 3), (5, 4, 3), (0, 1, 2)),
+    "the nearest long axis": ((20, 80, 2), (3, 2), (0, 2)),
+    "a batch of squares": ((100, 4, 3), (3, 3), (1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_vectors_along_another_axis_change_no_bit(tuned, monkeypatch, name):
+    """The last axis cannot fill a vector; another one does, and taps are summed in the same order."""
+    shape, taps, axes = THIN[name]
+    for dtype in np.float32, np.uint8, np.complex64:
+        x, kernel = integers(shape, dtype), integers(taps, dtype, seed=1)
+        for boundary in BOUNDARIES:
+            check(x, kernel, axes=axes, padding="same", boundary=boundary, method="direct")
+        check(x, kernel, axes=axes, padding="full", stride=2, dilation=2, method="direct")
+        check(x, kernel, axes=axes, padding="full", upsample=3, stride=2, method="direct")
+    x, kernel = reals(shape, np.float32), reals(taps, np.float32, seed=1)
+    for options in {"padding": "full"}, {"padding": "same", "stride": 3}, {"padding": "full", "upsample": 2}:
+        results = []
+        for arranged in layouts.turned, merged:
+            with tuned("default"):
+                monkeypatch.setattr(direct, "turned", arranged)
+                results.append(convnd(x, kernel, axes=axes, method="direct", **options))
+        same(*results)
+
+
+def test_vectors_lie_along_an_axis_that_fills_them(monkeypatch, tuned):
+    turned = []
+    with tuned("default"):
+        monkeypatch.setattr(direct, "turned", lambda problem: turned.append(layouts.turned(problem)) or turned[-1])
+        for shape, taps, axes in THIN.values():
+            plan(np.ones(shape, np.float32), np.ones(taps, np.float32), axes=axes, padding="same", method="direct")
+            assert turned[-1].axes[-1].outputs == max(shape)
 
 
 @pytest.mark.parametrize("dtype", [None, "float16", "int16"])

@@ -19,11 +19,11 @@ from ..jit.lines import compile_writer
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import compile_line, compile_tile
 from ..problem.axis import Branch, Window, window
-from ..problem.canonical import Problem, merged
+from ..problem.canonical import Problem
 from ..problem.request import Request
 from . import tuning
 from .factors import Factor, Structure
-from .layout import Layout, best, distinct, frame, granularity, line_length, round_up, tile_begins
+from .layout import Layout, best, distinct, frame, granularity, line_length, round_up, tile_begins, turned
 from .tables import (
     Builder,
     Columns,
@@ -71,12 +71,15 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     channel_pitch = item * prod(lengths) if together == 1 else item
     out_channels, count = offsets(problem.out_channel_steps), problem.in_channels
     channels = np.stack([channel_pitch * np.arange(count), offsets(problem.x_channel_steps)[:count]])
-    branches = [axis.branches or (Branch(range(axis.taps), 0, 0),) for axis in axes]
+    ordered = problem.in_kernel_order
+    along, lines = ordered(axes), (ordered(windows), ordered(pitches), ordered(problem.x_steps))
+    shared = sharing if sharing.axis is None else sharing._replace(axis=problem.kernel_axes.index(sharing.axis))
+    branches = [axis.branches or (Branch(range(axis.taps), 0, 0),) for axis in along]
     taps, places, fields = [], [], []
     for phase in product(*branches):
-        about = tuple([(len(own.taps), axis.stride, axis.dilation) for own, axis in zip(phase, axes, strict=True)])
-        own = taps_of(about, (count, *[axis.taps for axis in axes]), sharing, tile.runs)
-        places.append(tap_offsets(own, [b.shift for b in phase], windows, pitches, problem.x_steps, channels))
+        about = tuple([(len(own.taps), axis.stride, axis.dilation) for own, axis in zip(phase, along, strict=True)])
+        own = taps_of(about, (count, *[axis.taps for axis in along]), shared, tile.runs)
+        places.append(tap_offsets(own, [b.shift for b in phase], *lines, channels))
         first = places[-1].ctypes.data
         fields.append((first, first + places[-1].nbytes // 2, own.bounds.ctypes.data, len(own.bounds)))
         taps.append(own)
@@ -279,7 +282,7 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
 @tuning.remembered(256)
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
-    _, cycles = best(merged(problem))
+    _, cycles = best(turned(problem))
     workers = parallel.team_size(None, useful_workers(problem, cycles))
     return tuning.milliseconds(problem, cycles / workers, 0.12, 1.15, 0.35)
 
@@ -293,5 +296,5 @@ def prepare(
     problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
 ) -> tuple[DirectPlan, np.ndarray]:
     """Return the plan of a problem, and its kernel ready for it."""
-    own = plan(merged(problem))
+    own = plan(turned(problem))
     return own, own.prepare(kernel, workers)

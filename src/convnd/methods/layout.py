@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -16,13 +17,16 @@ import numpy as np
 from ..jit.intrinsics.register_tile import RegisterTile
 from ..jit.parallel import available
 from ..problem.axis import Axis
-from ..problem.canonical import Problem
+from ..problem.canonical import Problem, merged, reordered
 from . import tuning
 from .costs import Span, Way, gather_cycles, span_of, tile_cycles, window_cycles
 from .taps import Sharing
 from .ways import kind_of, lanes_of, ranked
 
 _LOOKED_AT = 2  # ways, at most, for a shape, of those that read alike
+_LEAST_FILLED = 0.75  # of a vector, by outputs of the last axis, that another one takes its place
+_LONG_LINE = 4  # vectors of an axis that does, where there is one so long
+_FAR = 4096  # bytes from a sample to the next, beyond which each costs a page
 _LOOKING_CYCLES, _LOOKING_SHARE = 4000.0, 0.02  # that are not worth looking for
 
 
@@ -51,6 +55,25 @@ class Layout(NamedTuple):
     def inside(self) -> bool:
         """Whether the register tile reads ``x`` itself where a window lies inside it."""
         return self.way.inside
+
+
+@lru_cache(maxsize=256)
+def turned(problem: Problem) -> Problem:
+    """Return a merged problem whose last axis, along which vectors lie, has outputs to fill one.
+
+    The nearest axis of memory with long lines takes the place of a short one, or the longest, of the kernel or of a
+    batch.
+    """
+    problem = merged(problem)
+    lanes, last = lanes_of(problem.working), len(problem.axes) - 1
+    sizes = [axis.outputs for axis in problem.axes]
+    if sizes[last] > _LEAST_FILLED * lanes or problem.branch_channels >= lanes:  # else lanes are channels
+        return problem
+    near = [a for a in range(last) if abs(problem.x_steps[a]) <= _FAR and sizes[a] >= 2 * sizes[last]]
+    if not near:
+        return problem
+    line = max(near, key=lambda a: (min(sizes[a], _LONG_LINE * lanes), a))
+    return reordered(problem, [a for a in range(last + 1) if a != line] + [line])
 
 
 @tuning.remembered(256)

@@ -212,8 +212,11 @@ def window_columns(columns: Columns, window_bytes: int, results_bytes: int = 0) 
 
 def phase_table(problem: Problem, tables: Sequence[tuple[int, ...]]) -> np.ndarray:
     """Return the table of a problem's phases: `tables.PHASE_COLUMNS` of each, and its missing outputs."""
-    fewer = product(*([axis.outputs - b.outputs for b in axis.branches] or [0] for axis in problem.axes))
-    return np.array([(*fields, *few) for fields, few in zip(tables, fewer, strict=True)], np.int64)
+    along = problem.in_kernel_order(problem.axes)
+    fewer = product(*([axis.outputs - b.outputs for b in axis.branches] or [0] for axis in along))
+    places = [problem.kernel_axes.index(a) for a in range(len(along))]
+    rows = [(*fields, *[few[k] for k in places]) for fields, few in zip(tables, fewer, strict=True)]
+    return np.array(rows, np.int64)
 
 
 def offsets(levels: Levels) -> np.ndarray:

@@ -7,12 +7,12 @@ A problem says nothing of addresses and values: two calls that differ in these a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .request import Request, memory_order
 _SURPLUS = 2**12  # outputs that a routine computes behind the last and drops, at most
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 
+T = TypeVar("T")
 Levels = tuple[tuple[int, int], ...]
 
 
@@ -45,11 +46,21 @@ class Problem:
     result: str  # the type of the result's real parts in memory
     exact: bool  # whether the sums are of whole numbers
     nan: str  # what NaN in x counts as, as `lines.compile_reader` has it
+    kernel_order: tuple[int, ...] = ()  # the axes in the kernel's order, in which taps are summed; () as they are here
 
     @cached_property
     def taps(self) -> int:
         """Taps of an output in one input channel."""
         return prod(axis.taps for axis in self.axes)
+
+    @cached_property
+    def kernel_axes(self) -> tuple[int, ...]:
+        """The axes in the order in which the kernel has them."""
+        return self.kernel_order or tuple(range(len(self.axes)))
+
+    def in_kernel_order(self, along: Sequence[T]) -> list[T]:
+        """Return what each axis has, in the order in which the kernel has the axes."""
+        return [along[a] for a in self.kernel_axes]
 
     @cached_property
     def is_upsampled(self) -> bool:
@@ -184,6 +195,17 @@ def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
         kept.append(kept.pop(0))
     axes, x_steps, out_steps = zip(*reversed(kept or [(Axis(1), 0, 0)]), strict=True)
     return replace(problem, axes=axes, x_steps=x_steps, out_steps=out_steps)
+
+
+def reordered(problem: Problem, order: Sequence[int]) -> Problem:
+    """Return a problem with its axes in another order. The kernel's, and the order of its taps, stay as they are."""
+    return replace(
+        problem,
+        axes=tuple([problem.axes[a] for a in order]),
+        x_steps=tuple([problem.x_steps[a] for a in order]),
+        out_steps=tuple([problem.out_steps[a] for a in order]),
+        kernel_order=tuple([order.index(a) for a in problem.kernel_axes]),
+    )
 
 
 def canonical_filters(request: Request, kernel: np.ndarray) -> np.ndarray:
