@@ -56,10 +56,10 @@ def channels_first(problem: Problem) -> bool:
     return problem.channel_axis is not None and problem.channel_axis < problem.spatial[0]
 
 
-def has_last_axes(problem: Problem) -> bool:
-    """Whether the spatial axes are the last ones of x, channels apart, as the peers' calls have them."""
+def is_for_peers(problem: Problem) -> bool:
+    """Whether the spatial axes are the last ones of x, channels apart, and have one boundary, as in peers' calls."""
     others = [axis for axis in range(len(problem.shape)) if axis != problem.channel_axis]
-    return problem.spatial == tuple(others[-len(problem.spatial) :])
+    return problem.spatial == tuple(others[-len(problem.spatial) :]) and isinstance(problem.boundary, str)
 
 
 def flops(problem: Problem, outputs: int) -> int:

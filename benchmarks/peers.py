@@ -15,7 +15,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from convnd.problem_text import Problem
-from geometry import PATIENCE, Call, channels_first, extents, has_last_axes, is_upsampled, last_axes
+from geometry import PATIENCE, Call, channels_first, extents, is_for_peers, is_upsampled, last_axes
 from peers_filters import APPROXIMATELY, dask_calls, numpy_calls, opencv_calls, scipy_calls, simpleitk_calls
 from peers_layers import jax_calls, torch_calls
 
@@ -70,7 +70,7 @@ def agreeing(
 ) -> tuple[dict[str, Call], dict[str, str]]:
     """Give the libraries' calls that compute ``result``, and what is wrong with the others. Each has run once."""
     calls: dict[str, Call] = {}
-    if not has_last_axes(problem):
+    if not is_for_peers(problem):
         return calls, {}
     for name in names:
         if is_upsampled(problem) and name not in UPSAMPLING:

@@ -112,7 +112,7 @@ def _by_fft(problem: Problem, x: np.ndarray, kernel: np.ndarray, result: np.ndar
     def call(function: Callable[..., np.ndarray]) -> np.ndarray:
         samples = x.astype(work, copy=False)
         if widths:
-            samples = np.pad(samples, widths, problem.boundary)  # type: ignore[call-overload]
+            samples = np.pad(samples, widths, problem.boundary)
         with fft.set_workers(numba.get_num_threads()):
             return finish(problem, function(samples, weights, mode, axes=problem.spatial), result)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NoReturn
 
@@ -17,7 +17,8 @@ from .problem.options import Options
 
 Padding = Literal["valid", "same", "full"] | int | Sequence[int | Sequence[int]]
 Convention = Literal["convolution", "correlation"]
-Boundary = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+Mode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+Boundary = Mode | Sequence[Mode | Sequence[Mode]] | Mapping[Any, Mode | Sequence[Mode]]
 NanPolicy = Literal["propagate", "raise", "omit"]
 Method = Literal["auto", "direct", "separable", "fft", "winograd"]
 
@@ -85,8 +86,11 @@ def convnd(
         the spatial `axes` and no `channel_axis`.
     convention : {"convolution", "correlation"}, optional
         The mathematical definition, which flips the kernel, or machine learning's, which does not.
-    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}, optional
-        What stands outside `x`, named as in `numpy.pad`, for any amount of padding::
+    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}, or sequence of these, optional
+        What stands outside `x`, named as in `numpy.pad`, for any amount of padding: one name for all spatial axes, one
+        for each, such as ``("edge", "wrap")`` for latitude and longitude, or ``((before, after), ...)`` for each axis
+        and end, which are padded as if the other end had none. For a DataArray also a mapping of its dimensions' names
+        to these::
 
             "constant"   k k k | a b c d | k k k    with k the fill value
             "edge"       a a a | a b c d | d d d

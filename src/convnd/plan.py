@@ -20,6 +20,7 @@ from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
 from .problem import dtypes
 from .problem.arguments import check_x, parse
+from .problem.boundary import described
 from .problem.canonical import canonical, fills
 from .problem.exchange import as_x, exchanged
 from .problem.names import unknown_to, without_unknown
@@ -241,10 +242,12 @@ class Plan(LinearMap):
 
     def __str__(self) -> str:
         estimated = ", ".join(f"{name} {ms:.3g} ms" for name, ms in self.estimates.items())
-        x = self._request.x
+        x, spatial = self._request.x, zip(self._request.spatial, self._request.axes, strict=True)
+        padded = {a: axis.boundary for a, axis in spatial if axis.before or axis.after}
         lines = [
             f"{x.dtype} {x.shape} * {self._request.kernel.dtype} {self._request.kernel.shape}"
             f" -> {self.dtype} {self.output_shape}",
+            *([f"boundary  {described(padded)}"] if padded else []),
             f"method    {self.method}: {self.why}",
             *self._text,
             f"work      {self.flops:.3g} operations, {self.scratch_bytes / 2**20:.3g} MiB beside the arrays",

@@ -18,7 +18,8 @@ Options, in any order
     ``valid`` (default), ``same``, ``full``, ``pad1``, ``pad1,2`` (each axis), ``pad1:2,0:3`` (each end);
     ``s2`` or ``s2,1`` (stride); ``d2`` or ``d2,1`` (dilation); ``u2`` or ``u2,1`` (upsample); ``groups2``;
     ``axes1`` or ``axes0,1`` (the spatial axes of x: by default all but channels; others are a batch);
-    ``constant`` (default), ``edge``, ``reflect``, ``symmetric``, ``wrap``; ``convolution`` (default), ``correlation``;
+    ``constant`` (default), ``edge``, ``reflect``, ``symmetric``, ``wrap``, ``edge,wrap`` (each axis),
+    ``edge:constant,wrap:wrap`` (each end); ``convolution`` (default), ``correlation``;
     ``fortran`` (x is in Fortran order); ``out`` (the caller makes the result array).
 """
 
@@ -47,6 +48,8 @@ PREFIXES = {"pad": "padding", "s": "stride", "d": "dilation", "u": "upsample", "
 FLAGS = ("fortran", "out")
 WORDS: dict[str, tuple[str, Any]] = {flag: (flag, True) for flag in FLAGS}
 WORDS |= {word: (name, word) for name in ("padding", "boundary", "convention") for word in CHOICES[name]}
+MODE = "|".join(CHOICES["boundary"])
+MODES = re.compile(rf"(?:{MODE})(?:,(?:{MODE}))+|(?:{MODE}):(?:{MODE})(?:,(?:{MODE}):(?:{MODE}))*")
 TYPES = {np.dtype(code).name for code in "?" + np.typecodes["AllInteger"] + "efdFD"}
 
 
@@ -68,7 +71,7 @@ class Problem:
     upsample: Ints = (1,)
     groups: int = 1
     axes: Ints | None = None  # the spatial axes of x
-    boundary: str = "constant"
+    boundary: Any = "constant"  # or a name for each axis, or (before, after) for each
     convention: str = "convolution"
     fortran: bool = False
     out: bool = False
@@ -170,7 +173,7 @@ def parse(text: str) -> Problem:
         fields["channel_axis"] = separators.index("c") if "c" in separators else None
         fields["filters"] = int(match["filters"]) if match["filters"] else None
         for word in match["options"].split():
-            name, value = WORDS.get(word) or _numbers(word)
+            name, value = WORDS.get(word) or _entries(word)
             if name in fields:
                 raise ValueError(f"{word!r} gives {name} a second time")
             fields[name] = value
@@ -179,8 +182,11 @@ def parse(text: str) -> Problem:
         raise ValueError(f"problem {text!r}: {error}") from None
 
 
-def _numbers(word: str) -> tuple[str, Any]:
-    """Return the field that an option of numbers sets, and its value."""
+def _entries(word: str) -> tuple[str, Any]:
+    """Return the field that an option with entries sets, and its value."""
+    if MODES.fullmatch(word):
+        names: list[Any] = word.split(",")
+        return "boundary", tuple(tuple(name.split(":")) for name in names) if ":" in word else tuple(names)
     match = NUMBERS.fullmatch(word)
     if match is None:
         raise ValueError(f"{word!r} is not an option")

@@ -103,7 +103,7 @@ def geometry(rank, step, padding, boundary, convention):
     options = {"padding": PADDINGS[padding](rank), "boundary": boundary, "convention": convention}
     for name, value in zip(("stride", "dilation", "upsample"), step):
         options[name] = value[:rank] if isinstance(value, tuple) else value
-    return options | ({"fill_value": 3} if boundary == "constant" else {})
+    return options | ({"fill_value": 3} if "constant" in np.ravel(boundary) else {})
 
 
 def geometries(operation, method, rank, boundary, parity):
@@ -144,13 +144,40 @@ def test_values(tuning, operation, method, rank, boundary):
             check(operation, x, kernel, method=method, **options)
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+PAIRS = [*product(BOUNDARIES, repeat=2)]
+
+
+def boundaries(rank, number):
+    """Those of each end of each axis, or of each axis: at the first axis all pairs in turn."""
+    pairs = tuple(PAIRS[(number + 7 * a) % len(PAIRS)] for a in range(rank))
+    return tuple(before for before, _ in pairs) if rank > 1 and number % 3 == 0 else pairs
+
+
+def test_boundaries_of_each_axis_and_end(tuning, operation, method):
+    thorough = operation.name == "convnd" and method == "direct"
+    turn = [*OPERATIONS].index(operation.name) + 2 * METHODS.index(method) + (tuning == "tiny")
+    steps = [*((*step, 1) for step in STEPS), *UPSAMPLED[:6]]
+    for number in range(len(PAIRS)) if thorough else range(turn % 6, len(PAIRS), 6):
+        padding, step = [*PADDINGS][1 + number % 6], steps[(3 * number + turn) % len(steps)]
+        for rank in (1, 2, 3) if thorough else (1 + number % 3,):
+            options = geometry(rank, step, padding, boundaries(rank, number), ("convolution", "correlation")[turn % 2])
+            shape = SHAPES[rank] if options["upsample"] == 1 else FEW[rank]
+            x, kernel = integers(shape, np.float32), weights(TAPS[rank], np.float32, method)
+            if min(oracle.form_of(x, kernel, **options).lengths) < 1:
+                options["padding"] = "full"
+            if operation.accepts(x, kernel, **options):
+                check(operation, x, kernel, method=method, **options)
+
+
+@pytest.mark.parametrize("boundary", [*BOUNDARIES, "of each end"])
 @pytest.mark.parametrize("problem", MANY_CHANNELS)
 def test_values_by_minimal_filtering(tuning, operation, problem, boundary):
     shape, taps, options = MANY_CHANNELS[problem]
     if operation.name != "convnd" and boundary in ("edge", "symmetric"):
         pytest.skip("the boundaries are those of convnd")
     x, kernel = integers(shape, np.float32), integers(taps, np.float32, seed=1)
+    if boundary == "of each end":
+        boundary = boundaries(len(oracle.form_of(x, kernel, **options).taps), len(problem))
     for padding in ("valid", "same", (11, 3)[x.ndim > 3]) if operation.name == "convnd" else ("same",):
         own = {**options, "boundary": boundary, "padding": padding}
         if operation.accepts(x, kernel, **own):

@@ -146,6 +146,17 @@ def test_attributes(tuning, method):
         assert made.why in str(made) and 3 < len(str(made).splitlines()) < 12
 
 
+@pytest.mark.parametrize("boundary, words", [
+    ("edge", "edge"), (("wrap", "wrap"), "wrap"), (("edge", "wrap"), "edge along axis 1, wrap along axis 0"),
+    ((("edge", "constant"), ("wrap", "wrap")), "edge before and constant after axis 1, wrap along axis 0"),
+])  # fmt: skip
+def test_the_boundary_of_each_axis_is_printed(boundary, words):
+    x, kernel = np.ones((8, 9)), np.ones((3, 3))
+    text = str(plan(x, kernel, axes=(1, 0), padding="same", boundary=boundary))
+    assert f"boundary  {words}\n" in text
+    assert "boundary" not in str(plan(x, kernel, boundary=boundary))  # nothing outside is read
+
+
 @pytest.mark.parametrize("name", ["gaussian of floats", "box", "random", "Laplacian", "long line"])
 def test_the_choice_is_a_pure_function(tuning, name):
     """Of the problem alone: neither samples nor what was asked before have a say."""

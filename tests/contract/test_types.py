@@ -25,6 +25,9 @@ z: NDArray[np.int16] = convnd.convnd(x, x, padding=1, dtype="int16")
 convnd.convnd([1, 2, 3], (1.0, 2.0), padding=[(1, 2)], stride=(2,), dilation=2, upsample=1, fill_value=1j, workers=None)
 convnd.convnd(x, x, padding=((1, 2), 3), axes=(0, 1), dtype="int16", out=None, nan_policy="omit", method="fft")
 convnd.convnd(memoryview(b"abc"), range(3), channel_axis=0, groups=3, convention="correlation", axes=())
+convnd.convnd(x, x, padding=1, boundary=("edge", "wrap"))
+convnd.convnd(x, x, padding=1, boundary=[("edge", "constant"), ("wrap", "wrap")])
+convnd.convnd(x, x, padding=1, boundary={"lat": "edge", "lon": ("wrap", "wrap")})
 made: Plan = plan(x, x, padding="full", out=np.empty((15, 17), np.float32))
 shape: tuple[int, ...] = made.adjoint(made(x, out=y)).shape
 assert_type(made.output_shape, tuple[int, ...])
@@ -37,6 +40,7 @@ convnd.convnd(x)  # type: ignore[call-arg]
 convnd.convnd(x, x, strides=2)  # type: ignore[arg-type]
 convnd.convnd(x, x, padding=1.5)  # type: ignore[arg-type]
 convnd.convnd(x, x, boundary=None)  # type: ignore[arg-type]
+convnd.convnd(x, x, boundary=("edge", "mirror"))  # type: ignore[arg-type]
 convnd.convnd(x, x, padding="sam")  # type: ignore[arg-type]
 plan(x, x, method="FFT", boundary="mirror")  # type: ignore[arg-type]
 convnd.convnd(x, x, out=[1.0])  # type: ignore[arg-type]

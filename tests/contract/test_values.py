@@ -1,5 +1,7 @@
 """Rows and tiles of every length against the oracle, and the identities of convolution."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -189,6 +191,17 @@ def test_padding_is_numpys(x, kernel):
     for boundary in BOUNDARIES:
         padded = np.pad(x, [(3, 9)] * x.ndim, mode=BOUNDARIES[boundary])
         same(convnd(x, kernel, padding=[(3, 9)] * x.ndim, boundary=boundary), convnd(padded, kernel))
+
+
+def test_each_end_is_padded_by_itself():
+    """Whatever stands at the other one, as latitude and longitude are: the poles' rows go on, the meridians meet."""
+    x = integers((3, 4))
+    lines = np.pad(np.pad(x, ((5, 5), (0, 0)), "edge"), ((0, 0), (9, 9)), "wrap")
+    same(convnd(x, [[1.0]], padding=(5, 9), boundary=("edge", "wrap")), lines)
+    for first, last in product(BOUNDARIES, repeat=2):
+        before, after = np.pad(x, ((0, 0), (9, 0)), first), np.pad(x, ((0, 0), (0, 9)), last)
+        y = convnd(x, [[1.0]], padding=((0, 0), (9, 9)), boundary=(("edge", "edge"), (first, last)))
+        same(y, np.concatenate([before, after[:, 4:]], axis=1))
 
 
 def test_groups_are_convolutions_of_their_own():

@@ -61,6 +61,23 @@ def test_sums_wrap_as_those_of_the_call_do():
     same(made.adjoint(y), np.convolve(y, kernel))
 
 
+@pytest.mark.parametrize("boundary", [
+    ("edge", "wrap"), ("constant", "reflect"), (("edge", "constant"), ("wrap", "wrap")),
+    (("symmetric", "wrap"), ("constant", "edge")), (("wrap", "edge"), ("reflect", "symmetric")),
+])  # fmt: skip
+@pytest.mark.parametrize("geometry", [
+    {"padding": 2}, {"padding": ((9, 1), (0, 25)), "stride": (1, 2)}, {"padding": "full", "dilation": (2, 3)},
+    {"padding": 3, "upsample": (2, 3), "stride": 2}, {"padding": "same", "axes": (2, 1)},
+])  # fmt: skip
+def test_boundaries_of_each_axis_and_end(tuning, geometry, boundary):
+    for dtype in "int16", "float32":
+        x, kernel = integers((3, 6, 5), dtype), integers((3, 4), dtype, seed=1)
+        transposes_hold(x, kernel, **{"axes": (1, 2), "boundary": boundary, **geometry})
+        bank = integers((2, 3, 3, 4), dtype, seed=1)
+        if "axes" not in geometry:
+            transposes_hold(x, bank, channel_axis=0, boundary=boundary, **geometry)
+
+
 # --- methods, tiles, bits -----------------------------------------------------------------------------------
 
 
@@ -220,7 +237,9 @@ def test_the_linear_operator_is_linear():
     x, kernel = np.ones(9), np.ones(3)
     with pytest.raises(ValueError, match=r"fill_value is 2.*linear"):
         plan(x, kernel, padding=1, fill_value=2).as_linear_operator()
-    plan(x, kernel, padding=1, fill_value=2, boundary="wrap").as_linear_operator()  # plays no part
+    with pytest.raises(ValueError, match=r"fill_value is 2.*linear"):
+        plan(x, kernel, padding=1, fill_value=2, boundary=(("wrap", "constant"),)).as_linear_operator()
+    plan(x, kernel, padding=1, fill_value=2, boundary=(("wrap", "edge"),)).as_linear_operator()  # plays no part
     for types in (np.int64, np.int64, None), (np.int8, np.float32, None), (float, float, np.int16):
         with pytest.raises(ValueError, match="only floating"):
             plan(x.astype(types[0]), kernel.astype(types[1]), dtype=types[2]).as_linear_operator()

@@ -120,6 +120,18 @@ def test_a_kernel_names_its_axes():
         convnd(scan(), kernel.rename(x="u"))
 
 
+def test_boundaries_by_name():
+    x, pads = scan(), {"padding": 3}
+    check(x, integers((3, 3)), {"boundary": ("wrap", "edge")}, **IMAGES, **pads, boundary={"x": "edge", "y": "wrap"})
+    ends = {"x": ("edge", "constant"), "y": "wrap"}
+    numbers = {"axes": (2, 1), "boundary": (("edge", "constant"), ("wrap", "wrap"))}
+    check(x, integers((3, 4)), numbers, axes=("x", "y"), **pads, boundary=ends)
+    numbers = {"channel_axis": 0, "boundary": ("wrap", "edge")}
+    check(x, integers((3, 3, 3)), numbers, channel_axis="time", **pads, boundary={"x": "edge", "y": "wrap"})
+    everywhere = {"time": "reflect", "y": "edge", "x": "wrap"}
+    check(x, integers((2, 3, 3)), {"boundary": ("reflect", "edge", "wrap")}, **pads, boundary=everywhere)
+
+
 def test_lazy_arrays_stay_lazy():
     array = pytest.importorskip("dask.array")
     x = scan()
@@ -142,6 +154,10 @@ def test_out():
     ({"axes": ("y", 1)}, ValueError, "axes names an axis twice"),
     ({"axes": ("y", 1.0)}, TypeError, "axes must be a whole number"),
     ({"axes": ("y", ["x"])}, TypeError, "axes must be a whole number"),
+    ({**IMAGES, "boundary": {"y": "edge"}}, ValueError, r"boundary names \['y'\].* each .*\['y', 'x'\]"),
+    ({**IMAGES, "boundary": {"y": "edge", "time": "wrap", "x": "wrap"}}, ValueError, "boundary names .*'time'"),
+    ({**IMAGES, "boundary": {"y": "edge", "x": "nearest"}}, ValueError, "boundary .*'nearest': it is 'edge' here"),
+    ({"boundary": {"y": "edge", "x": "wrap"}}, ValueError, "kernel has 2 axes but x has 3"),
     ({"axes": ("y", "x"), "padding": -1}, ValueError, "padding must be at least 0"),
 ])  # fmt: skip
 def test_errors(options, error, words):

@@ -1,5 +1,7 @@
 """The index scheme, compiled, beside `numpy.pad`."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -20,15 +22,17 @@ def test_input_index_is_what_numpy_pads(name, length, unit):
     for position in range(-pad * unit, (length + pad) * unit):
         frame = frames[position // unit + pad]
         expected = OUTSIDE if frame == OUTSIDE else frame * unit + position % unit
-        assert input_index(position, length * unit, unit, code) == expected
+        for other in range(len(MODES)):  # that of the other end has no part in it
+            before, after = (code, other) if position < 0 else (other, code)
+            assert input_index(position, length * unit, unit, before, after) == expected
 
 
-@pytest.mark.parametrize("name", MODES)
-def test_planning_and_compiled_code_agree(name):
-    code = list(MODES).index(name)
+@pytest.mark.parametrize("before, after", [*product(range(len(MODES)), repeat=2)])
+def test_planning_and_compiled_code_agree(before, after):
     for length in (1, 2, 5):
         for position in range(-12, 17):
-            assert input_index(position, length, 1, code) == source_position(position, length, code)
+            expected = source_position(position, length, (before, after))
+            assert input_index(position, length, 1, before, after) == expected
 
 
 def test_input_position():

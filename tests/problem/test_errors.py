@@ -139,6 +139,17 @@ ERRORS = [
     (IMAGE, SQUARE, {"boundary": "zigzag"}, ValueError, "boundary 'zigzag' constant edge reflect symmetric wrap"),
     (IMAGE, SQUARE, {"boundary": None}, TypeError, "boundary None"),
     (IMAGE, SQUARE, {"boundary": 0}, TypeError, "boundary 0"),
+    (SCAN, CUBE, {"boundary": ("edge", "wrap")}, ValueError, "boundary 2 3 (0, 1, 2)"),
+    (LINE, TAPS, {"boundary": ("edge", "wrap")}, ValueError, "boundary 2 1 (0,)"),
+    (IMAGE, SQUARE, {"boundary": ()}, ValueError, "boundary 0 2"),
+    (IMAGE, SQUARE, {"boundary": ("edge", ("wrap", "wrap"))}, ValueError, "boundary name pair (before, after) mixes"),
+    (IMAGE, SQUARE, {"boundary": (("edge",), ("wrap", "wrap"))}, ValueError, "boundary (before, after) ('edge',)"),
+    (IMAGE, SQUARE, {"boundary": (("edge",) * 3,) * 2}, ValueError, "boundary ('edge', 'edge', 'edge')"),
+    (IMAGE, SQUARE, {"boundary": ("edge", "zigzag")}, ValueError, "boundary 'zigzag' constant edge"),
+    (IMAGE, SQUARE, {"boundary": (("edge", "nearest"),) * 2}, ValueError, "boundary 'nearest' 'edge'"),
+    (IMAGE, SQUARE, {"boundary": ("edge", None)}, TypeError, "boundary None"),
+    (IMAGE, SQUARE, {"boundary": (("edge", ("wrap",)),) * 2}, TypeError, "boundary ('wrap',)"),
+    (IMAGE, SQUARE, {"boundary": {"lat": "edge", "lon": "wrap"}}, TypeError, "boundary {'lat': 'edge', 'lon': 'wrap'}"),
     *(
         (IMAGE, SQUARE, {"boundary": theirs}, ValueError, f"boundary '{theirs}' '{ours}'")
         for theirs, ours in {

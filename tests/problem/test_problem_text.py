@@ -22,8 +22,12 @@ LINES = [
     "float32 2x3x4x5x6 * 2x2x2 same axes2,3,4 fortran",
     "float32 30x41 * 4x5 full s2,3 u5",
     "float32 4x6c10x11 * 8c3x3 pad1 d2 u2,1 groups2 axes2,3",
+    "float32 30x41 * 4x5 same edge,wrap",
+    "float32 30 * 4 same edge:constant correlation",
+    "float32 30x41 * 4x5 same edge:constant,wrap:wrap",
 ]
 ENTRIES = st.integers(1, 3)
+MODE = st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap"])
 
 
 @st.composite
@@ -51,7 +55,9 @@ def problems(draw):
         "dilation": draw(st.tuples(ENTRIES) | st.tuples(*[ENTRIES] * rank)),
         "upsample": draw(st.tuples(ENTRIES) | st.tuples(*[ENTRIES] * rank)),
         "groups": draw(ENTRIES) if channels else 1,
-        "boundary": draw(st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap"])),
+        "boundary": draw(
+            MODE | st.tuples(*[st.tuples(MODE, MODE)] * rank) | (st.tuples(*[MODE] * rank) if rank > 1 else MODE)
+        ),
         "convention": draw(st.sampled_from(["convolution", "correlation"])),
         "fortran": draw(st.booleans()),
         "out": draw(st.booleans()),
@@ -92,6 +98,8 @@ def test_options_in_any_order_and_defaults_spelt_out():
         ("float32 9 * 3 mirror", "'mirror' is not an option"),
         ("float32 9 * 3 s1:2", "'s1:2' is not an option"),
         ("float32 9 * 3 edge wrap", "'wrap' gives boundary a second time"),
+        ("float32 9x9 * 3x3 edge edge,wrap", "'edge,wrap' gives boundary a second time"),
+        ("float32 9x9 * 3x3 edge,wrap:wrap", "'edge,wrap:wrap' is not an option"),
         ("float32 9 * 3x3", "kernel has 2 axes but x has 1 beside channels"),
         ("float32 4x64c9x9 * 64c3x3", "kernel has 2 axes but x has 3 beside channels"),
         ("float32 3x9x9 * 3x3 axes2", "kernel has 2 axes but axes names 1"),
@@ -116,6 +124,7 @@ def test_malformed_lines(line, message):
         ("float32 9x9 * 3x3 u1,2,3", "upsample has 3 entries but x has 2 spatial axes"),
         ("float32 9x9 * 3x3 pad1,2,3", "padding has 3 entries but x has 2 spatial axes"),
         ("float32 9x9 * 3x3 pad1:2", "padding has 1 entries but x has 2 spatial axes"),
+        ("float32 9x9 * 3x3 edge:wrap", "boundary has 1 entries but x has 2 spatial axes"),
         ("float32 4c9 * 6c3 groups4", "groups=4 must divide the 6 filters of kernel"),
         ("float32 4c9 * 6c3 groups3", "groups=3 must divide the 4 channels of x"),
         ("float32 4c9 * 8c3 groups8", "groups=8 must divide the 4 channels of x"),

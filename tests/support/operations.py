@@ -211,8 +211,8 @@ class Streaming(Operation):
 
     def accepts(self, x, kernel, **options):
         """The boundary "wrap" supplies nothing before the first sample, and there is an axis to follow."""
-        ends = oracle.form_of(x, kernel, **options).ends
-        return bool(ends) and (options.get("boundary") != "wrap" or ends[0][0] == 0)
+        form = oracle.form_of(x, kernel, **options)
+        return bool(form.ends) and (form.boundary[0][0] != "wrap" or form.ends[0][0] == 0)
 
 
 def halves(shape):

@@ -91,7 +91,8 @@ class Form:
         self.order = channel + batch + spatial  # the axes of x
         self.has_channels, self.is_bank = bool(channel), bool(channel) and kernel.ndim == len(spatial) + 2
         self.channels_last = bool(channel) and any(channel[0] > axis for axis in spatial)
-        self.is_flipped, self.boundary, self.groups = convention == "convolution", boundary, groups
+        self.is_flipped, self.groups = convention == "convolution", groups
+        self.boundary = [pair(entry) for entry in per_axis(boundary, len(spatial))]  # before and after each axis
         self.c_out, self.c_in, *self.taps = self.weights(np.empty(kernel.shape, bool)).shape
         self.stride, self.dilation, self.upsample = (per_axis(v, len(spatial)) for v in (stride, dilation, upsample))
         extents = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.taps)]
@@ -117,9 +118,8 @@ class Form:
         samples = samples if self.has_channels else samples[None]
         first = 1 + len(self.batch)
         # Whole samples outside, more than any tap reads; upsampled; then cut to the padding.
-        pads = [(0, 0)] * first + [(-(-b // u), -(-a // u)) for (b, a), u in zip(self.ends, self.upsample)]
-        fill = {"constant_values": outside} if self.boundary == "constant" else {}
-        samples = np.pad(samples, pads, mode=BOUNDARIES[self.boundary], **fill)
+        for axis, ((before, after), names, u) in enumerate(zip(self.ends, self.boundary, self.upsample), first):
+            samples = padded(samples, axis, (-(-before // u), -(-after // u)), names, outside)
         for axis, ((before, after), u) in enumerate(zip(self.ends, self.upsample), first):
             shape = list(samples.shape)
             shape[axis] = u * (shape[axis] - 1) + 1
@@ -149,6 +149,19 @@ class Form:
         return y if self.is_bank else y[None]
 
 
+def padded(samples, axis, counts, names, outside):
+    """An array padded along an axis; each end by `numpy.pad` of the array alone, where the ends have other names."""
+    if len(set(names)) == 1:
+        pads = [(0, 0)] * samples.ndim
+        pads[axis] = counts
+        fill = {"constant_values": outside} if names[0] == "constant" else {}
+        return np.pad(samples, pads, mode=BOUNDARIES[names[0]], **fill)
+    (before, after), n = counts, samples.shape[axis]
+    first = padded(samples, axis, (before, 0), (names[0],) * 2, outside)
+    last = padded(samples, axis, (0, after), (names[1],) * 2, outside)
+    return np.concatenate([first, last.take(range(n, n + after), axis=axis)], axis=axis)
+
+
 def roles(x_ndim, kernel_ndim, axes, channel_axis):
     """The spatial axes (in the kernel's order), the channel axis if any, and the batch axes, as lists."""
     channel = [] if channel_axis is None else [channel_axis % x_ndim]
@@ -163,7 +176,11 @@ def roles(x_ndim, kernel_ndim, axes, channel_axis):
 
 
 def per_axis(value, n):
-    return list(value) if np.iterable(value) else [value] * n
+    return list(value) if np.iterable(value) and not isinstance(value, str) else [value] * n
+
+
+def pair(entry):
+    return (entry, entry) if isinstance(entry, str) else tuple(entry)
 
 
 def widths(padding, extents, convention):

@@ -131,11 +131,10 @@ def problems(draw):
         st.sampled_from(["auto", "direct", "fft", "winograd"] if channel else ["auto", "direct", "separable", "fft"])
     )
     minimal = method == "winograd" and draw(st.booleans())  # what Winograd's method does not hand to another
-    for name, values in {
-        "convention": ["convolution", "correlation"],
-        "boundary": [*BOUNDARIES],
-    }.items():
-        options[name] = draw(st.sampled_from(values))
+    options["convention"] = draw(st.sampled_from(["convolution", "correlation"]))
+    mode = st.sampled_from([*BOUNDARIES])
+    each = st.tuples(*[mode] * rank) | st.tuples(*[st.tuples(mode, mode)] * rank)
+    options["boundary"] = boundary = often(draw, draw(mode), each)
 
     # Along each axis: any padding, then a length that leaves one output or more.
     def axis_values(low, high):
@@ -204,7 +203,7 @@ def problems(draw):
     largest = 4
     if kinds <= set("iu") and "dtype" not in options:  # the whole range: sums pass 2^64
         largest = draw(st.sampled_from([4, int(min(np.iinfo(x_type).max, np.iinfo(k_type).max, 2**63 - 1))]))
-    if options["boundary"] == "constant":
+    if "constant" in np.ravel(boundary):
         options["fill_value"] = draw(st.integers(0 if kinds <= set("bu") else -3, 3))
         if "c" in kinds:
             options["fill_value"] += 2j

@@ -43,10 +43,9 @@ def transposed(request: Request, dtype: np.dtype[Any]) -> list[Piece]:
     reads = [_samples_read(axis) for axis in request.axes]
     inside = [(0, axis.length) for axis in request.axes]
     boxes: list[tuple[list[tuple[int, int]], int | None]] = [(inside, None)]
-    if request.mode != CONSTANT:
-        for a, (axis, (low, end)) in enumerate(zip(request.axes, reads, strict=True)):
-            ends = [(low, 0), (axis.length, end)]
-            boxes += [([*inside[:a], span, *reads[a + 1 :]], a) for span in ends if span[0] < span[1]]
+    for a, (axis, (low, end)) in enumerate(zip(request.axes, reads, strict=True)):
+        ends = [(low, 0), (axis.length, end)]
+        boxes += [([*inside[:a], span, *reads[a + 1 :]], a) for span in ends if span[0] < span[1]]
     turned = _turned(request, dtype)
     pieces = []
     for box, outside in boxes:
@@ -59,18 +58,20 @@ def fold(request: Request, piece: Piece, values: np.ndarray, result: np.ndarray)
     """Add what a piece outside the array has computed to the samples that the boundary supplies it from."""
     assert piece.outside is not None
     for number in reversed(range(piece.outside, len(request.axes))):
-        a, length, first = request.spatial[number], request.axes[number].length, piece.first[number]
-        target = result
+        a, axis, target = request.spatial[number], request.axes[number], result
         if number > piece.outside:
-            target = np.zeros((*values.shape[:a], length, *values.shape[a + 1 :]), values.dtype)
-        _add_along(target, a, first, length, request.mode, values)
+            target = np.zeros((*values.shape[:a], axis.length, *values.shape[a + 1 :]), values.dtype)
+        _add_along(target, a, axis, piece.first[number], values)
         values = target
 
 
 def _samples_read(axis: Axis) -> tuple[int, int]:
-    """Return the first sample that an axis reads and the one behind the last, at least those of the array."""
-    low, high = axis.read(0, axis.outputs)
-    return min(0, low), max(axis.length, high)
+    """Return the first position that an axis reads from a sample and the one behind the last, those of the array too.
+
+    Beyond an end under "constant" the fill value stands, which is no sample.
+    """
+    (low, high), (before, after) = axis.read(0, axis.outputs), axis.boundary
+    return 0 if before == CONSTANT else min(0, low), axis.length if after == CONSTANT else max(axis.length, high)
 
 
 def _transposed_axis(axis: Axis, first: int, end: int) -> Axis:
@@ -92,7 +93,7 @@ def _turned(request: Request, dtype: np.dtype[Any]) -> Request:
         result = np.dtype(np.float32)
     return replace(
         request, x=np.broadcast_to(np.zeros((), dtype), shape), x_dtype=dtype, kernel=kernel,
-        is_bank=channel is not None, is_flipped=not request.is_flipped, mode=CONSTANT, fill=0,
+        is_bank=channel is not None, is_flipped=not request.is_flipped, fill=0,
         working=dtypes.working(dtype, kernel, result, 0), result=result, out=None,
     )  # fmt: skip
 
@@ -109,10 +110,10 @@ def _exchanged(request: Request, kernel: np.ndarray) -> np.ndarray:
     return kernel if request.channels_first else np.moveaxis(kernel, [0, 1], [-1, -2])
 
 
-def _add_along(result: np.ndarray, axis: int, first: int, length: int, mode: int, values: np.ndarray) -> None:
-    """Add ``values`` at positions from ``first`` on to the samples of ``result`` that supply them."""
-    result, values = np.moveaxis(result, axis, 0), np.moveaxis(values, axis, 0)
-    for run in supplied(first, first + len(values), length, mode):
+def _add_along(result: np.ndarray, a: int, axis: Axis, first: int, values: np.ndarray) -> None:
+    """Add ``values`` at positions from ``first`` on along an axis to the samples of ``result`` that supply them."""
+    result, values = np.moveaxis(result, a, 0), np.moveaxis(values, a, 0)
+    for run in supplied(first, first + len(values), axis.length, axis.boundary):
         piece = values[run.place : run.place + run.length]
         if run.step == 0:
             result[run.source] += piece.sum(axis=0, dtype=result.dtype)

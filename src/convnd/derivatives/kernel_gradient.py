@@ -26,7 +26,6 @@ from ..methods.tables import Builder, Columns, Tasks, add_axes, phase_table
 from ..methods.taps import tap_lines
 from ..problem import dtypes
 from ..problem.axis import Axis, Window, phases_apart, window
-from ..problem.boundary import CONSTANT
 from ..problem.canonical import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
 from ..problem.request import Request
 
@@ -80,7 +79,7 @@ def _windows_of_y(problem: Problem, groups: int, shape: Sequence[int]) -> tuple[
     """Return y as the x of another problem, whose channels are filters in so many groups, and the windows of a tile."""
     axes = tuple(Axis(axis.outputs) for axis in problem.axes)
     other = replace(
-        problem, axes=axes, x_steps=problem.out_steps, mode=CONSTANT, groups=groups, stored=problem.result,
+        problem, axes=axes, x_steps=problem.out_steps, groups=groups, stored=problem.result,
         in_channels=problem.groups * problem.out_channels // groups, x_channel_steps=problem.out_channel_steps,
     )  # fmt: skip
     return other, [window(axis, n) for axis, n in zip(axes, shape, strict=True)]

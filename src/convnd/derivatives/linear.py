@@ -152,7 +152,7 @@ class LinearMap:
 
         self._check_linear()
         x, request = self._request.x, self._request
-        if request.fill and request.mode == CONSTANT:
+        if request.fill and any(CONSTANT in axis.boundary for axis in request.axes):
             raise ValueError(f"fill_value is {request.fill}, but only with 0 is the map linear")
         if x.dtype.kind not in "fc" or self.dtype.kind not in "fc":
             raise ValueError(f"x is {x.dtype} and the result {self.dtype}, but only floating maps are linear")

@@ -33,9 +33,10 @@ class Line(NamedTuple):
     axis: Axis
 
 
-def line(axis: Axis, mode: int, first: int, end: int) -> Line:
-    """Return what the outputs ``first`` to ``end`` of an axis, at least one, read under the boundary ``mode``."""
+def line(axis: Axis, first: int, end: int) -> Line:
+    """Return what the outputs ``first`` to ``end`` of an axis, at least one, read."""
     (low, high), n = axis.read(first, end), axis.length
+    mode = axis.boundary[low >= 0]  # of the end that is passed; where both are, every sample is read
     high = max(high, low + 1)  # outputs between two samples may read zeros alone: the window has a sample all the same
     start, stop = low, high
     if mode == WRAP and not 0 <= low < high <= n:
@@ -86,7 +87,7 @@ def block(request: Request, outputs: Sequence[tuple[int, int]]) -> Block:
     spans, channel = list(outputs), request.channel_axis
     if channel is not None:
         spans[channel : channel + request.is_bank] = [(0, request.x.shape[channel])]
-    lines = tuple(line(request.along(a), request.mode, *span) for a, span in enumerate(spans))
+    lines = tuple(line(request.along(a), *span) for a, span in enumerate(spans))
     x = stand_in([line.axis.length for line in lines], request.x.dtype)
     return Block(lines, replace(request, x=x, axes=tuple(lines[a].axis for a in request.spatial), out=None))
 

@@ -276,12 +276,12 @@ def _bytes(x: Any, out: Any, request: Request, grid: Grid) -> int:
         at, axis = a - (a > request.dropped), request.along(a)
         low, high = axis.read(0, grid.block[at])
         most = high - low + (axis.upsample > 1)
-        if request.mode in (REFLECT, SYMMETRIC):
-            most = max(most, 1 + max(axis.before, axis.after) // axis.upsample)
-        if request.mode != WRAP:
+        reflected = [pad for pad, mode in zip((axis.before, axis.after), axis.boundary) if mode in (REFLECT, SYMMETRIC)]
+        most = max(most, 1 + max(reflected, default=0) // axis.upsample)
+        if WRAP not in axis.boundary:
             most = min(most, length)
         samples *= most + (min(chunks[a], length) - 1 if at == grid.sweep else 0)
     # Under "wrap" the samples of both ends are read before they are joined.
     windows, results = (1 if isinstance(array, np.ndarray) else 2 for array in (x, out))
-    windows += 2 * (request.mode == WRAP)
+    windows += 2 * any(WRAP in axis.boundary for axis in request.axes)
     return windows * samples + results * prod(grid.block) * request.result.itemsize

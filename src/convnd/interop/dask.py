@@ -185,7 +185,7 @@ class Chunked:
         request, reading = self.request, []
         for a, spans in enumerate(self.spans):
             bounds, axis = list(accumulate(self.chunks[a], initial=0)), request.along(a)
-            reads = [line(axis, request.mode, first, end).slices for first, end in spans]
+            reads = [line(axis, first, end).slices for first, end in spans]
             reading.append([[s for read in slices for s in _stretches(read, bounds)] for slices in reads])
         return reading
 

@@ -34,7 +34,7 @@ class Stream:
     axis : int, optional
         The axis along which the blocks follow each other: a spatial axis, the first by default, or a batch axis.
     **options
-        Those of `convnd`. Under the boundary "wrap" the padding before must be 0 along the axis, because what stands
+        Those of `convnd`. Where the axis begins under "wrap", the padding before it must be 0, because what stands
         there is the end of the stream.
 
     Raises
@@ -93,7 +93,7 @@ class Stream:
         axes = tuple(axis if a == self._along else request.along(a) for a in request.spatial)
         x = stand_in(self._stand_in.shape, request.x.dtype)
         outputs = self._outputs(replace(request, x=x, axes=axes), self._complete(axis))
-        behind = self._behind + 1 if request.mode in (REFLECT, SYMMETRIC) else 1  # samples that the end reflects
+        behind = self._behind + 1 if axis.boundary[1] in (REFLECT, SYMMETRIC) else 1  # samples that the end reflects
         start = max(self._start, min(axis.read(self._done, self._done + 1)[0], axis.length - behind))
         self._samples, self._start = self._cut(self._samples, start - self._start, None).copy(), start
         return outputs
@@ -149,7 +149,7 @@ class Stream:
         x = stand_in((*samples.shape[:a], _LONG, *samples.shape[a + 1 :]), samples.dtype)
         self._request = request = parse(x, self._kernel, None, self._options)
         self._along, self._out_along, self._axis = a, a - (request.dropped < a), request.along(a)
-        if request.mode == WRAP and self._axis.read(0, 1)[0] < 0:
+        if self._axis.boundary[0] == WRAP and self._axis.read(0, 1)[0] < 0:
             raise ValueError(
                 f"boundary 'wrap' pads the beginning of the stream with its end: padding must be 0 before axis {a}, "
                 f"but is {self._axis.before}"
@@ -167,7 +167,7 @@ class Stream:
             raise ValueError(
                 f"the block has shape {samples.shape} but along other axes than {a} the stream has {shape}"
             )
-        if self._request.mode == WRAP:
+        if self._axis.boundary[1] == WRAP:
             first = self._cut(samples, 0, self._behind - self._head.shape[a])
             self._head = np.concatenate([self._head, first], axis=a, dtype=latest.dtype)
         self._samples = np.concatenate([latest, samples], axis=a, dtype=latest.dtype)
@@ -176,7 +176,7 @@ class Stream:
         """Return how many outputs are complete: no sample to come has a part in them."""
         if axis.length == 0:
             return self._done
-        mode, (first, _) = self._request.mode, axis.read(self._done, self._done + 1)
+        mode, (first, _) = axis.boundary[0], axis.read(self._done, self._done + 1)
         if (mode == REFLECT and -first >= axis.length) or (mode == SYMMETRIC and -first > axis.length):
             return self._done  # the beginning is reflected, and so is its reflection where the stream is short
         inside = (axis.upsample * axis.length - axis.extent + axis.before) // axis.stride + 1

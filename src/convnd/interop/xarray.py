@@ -7,7 +7,7 @@ goes along a dimension that has such outputs is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from numbers import Integral
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..problem.arguments import parse
 from ..problem.messages import shown
 from ..problem.options import Options
 from ..problem.request import Request
+from ..problem.spatial import axis_index, spatial_axes
 from ..problem.values import is_sequence
 from .blocks import stand_in
 
@@ -29,7 +30,10 @@ def numbered(x: Any, kernel: Any, options: Options) -> Options:
     if axes is None and options.channel_axis is None and names and set(names) <= set(x.dims):
         axes = names  # the kernel says what it goes along
     axes = tuple(_axis(a, "axes", x) for a in axes) if is_sequence(axes) else _axis(axes, "axes", x)
-    return options._replace(axes=axes, channel_axis=_axis(options.channel_axis, "channel_axis", x))
+    options = options._replace(axes=axes, channel_axis=_axis(options.channel_axis, "channel_axis", x))
+    if isinstance(options.boundary, Mapping):
+        options = options._replace(boundary=_boundaries(options, x, np.asarray(kernel)))
+    return options
 
 
 def named(x: Any, kernel: Any, options: Options, values: Any) -> Any:
@@ -48,6 +52,16 @@ def _axis(value: Any, name: str, x: Any) -> Any:
     if value not in x.dims:
         raise ValueError(f"{name} names {shown(value)}, but x has the dimensions {x.dims}")
     return x.dims.index(value)
+
+
+def _boundaries(options: Options, x: Any, kernel: np.ndarray) -> tuple[tuple[Any, ...], ...]:
+    """Return the boundaries that are given by the names of dimensions as those of both ends of each spatial axis."""
+    given, channel = options.boundary, options.channel_axis
+    channel = None if channel is None else axis_index(channel, "channel_axis", x)
+    dims = [x.dims[a] for a in spatial_axes(options.axes, x, kernel, channel)]
+    if set(given) != set(dims):
+        raise ValueError(f"boundary names {shown([*given])}, but must name each of x's spatial dimensions {dims}")
+    return tuple(tuple(given[dim]) if is_sequence(given[dim]) else (given[dim],) * 2 for dim in dims)
 
 
 def _coordinates(x: Any, request: Request) -> Any:

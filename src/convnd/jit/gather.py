@@ -11,7 +11,6 @@ from typing import Any
 
 from numba import carray, config, njit
 
-from ..problem.boundary import CONSTANT
 from . import tables as t
 from .compile import HELPER, function
 from .index import OUTSIDE, input_index, input_position
@@ -88,6 +87,13 @@ def find_tile(number, grid, job, table, memory):
 
 
 @njit(**HELPER)
+def _index_of(position, axis, table):
+    """Return the index in x that supplies a position along an axis, `OUTSIDE` for the fill value."""
+    length, unit = table[axis + t.LENGTH], table[axis + t.UNIT]
+    return input_index(position, length, unit, table[axis + t.MODE_BEFORE], table[axis + t.MODE_AFTER])
+
+
+@njit(**HELPER)
 def _map_axes(job, table, memory):
     """Write for every place of the window, along all axes but the last, the offset in x of what supplies it."""
     rank = table[job + t.RANK]
@@ -98,8 +104,7 @@ def _map_axes(job, table, memory):
         for k in range(table[axis + t.WINDOW]):
             relative, offset = table[table[axis + t.POSITIONS] + k], UNREAD
             if relative <= reach:
-                position = input_position(origin, relative, stride, before)
-                index = input_index(position, table[axis + t.LENGTH], table[axis + t.UNIT], table[axis + t.BOUNDARY])
+                index = _index_of(input_position(origin, relative, stride, before), axis, table)
                 offset = FILLED if index == OUTSIDE else index * table[axis + t.X_STEP]
             memory[table[axis + t.MAP] + k] = offset
 
@@ -122,11 +127,10 @@ def _add_outside(axis, table, memory, end, place, offsets, first, step, count):
     """
     if count <= 0:
         return end
-    if table[axis + t.BOUNDARY] == CONSTANT:
+    if _index_of(first, axis, table) == OUTSIDE:  # so are all of them, beyond the same end
         return _add_segment(memory, end, place, count, 0, 0, FILL)
     for k in range(count):
-        index = input_index(first + step * k, table[axis + t.LENGTH], table[axis + t.UNIT], table[axis + t.BOUNDARY])
-        memory[offsets + k] = index * table[axis + t.X_STEP]
+        memory[offsets + k] = _index_of(first + step * k, axis, table) * table[axis + t.X_STEP]
     return _add_segment(memory, end, place, count, offsets, 0, LISTED)
 
 

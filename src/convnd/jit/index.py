@@ -17,13 +17,14 @@ def input_position(output, tap_position, stride, before):
 
 
 @njit(**OPTIONS)
-def input_index(position, length, unit, boundary):
+def input_index(position, length, unit, before, after):
     """Return the index that supplies a position inside ``0..length-1`` or outside, `OUTSIDE` for the fill value.
 
-    ``unit`` neighbouring positions move together.
+    ``before`` and ``after`` are the modes of both ends; ``unit`` neighbouring positions move together.
     """
     if 0 <= position < length:
         return position
+    boundary = before if position < 0 else after
     if boundary == CONSTANT:
         return OUTSIDE
     index, count = position // unit, length // unit

@@ -11,9 +11,9 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
 # along, ``HALO`` more than outputs at most; ``KEPT`` is 0 where it finds its outputs. ``MAP`` is the axis' place in a
 # worker's map.
 (
-    LENGTH, STRIDE, BEFORE, REACH, UNIT, BOUNDARY, X_STEP, OUT_STEP, TILES, BEGINS, WINDOW, POSITIONS, MAP, PITCH, KEPT,
-    HALO, AXIS_COLUMNS,
-) = range(17)  # fmt: skip
+    LENGTH, STRIDE, BEFORE, REACH, UNIT, MODE_BEFORE, MODE_AFTER, X_STEP, OUT_STEP, TILES, BEGINS, WINDOW, POSITIONS,
+    MAP, PITCH, KEPT, HALO, AXIS_COLUMNS,
+) = range(18)  # fmt: skip
 
 # Of a job, whatever its method.
 (

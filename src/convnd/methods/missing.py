@@ -18,7 +18,7 @@ from ..jit import tables as t
 from ..jit.passes import BLOCK, compile_nan_search, compile_normalisation, run_lines
 from ..problem import dtypes
 from ..problem.axis import Axis, polyphase
-from ..problem.boundary import CONSTANT
+from ..problem.boundary import CONSTANT, FILLED
 from ..problem.canonical import canonical, canonical_kernel
 from ..problem.recent import Recent
 from ..problem.request import Request, imagined, memory_order
@@ -86,7 +86,7 @@ class Normalised:
         )
         self._converting = replace(
             self._adding, kernel=np.ones((), native), spatial=(), axes=(), channel_axis=None, is_bank=False, groups=1,
-            method="direct", fill=0, mode=CONSTANT, result=request.result, nan="kept",
+            method="direct", fill=0, result=request.result, nan="kept",
         )  # fmt: skip
         weights = np.abs(request.kernel.astype(np.result_type(native, request.kernel)))
         self._weighing, least = _weighing(request, weights.astype("float64" if method == "fft" else native))
@@ -183,12 +183,12 @@ def _total(weighing: Request, plan: Callable[[Request], Any]) -> np.ndarray:
     axes, phases = [], {}
     for a, axis in zip(weighing.spatial, weighing.axes, strict=True):
         phases[a] = len(polyphase(axis).branches) or 1
-        small = replace(axis, length=lengths[a], before=axis.before % axis.upsample, after=0)
+        small = replace(axis, length=lengths[a], before=axis.before % axis.upsample, after=0, boundary=FILLED)
         after = small.stride * (phases[a] - 1) + small.extent - small.positions - small.before
         axes.append(replace(small, after=max(0, after)))
     small_x = _in_order(x, lengths, np.ones, x.dtype)
     method = "separable" if weighing.method == "separable" else "direct"
-    result = plan(replace(weighing, x=small_x, axes=tuple(axes), mode=CONSTANT, method=method))(small_x)
+    result = plan(replace(weighing, x=small_x, axes=tuple(axes), method=method))(small_x)
     return result[tuple(slice(phases.get(a)) for a in range(x.ndim) if a != dropped)]
 
 
@@ -210,18 +210,19 @@ def _slabs(request: Request) -> Iterator[Slab]:
             axis = request.along(a)
             size = -(-axis.outputs // -(-axis.outputs // size))  # all of one size, in place of a small last one
             firsts = range(0, axis.outputs, size)
-            along.append([_cut(axis, first, min(first + size, axis.outputs), request.mode) for first in firsts])
+            along.append([_cut(axis, first, min(first + size, axis.outputs)) for first in firsts])
     for box in product(*along):
         outputs = tuple(own[0] for a, own in enumerate(box) if a != request.dropped)
         yield Slab(outputs, tuple(read for _, read, _ in box), tuple(box[a][2] for a in request.spatial))
 
 
-def _cut(axis: Axis, first: int, end: int, mode: int) -> tuple[slice, slice, Axis]:
+def _cut(axis: Axis, first: int, end: int) -> tuple[slice, slice, Axis]:
     """Return some outputs of an axis, what they read, and the axis from there to them."""
     if (first, end) == (0, axis.outputs):
         return slice(None), slice(None), axis
     low, high = axis.read(first, end)
-    if mode != CONSTANT and (low < 0 or high > axis.length):  # any sample may stand for what is outside
+    passed = zip((low < 0, high > axis.length), axis.boundary, strict=True)
+    if any(is_passed and mode != CONSTANT for is_passed, mode in passed):  # any sample may stand for what is outside
         return slice(first, end), slice(None), axis.part(first, end)
     low = min(max(low, 0), axis.length - 1)
     high = max(min(high, axis.length), low + 1)

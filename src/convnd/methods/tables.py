@@ -146,7 +146,8 @@ def add_axes(
         length = len(window.positions)
         columns = {
             t.LENGTH: axis.length, t.STRIDE: axis.stride, t.BEFORE: axis.before, t.REACH: axis.extent - 1,
-            t.UNIT: axis.unit, t.BOUNDARY: problem.mode, t.X_STEP: problem.x_steps[a], t.OUT_STEP: problem.out_steps[a],
+            t.UNIT: axis.unit, t.MODE_BEFORE: axis.boundary[0], t.MODE_AFTER: axis.boundary[1],
+            t.X_STEP: problem.x_steps[a], t.OUT_STEP: problem.out_steps[a],
             t.TILES: len(begins[a]) - 1, t.BEGINS: builder.add(begins[a]), t.WINDOW: length,
             t.POSITIONS: builder.add(window.positions) if a < len(windows) - 1 else 0, t.MAP: at, t.PITCH: pitches[a],
         }  # fmt: skip

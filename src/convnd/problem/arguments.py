@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from . import dtypes, memory
-from .boundary import MODES
 from .names import chosen
 from .options import Options
 from .request import Request
@@ -39,7 +38,6 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     offset = 0 if channel is None or not first else 1 + bank
     taps = kernel.shape[offset : offset + len(spatial)]
     lines = axes_along(x, taps, spatial, options, flipped)
-    mode = list(MODES).index(chosen(options.boundary, "boundary"))
     out = plain_out(out)
     result = result_type(x.dtype, kernel.dtype, options.dtype, out)
     is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
@@ -54,7 +52,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     if fill.imag and x.dtype.kind != "c":
         x = _converted(x, np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
     request = Request(
-        x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, mode, fill,
+        x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
         None if options.workers is None else whole(options.workers, "workers", 1), method,
         chosen(options.nan_policy, "nan_policy"),

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .boundary import FILLED, Ends
+
 _MOST_BRANCHES = 2**18  #: of an upsampled axis; also the most samples that neighbouring outputs of all branches span
 
 
@@ -47,8 +49,9 @@ class Branch(NamedTuple):
 class Axis:
     """One axis of a convolution.
 
-    ``unit`` neighbouring positions move together at the boundary: ``n`` groups of ``unit`` interleaved samples are one
-    axis of ``n*unit`` positions, whose dilation and padding count single samples.
+    ``boundary`` says what stands before and after the samples. ``unit`` neighbouring positions move together there:
+    ``n`` groups of ``unit`` interleaved samples are one axis of ``n*unit`` positions, whose dilation and padding count
+    single samples.
 
     Between neighbouring samples stand ``upsample - 1`` zeros, which stride, dilation and padding count too. The form
     that `polyphase` makes of such an axis has no zeros: stride, dilation and padding count samples, ``taps`` and
@@ -66,6 +69,7 @@ class Axis:
     upsample: int = 1
     branches: tuple[Branch, ...] = ()
     spread: int = 0
+    boundary: Ends = FILLED
 
     @cached_property
     def extent(self) -> int:
@@ -126,7 +130,7 @@ class Axis:
         """
         length = (self.length if high is None else high) - low
         before = self.before - self.stride * first + self.upsample * low
-        axis = Axis(length, self.taps, self.stride, self.dilation, before, upsample=self.upsample)
+        axis = replace(self, length=length, before=before)
         return replace(axis, after=self.stride * (end - first - 1) + self.extent - before - axis.positions)
 
     def centre(self, flipped: bool) -> int:
@@ -163,7 +167,7 @@ class Axis:
         padded = self.before > 0 or self.after > 0
         return Axis(
             self.length * unit, self.taps, 1, self.dilation * unit, self.before * unit, self.after * unit,
-            unit if padded else 1,
+            unit if padded else 1, boundary=self.boundary,
         )  # fmt: skip
 
 
@@ -202,7 +206,7 @@ def polyphase(axis: Axis) -> Axis:
     return Axis(
         axis.length, most, stride, dilation, -low, last + 1 - axis.length,
         branches=tuple(Branch(taps, sample - low if taps else 0, outputs) for taps, sample, outputs in found),
-        spread=spread,
+        spread=spread, boundary=axis.boundary,
     )  # fmt: skip
 
 

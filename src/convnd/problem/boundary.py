@@ -1,12 +1,13 @@
 """The boundary modes: one table of the samples that stand outside the array.
 
 Each mode maps a position ``i`` outside ``0..n-1`` to the position whose sample stands there, as in `numpy.pad`, for any
-amount of padding. The maps are compiled into the code that gathers tiles.
+amount of padding. The maps are compiled into the code that gathers tiles. Each end of an axis has a mode of its own,
+which maps the positions beyond that end as if both had it: the other end's has no part in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -55,15 +56,13 @@ MODES = {
 CONSTANT, EDGE, REFLECT, SYMMETRIC, WRAP, *_ = range(len(MODES))  # some methods have a case for each
 _MAPS = tuple(mode.source for mode in MODES.values())
 
+Ends = tuple[int, int]  # the codes of the modes before and after an axis
+FILLED: Ends = (CONSTANT, CONSTANT)
 
-def source_position(i: int, n: int, mode: int) -> int:
+
+def source_position(i: int, n: int, ends: Ends) -> int:
     """Return the position in ``0..n-1`` whose sample stands at ``i``, or `OUTSIDE` where the fill value does."""
-    if 0 <= i < n:
-        return i
-    for code, source in enumerate(_MAPS):
-        if mode == code:
-            return source(i, n)
-    return OUTSIDE
+    return i if 0 <= i < n else _MAPS[ends[i >= 0]](i, n)
 
 
 class Run(NamedTuple):
@@ -82,19 +81,19 @@ class Run(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def supplied(first: int, end: int, n: int, mode: int) -> tuple[Run, ...]:
-    """Return the samples that stand at the positions ``first`` to ``end``, as runs. The mode is not "constant"."""
+def supplied(first: int, end: int, n: int, ends: Ends) -> tuple[Run, ...]:
+    """Return the samples that stand at the positions ``first`` to ``end``, as runs. The fill value stands at none."""
     runs: list[Run] = []
     position = first
     while position < end:
-        source = source_position(position, n, mode)
+        source = source_position(position, n, ends)
         length, step = 1, 1
         if 0 <= position < n:
             length = min(end, n) - position
         elif position + 1 < end:
-            step = source_position(position + 1, n, mode) - source
+            step = source_position(position + 1, n, ends) - source
             step = step if abs(step) <= 1 else 1
-            while position + length < end and source_position(position + length, n, mode) == source + step * length:
+            while position + length < end and source_position(position + length, n, ends) == source + step * length:
                 length += 1
         runs.append(Run(position - first, length, source, step))
         position += length
@@ -104,6 +103,18 @@ def supplied(first: int, end: int, n: int, mode: int) -> tuple[Run, ...]:
 def picture(mode: str, samples: str = "abcd", beyond: int = 3) -> str:
     """Return a picture of what a mode puts before and after samples, ``c b a | a b c | c b a``; ``k`` is the fill."""
     n, code = len(samples), list(MODES).index(mode)
-    sources = [source_position(i, n, code) for i in range(-beyond, n + beyond)]
+    sources = [source_position(i, n, (code, code)) for i in range(-beyond, n + beyond)]
     places = ["k" if source == OUTSIDE else samples[source] for source in sources]
     return " | ".join(" ".join(run) for run in (places[:beyond], places[beyond:-beyond], places[-beyond:]))
+
+
+def described(axes: Mapping[int, Ends]) -> str:
+    """Return the names of the boundaries of axes by number: one name where all have it."""
+    names = list(MODES)
+    if len(different := {mode for ends in axes.values() for mode in ends}) == 1:
+        return names[different.pop()]
+    words = [
+        f"{names[first]} along axis {a}" if first == last else f"{names[first]} before and {names[last]} after axis {a}"
+        for a, (first, last) in axes.items()
+    ]
+    return ", ".join(words)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import dtypes
-from .boundary import CONSTANT
+from .boundary import FILLED
 from .request import Request
 
 _LONGER = 2  # times x, that a kernel must be worth the exchange
@@ -25,8 +25,8 @@ def exchanged(request: Request, out: np.ndarray) -> Request | None:
     if (
         request.channel_axis is not None
         or len(request.spatial) < x.ndim
-        or (request.mode, request.fill, request.nan_policy) != (CONSTANT, 0, "propagate")
-        or any((axis.stride, axis.dilation, axis.upsample) != (1, 1, 1) for axis in request.axes)
+        or (request.fill, request.nan_policy) != (0, "propagate")
+        or any((axis.stride, axis.dilation, axis.upsample, axis.boundary) != (1, 1, 1, FILLED) for axis in request.axes)
         or (request.method != "auto" and not (is_exact and request.method == "direct"))
         or not 0 < _LONGER * x.size < kernel.size
     ):

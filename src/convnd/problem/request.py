@@ -26,7 +26,6 @@ class Request:
     is_bank: bool  # whether the kernel has an axis of output channels
     groups: int
     is_flipped: bool
-    mode: int
     fill: complex
     working: str
     result: np.dtype[Any]

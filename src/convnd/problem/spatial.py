@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .axis import Axis, extent, polyphase, same_padding
+from .boundary import MODES, Ends
 from .messages import shown
 from .names import chosen
 from .options import Options
@@ -88,9 +89,12 @@ def axes_along(
         for name in ("stride", "dilation", "upsample")
     )
     pads = _padding(options.padding, spatial, taps, dilations, flipped)
+    beyond = _boundaries(options.boundary, spatial)
     axes = []
-    for a, k, s, d, u, (before, after) in zip(spatial, taps, strides, dilations, upsamples, pads, strict=True):
-        axis = Axis(x.shape[a], k, min(s, _LONGEST), d, before, after, upsample=u)
+    for a, k, s, d, u, (before, after), ends in zip(
+        spatial, taps, strides, dilations, upsamples, pads, beyond, strict=True
+    ):
+        axis = Axis(x.shape[a], k, min(s, _LONGEST), d, before, after, upsample=u, boundary=ends)
         if axis.extent > _LONGEST:
             raise ValueError(f"dilation {d} of {k} taps is too large: the extent {axis.extent} is above {_LONGEST}")
         if axis.positions > _LONGEST:
@@ -127,3 +131,19 @@ def _padding(
         before, after = (whole(p, "padding", 0) for p in ends)
         pads.append((before, after))
     return pads
+
+
+def _boundaries(boundary: Any, spatial: tuple[int, ...]) -> list[Ends]:
+    """Return the modes of both ends of each spatial axis."""
+    entries = _per_axis(boundary, "boundary", spatial)
+    rule = "boundary must be a name, one for each spatial axis, or a pair (before, after) for each"
+    if len({is_sequence(entry) for entry in entries}) > 1:
+        raise ValueError(f"{rule}, but mixes names and pairs: {shown(boundary)}")
+    modes = []
+    for entry in entries:
+        ends = tuple(islice(entry, 3)) if is_sequence(entry) else (entry, entry)
+        if len(ends) != 2:
+            raise ValueError(f"{rule}, but has {shown(entry)}")
+        before, after = (list(MODES).index(chosen(name, "boundary")) for name in ends)
+        modes.append((before, after))
+    return modes
