@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from convnd import Stream, blockwise, convnd, plan, warmup, window
+from convnd import Stream, blockwise, convnd, kernels, plan, warmup, window
 from convnd.problem import memory
 from convnd.problem_text import parse
 from support.check import check, integers, same
@@ -107,6 +107,7 @@ ERRORS = [
     (SCAN, SQUARE, {"axes": {0, 1}}, TypeError, "axes {0, 1}"),
     (np.ones((2, 90)), TAPS, {}, ValueError, "kernel 1 axes x 2 axes=-1 channel_axis=..."),
     (np.ones((90, 2)), TAPS, {}, ValueError, "kernel 1 axes x 2 axes=0 channel_axis=..."),
+    (IMAGE, kernels.gaussian(2), {}, ValueError, "kernel 1 axes x 2 axes=-1 convnd.kernels ndim=2"),
     (np.ones((8, 9, 3)), SQUARE, {}, ValueError, "kernel 2 axes x 3 axes=(0, 1) channel_axis=..."),
     (np.ones((5, 8, 9, 3)), SQUARE, {}, ValueError, "kernel 2 axes x 4 axes=(1, 2) channel_axis=..."),
     (SCAN, SQUARE, {}, ValueError, "kernel 2 axes x 3 (6, 7, 8) axes=(-2, -1) channel_axis=..."),

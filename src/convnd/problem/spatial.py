@@ -63,6 +63,8 @@ def _ranks_differ(x: np.ndarray, rank: int) -> ValueError:
             axes = tuple(range(x.ndim - 1 - rank, x.ndim - 1))
         named = axes[0] if rank == 1 else axes
         meant = f"write axes={named} if the others are a batch, or channel_axis=... to sum over one of them"
+        if rank == 1:  # kernels.gaussian(2), meant for an image
+            meant += f", or make the kernel by convnd.kernels with ndim={x.ndim}"
     elif rank == x.ndim + 1 > 1:
         meant = "write channel_axis=... for a bank of filters, (C_out, C_in/groups, *K) or (*K, C_in/groups, C_out)"
     else:
