@@ -24,8 +24,7 @@ from .taps import Sharing
 from .ways import kind_of, lanes_of, ranked
 
 _LOOKED_AT = 2  # ways, at most, for a shape, of those that read alike
-_LEAST_FILLED = 0.75  # of a vector, by outputs of the last axis, that another one takes its place
-_LONG_LINE = 4  # vectors of an axis that does, where there is one so long
+_LONG_LINE = 4  # vectors of an axis that takes the place of a short last one, where there is one so long
 _FAR = 4096  # bytes from a sample to the next, beyond which each costs a page
 _LOOKING_CYCLES, _LOOKING_SHARE = 4000.0, 0.02  # that are not worth looking for
 
@@ -59,7 +58,7 @@ class Layout(NamedTuple):
 
 @lru_cache(maxsize=256)
 def turned(problem: Problem) -> Problem:
-    """Return a merged problem whose last axis, along which vectors lie, has outputs to fill one.
+    """Return a merged problem whose last axis, along which vectors lie, has outputs for more than one.
 
     The nearest axis of memory with long lines takes the place of a short one, or the longest, of the kernel or of a
     batch.
@@ -67,9 +66,16 @@ def turned(problem: Problem) -> Problem:
     problem = merged(problem)
     lanes, last = lanes_of(problem.working), len(problem.axes) - 1
     sizes = [axis.outputs for axis in problem.axes]
-    if sizes[last] > _LEAST_FILLED * lanes or problem.branch_channels >= lanes:  # else lanes are channels
+    if problem.branch_channels >= lanes:  # which are channels then
         return problem
-    near = [a for a in range(last) if abs(problem.x_steps[a]) <= _FAR and sizes[a] >= 2 * sizes[last]]
+    near = [
+        a
+        for a in range(last)
+        # The samples of lines that lie beside each other come from memory once, those of lines far apart again.
+        if sizes[last] <= (lanes if a == last - 1 else lanes // 2)
+        and sizes[a] >= 2 * sizes[last]
+        and abs(problem.x_steps[a]) <= _FAR
+    ]
     if not near:
         return problem
     line = max(near, key=lambda a: (min(sizes[a], _LONG_LINE * lanes), a))
@@ -88,6 +94,13 @@ def best(problem: Problem) -> tuple[Layout, float]:
     most, ends = most_outputs(problem, outputs), (last.before > 0) + (last.after > 0)
     halos = [span.reach / span.stride for span in spans]
     halos[-1] += tuning.TUNING.line_price / spans[-1].stride
+    if not problem.results_near:  # what lies between them is written soon, while all of it is in the cache
+        held = problem.branches * np.dtype(problem.result).itemsize
+        most = min(most, max(1, tuning.TUNING.window_bytes // held))
+        halos = [
+            inf if axis.is_batch and abs(step) < abs(problem.out_steps[-1]) else halo
+            for axis, step, halo in zip(problem.axes, problem.out_steps, halos, strict=True)
+        ]
     room = tuning.TUNING.window_bytes / (problem.in_channels * np.dtype(problem.working).itemsize)
     found, least, enough = None, inf, inf
     looked_at: dict[tuple[int, bool, bool], int] = {}
