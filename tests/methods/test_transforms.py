@@ -54,6 +54,20 @@ def test_passes_as_matrices_give_the_frequencies_in_their_order():
         np.testing.assert_allclose(found.ravel(), np.fft.fft(line)[frequencies(n)], rtol=0, atol=1e-12 * n)
 
 
+def test_the_first_pass_of_a_folded_line_shifts_frequencies_by_a_quarter():
+    """The halves of a real line, as real and imaginary parts, become its sums at ``exp(-2 pi i (k - 1/4) / n)``."""
+    for n in [n for n in LENGTHS if n <= 60]:
+        line = reals(2 * n, np.float64, seed=n)
+        radix, *_ = factors(n)
+        span = n // radix
+        p, pairs = np.arange(radix), twiddle_table(radix, span, "float64", folded=True)
+        shifted = np.exp(-2j * np.pi * np.outer(p - 0.25, p) / radix)
+        found = np.einsum("sp,pj,js->sj", shifted, (line[:n] + 1j * line[n:]).reshape(radix, span), pairs @ [1, 1j])
+        found = np.fft.fft(found, axis=1).T.ravel()
+        expected = [line @ np.exp(-2j * np.pi * (k - 0.25) * np.arange(2 * n) / n) for k in range(n)]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * n)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("radix, span", [(2, 1), (3, 4), (4, 16), (5, 125), (8, 1000)])
 def test_twiddles(radix, span, dtype):
@@ -126,6 +140,28 @@ def test_lines_of_every_smooth_length(dtype):
 def test_long_lines(tuning, n, dtype):
     for taps in 2, 31, min(n, 700):
         check_circular((n,), (taps,), dtype)
+
+
+@pytest.mark.parametrize("options", [{}, {"fill_value": 3}, {"boundary": "reflect"}], ids=str)
+@pytest.mark.parametrize("padding", ["full", "same", 3])
+@pytest.mark.parametrize(
+    "shape, taps", [((300,), (300,)), ((30, 23), (30, 23)), ((9, 8, 11), (9, 8, 11)), ((5, 40), (9, 4))]
+)
+def test_a_transform_goes_round_where_zeros_are(shape, taps, padding, options):
+    """Operands of one size: the transform is shorter than the window, whose ends are the same zeros."""
+    padding = [(2 * k, k) for k in taps] if padding == 3 else padding
+    x, kernel = integers(shape, np.float64), integers(taps, np.float64, seed=1)
+    by_fft, direct = (plan(x, kernel, method=method, padding=padding, **options) for method in ("fft", "direct"))
+    assert by_fft.method == "fft"
+    y = direct(x)
+    same(np.rint(by_fft(x)), y)
+    same(np.rint(by_fft.adjoint(y)), direct.adjoint(y))
+    same(np.rint(by_fft.kernel_gradient(x, y)), direct.kernel_gradient(x, y))
+
+
+def test_operands_of_one_size_are_one_transform_of_the_result():
+    text = str(plan(np.empty((37, 37)), np.ones((37, 37)), padding="full", method="fft"))
+    assert "(73, 73) outputs, transforms of 40 x 75 complex samples" in text
 
 
 @pytest.mark.parametrize("seed", range(40))

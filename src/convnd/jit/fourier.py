@@ -1,10 +1,15 @@
 """Convolution of tiles by their Fourier transforms (overlap-save), on the same gather and store as the direct method.
 
-Two windows that are neighbours along an axis are the real and imaginary planes of one complex tile: its transform times
-the conjugate of a real kernel's is the transform of both correlations. A tile is a dense array of *dimensions*. Each is
-transformed by passes over lanes (`intrinsics.butterfly`). A *slab* is the vectors that the lanes of one transform run
-through: a vector of real parts and one of imaginary parts for each sample. The lanes are neighbours along the last
-dimension, or rows of the tile where the last dimension itself is transformed: its slabs are transposed.
+A window of ``2 M`` real samples along its first transformed axis is *folded* into ``M`` complex ones: the first half is
+the tile's real plane, the second half, which follows it in memory, the imaginary plane. With frequencies shifted by a
+quarter, ``t = exp(-2 pi i (k - 1/4) / M)``, ``t^M`` is ``i``: the sum of ``(x[n] + i x[n + M]) t^n`` over ``M`` is that
+of ``x[n] t^n`` over ``2 M``. Its product with the conjugate of a real kernel's is the transform of the correlation,
+negacyclic over ``2 M``, and the way back unfolds it (Crandall and Fagin's right-angle convolution, 1994).
+
+A tile is a dense array of *dimensions*. Each is transformed by passes over lanes (`intrinsics.butterfly`). A *slab* is
+the vectors that the lanes of one transform run through: a vector of real parts and one of imaginary parts for each
+sample. The lanes are neighbours along the last dimension, or rows of the tile where the last dimension itself is
+transformed: its slabs are transposed.
 
 The last transform, the product with the kernel's spectrum and its way back are one visit to each slab. A single long
 line is two dimensions of which the second is *twisted*, turned by the twiddles of the whole line in between
@@ -188,35 +193,8 @@ def compile_transform(of_filters: bool) -> Any:
 
 
 @njit(**HELPER)
-def select_window(second, job, table, memory):
-    """Make ``memory`` name the outputs of the first of a tile's two windows, or of the second; return their number.
-
-    Of the first, ``memory`` names those of the tile beforehand.
-    """
-    at = table[job + t.PAIR_AXIS]
-    origin, outputs = t.ORIGIN * table[job + t.RANK] + at, t.OUTPUTS * table[job + t.RANK] + at
-    kept_origin, kept = t.PLACE * table[job + t.RANK] + at, t.CARRIED * table[job + t.RANK] + at
-    if second < 0:
-        memory[kept_origin], memory[kept] = memory[origin], memory[outputs]
-    first = min(memory[kept], table[job + t.PAIR_OUTPUTS])
-    memory[origin] = memory[kept_origin] + (first if second > 0 else 0)
-    memory[outputs] = memory[kept] - first if second > 0 else first
-    return memory[outputs]
-
-
-@njit(**HELPER)
-def gather_pair(group, job, table, memory, addresses, tile):
-    """Gather the two windows of a tile, for every channel, into its planes."""
-    clear(tile, table[job + t.IN_CHANNELS] * table[job + t.CHANNEL_PITCH])
-    select_window(-1, job, table, memory)
-    call(table[job + t.GATHER], (*addresses, job, group, tile))
-    if select_window(1, job, table, memory) > 0:
-        call(table[job + t.GATHER], (*addresses, job, group, tile + table[t.PLANE]))
-
-
-@njit(**HELPER)
 def _store_window(group, table, memory, window):
-    """Write the outputs of one window, for every output channel of a group."""
+    """Write the outputs of a window, for every output channel of a group."""
     rank = table[t.RANK]
     out = table[t.OUT]
     for a in range(rank):
@@ -238,12 +216,10 @@ def _run_tasks(grid, table_address, memory_address, scratch):
     while task < table[t.TASKS]:
         group = task % table[t.GROUPS]
         find_tile(task // table[t.GROUPS], grid, 0, table, memory)
-        gather_pair(group, 0, table, memory, (table_address, memory_address), tile)
+        clear(tile, table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH])
+        call(table[t.GATHER], (table_address, memory_address, 0, group, tile))
         if is_in_range(tile, 0, table, memory_address):
             call(table[t.CONVOLVE_TILE], (table_address, group, tile, slabs))
-            if select_window(1, 0, table, memory) > 0:
-                _store_window(group, table, memory, tile + table[t.PLANE])
-            select_window(0, 0, table, memory)
             _store_window(group, table, memory, tile)
         else:
             write_index(table[t.FLAGS], task, 1)

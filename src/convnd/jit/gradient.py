@@ -16,7 +16,7 @@ from numba import njit, prange
 
 from . import tables as t
 from .compile import HELPER, function
-from .fourier import last_dimension, load_slab, select_window, slab_address, transform_dimensions, unload_slab
+from .fourier import last_dimension, load_slab, slab_address, transform_dimensions, unload_slab
 from .gather import advance, arrays, clear, find_tile, is_in_range, start, total, worker_addresses
 from .intrinsics.memory import call, numbers_on_stack, read_index, read_sample, swap, take_next, write_index
 from .kernels import is_smaller
@@ -111,26 +111,24 @@ def _sum_tile(table_address, memory_address, task, is_first, is_last, scratch):
 
 
 @njit(**HELPER)
-def _gather_pairs(group, table, memory, addresses, window, y):
-    """Gather the two windows of a tile and y at the outputs of both; return whether transforms can represent them."""
+def _gather_both(group, table, addresses, window, y):
+    """Gather the window of a tile and y at its outputs; return whether transforms can represent them."""
     clear(window, table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH])
     clear(y, table[Y + t.IN_CHANNELS] * table[t.CHANNEL_PITCH])
-    for second in range(2):
-        if select_window(second if second > 0 else -1, 0, table, memory) > 0:
-            call(table[t.GATHER], (*addresses, 0, group, window + second * table[t.PLANE]))
-            call(table[Y + t.GATHER], (*addresses, Y, group, y + second * table[t.PLANE]))
+    call(table[t.GATHER], (*addresses, 0, group, window))
+    call(table[Y + t.GATHER], (*addresses, Y, group, y))
     return is_in_range(window, 0, table, addresses[1]) and is_in_range(y, Y, table, addresses[1])
 
 
 def _sum_spectra(table_address, memory_address, task, is_first, is_last, scratch):
     """Add the products of a tile's spectra to those of a task; behind its last tile, write the sums at all taps."""
-    table, memory = arrays(table_address, memory_address)
+    table, _ = arrays(table_address, memory_address)
     channels, filters, slab_bytes = table[t.IN_CHANNELS], table[t.GROUP_FILTERS], table[t.SLAB_BYTES]
     window, slabs, spectra = scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT], scratch + table[t.SPECTRA_AT]
     y = window + channels * table[t.CHANNEL_PITCH]  # channels of y stand behind those of x
     if is_first != 0:
         clear(spectra, channels * filters * table[t.SLABS] * slab_bytes)
-    if _gather_pairs(task % table[t.GROUPS], table, memory, (table_address, memory_address), window, y):
+    if _gather_both(task % table[t.GROUPS], table, (table_address, memory_address), window, y):
         for channel in range(channels + filters):
             transform_dimensions(False, window + channel * table[t.CHANNEL_PITCH], table, slabs)
         spectrum = spectra

@@ -41,11 +41,17 @@ def fast_length(least: int, multiple: int = 1) -> int:
     return multiple * lengths[bisect_left(lengths, -(-least // multiple))]
 
 
-def twiddle_table(radix: int, span: int, dtype: str) -> np.ndarray:
-    """Return the twiddles of a pass, (span, radix - 1) complex numbers as pairs."""
-    j, s = np.arange(span)[:, None], np.arange(1, radix)
-    angle = -2 * np.pi * (j * s % (radix * span)) / (radix * span)
-    return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(dtype)
+def twiddle_table(radix: int, span: int, dtype: str, folded: bool = False) -> np.ndarray:
+    """Return the twiddles of a pass, (span, radix - 1) complex numbers as pairs, or (span, radix) of a folded line."""
+    frequencies = np.arange(radix) if folded else np.arange(1, radix)
+    return turns(np.arange(span)[:, None], frequencies, radix * span, folded).astype(dtype)
+
+
+def turns(sample: np.ndarray, frequency: np.ndarray, length: int, folded: bool) -> np.ndarray:
+    """Return ``exp(-2 pi i n k / N)`` of samples ``n`` and frequencies ``k``, or ``k - 1/4`` where folded, as pairs."""
+    quarters = 4 * frequency - 1 if folded else 4 * frequency
+    angle = -2 * np.pi * (sample * quarters % (4 * length)) / (4 * length)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
 
 def frequencies(length: int) -> np.ndarray:

@@ -83,8 +83,6 @@ SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of 
 
 # Of a job of the FFT method, behind all of those. ``WEIGHTS`` are the filters' spectra.
 (
-    # the axis along which two windows make a tile, and the outputs of the first
-    PAIR_AXIS, PAIR_OUTPUTS,
     # bytes of a plane, of a row of it, of a vector of lanes, of a slab; where the slabs lie in a worker's scratch
     PLANE, ROW, VECTOR, SLAB_BYTES, SLABS_AT,
     # places: the dimensions in the order of their transforms, and the passes; how many dimensions
@@ -98,7 +96,7 @@ SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of 
     # the filters: their address, the copy of weights to their places in a tile, bytes of a filter and of its spectrum
     FILTERS, COPY, PLACE_RUNS, PLACE_COUNT, FILTER_BYTES, SPECTRUM_BYTES,
     FFT_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 26)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 24)  # fmt: skip
 
 # Of a dimension that is transformed: ``OUTER`` times around it, ``INNER`` vectors inside it, ``DIMENSION_PITCH`` bytes
 # apart.

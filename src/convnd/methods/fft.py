@@ -16,7 +16,7 @@ from ..jit.intrinsics.transpose import compile_transpose
 from ..jit.lines import compile_reader
 from ..jit.machine import CACHE_LINE
 from ..jit.parallel import aligned
-from ..jit.radices import factors, frequencies, twiddle_table
+from ..jit.radices import factors, frequencies, turns, twiddle_table
 from ..problem.axis import Window, window
 from ..problem.canonical import Problem
 from ..problem.dtypes import bits, largest
@@ -24,8 +24,9 @@ from ..problem.request import Request
 from . import direct, tuning
 from .factors import Factor, Structure
 from .layout import even_begins, round_up
+from .spectral_layout import SpectralLayout
 from .tables import Builder, Tasks, add_axes, functions
-from .windows import SpectralLayout, best, cycles, elapsed, filters, least_cycles, prepared, tap_order, transform_type
+from .windows import best, cycles, elapsed, filters, least_cycles, prepared, tap_order, transform_type
 
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
@@ -75,7 +76,7 @@ class SpectralPlan:
         return [
             f"taps      {self.problem.in_channels * self.problem.taps} for each output",
             f"kernel    {self.tasks.kernel.name}, rank {len(self.tasks.grid)}",
-            f"tile      two windows of {self.layout.shape} outputs, transforms of {lengths} in {self.working}",
+            f"tile      {self.layout.shape} outputs, transforms of {lengths} complex samples in {self.working}",
         ]
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> Spectra:
@@ -143,20 +144,21 @@ def lay_out(
     working, lanes = transform_type(problem), layout.lanes
     item = np.dtype(working).itemsize
     vector = lanes * item
-    windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
+    along = zip(problem.axes, layout.shape, layout.samples_along, strict=True)
+    windows = [window(axis, outputs).first(samples) for axis, outputs, samples in along]
     pitches = [item * pitch for pitch in layout.pitches]
-    sizes = [n * (2 if a == layout.pair_axis else 1) for a, n in enumerate(layout.shape)]
-    begins = [even_begins(axis, size) for axis, size in zip(problem.axes, sizes, strict=True)]
+    begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
     axes, columns = add_axes(builder, problem, windows, begins, pitches)
     compiled, kept = functions(problem, working, problem.exact, ranged=True)
     steps: list[tuple[int, ...]] = []
     dimensions: list[tuple[int, ...]] = []
-    for length, pitch, outer in layout.dimensions:
+    for d, (length, pitch, outer) in enumerate(layout.dimensions):
         first, span = len(steps), length
         for radix in factors(length):
             blocks, span = length // span, span // radix
-            both = [compile_pass(Pass(working, lanes, radix, inverse, span > 1)) for inverse in (False, True)]
-            twiddles = twiddle_table(radix, span, working)
+            folded = (d, blocks) == (0, 1)
+            both = [compile_pass(Pass(working, lanes, radix, inverse, span > 1, folded)) for inverse in (False, True)]
+            twiddles = twiddle_table(radix, span, working, folded)
             steps.append((both[0].address, both[1].address, blocks, span, twiddles.ctypes.data))
             kept += [twiddles, *both]
         dimensions.append((length, pitch * item, outer, max(1, pitch // lanes), first, len(steps) - first))
@@ -172,7 +174,6 @@ def lay_out(
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: 2 * plane, t.ROW_AXIS: -1,
-        t.PAIR_AXIS: layout.pair_axis, t.PAIR_OUTPUTS: layout.shape[layout.pair_axis],
         t.PLANE: plane, t.ROW: layout.row * item, t.VECTOR: vector, t.SLAB_BYTES: slab_bytes, t.SLABS_AT: slabs_at,
         t.DIMENSIONS: builder.add(dimensions), t.DIMENSION_COUNT: len(dimensions), t.STEPS: builder.add(steps),
         t.TRANSPOSED: layout.transposed, t.SLABS: layout.slabs, t.ALIKE: layout.alike,
@@ -191,9 +192,8 @@ def _twist(layout: SpectralLayout, working: str) -> np.ndarray:
     """Return the twiddles between the two dimensions of a line, slab by slab: (slabs, samples, 2, lanes)."""
     rows, row, lanes = layout.rows, layout.row, layout.lanes
     frequency = frequencies(rows).reshape(-1, 1, lanes)
-    angle = -2 * np.pi * (frequency * np.arange(row)[:, None] % (rows * row)) / (rows * row)
     table = np.zeros((rows // lanes, layout.slab // lanes, 2, lanes), working)
-    table[:, :row, 0], table[:, :row, 1] = np.cos(angle), np.sin(angle)
+    table[:, :row] = np.moveaxis(turns(np.arange(row)[:, None], frequency, rows * row, folded=True), -1, 2)
     return table
 
 
@@ -237,7 +237,7 @@ def rounding(problem: Problem, weights: np.ndarray, samples: float) -> float:
     """Bound the error of results, by the magnitudes of the weights and the largest of the samples."""
     # With d the relative error of a transform, |error| <= d (2 |x| |w| + |x| sum |w|), |.| the Euclidean norm.
     transformed = _transformed(problem)
-    relative = _PASS_ERROR * float(np.finfo(transform_type(problem)).eps) * log2(transformed)
+    relative = _PASS_ERROR * float(np.finfo(transform_type(problem)).eps) * log2(2 * transformed)
     samples *= (2 * problem.in_channels * transformed) ** 0.5
     error: float = relative * samples * (2 * (weights**2).sum(axis=2).max() ** 0.5 + weights.sum(axis=2).max())
     return error

@@ -7,9 +7,9 @@ alone has the bits that it has among others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
-from math import log2, prod
+from math import gcd, log2, prod
 
 import numpy as np
 
@@ -17,109 +17,23 @@ from ..jit.machine import VECTOR_BYTES
 from ..jit.parallel import available
 from ..jit.radices import LONGEST, factors, fast_length
 from ..problem.axis import Axis
+from ..problem.boundary import FILLED
 from ..problem.canonical import Problem, merged
 from . import tuning
 from .costs import gather_cycles
-from .layout import round_up, window_length
+from .layout import window_length
+from .spectral_layout import SpectralLayout
 from .ways import lanes_of
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector
 _OCTAVE_CYCLES = 7 / 3  # of a complex vector for each factor 2 of the length, at least
-_KERNELS = 24  # in whose memory transforms of such a kernel may take place
+_KERNELS = 32  # in whose memory transforms of such a kernel may take place
 _MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than tiles should
 _CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
 _LEAST_LANES = 4
 _MUCH_LONGER = 8  # times a short last axis, that another one takes its place
 _BATCH_LINE = 64  # outputs of a tile along a batch axis that is the last
-
-
-@dataclass(frozen=True)
-class SpectralLayout:
-    """How a problem is cut into windows and how these are transformed.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Outputs of a window along each axis.
-    lengths : tuple of int
-        Samples along each axis of a transform; along an axis without taps, those of the window.
-    transformed : tuple of int
-        The axes that have taps.
-    pair_axis : int
-        The axis along which two windows make a tile.
-    split : bool
-        Whether the last axis is transformed alone, as two dimensions.
-    lanes : int
-        Lines that are transformed at once.
-    """
-
-    shape: tuple[int, ...]
-    lengths: tuple[int, ...]
-    transformed: tuple[int, ...]
-    pair_axis: int
-    split: bool
-    lanes: int
-
-    @property
-    def samples(self) -> int:
-        """Samples of one transform."""
-        return prod(self.lengths[a] for a in self.transformed)
-
-    @property
-    def transposed(self) -> bool:
-        """Whether the last axis is transformed, so that lanes are rows."""
-        return self.transformed[-1] == len(self.lengths) - 1
-
-    @property
-    def rows(self) -> int:
-        """Rows of a plane, of which the transforms of the last axis take as many as there are lanes."""
-        if self.split:
-            return _halves(self.lengths[-1])[0]
-        return round_up(prod(self.lengths[:-1]), self.lanes)
-
-    @property
-    def row(self) -> int:
-        """Samples from a row to the next. One vector too many keeps rows out of each other's way in the caches."""
-        if self.split:
-            return _halves(self.lengths[-1])[1]
-        return round_up(self.lengths[-1], self.lanes) + self.lanes
-
-    @property
-    def alike(self) -> int:
-        """Neighbouring slabs that share one of a spectrum."""
-        return 1 if self.transposed else self.dimensions[-1][1] // self.lanes
-
-    @property
-    def slabs(self) -> int:
-        """Slabs of the last transform."""
-        return self.rows // self.lanes if self.transposed else self.dimensions[-1][2] * self.alike
-
-    @property
-    def dimensions(self) -> list[tuple[int, int, int]]:
-        """Length, samples from one to the next, and repetitions around it, in the order of the transforms."""
-        if self.split:
-            return [(self.rows, self.row, 1), (self.row, 1, 1)]
-        inner = [
-            prod(self.lengths[a + 1 : -1]) * self.row if a < len(self.lengths) - 1 else 1 for a in self.transformed
-        ]
-        return [(self.lengths[a], pitch, prod(self.lengths[:a])) for a, pitch in zip(self.transformed, inner)]
-
-    @property
-    def pitches(self) -> list[int]:
-        """Samples from one to the next along each axis."""
-        return [self.row * prod(self.lengths[a + 1 : -1]) for a in range(len(self.lengths) - 1)] + [1]
-
-    @property
-    def slab(self) -> int:
-        """Complex samples of the longest slab, whole blocks of a transposition."""
-        return max(round_up(length, self.lanes) for length, _, _ in self.dimensions) * self.lanes
-
-
-def _halves(length: int) -> tuple[int, int]:
-    """Return two factors of a multiple of 256, multiples of 16 and of like size."""
-    short = max(d for d in range(1, int((length // 256) ** 0.5) + 1) if (length // 256) % d == 0)
-    return 16 * short, length // (16 * short)
 
 
 def transform_type(problem: Problem) -> str:
@@ -162,30 +76,39 @@ def layouts(problem: Problem) -> Iterator[SpectralLayout]:
     lanes = lanes_of(transform_type(problem))
     transformed = tuple(a for a, axis in enumerate(axes) if axis.taps > 1)
     split = transformed == (last,)
+    most = _CHOICES[min(len(transformed), len(_CHOICES)) - 1]
     choices = [
-        _lengths(axis, 256 if split else 1, _CHOICES[min(len(transformed), len(_CHOICES)) - 1])
+        _lengths(axis, problem.fills_zeros, 256 if split else 1, 2 if a == transformed[0] else 1, most)
         if a in transformed
         else [(min(axis.outputs, _BATCH_LINE if a == last else 1),) * 2]
         for a, axis in enumerate(axes)
     ]
     for choice in product(*choices):
         shape, lengths = zip(*choice, strict=True)
-        # Two windows along the axis on which the second is most often there.
-        pair = min(transformed, key=lambda a: (-(-axes[a].outputs // shape[a]) % 2, -axes[a].outputs / shape[a]))
         few = lanes  # that rows fill
-        while transformed[-1] == last and not split and few > _LEAST_LANES and few // 2 >= prod(lengths[:-1]):
-            few //= 2
-        yield SpectralLayout(shape, lengths, transformed, pair, split, few)
+        if transformed[-1] == last and not split:
+            rows = prod(lengths[:-1])
+            while few > _LEAST_LANES and few // 2 >= rows:
+                few //= 2
+            # Slabs of so many rows do not go beyond a plane.
+            folded = transformed[0]
+            length = fast_length(lengths[folded], few // gcd(few, rows // lengths[folded]))
+            lengths = (*lengths[:folded], length, *lengths[folded + 1 :])
+        yield SpectralLayout(shape, lengths, transformed, split, few)
 
 
-def _lengths(axis: Axis, multiple: int, most: int) -> list[tuple[int, int]]:
-    """Return outputs of a window and the length of its transform: the longer the fewer samples for an output."""
+def _lengths(axis: Axis, fills_zeros: bool, multiple: int, folds: int, most: int) -> list[tuple[int, int]]:
+    """Return outputs of a window and the length of its transform: the longer the fewer samples for an output.
+
+    A sample of the transform is ``folds`` of the window.
+    """
     found: list[tuple[int, int]] = []
     for tiles in reversed(_TILES):
         outputs = -(-axis.outputs // tiles)
-        if window_length(axis, outputs) > multiple * LONGEST:
+        samples = -(-_samples(axis, outputs, fills_zeros) // folds)
+        if samples > multiple * LONGEST:
             break
-        length = fast_length(window_length(axis, outputs), multiple)
+        length = fast_length(samples, multiple)
         if found and length == found[-1][1]:
             found[-1] = outputs, length
         elif not found or length / outputs < found[-1][1] / found[-1][0]:
@@ -195,15 +118,27 @@ def _lengths(axis: Axis, multiple: int, most: int) -> list[tuple[int, int]]:
     return [found[n * (len(found) - 1) // (most - 1)] for n in range(most)]
 
 
+def _samples(axis: Axis, outputs: int, fills_zeros: bool) -> int:
+    """Return the samples that a transform of so many outputs needs, fewer than their window's where these are zeros.
+
+    A transform goes round: a position behind its end is one at its beginning. Nothing is lost where both are zeros.
+    """
+    samples = window_length(axis, outputs)
+    goes_round = fills_zeros and axis.boundary == FILLED and outputs == axis.outputs
+    if not goes_round or axis.stride > 1 or axis.dilation > outputs:
+        return samples
+    return min(samples, max(axis.before + axis.length, samples - axis.before, axis.extent, outputs))
+
+
 def cycles(problem: Problem, layout: SpectralLayout) -> float:
     """Estimate the cycles of one core for one tile and group. The constants were fitted to timings of single tiles."""
     item = np.dtype(transform_type(problem)).itemsize
     plane = layout.rows * layout.row
     vectors = plane / layout.lanes
-    samples = 2 * prod(window_length(a, n) for a, n in zip(problem.axes, layout.shape, strict=True))
+    samples = prod(window_length(a, n) for a, n in zip(problem.axes, layout.shape, strict=True))
     line = window_length(problem.axes[-1], layout.shape[-1])
     copied = problem.in_channels * samples / line * gather_cycles(line)
-    outputs = 2 * prod(layout.shape)
+    outputs = prod(layout.shape)
     copied += problem.out_channels * outputs / layout.shape[-1] * gather_cycles(layout.shape[-1])
     of_spectra = tuning.TUNING.product_cycles
     if 2 * plane * item * filters(problem) > tuning.TUNING.near_bytes:  # they come from the next level
@@ -246,9 +181,7 @@ def _transform_cycles(layout: SpectralLayout, item: int) -> float:
 
 def tiles(problem: Problem, layout: SpectralLayout) -> list[int]:
     """Return the tiles along each axis."""
-    windows = [-(-axis.outputs // n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
-    windows[layout.pair_axis] = -(-windows[layout.pair_axis] // 2)
-    return windows
+    return [-(-axis.outputs // n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
 
 
 def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> int:

@@ -231,6 +231,12 @@ class Window:
     places: np.ndarray
     runs: np.ndarray
 
+    def first(self, count: int) -> Window:
+        """Return the window's first ``count`` positions; it is dense where it has more."""
+        if count >= len(self.positions):
+            return self
+        return Window(self.positions[:count], self.places, np.array([[0, count, 0, 1]], np.int64))
+
     @property
     def is_dense(self) -> bool:
         """Whether the packed positions are all positions in their order."""

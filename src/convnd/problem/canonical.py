@@ -39,6 +39,7 @@ class Problem:
     out_channels: int  # of one group, of every branch
     x_channel_steps: Levels
     out_channel_steps: Levels
+    fills_zeros: bool  # whether the fill value is 0
     stored: str  # the type of x's real parts in memory
     working: str  # the type of the arithmetic
     accumulated: str  # the same, "uint64" where the sums of "int64" arithmetic are unsigned
@@ -165,7 +166,7 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
         accumulated = "uint64"
     return Problem(
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
-        tuple(x_levels), tuple(out_levels),
+        tuple(x_levels), tuple(out_levels), request.fill == 0,
         dtypes.real(x.dtype).str, request.working, accumulated, dtypes.real(out.dtype).str,
         dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype), request.nan,
     )  # fmt: skip
