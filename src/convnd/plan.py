@@ -22,7 +22,7 @@ from .problem import dtypes
 from .problem.arguments import check_x, parse
 from .problem.boundary import described
 from .problem.canonical import canonical, fills
-from .problem.exchange import as_x, exchanged
+from .problem.exchange import Exchange, find_exchange
 from .problem.names import unknown_to, without_unknown
 from .problem.options import Options, meaning_of
 from .problem.recent import Recent
@@ -93,7 +93,7 @@ class Plan(LinearMap):
         self._text: list[str] = []
         self._keeps_kernel, self._omits = keeps_kernel, request.nan_policy == "omit"
         self._is_empty = 0 in self.output_shape
-        self._exchanged: Plan | None = None
+        self._exchanged: tuple[Plan, Exchange] | None = None
         if self._is_empty:
             return
         like = self._allocate.imagined() if out is None else out
@@ -102,22 +102,29 @@ class Plan(LinearMap):
         self._fills = fills(request, self._problem)
         self._small: SmallCall | None = None
         self._ready: Ready | None = None
+        if (exchange := find_exchange(request, like)) is not None:
+            self._exchanged = Plan(exchange.request, keeps_kernel=False), exchange
         if keeps_kernel:
-            self._keep_kernel()
-        elif (other := exchanged(request, like)) is not None:
-            self._exchanged = Plan(other, keeps_kernel=False)
+            self._prepare(np.broadcast_to(x.dtype.type(0), x.shape), kernel)  # values of x are not known
 
-    def _keep_kernel(self) -> None:
-        """Make the plan's own kernel ready, and say what runs."""
+    def _prepare(self, x: np.ndarray, kernel: np.ndarray) -> None:
+        """Make a kernel ready, the plan's own where it keeps one, and say what runs."""
         request = self._request
-        self._ready = (choice, plan, _), small = self._make_ready(request.kernel)
+        if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
+            other = self._exchanged[0]
+            other._prepare(*arrays)
+            for name in "method", "why", "estimates", "flops", "scratch_bytes", "_text":
+                setattr(self, name, getattr(other, name))
+            return
+        ready = (choice, plan, _), small = self._make_ready(kernel)
+        self._ready = ready if self._keeps_kernel else None
         if not small:
             plan.tasks.compile(request.workers, plan.workers)
         threads = team_size(request.workers, plan.workers)
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
         self.flops, self.scratch_bytes = plan.flops, threads * plan.scratch_bytes + plan.weight_bytes
         self._text = [*plan.describe(), f"threads   {threads}"]
-        if self._omits and (self._problem.is_upsampled or not request.kernel.all()):  # outputs may have no weight
+        if self._omits and (self._problem.is_upsampled or not kernel.all()):  # outputs may have no weight
             self._normalised = Normalised(request, self.method, Plan)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -179,9 +186,8 @@ class Plan(LinearMap):
     def _run(self, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps neither."""
         request = self._request
-        if self._exchanged and np.isfinite(x).all() and np.isfinite(kernel).all():
-            out = self._allocate() if out is None else out
-            return self._exchanged._run(as_x(request, kernel), x, out)
+        if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
+            return self._exchanged[0]._run(*arrays, self._allocate() if out is None else out)
         if self._is_exact:
             working = dtypes.working(x.dtype, kernel, self.dtype, request.fill)
             if working != request.working:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from convnd import convnd
+from convnd import convnd, plan
 from convnd.problem.arguments import parse
-from convnd.problem.exchange import exchanged
+from convnd.problem.exchange import find_exchange
 from convnd.problem.options import Options
 from convnd.problem.result import allocation
 from support.check import check, integers, reals
@@ -19,9 +19,18 @@ PADDINGS = {  # along an axis of n samples and k taps
 }
 
 
+ALONE = {  # shapes of x and of the kernel: along an axis of one sample each output has a tap of its own
+    "outer product": ((40, 1), (1, 30)),
+    "outer product, swapped": ((1, 30), (40, 1)),
+    "outer product of three axes": ((9, 1, 1), (1, 8, 7)),
+    "a few taps beside": ((40, 1), (3, 30)),
+    "the kernel has one": ((3, 30), (40, 1)),
+}
+
+
 def is_exchanged(x, kernel, **options):
     request = parse(x, kernel, None, Options(**options))
-    return exchanged(request, allocation(request).imagined()) is not None
+    return find_exchange(request, allocation(request).imagined()) is not None
 
 
 @pytest.mark.parametrize("convention", ["convolution", "correlation"])
@@ -80,3 +89,44 @@ def test_what_does_not_commute_stays():
     assert not is_exchanged(reals((1, 5)), reals((1, 40)), padding=100, channel_axis=0, axes=1)
     whole = integers(5, np.int16), integers(40, np.int16)
     assert is_exchanged(*whole, padding="full", method="direct")  # exact sums have one value
+
+
+@pytest.mark.parametrize("convention", ["convolution", "correlation"])
+@pytest.mark.parametrize("name", ALONE)
+def test_an_axis_of_one_sample(tuning, name, convention):
+    shape, taps = ALONE[name]
+    for types in ("int16", "uint8"), ("int64", "int64"), ("float32", "float64"), ("complex64", "float32"):
+        x, kernel = integers(shape, types[0]), integers(taps, types[1], seed=1)
+        options = {"padding": "full", "convention": convention}
+        assert is_exchanged(x, kernel, **options)
+        check(x, kernel, **options)
+        np.testing.assert_array_equal(plan(x, kernel, **options)(x), convnd(x, kernel, **options))
+    x, kernel = integers((20, 1), np.float32), integers((1, 9), seed=1)
+    for own in {"stride": (1, 2)}, {"dilation": (1, 3)}, {"upsample": (1, 2)}, {"stride": (2, 3), "dilation": (1, 2)}:
+        check(x, kernel, padding=(0, 30), convention=convention, **own)
+        check(x, kernel[:, :7], padding=((0, 0), (20, 3)), axes=(0, 1), convention=convention, **own)
+    check(x.T, kernel.T, padding="full", axes=(1, 0), convention=convention)
+    check(x, kernel[0], padding="full", axes=1, convention=convention)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_sample_that_is_not_finite(value):
+    """A tap that reads zeros outside counts where it is infinite or NaN; samples meet nothing new."""
+    for place in "x", "kernel":
+        x, kernel = reals((9, 1)), reals((1, 12), seed=1)
+        {"x": x, "kernel": kernel}[place].flat[4] = value
+        found = convnd(x, kernel, padding="full", method="direct")
+        filled = convnd(np.pad(x, ((0, 0), (11, 11))), kernel, method="direct", padding=0)
+        np.testing.assert_array_equal(found, filled)
+
+
+def test_plans_exchange_too():
+    """A kept plan of a long kernel took the time of all its taps."""
+    x, kernel = integers(3), integers(40, seed=1)
+    own = plan(x, kernel, padding="full")
+    assert "taps      3 " in str(own)
+    assert own.flops == plan(kernel, x, padding="full").flops
+    np.testing.assert_array_equal(own(x), np.convolve(x, kernel))
+    for special in np.array([1, np.nan, 2]), np.array([1, np.inf, 2]):
+        own = plan(special, kernel.astype(float), padding="full")
+        np.testing.assert_allclose(own(special), convnd(special, kernel.astype(float), padding="full", method="direct"))

@@ -1,19 +1,98 @@
-"""Convolution commutes: a kernel that is much longer than ``x`` takes its place."""
+"""Requests of the same result that take less time, where a kernel reaches far beyond ``x``.
+
+Convolution commutes: a kernel that is much longer than ``x`` takes its place. And along an axis of one sample every
+output has a tap of its own, which is a filter then.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from . import dtypes
 from .boundary import FILLED
-from .request import Request
+from .request import Request, imagined
 
 _LONGER = 2  # times x, that a kernel must be worth the exchange
+_FEW = 8  # taps along the other axes, at most, for filters: more are factored or transformed
+
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
-def exchanged(request: Request, out: np.ndarray) -> Request | None:
+class Exchange(NamedTuple):
+    """A request of the same result, and what makes its arrays of x and the kernel, or None where values forbid it."""
+
+    request: Request
+    arrays: Callable[[np.ndarray, np.ndarray], Arrays | None]
+
+
+def find_exchange(request: Request, out: np.ndarray) -> Exchange | None:
+    """Return what takes less time than a request, or None."""
+    x, kernel = request.x, request.kernel
+    is_longer = _LONGER * x.size < kernel.size
+    if not is_longer and 1 not in x.shape + kernel.shape:
+        return None
+    own, other = spread(request, out), exchanged(request, out)
+    # Filters that lie apart in the result leave its lines to vectors.
+    if other and (not own or _is_near(own, out)) and spread(other.request, out):
+        return other
+    return own or (other if is_longer else None)
+
+
+def _is_near(own: Exchange, out: np.ndarray) -> bool:
+    channel = own.request.channel_axis
+    return channel is not None and abs(out.strides[channel]) == out.itemsize
+
+
+def spread(request: Request, out: np.ndarray) -> Exchange | None:
+    """Return the request whose filters are the taps along an axis where ``x`` has one sample, or None.
+
+    All other taps read zeros outside. They must be finite, since infinity times zero is NaN. The sums of what is left
+    are the same to the last bit.
+    """
+    x, axes, taps = request.x, request.axes, prod(axis.taps for axis in request.axes)
+    if (
+        request.channel_axis is not None
+        or x.ndim == 1
+        or request.method not in ("auto", "direct")
+        or (request.fill, request.nan_policy) != (0, "propagate")
+    ):
+        return None
+    for n, (a, axis) in enumerate(zip(request.spatial, axes, strict=True)):
+        if x.shape[a] == 1 < min(axis.taps, axis.outputs) and axis.boundary == FILLED and taps <= _FEW * axis.taps:
+            shape = axis.outputs, 1, *request.kernel.shape[:n], *request.kernel.shape[n + 1 :]
+            bank = replace(
+                request, channel_axis=a, channels_first=True, is_bank=True,
+                kernel=imagined(shape, request.kernel.dtype),
+                spatial=request.spatial[:n] + request.spatial[n + 1 :], axes=axes[:n] + axes[n + 1 :],
+                is_flipped=False, out=out,
+            )  # fmt: skip
+            return Exchange(bank, _with_filters(request, n))
+    return None
+
+
+def _with_filters(request: Request, n: int) -> Callable[[np.ndarray, np.ndarray], Arrays | None]:
+    """Return what makes filters of a kernel: its taps along the ``n``-th axis, each for the output that it reaches."""
+    axis, is_flipped = request.axes[n], request.is_flipped
+    taps, rest = np.divmod(axis.before - axis.stride * np.arange(axis.outputs), axis.dilation)
+    reads = (rest == 0) & (taps >= 0) & (taps < axis.taps)
+    taps, unread = np.where(reads, taps, 0), np.flatnonzero(~reads)
+
+    def arrays(x: np.ndarray, kernel: np.ndarray) -> Arrays | None:
+        if not np.isfinite(kernel).all():
+            return None
+        filters = np.moveaxis(np.flip(kernel) if is_flipped else kernel, n, 0)[taps]
+        filters[unread] = 0
+        return x, filters[:, None]
+
+    return arrays
+
+
+def exchanged(request: Request, out: np.ndarray) -> Exchange | None:
     """Return the request whose ``x`` is the kernel and whose kernel is ``x``, or None where they do not commute.
 
     They commute where zeros stand outside both, no position is left out, and all axes take part. The result is a part
@@ -28,17 +107,22 @@ def exchanged(request: Request, out: np.ndarray) -> Request | None:
         or (request.fill, request.nan_policy) != (0, "propagate")
         or any((axis.stride, axis.dilation, axis.upsample, axis.boundary) != (1, 1, 1, FILLED) for axis in request.axes)
         or (request.method != "auto" and not (is_exact and request.method == "direct"))
-        or not 0 < _LONGER * x.size < kernel.size
+        or 0 in x.shape + kernel.shape
     ):
         return None
     order = np.argsort(request.spatial)
-    return replace(
-        request, x=as_x(request, kernel), x_dtype=kernel.dtype, kernel=x, spatial=tuple(range(x.ndim)),
+    other = replace(
+        request, x=_as_x(request, kernel), x_dtype=kernel.dtype, kernel=x, spatial=tuple(range(x.ndim)),
         axes=tuple(request.axes[a].exchanged for a in order), is_flipped=True, out=out,
     )  # fmt: skip
 
+    def arrays(x: np.ndarray, kernel: np.ndarray) -> Arrays | None:
+        return (_as_x(request, kernel), x) if np.isfinite(x).all() and np.isfinite(kernel).all() else None
 
-def as_x(request: Request, kernel: np.ndarray) -> np.ndarray:
+    return Exchange(other, arrays)
+
+
+def _as_x(request: Request, kernel: np.ndarray) -> np.ndarray:
     """Return a kernel as the ``x`` of the exchanged request."""
     kernel = kernel.transpose(np.argsort(request.spatial))
     return kernel if request.is_flipped else np.flip(kernel)
