@@ -4,8 +4,10 @@ import platform
 
 import numpy as np
 import pytest
+from numba import config, njit
 
 from convnd import convnd
+from convnd.jit.machine import VECTOR_BYTES
 from support.check import REAL, check, integers, same
 from support.processes import run
 
@@ -13,7 +15,22 @@ HASWELL = "+avx2,+fma,+avx,+f16c,+bmi,+bmi2,+popcnt,+sse4.2,+sse4.1,+ssse3,+sse3
 MACHINES = {
     "AVX2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": HASWELL},
     "no AVX": {"NUMBA_CPU_NAME": "generic"},
+    "AVX left out": {"NUMBA_ENABLE_AVX": "0"},
 }
+
+
+def vectors_are_those_of_numba():
+    """Numba's own loops use registers as wide as layouts are made for; of 512 bits only where asked to."""
+
+    def double(x):
+        for i in range(x.size):
+            x[i] += x[i]
+
+    compiled = njit(double)
+    compiled(np.ones(100))
+    text = "".join(compiled.inspect_asm().values())
+    assert ("ymm" in text) == (VECTOR_BYTES > 16)
+    assert VECTOR_BYTES < 64 or config.ENABLE_AVX
 
 
 def every_half():
@@ -44,5 +61,7 @@ def test_this_machine():
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
 @pytest.mark.parametrize("machine", MACHINES)
 def test_other_machines(machine, tmp_path):
-    script = f"import runpy; runpy.run_path({__file__!r})['test_this_machine']()"
+    script = (
+        f"import runpy; t = runpy.run_path({__file__!r}); t['vectors_are_those_of_numba'](); t['test_this_machine']()"
+    )
     run("-c", script, NUMBA_CACHE_DIR=tmp_path, **MACHINES[machine])

@@ -14,14 +14,16 @@ def _features() -> dict[str, bool]:
         return {name[1:]: name[0] == "+" for name in config.CPU_FEATURES.split(",") if name}
     if config.CPU_NAME == "generic":
         return {}
-    return dict(llvm.get_host_cpu_features())
+    found = dict(llvm.get_host_cpu_features())
+    return found if config.ENABLE_AVX else {name: there and not name.startswith("avx") for name, there in found.items()}
 
 
 _found = _features()
 _is_wide = _found.get("avx512f", False)
+_AVX = ("avx2", "avx", "fma", "f16c")  # where LLVM has one of the last two it has AVX too, even where that is left out
 
 CACHE_LINE = 64  # bytes
 #: Bytes of the widest vector that the processor multiplies.
-VECTOR_BYTES = 64 if _is_wide else 32 if _found.get("avx2") or _found.get("avx") else 16
+VECTOR_BYTES = 64 if _is_wide else 32 if any(_found.get(name) for name in _AVX) else 16
 #: The number of vector registers.
 VECTOR_REGISTERS = 32 if _is_wide or "x86" not in llvm.get_default_triple() else 16
