@@ -16,9 +16,10 @@ from math import prod
 
 import numpy as np
 
-from ..problem.canonical import Problem, merged
+from ..problem.canonical import Problem
 from ..problem.dtypes import bits
 from ..problem.request import Request
+from .layout import turned
 
 MOST_CACHED = 2**15  #: weights of a kernel whose factors are remembered
 MOST_GROWTH = 16.0  #: of rounding errors: sum of the terms' magnitudes against the kernel's
@@ -49,10 +50,10 @@ def rounding_of(working: str) -> float:
 
 
 def factors_of(request: Request, problem: Problem, kernel: np.ndarray, most_terms: int) -> tuple[Factor, ...]:
-    """Return the factors of a canonical kernel along the axes of the merged problem; none where it has no such."""
+    """Return the factors of a canonical kernel along the axes of the turned problem; none where it has no such."""
     if problem.is_upsampled or request.channel_axis is not None or request.kernel.dtype.kind == "c":
         return ()
-    weights = kernel[0].reshape([axis.taps for axis in merged(problem).axes])
+    weights = _along_axes(problem, kernel)
     about = problem.exact, rounding_of(problem.working), most_terms
     if kernel.size > MOST_CACHED:
         found = factored(weights, *about)
@@ -68,7 +69,14 @@ def _cached(
     return factored(np.frombuffer(weights, working).reshape(shape), exact, epsilon, most_terms)
 
 
-def keep_zeros(factors: Sequence[Factor], kernel: np.ndarray) -> bool:
+def _along_axes(problem: Problem, kernel: np.ndarray) -> np.ndarray:
+    """Return a canonical kernel of one filter with the axes of the turned problem."""
+    own = turned(problem)
+    weights = kernel[0].reshape([axis.taps for axis in own.in_kernel_order(own.axes)])
+    return weights.transpose(np.argsort(own.kernel_axes))
+
+
+def keep_zeros(factors: Sequence[Factor], problem: Problem, kernel: np.ndarray) -> bool:
     """Return whether the factors of a canonical kernel give 0 where, and only where, all samples with a weight are 0.
 
     They do where they are products of magnitudes.
@@ -79,7 +87,10 @@ def keep_zeros(factors: Sequence[Factor], kernel: np.ndarray) -> bool:
             return False
         result = np.multiply.outer(result, factor.weights[0, 0] != 0)
     order = [a for factor in factors for a in factor.axes]
-    return bool((result.transpose(np.argsort(order)).ravel() == (kernel != 0).ravel()).all())  # but for axes of one tap
+    weights = _along_axes(problem, kernel)
+    return bool(
+        (result.transpose(np.argsort(order)).ravel() == (weights != 0).ravel()).all()
+    )  # but for axes of one tap
 
 
 def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -> list[Factor] | None:
