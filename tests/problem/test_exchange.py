@@ -109,6 +109,14 @@ def test_an_axis_of_one_sample(tuning, name, convention):
     check(x, kernel[0], padding="full", axes=1, convention=convention)
 
 
+def test_few_filters_rather_than_many():
+    """Each filter is planned for: thousands of them took seconds."""
+    for shape, taps in ((1, 10), (5000, 1)), ((10, 1), (1, 5000)), ((5000, 1), (1, 10)), ((1, 5000), (10, 1)):
+        request = parse(integers(shape), integers(taps), None, Options(padding="full"))
+        found = find_exchange(request, allocation(request).imagined())
+        assert found is not None and found.request.kernel.shape[:1] + found.request.x.shape != (5000, *shape)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_one_sample_that_is_not_finite(value):
     """A tap that reads zeros outside counts where it is infinite or NaN; samples meet nothing new."""

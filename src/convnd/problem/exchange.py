@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from . import dtypes
+from .axis import Axis
 from .boundary import FILLED
 from .request import Request, imagined
 
 _LONGER = 2  # times x, that a kernel must be worth the exchange
 _FEW = 8  # taps along the other axes, at most, for filters: more are factored or transformed
+_NEAR = 64  # filters apart in the result, that are worth one that is not
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -37,15 +40,17 @@ def find_exchange(request: Request, out: np.ndarray) -> Exchange | None:
     if not is_longer and 1 not in x.shape + kernel.shape:
         return None
     own, other = spread(request, out), exchanged(request, out)
-    # Filters that lie apart in the result leave its lines to vectors.
-    if other and (not own or _is_near(own, out)) and spread(other.request, out):
+    again = other and spread(other.request, out)
+    if again and (not own or _filters(again, out) < _filters(own, out)):
         return other
     return own or (other if is_longer else None)
 
 
-def _is_near(own: Exchange, out: np.ndarray) -> bool:
+def _filters(own: Exchange, out: np.ndarray) -> int:
+    """Return the number of filters, each of which costs planning; those that lie apart leave lines to vectors."""
     channel = own.request.channel_axis
-    return channel is not None and abs(out.strides[channel]) == out.itemsize
+    is_near = channel is not None and abs(out.strides[channel]) == out.itemsize
+    return own.request.kernel.shape[0] * (_NEAR if is_near else 1)
 
 
 def spread(request: Request, out: np.ndarray) -> Exchange | None:
@@ -75,16 +80,22 @@ def spread(request: Request, out: np.ndarray) -> Exchange | None:
     return None
 
 
+@lru_cache(maxsize=32)
+def _reading(axis: Axis) -> Arrays:
+    """Return for each output along an axis of one sample the tap that reads it, and the outputs that have none."""
+    taps, rest = np.divmod(axis.before - axis.stride * np.arange(axis.outputs), axis.dilation)
+    reads = (rest == 0) & (taps >= 0) & (taps < axis.taps)
+    return np.where(reads, taps, 0), np.flatnonzero(~reads)
+
+
 def _with_filters(request: Request, n: int) -> Callable[[np.ndarray, np.ndarray], Arrays | None]:
     """Return what makes filters of a kernel: its taps along the ``n``-th axis, each for the output that it reaches."""
     axis, is_flipped = request.axes[n], request.is_flipped
-    taps, rest = np.divmod(axis.before - axis.stride * np.arange(axis.outputs), axis.dilation)
-    reads = (rest == 0) & (taps >= 0) & (taps < axis.taps)
-    taps, unread = np.where(reads, taps, 0), np.flatnonzero(~reads)
 
     def arrays(x: np.ndarray, kernel: np.ndarray) -> Arrays | None:
         if not np.isfinite(kernel).all():
             return None
+        taps, unread = _reading(axis)
         filters = np.moveaxis(np.flip(kernel) if is_flipped else kernel, n, 0)[taps]
         filters[unread] = 0
         return x, filters[:, None]
