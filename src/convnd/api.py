@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal, NoReturn
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from .interop import convolve_any
 from .plan import Plan, convolve
@@ -42,6 +42,8 @@ def convnd(
     method: Method = "auto",
     dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
+    beta: complex = 0,
+    bias: ArrayLike | None = None,
     workers: int | None = None,
     **unknown: NoReturn,
 ) -> np.ndarray:
@@ -115,6 +117,11 @@ def convnd(
     out : ndarray, optional
         Where the result goes. It may overlap `x`. Where `out` or `x` is an array of zarr, h5py or TensorStore the work
         goes block by block, as in `blockwise`.
+    beta : scalar, optional
+        The factor of what `out` holds: ``out = convolution + bias + beta * out``, in the working type, rounded once.
+        With 0 what `out` holds is not read.
+    bias : array_like, optional
+        What is added to every result, one number or, for a bank of filters, one for each output channel.
     workers : int, optional
         Threads to use; by default all that the process may run on. The result does not depend on it.
 
@@ -205,7 +212,7 @@ def convnd(
         raise unknown_to(convnd, unknown)
     options = Options(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
-        method, dtype, workers,
+        method, dtype, beta, bias, workers,
     )  # fmt: skip
     is_plain = type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray)
     return (convolve if is_plain else convolve_any)(x, kernel, out, options)
@@ -230,6 +237,8 @@ def plan(
     method: Method = "auto",
     dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
+    beta: complex = 0,
+    bias: ArrayLike | None = None,
     workers: int | None = None,
     **unknown: NoReturn,
 ) -> Plan:
@@ -243,7 +252,7 @@ def plan(
         The weights.
     padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary
         As in `convnd`.
-    fill_value, nan_policy, method, dtype, out, workers
+    fill_value, nan_policy, method, dtype, out, beta, bias, workers
         As in `convnd`. `out` tells the result's dtype and memory layout; it is not written to.
 
     Returns
@@ -270,7 +279,7 @@ def plan(
         raise unknown_to(plan, unknown)
     options = Options(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
-        method, dtype, workers,
+        method, dtype, beta, bias, workers,
     )  # fmt: skip
     request = parse(x, kernel, out, options)
     return Plan(replace(request, kernel=request.kernel.copy()))

@@ -18,6 +18,7 @@ from .methods import tuning
 from .methods.choose import Prepared, prepare
 from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
+from .methods.update import Updated, is_stored_so
 from .problem import dtypes
 from .problem.arguments import check_x, parse
 from .problem.boundary import described
@@ -31,6 +32,7 @@ from .problem.result import allocation, check_out, plain_out
 
 Ready = tuple[Prepared, int]  # and the address of the weights for a small call, or 0
 
+_DESCRIPTION = ("method", "why", "estimates", "flops", "scratch_bytes", "_text")
 _LAYOUTS = 8  # of arrays that a plan keeps plans for
 _REMEMBERED = 512  # plans of `convnd.convnd`
 _MOST_KEPT = 2**16  # bytes of a kernel, and of what is made of it, that such a plan keeps until another kernel comes
@@ -86,23 +88,29 @@ class Plan(LinearMap):
         self._latest_ready: tuple[bytes, Ready] | None = None
         self._key = _traits(x, out)
         self._is_real_part = request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind)
-        # Which type holds exact sums is a matter of the kernel's values.
         self._is_exact = not keeps_kernel and dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
         self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
-        self.flops = self.scratch_bytes = 0
-        self._text: list[str] = []
+        self.flops, self.scratch_bytes, self._text = 0, 0, list[str]()
         self._keeps_kernel, self._omits = keeps_kernel, request.nan_policy == "omit"
-        self._is_empty = 0 in self.output_shape
         self._exchanged: tuple[Plan, Exchange] | None = None
-        if self._is_empty:
-            return
-        like = self._allocate.imagined() if out is None else out
+        self._updated: Updated | None = None
         self._normalised: Normalised | None = None
+        self._is_empty, self._updates = 0 in self.output_shape, request.updates
+        if self._is_empty or (self._updates and not keeps_kernel):  # such a plan is made for each kernel
+            return
+        if self._updates:
+            plain = Plan(replace(request, beta=0, bias=None))
+            if plain.method != "direct" or plain._exchanged or not is_stored_so(request):
+                vars(self).update({name: vars(plain)[name] for name in _DESCRIPTION})
+                self._updated = Updated(request, Plan)
+                return
+            request = self._request = replace(request, method="direct")
+        like = self._allocate.imagined() if out is None else out
         self._problem = canonical(request, like)
         self._fills = fills(request, self._problem)
         self._small: SmallCall | None = None
         self._ready: Ready | None = None
-        if (exchange := find_exchange(request, like)) is not None:
+        if not self._updates and (exchange := find_exchange(request, like)) is not None:
             self._exchanged = Plan(exchange.request, keeps_kernel=False), exchange
         if keeps_kernel:
             self._prepare(np.broadcast_to(x.dtype.type(0), x.shape), kernel)  # values of x are not known
@@ -113,8 +121,7 @@ class Plan(LinearMap):
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             other = self._exchanged[0]
             other._prepare(*arrays)
-            for name in "method", "why", "estimates", "flops", "scratch_bytes", "_text":
-                setattr(self, name, getattr(other, name))
+            vars(self).update({name: vars(other)[name] for name in _DESCRIPTION})
             return
         ready = (choice, plan, _), small = self._make_ready(kernel)
         self._ready = ready if self._keeps_kernel else None
@@ -173,7 +180,7 @@ class Plan(LinearMap):
         if out is None or target is None:
             return own._run(x, self._request.kernel, None)
         if np.may_share_memory(target, x):
-            target[...] = self(x)
+            target[...] = self(x, target.copy() if self._request.beta else None)
         else:
             own._run(x, self._request.kernel, target)
         return out
@@ -186,9 +193,11 @@ class Plan(LinearMap):
     def _run(self, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps neither."""
         request = self._request
+        if (self._updates or self._omits) and not self._keeps_kernel:
+            return self._for_kernel(kernel)._run(x, kernel, out)
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             return self._exchanged[0]._run(*arrays, self._allocate() if out is None else out)
-        if self._is_exact:
+        if self._is_exact:  # which type holds the sums is a matter of the kernel's values
             working = dtypes.working(x.dtype, kernel, self.dtype, request.fill)
             if working != request.working:
                 if working not in self._variants:
@@ -197,12 +206,14 @@ class Plan(LinearMap):
         if request.nan_policy == "raise":
             check_nan(x, request.workers)
         if out is None:
+            if request.beta:
+                raise ValueError(f"beta is {request.beta}, the factor of what out holds, but there is no out")
             out = self._allocate()
         if self._is_empty:
             return out
-        if self._omits and not self._keeps_kernel:
-            return self._for_kernel(kernel)._run(x, kernel, out)
-        if self._omits and holds_nan(x, request.workers):
+        if self._updated is not None:
+            self._updated(x, out)
+        elif self._omits and holds_nan(x, request.workers):
             if self._normalised is None:
                 self._normalised = Normalised(request, self.method, Plan)
             self._normalised(x, out)
@@ -292,7 +303,8 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
     if target is None:
         return plan._run(x, kernel, None)
     if np.may_share_memory(target, x) or np.may_share_memory(target, kernel):
-        target[...] = convolve(x, kernel, None, options._replace(dtype=target.dtype))
+        own = target.copy() if options.beta is not None and np.any(options.beta) else None
+        target[...] = convolve(x, kernel, own, options._replace(dtype=target.dtype))
     else:
         plan._run(x, kernel, target)
     return out

@@ -12,7 +12,7 @@ from convnd.problem.names import ADVICE, ARGUMENTS, CHOICES, KERNELS
 IMAGE, SQUARE = np.ones((8, 9)), np.ones((3, 3))
 PLAN = convnd.plan(IMAGE, SQUARE)
 LISTED = "there are x, kernel, padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, "
-LISTED += "fill_value, nan_policy, method, dtype, out, workers"
+LISTED += "fill_value, nan_policy, method, dtype, out, beta, bias, workers"
 
 # (what is given, what the error says of it)
 ARGUMENT_ERRORS = [
@@ -28,7 +28,6 @@ ARGUMENT_ERRORS = [
     ({"borderType": 4}, "it is boundary here"),
     ({"weights": SQUARE}, "it is kernel here"),
     ({"n_jobs": -1}, "it is workers here"),
-    ({"bias": 1}, "add it to the result"),
     ({"shape": "same"}, 'it is padding="same" here'),
     ({"ksize": 3}, "the kernel's shape says it"),
     ({"sigma": 2}, "convnd.kernels.gaussian(sigma) makes the kernel"),

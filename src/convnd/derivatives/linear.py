@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any, NoReturn
 
@@ -154,6 +155,8 @@ class LinearMap:
         x, request = self._request.x, self._request
         if request.fill and any(CONSTANT in axis.boundary for axis in request.axes):
             raise ValueError(f"fill_value is {request.fill}, but only with 0 is the map linear")
+        if request.updates:
+            raise ValueError("the plan has a beta or a bias, but only without them is the map linear")
         if x.dtype.kind not in "fc" or self.dtype.kind not in "fc":
             raise ValueError(f"x is {x.dtype} and the result {self.dtype}, but only floating maps are linear")
 
@@ -171,7 +174,9 @@ class LinearMap:
         )
 
     def _transposed(self, dtype: np.dtype[Any]) -> list[tuple[Piece, LinearMap]]:
-        return [(piece, type(self)(piece.request)) for piece in transposed(self._request, dtype)]
+        return [
+            (piece, type(self)(piece.request)) for piece in transposed(replace(self._request, beta=0, bias=None), dtype)
+        ]
 
     def _check_linear(self) -> None:
         if self._request.nan_policy == "omit":

@@ -216,7 +216,7 @@ def _pack_blocks(table_address):
         for row in range(there):  # what makes no square
             tap = squares * side if row < squared_rows else 0
             own, column = source + (row * taps + tap) * item, target + (tap * rows + row) * item
-            call(table[t.WRITE], (own, column, taps - tap, rows * item))
+            call(table[t.WRITE], (own, column, taps - tap, rows * item, 0))
         block = take_next(table[t.NEXT_TASK])
 
 

@@ -126,7 +126,8 @@ def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -
     """Compile the copy of neighbouring results of the working type to a line of a dtype.
 
     Integer dtypes round half to even and saturate, NaN becomes 0; bool is an integer from 0 to 1. The function takes
-    the addresses of the source and of the target, the number of results, and the bytes from a result to the next.
+    the addresses of the source and of the target, the number of results, the bytes from a result to the next, and an
+    address that `compile_updating_writer` reads.
 
     Parameters
     ----------
@@ -143,15 +144,39 @@ def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -
     return function(body, pointer_to(source_type), pointer_to(dtype))
 
 
+@lru_cache(maxsize=4)
+def compile_updating_writer(working: str) -> Any:
+    """Compile a writer that adds: ``target = source + bias + beta * target``, of one type.
+
+    It reads beta and the bias where its last argument says, and the target only where beta is not 0.
+    """
+    dtype = np.dtype(working)
+    size = dtype.itemsize
+
+    def write(source, target, count, step, beside):
+        beta, bias = read_sample(beside, 0, 0), read_sample(beside, size, 0)
+        if beta == 0:
+            for k in range(count):
+                write_sample(target, k * step, source[k] + bias, 0)
+        elif step == size:
+            for k in range(count):
+                target[k] = source[k] + bias + beta * target[k]
+        else:
+            for k in range(count):
+                write_sample(target, k * step, source[k] + bias + beta * read_sample(target, k * step, 0), 0)
+
+    return function(write, pointer_to(dtype), pointer_to(dtype), types.int64, types.int64, pointer_to(dtype))
+
+
 def _float_writer(dtype: np.dtype[Any], near: int, rounds: int) -> Callable[..., None]:
     size, swapped, convert = dtype.itemsize, int(not dtype.isnative), dtype.type
 
-    def write(source, target, count, step):
+    def write(source, target, count, step, _beside):
         for k in range(count):
             value = np.rint(source[k]) if rounds else source[k]
             write_sample(target, k * size if near else k * step, convert(value), swapped)
 
-    def write_half(source, target, count, step):
+    def write_half(source, target, count, step, _beside):
         for k in range(count):
             value = np.rint(source[k]) if rounds else source[k]
             half = float_to_half(rounded_to_odd(np.float64(value)))
@@ -167,7 +192,7 @@ def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int)
     if source_type.kind != "f":
         least, most = kind(max(low, int(np.iinfo(kind).min))), kind(min(high, int(np.iinfo(kind).max)))
 
-        def write_whole(source, target, count, step):
+        def write_whole(source, target, count, step, _beside):
             for k in range(count):
                 value = source[k]
                 value = least if value < least else value
@@ -179,7 +204,7 @@ def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int)
     zero, lowest, beyond, last = kind(0), kind(low), kind(high + 1), convert(high)
     between = np.int32 if low >= -(2**31) and high < 2**31 else np.int64
 
-    def write_small(source, target, count, step):
+    def write_small(source, target, count, step, _beside):
         highest = beyond - 1
         for k in range(count):
             value = np.rint(source[k])
@@ -188,7 +213,8 @@ def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int)
             value = value if value == value else zero
             write_sample(target, k * size if near else k * step, convert(between(value)), swapped)
 
-    def write_large(source, target, count, step):  # the type of the results has not all whole numbers up to the limit
+    # The type of the results has not all whole numbers up to the limit.
+    def write_large(source, target, count, step, _beside):
         for k in range(count):
             value = np.rint(source[k])
             value = lowest if value < lowest else value

@@ -1,4 +1,4 @@
-"""Passes over whole arrays, line by line: what omitting NaN takes beside convolutions."""
+"""Passes over whole arrays, line by line: what omitting NaN and adding to a result take beside convolutions."""
 
 from __future__ import annotations
 
@@ -117,3 +117,30 @@ def compile_normalisation(sums: str, weights: str) -> Any:
 
     weight = pointer_to(weight_type)
     return function(normalise, pointer_to(sum_type), weight, weight, weight)
+
+
+@lru_cache(maxsize=4)
+def compile_update(native: str) -> Any:
+    """Compile ``total = sums + bias + beta * total`` of lines; ``total`` is not read where beta, ``beside``, is 0."""
+    dtype = np.dtype(native)
+    size = dtype.itemsize
+
+    def update(total, sums, bias, beta, steps, count):
+        total_step, sums_step, bias_step = read_index(steps, 0), read_index(steps, 1), read_index(steps, 2)
+        factor, one = beta[0], bias[0]
+        if (total_step, sums_step, bias_step) == (size, size, 0):
+            if factor == 0:
+                for k in range(count):
+                    total[k] = sums[k] + one
+            else:
+                for k in range(count):
+                    total[k] = sums[k] + one + factor * total[k]
+        else:
+            for k in range(count):
+                own = read_sample(sums, k * sums_step, 0) + read_sample(bias, k * bias_step, 0)
+                if factor != 0:
+                    own += factor * read_sample(total, k * total_step, 0)
+                write_sample(total, k * total_step, own, 0)
+
+    pointer = pointer_to(dtype)
+    return function(update, pointer, pointer, pointer, pointer)

@@ -62,8 +62,10 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
     # outputs; the C function that transposes blocks
     LANES, CHANNELS_NEAR, TRANSPOSE,
+    # bytes from the fill values to what the function that writes lines of results reads
+    BESIDE_FILLS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 33)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 34)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

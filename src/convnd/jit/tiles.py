@@ -56,11 +56,11 @@ def store(results, results_step, target, row_step, rows, channel, length, job, t
     rank = table[job + t.RANK]
     axes, channels = table[job + t.AXES], table[job + t.OUT_CHANNELS] + channel
     out_step = table[axes + (rank - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
-    lines = total(memory, t.LINES, rank)
+    lines, beside = total(memory, t.LINES, rank), table[job + t.FILLS] + table[job + t.BESIDE_FILLS]
     for row in range(rows):
         write = target + (row * row_step if table[job + t.ROW_AXIS] >= 0 else table[channels + row] - table[channels])
         if lines == 1:
-            call(table[job + t.WRITE], (results + row * results_step, write, length, out_step))
+            call(table[job + t.WRITE], (results + row * results_step, write, length, out_step, beside))
             continue
         start(memory, t.LINE_PLACE, rank)
         for _ in range(lines):
@@ -69,7 +69,7 @@ def store(results, results_step, target, row_step, rows, channel, length, job, t
                 axis, place = axes + a * t.AXIS_COLUMNS, memory[t.LINE_PLACE * rank + a]
                 source += place * table[axis + t.PITCH]
                 to += place * table[axis + t.OUT_STEP]
-            call(table[job + t.WRITE], (source, to, length, out_step))
+            call(table[job + t.WRITE], (source, to, length, out_step, beside))
             advance(memory, t.LINES, t.LINE_PLACE, rank)
 
 
@@ -133,8 +133,11 @@ def _run_channels(arguments):
             for k in range(count):
                 call(
                     table[job + t.WRITE],
-                    (results + k * frame, write + k * out_step, filters, table[job + t.CHANNEL_STEP]),
-                )
+                    (
+                        results + k * frame, write + k * out_step, filters, table[job + t.CHANNEL_STEP],
+                        table[job + t.FILLS] + table[job + t.BESIDE_FILLS],
+                    ),
+                )  # fmt: skip
         elif not writes_out:
             squares = -(-table[job + t.PIECES] * block // lanes)
             columns, pitch = results + squares * lanes * frame, squares * lanes * item

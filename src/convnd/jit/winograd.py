@@ -128,7 +128,7 @@ def _store_outputs(channel, target, table, memory, results):
             read = results + line % OUTPUTS * table[t.RESULTS_PLANE]
             read += table[t.WIDTH] * (lanes + line // OUTPUTS * across * FLOAT)
             step = table[table[t.AXES] + (rank - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
-            call(table[t.WRITE], (read, first + line * table[down_axis + t.OUT_STEP], length, step))
+            call(table[t.WRITE], (read, first + line * table[down_axis + t.OUT_STEP], length, step, 0))
         advance(memory, t.LINES, t.PLACE, rank)
 
 

@@ -15,7 +15,6 @@ from ..jit import tables as t
 from ..jit.intrinsics.register_tile import compile_register_tile
 from ..jit.intrinsics.transpose import compile_transpose
 from ..jit.kernels import convolve
-from ..jit.lines import compile_writer
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import compile_line, compile_tile
 from ..problem.axis import Branch, Window, window
@@ -35,6 +34,7 @@ from .tables import (
     offsets,
     phase_table,
     window_columns,
+    writer,
 )
 from .taps import Sharing, Taps, filter_blocks, tap_offsets, taps_of
 from .weights import pack
@@ -113,18 +113,18 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
         t.WEIGHTS_BLOCK: max(len(own.source) for own in taps) * sharing.rows * item,
         t.WRITES_OUT: problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1,
         t.CHANNEL_STEP: channel_step, t.FLAT: layout.flat,
+        t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
     }  # fmt: skip
     if tile.across:
         transpose = compile_transpose(problem.working, tile.lanes)
         near = len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1])
         size = np.dtype(problem.result).itemsize
-        writer = compile_writer(
-            problem.accumulated, problem.result, channel_step == size if near else problem.results_near
-        )
-        kept += [transpose, writer]
+        neighbours = channel_step == size if near else problem.results_near
+        write = writer(problem.accumulated, problem.result, neighbours, False, problem.updates)
+        kept += [transpose, write]
         results_bytes = 2 * sharing.rows * round_up(pieces * tile.block, tile.lanes) * item
         columns |= {
-            t.LANES: tile.lanes, t.TRANSPOSE: transpose.address, t.WRITE: writer.address,
+            t.LANES: tile.lanes, t.TRANSPOSE: transpose.address, t.WRITE: write.address,
             t.CHANNELS_NEAR: near,
             t.WRITES_OUT: problem.stores_native and channel_step == item,
         }  # fmt: skip

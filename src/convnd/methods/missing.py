@@ -6,32 +6,25 @@ magnitudes of the weights. The second is the weight that an output has found; it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import product
-from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..jit import tables as t
-from ..jit.passes import BLOCK, compile_nan_search, compile_normalisation, run_lines
+from ..jit.passes import compile_nan_search, compile_normalisation
 from ..problem import dtypes
-from ..problem.axis import Axis, polyphase
-from ..problem.boundary import CONSTANT, FILLED
+from ..problem.axis import polyphase
+from ..problem.boundary import FILLED
 from ..problem.canonical import canonical, canonical_kernel
-from ..problem.recent import Recent
 from ..problem.request import Request, imagined, memory_order
 from ..problem.result import allocation
-from . import fft, tuning
+from . import fft
 from .choose import choose
 from .factors import keep_zeros
-from .tables import Builder, Tasks
+from .slabs import Slab, Slabs, over_lines, stored_as
 
 _SMALL = 2**14  # samples that NumPy looks at
-_MOST = 2**24  # bytes of a slab's samples, however far its windows reach
-_SERIAL = 2**18  # elements that are worth a thread
-_PLANS = 32  # for slabs of different shapes
 _BOOL = np.dtype(bool)
 
 
@@ -43,7 +36,7 @@ def holds_nan(x: np.ndarray, workers: int | None) -> bool:
         return int(np.count_nonzero(x == x)) < x.size
     found = np.zeros(1, np.int64)
     for part in (x.real, x.imag) if x.dtype.kind == "c" else (x,):
-        _over_lines(compile_nan_search(part.dtype.str), [part], found, workers)
+        over_lines(compile_nan_search(part.dtype.str), [part], found, workers)
     return bool(found[0])
 
 
@@ -52,14 +45,6 @@ def check_nan(x: np.ndarray, workers: int | None) -> None:
     if holds_nan(x, workers):
         first = tuple(map(int, np.unravel_index(np.isnan(x).argmax(), x.shape)))
         raise ValueError(f"x holds NaN, at index {first} first, but nan_policy is 'raise'")
-
-
-class Slab(NamedTuple):
-    """A box of outputs, what it reads of ``x``, and the spatial axes from there to the outputs."""
-
-    outputs: tuple[slice, ...]
-    read: tuple[slice, ...]
-    axes: tuple[Axis, ...]
 
 
 class Normalised:
@@ -80,14 +65,11 @@ class Normalised:
         wide, is_complex = np.result_type(native, np.complex64), request.x.dtype.kind == "c"
         self._values = wide if is_complex else None  # else the convolutions read x, and what NaN counts as
         sums = wide if is_complex or request.kernel.dtype.kind == "c" else native
-        self._plan, self._plans, self._slabs = plan, Recent[Any](_PLANS), list(_slabs(request))
+        self._slabs = Slabs(request, plan)
         self._adding = replace(
             request, method=method, result=sums, out=None, nan_policy="propagate", nan="kept" if is_complex else "zero"
         )
-        self._converting = replace(
-            self._adding, kernel=np.ones((), native), spatial=(), axes=(), channel_axis=None, is_bank=False, groups=1,
-            method="direct", fill=0, result=request.result, nan="kept",
-        )  # fmt: skip
+        self._storing = stored_as(replace(self._adding, result=request.result), native)
         weights = np.abs(request.kernel.astype(np.result_type(native, request.kernel)))
         self._weighing, least = _weighing(request, weights.astype("float64" if method == "fft" else native))
         self._least = np.array([least], self._weighing.result)
@@ -101,14 +83,8 @@ class Normalised:
     @np.errstate(all="ignore")
     def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
         """Convolve ``x`` into ``out``, which do not overlap."""
-        memory: dict[str, np.ndarray] = {}  # of the latest slab: new pages cost more than what is written to them
-
-        def like(array: np.ndarray, name: str, dtype: np.dtype[Any]) -> np.ndarray:
-            if name not in memory or memory[name].shape != array.shape:
-                memory[name] = np.empty_like(array, dtype)
-            return memory[name]
-
-        for slab in self._slabs:
+        like = self._slabs.memory()
+        for slab in self._slabs.all:
             samples, target = x[slab.read], out[slab.outputs]
             values = valid = samples
             if self._values is not None:
@@ -116,26 +92,18 @@ class Normalised:
                 _part(samples, values, valid)
             sums = target if out.dtype == self._adding.result else like(target, "sums", self._adding.result)
             found = like(target, "found", self._weighing.result)
-            self._run(self._adding, slab.axes, values, sums)
-            self._run(self._weighing, slab.axes, valid, found)
+            self._slabs.run(self._adding, slab.axes, values, sums)
+            self._slabs.run(self._weighing, slab.axes, valid, found)
             total = self._total_of(slab, found.shape)
             for part in (sums.real, sums.imag) if sums.dtype.kind == "c" else (sums,):
-                _over_lines(self._normalise, [part, found, total], self._least, self._adding.workers)
+                over_lines(self._normalise, [part, found, total], self._least, self._adding.workers)
             if sums is not target:
-                self._run(self._converting, (), sums, target)
+                self._slabs.run(self._storing, (), sums, target)
 
     def fill_without_weight(self, out: np.ndarray) -> None:
         """Write NaN where no sample of a window can have a weight, be there NaN or none."""
         for place in self._without_weight:
             out[place] = np.nan
-
-    def _run(self, request: Request, axes: tuple[Axis, ...], x: np.ndarray, out: np.ndarray) -> None:
-        """Run a request along axes of its own."""
-        key = id(request), axes, x.shape, x.strides
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans.add(key, self._plan(replace(request, x=x, x_dtype=x.dtype, axes=axes)))
-        plan(x, out)
 
     def _total_of(self, slab: Slab, shape: Sequence[int]) -> np.ndarray:
         """Return the whole weight of every output of a slab, or what broadcasts to it."""
@@ -198,89 +166,3 @@ def _in_order(
     """Return an array in the memory order of another."""
     order = memory_order(x)
     return make([lengths[a] for a in order], dtype).transpose(np.argsort(order))
-
-
-def _slabs(request: Request) -> Iterator[Slab]:
-    """Yield the boxes that a result is computed in. How an item of a batch is cut does not depend on the others."""
-    along = []
-    for a, size in enumerate(_sizes(request)):
-        if a == request.channel_axis:
-            along.append([(slice(None), slice(None), Axis(1))])
-        else:
-            axis = request.along(a)
-            size = -(-axis.outputs // -(-axis.outputs // size))  # all of one size, in place of a small last one
-            firsts = range(0, axis.outputs, size)
-            along.append([_cut(axis, first, min(first + size, axis.outputs)) for first in firsts])
-    for box in product(*along):
-        outputs = tuple(own[0] for a, own in enumerate(box) if a != request.dropped)
-        yield Slab(outputs, tuple(read for _, read, _ in box), tuple(box[a][2] for a in request.spatial))
-
-
-def _cut(axis: Axis, first: int, end: int) -> tuple[slice, slice, Axis]:
-    """Return some outputs of an axis, what they read, and the axis from there to them."""
-    if (first, end) == (0, axis.outputs):
-        return slice(None), slice(None), axis
-    low, high = axis.read(first, end)
-    passed = zip((low < 0, high > axis.length), axis.boundary, strict=True)
-    if any(is_passed and mode != CONSTANT for is_passed, mode in passed):  # any sample may stand for what is outside
-        return slice(first, end), slice(None), axis.part(first, end)
-    low = min(max(low, 0), axis.length - 1)
-    high = max(min(high, axis.length), low + 1)
-    return slice(first, end), slice(low, high), axis.part(first, end, low, high)
-
-
-def _sizes(request: Request) -> list[int]:
-    """Return the outputs of a slab along each axis of ``x``."""
-    x, channel, order = request.x, request.channel_axis, memory_order(request.x)
-    along = [request.along(a) for a in range(x.ndim)]
-    sizes = [axis.outputs if a in request.spatial else 1 for a, axis in enumerate(along)]
-    channels = 1 if channel is None else max(x.shape[channel], request.out_channels)
-
-    def count() -> int:
-        """Return the samples of a slab, or its outputs where they are more."""
-        reads = [axis.read(0, n) for axis, n in zip(along, sizes, strict=True)]
-        return channels * max(prod(high - low for low, high in reads), prod(sizes))
-
-    wanted = tuning.TUNING.slab_samples
-    for limit, extents in (wanted, tuning.TUNING.slab_extents), (_MOST // x.itemsize, 0):
-        for a in order:
-            if a in request.spatial and (total := count()) > limit:
-                least = min(sizes[a], extents * along[a].extent // along[a].stride + 1)
-                sizes[a] = max(least, sizes[a] * limit // total)
-                if sizes[a] > least:
-                    break
-    for a in reversed(order):
-        if a != channel and a not in request.spatial:
-            sizes[a] = min(x.shape[a], max(1, wanted // count()))
-    return sizes
-
-
-def _over_lines(compiled: Any, operands: Sequence[np.ndarray], beside: np.ndarray, workers: int | None) -> None:
-    """Run a C function of `passes` over the lines of three arrays, or of fewer, that broadcast to the first's shape."""
-    shape, absent = operands[0].shape, [(0,) * operands[0].ndim] * (3 - len(operands))
-    steps = [np.broadcast_to(operand, shape).strides for operand in operands] + absent
-    axes = _in_few_lines([*zip(shape, *steps, strict=True)])
-    *outer, length = [n for n, *_ in axes]
-    lines, blocks, together = prod(outer), -(-length // BLOCK), max(1, BLOCK // length)
-    builder = Builder(columns=t.LINES_COLUMNS)
-    builder.set({
-        t.RANK: len(axes), t.TASKS: blocks * -(-lines // together), t.LINE_FUNCTION: compiled.address,
-        t.LENGTHS: builder.add([n for n, *_ in axes] + [step for _, *own in axes for step in own]),
-        t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks, t.TASK_LINES: together,
-    })  # fmt: skip
-    columns = dict(zip((t.BESIDE, t.FIRST, t.SECOND, t.THIRD), (beside, *operands), strict=False))
-    tasks = Tasks(run_lines, builder.table(), (np.arange(2),), ())
-    tasks.run(columns, workers, lines * length // _SERIAL + 1)
-
-
-def _in_few_lines(axes: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    """Return axes, each a length and the steps of the arrays, in memory order, and as few as can be."""
-    kept: list[Sequence[int]] = []
-    for n, *steps in sorted(axes, key=lambda axis: -abs(axis[1])):
-        if n == 1:
-            continue
-        if kept and list(kept[-1][1:]) == [n * step for step in steps]:
-            kept[-1] = (n * kept[-1][0], *steps)
-        else:
-            kept.append((n, *steps))
-    return kept or [(1, 0, 0, 0)]

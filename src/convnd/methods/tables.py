@@ -14,7 +14,7 @@ import numpy as np
 
 from ..jit import tables as t
 from ..jit.gather import compile_gather
-from ..jit.lines import compile_largest, compile_reader, compile_writer
+from ..jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
 from ..jit.machine import CACHE_LINE
 from ..jit.parallel import Kernel
 from ..problem.axis import Window
@@ -183,18 +183,32 @@ def functions(
     """
     computed = problem.accumulated if working == problem.working else working
     columns, found = _functions(
-        problem.stored, working, computed, problem.result, problem.results_near, is_whole, ranged, problem.nan
-    )
+        problem.stored, working, computed, problem.result, problem.results_near, is_whole, ranged, problem.nan,
+        problem.updates,
+    )  # fmt: skip
     return columns, [found]
+
+
+def writer(computed: str, result: str, near: bool, is_whole: bool, updates: bool) -> Any:
+    """Return the C function that writes lines of results, or adds them to what is there."""
+    return compile_updating_writer(computed) if updates else compile_writer(computed, result, near, is_whole)
 
 
 @lru_cache(maxsize=256)
 def _functions(
-    stored: str, working: str, computed: str, result: str, near: bool, is_whole: bool, ranged: bool, nan: str
+    stored: str,
+    working: str,
+    computed: str,
+    result: str,
+    near: bool,
+    is_whole: bool,
+    ranged: bool,
+    nan: str,
+    updates: bool,
 ) -> tuple[Columns, Any]:
     found = {
         t.GATHER: compile_gather(), t.READ: compile_reader(stored, working, nan),
-        t.WRITE: compile_writer(computed, result, near, is_whole),
+        t.WRITE: writer(computed, result, near, is_whole, updates),
     }  # fmt: skip
     if ranged:
         found[t.LARGEST] = compile_largest(working)

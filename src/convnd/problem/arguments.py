@@ -5,6 +5,7 @@ Every message names the argument, the rule and the values.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     if _KERNEL_BYTES * kernel.size > memory.total():
         raise ValueError(f"kernel does not fit in memory as it is computed with: its shape is {kernel.shape}")
     precision = dtypes.working(x.dtype, kernel, result, 0)
-    fill = dtypes.fill_value(options.fill_value, integer, is_complex, precision)
+    fill = dtypes.scalar(options.fill_value, "fill_value", integer, is_complex, precision)
     given = x.dtype
     if fill.imag and x.dtype.kind != "c":
         x = _converted(x, np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
@@ -58,7 +59,28 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         chosen(options.nan_policy, "nan_policy"),
     )  # fmt: skip
     check_out(request)
-    return request
+    if options.beta == 0 and type(options.beta) is int and options.bias is None:
+        return request
+    exact = integer if dtypes.is_integer(result) else None  # else sums become floating numbers before they are added to
+    beta = dtypes.scalar(options.beta, "beta", exact, is_complex, precision)
+    if beta and out is None:
+        raise ValueError(f"beta is {beta}, the factor of what out holds, but there is no out")
+    return replace(request, beta=beta, bias=_bias(options.bias, request, exact, is_complex, precision))
+
+
+def _bias(
+    bias: Any, request: Request, integer: np.dtype[Any] | None, is_complex: bool, precision: str
+) -> np.ndarray | None:
+    """Return a bias that fits the output channels, with its entries checked as numbers."""
+    if bias is None:
+        return None
+    array = _array(bias, "bias")
+    expected = [(), (request.out_channels,)] if request.is_bank else [()]
+    if array.shape not in expected:
+        there = f"{request.out_channels} output channels" if request.is_bank else "no output channels"
+        raise ValueError(f"bias has shape {array.shape}, but there are {there}: it has one of the shapes {expected}")
+    entries = [dtypes.scalar(entry, "bias", integer, is_complex, precision) for entry in array.ravel().tolist()]
+    return np.array(entries, integer or array.dtype).reshape(array.shape)
 
 
 def _array(value: Any, name: str) -> np.ndarray:

@@ -46,6 +46,7 @@ class Problem:
     result: str  # the type of the result's real parts in memory
     exact: bool  # whether the sums are of whole numbers
     nan: str  # what NaN in x counts as, as `lines.compile_reader` has it
+    updates: bool  # whether results are added to a bias and a multiple of what out holds
     kernel_order: tuple[int, ...] = ()  # the axes in the kernel's order, in which taps are summed; () as they are here
 
     @cached_property
@@ -95,7 +96,7 @@ class Problem:
     @cached_property
     def stores_native(self) -> bool:
         """Whether the result is what the routine computes."""
-        return self.result == np.dtype(self.accumulated).str
+        return not self.updates and self.result == np.dtype(self.accumulated).str
 
     @cached_property
     def stores_inside(self) -> bool:
@@ -168,7 +169,7 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
         tuple(x_levels), tuple(out_levels), request.fill == 0,
         dtypes.real(x.dtype).str, request.working, accumulated, dtypes.real(out.dtype).str,
-        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype), request.nan,
+        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype), request.nan, request.updates,
     )  # fmt: skip
 
 
@@ -285,4 +286,7 @@ def fills(request: Request, problem: Problem) -> np.ndarray:
         table = np.full(rows, planes[0])
     if problem.working == "int64":  # modulo 2^64
         return np.array([int(v) & (2**64 - 1) for v in table], np.uint64).view(np.int64)
+    if problem.updates:
+        bias = 0 if request.bias is None else request.bias.item()
+        table = np.append(table, [request.beta, bias])
     return table.astype(problem.working)

@@ -77,13 +77,15 @@ def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: c
     return _FLOATS[real(np.result_type(*types)).itemsize]
 
 
-def fill_value(value: Any, integer: np.dtype[Any] | None, is_complex: bool, precision: str) -> complex:
-    """Return the fill value as a number that the working type holds.
+def scalar(value: Any, name: str, integer: np.dtype[Any] | None, is_complex: bool, precision: str) -> complex:
+    """Return an argument that is one sample, such as the fill value, as a number that the working type holds.
 
     Parameters
     ----------
     value : object
-        The argument ``fill_value``.
+        The argument.
+    name : str
+        Its name.
     integer : dtype or None
         The type of an exact result, or None where the result is not exact.
     is_complex : bool
@@ -98,18 +100,18 @@ def fill_value(value: Any, integer: np.dtype[Any] | None, is_complex: bool, prec
         except ValueError:  # a ragged list
             array = np.asarray(None)
         if array.ndim or array.dtype.kind not in "biufc":
-            raise TypeError(f"fill_value must be a number, but is {shown(value)}")
+            raise TypeError(f"{name} must be a number, but is {shown(value)}")
         number = array.item()
     if isinstance(number, complex) and not is_complex:
-        raise TypeError(f"fill_value must be real where x and kernel are real, but is {shown(value)}")
+        raise TypeError(f"{name} must be real where x and kernel are real, but is {shown(value)}")
     if integer is not None:
         info = np.iinfo(integer)
         if number != number or number in (np.inf, -np.inf) or number != int(number):
-            raise ValueError(f"fill_value must be a whole number for integer x and kernel, but is {shown(value)}")
+            raise ValueError(f"{name} must be a whole number for integer x and kernel, but is {shown(value)}")
         if not info.min <= number <= info.max:
-            raise ValueError(f"fill_value must fit {integer} ({info.min} to {info.max}), but is {shown(value)}")
+            raise ValueError(f"{name} must fit {integer} ({info.min} to {info.max}), but is {shown(value)}")
         return int(number)
     for component in (number.real, number.imag):
         if abs(component) > float(np.finfo(precision).max) and abs(component) != np.inf:
-            raise ValueError(f"fill_value must fit {precision}, but is {shown(value)}")
+            raise ValueError(f"{name} must fit {precision}, but is {shown(value)}")
     return number

@@ -32,6 +32,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "method": ("algorithm", "backend"),
     "dtype": ("ddepth", "preferred_element_type", "output_dtype"),
     "out": ("output", "dst"),
+    "beta": ("accumulate",),
+    "bias": ("delta",),
     "workers": ("n_jobs", "threads", "num_threads", "nthreads", "n_threads", "num_workers", "max_workers"),
 }
 
@@ -47,8 +49,6 @@ ADVICE = {
     "spacing": "stride, dilation and padding count samples: divide lengths by it",
     "in_channels": "the kernel's shape says it",
     "out_channels": "the kernel's shape says it",
-    "bias": "add it to the result",
-    "delta": "add it to the result",
     "normalize_kernel": "divide the kernel by its sum",
     "precision": "dtype says how precisely to compute at least",
 }

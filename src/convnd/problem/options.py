@@ -9,6 +9,7 @@ import numpy as np
 
 from .names import unknown_argument
 
+_MOST_COMPARED = 2**12  # bytes of an array
 #: Types of options whose equal values mean the same.
 _PLAIN = frozenset({bool, int, str, type, type(None)})
 
@@ -29,6 +30,8 @@ class Options(NamedTuple):
     nan_policy: Any = "propagate"
     method: Any = "auto"
     dtype: Any = None
+    beta: Any = 0
+    bias: Any = None
     workers: Any = None
 
 
@@ -68,4 +71,6 @@ def _meaning(value: Any) -> Hashable:
         return kind, repr(value)
     if kind in _PLAIN or isinstance(value, np.dtype):
         return kind, value
+    if kind is np.ndarray and value.nbytes <= _MOST_COMPARED and value.dtype != object:
+        return value.dtype, value.shape, value.tobytes()
     raise TypeError(f"options of type {kind.__name__} are not compared")

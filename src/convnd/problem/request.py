@@ -33,12 +33,19 @@ class Request:
     workers: int | None
     method: str
     nan_policy: str
+    beta: complex = 0
+    bias: np.ndarray | None = None  # of each output channel, or one for all
     nan: str = "kept"  # what NaN in x counts as where omitting it: "zero", or "marked" where other samples count as 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what ``x`` and ``out`` are like, and the values of the kernel."""
         like = {name: array_traits(vars(self)[name]) for name in ("x", "out")}
         return _unpickled, ({**vars(self), **like},)
+
+    @property
+    def updates(self) -> bool:
+        """Whether the result is more than the convolution: `beta` times what ``out`` holds, or a bias."""
+        return self.beta != 0 or self.bias is not None
 
     @property
     def divides_planes(self) -> bool:

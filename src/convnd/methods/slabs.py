@@ -1,0 +1,164 @@
+"""Work on whole arrays, slab by slab of the result: memory beside the arrays is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..jit import tables as t
+from ..jit.passes import BLOCK, run_lines
+from ..problem.axis import Axis
+from ..problem.boundary import CONSTANT
+from ..problem.recent import Recent
+from ..problem.request import Request, memory_order
+from . import tuning
+from .tables import Builder, Tasks
+
+_MOST = 2**24  # bytes of a slab's samples, however far its windows reach
+_SERIAL = 2**18  # elements that are worth a thread
+_PLANS = 32  # for slabs of different shapes
+
+
+class Slab(NamedTuple):
+    """A box of outputs, what it reads of ``x``, and the spatial axes from there to the outputs."""
+
+    outputs: tuple[slice, ...]
+    read: tuple[slice, ...]
+    axes: tuple[Axis, ...]
+
+
+class Slabs:
+    """The slabs of a request's result, plans that run on them, and memory that is kept from one to the next.
+
+    Parameters
+    ----------
+    request : Request
+        What the user asks for.
+    plan : function
+        What returns the plan of a request.
+    """
+
+    def __init__(self, request: Request, plan: Callable[[Request], Any]) -> None:
+        self.all = list(_slabs(request))
+        self._plan, self._plans = plan, Recent[Any](_PLANS)
+
+    def run(self, request: Request, axes: tuple[Axis, ...], x: np.ndarray, out: np.ndarray) -> None:
+        """Run a request along axes of its own."""
+        key = id(request), axes, x.shape, x.strides
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans.add(key, self._plan(replace(request, x=x, x_dtype=x.dtype, axes=axes)))
+        plan(x, out)
+
+    def memory(self) -> Callable[[np.ndarray, str, np.dtype[Any]], np.ndarray]:
+        """Return a function that gives arrays like others by name; one of the last slab's shape is given again.
+
+        New pages cost more than what is written to them.
+        """
+        kept: dict[str, np.ndarray] = {}
+
+        def like(array: np.ndarray, name: str, dtype: np.dtype[Any]) -> np.ndarray:
+            if name not in kept or kept[name].shape != array.shape:
+                kept[name] = np.empty_like(array, dtype)
+            return kept[name]
+
+        return like
+
+
+def stored_as(request: Request, native: np.dtype[Any]) -> Request:
+    """Return the request that rounds results of a type to those of another request, and saturates them."""
+    return replace(
+        request, kernel=np.ones((), native), spatial=(), axes=(), channel_axis=None, is_bank=False, groups=1,
+        method="direct", fill=0, nan="kept",
+    )  # fmt: skip
+
+
+def _slabs(request: Request) -> Iterator[Slab]:
+    """Yield the boxes that a result is computed in. How an item of a batch is cut does not depend on the others."""
+    along = []
+    for a, size in enumerate(_sizes(request)):
+        if a == request.channel_axis:
+            along.append([(slice(None), slice(None), Axis(1))])
+        else:
+            axis = request.along(a)
+            size = -(-axis.outputs // -(-axis.outputs // size))  # all of one size, in place of a small last one
+            firsts = range(0, axis.outputs, size)
+            along.append([_cut(axis, first, min(first + size, axis.outputs)) for first in firsts])
+    for box in product(*along):
+        outputs = tuple(own[0] for a, own in enumerate(box) if a != request.dropped)
+        yield Slab(outputs, tuple(read for _, read, _ in box), tuple(box[a][2] for a in request.spatial))
+
+
+def _cut(axis: Axis, first: int, end: int) -> tuple[slice, slice, Axis]:
+    """Return some outputs of an axis, what they read, and the axis from there to them."""
+    if (first, end) == (0, axis.outputs):
+        return slice(None), slice(None), axis
+    low, high = axis.read(first, end)
+    passed = zip((low < 0, high > axis.length), axis.boundary, strict=True)
+    if any(is_passed and mode != CONSTANT for is_passed, mode in passed):  # any sample may stand for what is outside
+        return slice(first, end), slice(None), axis.part(first, end)
+    low = min(max(low, 0), axis.length - 1)
+    high = max(min(high, axis.length), low + 1)
+    return slice(first, end), slice(low, high), axis.part(first, end, low, high)
+
+
+def _sizes(request: Request) -> list[int]:
+    """Return the outputs of a slab along each axis of ``x``."""
+    x, channel, order = request.x, request.channel_axis, memory_order(request.x)
+    along = [request.along(a) for a in range(x.ndim)]
+    sizes = [axis.outputs if a in request.spatial else 1 for a, axis in enumerate(along)]
+    channels = 1 if channel is None else max(x.shape[channel], request.out_channels)
+
+    def count() -> int:
+        """Return the samples of a slab, or its outputs where they are more."""
+        reads = [axis.read(0, n) for axis, n in zip(along, sizes, strict=True)]
+        return channels * max(prod(high - low for low, high in reads), prod(sizes))
+
+    wanted = tuning.TUNING.slab_samples
+    for limit, extents in (wanted, tuning.TUNING.slab_extents), (_MOST // x.itemsize, 0):
+        for a in order:
+            if a in request.spatial and (total := count()) > limit:
+                least = min(sizes[a], extents * along[a].extent // along[a].stride + 1)
+                sizes[a] = max(least, sizes[a] * limit // total)
+                if sizes[a] > least:
+                    break
+    for a in reversed(order):
+        if a != channel and a not in request.spatial:
+            sizes[a] = min(x.shape[a], max(1, wanted // count()))
+    return sizes
+
+
+def over_lines(compiled: Any, operands: Sequence[np.ndarray], beside: np.ndarray, workers: int | None) -> None:
+    """Run a C function of `passes` over the lines of three arrays, or of fewer, that broadcast to the first's shape."""
+    shape, absent = operands[0].shape, [(0,) * operands[0].ndim] * (3 - len(operands))
+    steps = [np.broadcast_to(operand, shape).strides for operand in operands] + absent
+    axes = _in_few_lines([*zip(shape, *steps, strict=True)])
+    *outer, length = [n for n, *_ in axes]
+    lines, blocks, together = prod(outer), -(-length // BLOCK), max(1, BLOCK // length)
+    builder = Builder(columns=t.LINES_COLUMNS)
+    builder.set({
+        t.RANK: len(axes), t.TASKS: blocks * -(-lines // together), t.LINE_FUNCTION: compiled.address,
+        t.LENGTHS: builder.add([n for n, *_ in axes] + [step for _, *own in axes for step in own]),
+        t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks, t.TASK_LINES: together,
+    })  # fmt: skip
+    columns = dict(zip((t.BESIDE, t.FIRST, t.SECOND, t.THIRD), (beside, *operands), strict=False))
+    tasks = Tasks(run_lines, builder.table(), (np.arange(2),), ())
+    tasks.run(columns, workers, lines * length // _SERIAL + 1)
+
+
+def _in_few_lines(axes: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+    """Return axes, each a length and the steps of the arrays, in memory order, and as few as can be."""
+    kept: list[Sequence[int]] = []
+    for n, *steps in sorted(axes, key=lambda axis: -abs(axis[1])):
+        if n == 1:
+            continue
+        if kept and list(kept[-1][1:]) == [n * step for step in steps]:
+            kept[-1] = (n * kept[-1][0], *steps)
+        else:
+            kept.append((n, *steps))
+    return kept or [(1, 0, 0, 0)]

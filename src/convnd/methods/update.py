@@ -1,0 +1,80 @@
+"""Results that are added to what ``out`` holds and to a bias.
+
+Direct sums are added as a tile is stored, where the result has the working type and one bias serves all channels. All
+else is convolved slab by slab and added by a pass over each slab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..jit.passes import compile_update
+from ..problem.dtypes import is_integer
+from ..problem.request import Request
+from .slabs import Slabs, over_lines, stored_as
+
+
+def is_stored_so(request: Request) -> bool:
+    """Return whether direct sums can be added as they are stored."""
+    one_bias = request.bias is None or request.bias.ndim == 0
+    return one_bias and request.result == np.dtype(request.working) and request.nan_policy != "omit"
+
+
+class Updated:
+    """``out = convolution + bias + beta * out`` with one kernel, in the working type, rounded once.
+
+    Parameters
+    ----------
+    request : Request
+        What the user asks for.
+    plan : function
+        What returns the plan of a request.
+    """
+
+    def __init__(self, request: Request, plan: Callable[[Request], Any]) -> None:
+        native = _native(request)
+        self._beta, self._workers = np.array([request.beta], native), request.workers
+        self._slabs = Slabs(request, plan)
+        policy = "omit" if request.nan_policy == "omit" else "propagate"
+        self._adding = replace(request, result=native, out=None, beta=0, bias=None, nan_policy=policy)
+        self._storing = stored_as(replace(self._adding, result=request.result, nan_policy="propagate"), native)
+        bias = np.asarray(0 if request.bias is None else request.bias, native)
+        if bias.ndim and request.channel_axis is not None:
+            bias = bias.reshape([-1 if a == request.channel_axis else 1 for a in range(len(request.out_shape))])
+        self._bias = np.broadcast_to(bias, request.out_shape)
+        self._update = None if native.kind == "c" else compile_update(native.name)
+
+    @np.errstate(all="ignore")
+    def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
+        """Convolve ``x`` into ``out``, which do not overlap."""
+        like, native = self._slabs.memory(), self._adding.result
+        for slab in self._slabs.all:
+            target = out[slab.outputs]
+            sums, total = like(target, "sums", native), target
+            self._slabs.run(self._adding, slab.axes, x[slab.read], sums)
+            if out.dtype != native:
+                total = like(target, "total", native)
+                if self._beta[0] != 0:
+                    np.copyto(total, target, casting="unsafe")
+            if self._update is not None:
+                over_lines(self._update, [total, sums, self._bias[slab.outputs]], self._beta, self._workers)
+            elif self._beta[0] != 0:
+                np.add(sums + self._bias[slab.outputs], self._beta[0] * total, out=total)
+            else:
+                np.add(sums, self._bias[slab.outputs], out=total)
+            if total is not target:
+                self._slabs.run(self._storing, (), total, target)
+
+
+def _native(request: Request) -> np.dtype[Any]:
+    """Return the type that a result is added up in."""
+    if is_integer(request.x_dtype) and is_integer(request.kernel.dtype):
+        if is_integer(request.result):
+            return np.dtype(np.uint64 if np.result_type(request.x_dtype, request.kernel).kind == "u" else np.int64)
+        return np.dtype(np.float64)
+    native = np.dtype(request.working)
+    return np.result_type(native, np.complex64) if request.result.kind == "c" else native
