@@ -23,11 +23,13 @@ ROOT = Path(__file__).parents[1]
 DPI = 100
 
 
-def save(figure: Figure, name: str, colours: int) -> None:
-    """Write a picture in a palette of so many colours."""
+def save(figure: Figure, name: str, colours: int = 0) -> None:
+    """Write a picture, in a palette of so many colours where that is enough for it."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)
-    picture = Image.open(drawn).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+    picture = Image.open(drawn).convert("RGB")
+    if colours:
+        picture = picture.quantize(colours, dither=Image.Dither.NONE)
     picture.save(ROOT / "docs" / name, optimize=True)
 
 
@@ -53,7 +55,7 @@ def draw_photo(before: np.ndarray, after: np.ndarray) -> None:
     """The photograph, at half its size."""
     figure = Figure((7.2, 2.6), layout="constrained")
     draw_images(figure, (before, after), aspect=1)
-    save(figure, "photo.png", 64)
+    save(figure, "photo.png")
 
 
 def draw_scan(before: np.ndarray, after: np.ndarray, spacing: np.ndarray) -> None:
@@ -62,7 +64,7 @@ def draw_scan(before: np.ndarray, after: np.ndarray, spacing: np.ndarray) -> Non
     slices = [voxels[::-1, 62, ::-1].T for voxels in (before, after)]
     image = draw_images(figure, slices, aspect=spacing[2] / spacing[0], vmin=-1000, vmax=500, cmap="gray")
     figure.colorbar(image, ax=figure.axes, label="HU (window 1500, level \N{MINUS SIGN}250)", pad=0.01)
-    save(figure, "scan.png", 64)
+    save(figure, "scan.png", 256)
 
 
 def draw_images(figure: Figure, pair: Any, **options: Any) -> Any:

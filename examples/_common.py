@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 import math
-import os
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
+
+Result = TypeVar("Result")
 
 
 class Refusal(Exception):
@@ -55,16 +57,13 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(*paths: Path) -> Iterator[list[Path]]:
-    """Give a draft's path beside each of `paths`; rename the drafts at the end, or leave nothing."""
-    drafts = [path.with_name(f".{os.getpid()}.{path.name}") for path in paths]
-    try:
-        with refusing(f"cannot write {' and '.join(map(str, paths))}"):
-            yield drafts
-            for draft, path in zip(drafts, paths, strict=True):
-                draft.replace(path)
-    finally:
-        for draft in drafts:
-            draft.unlink(missing_ok=True)
+    """Give a draft's path for each of `paths`, in a new folder beside it; move them at the end, or leave nothing."""
+    with refusing(f"cannot write {' and '.join(map(str, paths))}"), ExitStack() as stack:
+        folders = [stack.enter_context(tempfile.TemporaryDirectory(prefix=".", dir=path.parent)) for path in paths]
+        drafts = [Path(folder) / path.name for folder, path in zip(folders, paths, strict=True)]
+        yield drafts
+        for draft, path in zip(drafts, paths, strict=True):
+            draft.replace(path)
 
 
 @contextmanager
@@ -79,20 +78,39 @@ def refusing(what: str) -> Iterator[None]:
         raise Refusal(f"{what}: {reason if ' ' in reason else repr(error)}") from error
 
 
-def check_outputs(output: Path, suffixes: Sequence[str], plot: Path | None = None, folder: bool = False) -> list[Path]:
-    """The files to write, or the folder, checked before the work begins."""
+def check_outputs(
+    options: argparse.Namespace,
+    source: Path,
+    output: Path,
+    suffixes: Sequence[str],
+    plot: Path | None = None,
+    folder: bool = False,  # whether the output is one, which may be there, and be finished
+) -> list[Path]:
+    """The files to write, checked before the work begins: none of them replaces another without --force."""
     outputs = [(output, suffixes)] if plot is None else [(output, suffixes), (plot, [".png"])]
     for path, allowed in outputs:
         if not path.name.lower().endswith(tuple(allowed)):
             raise Refusal(f"cannot write {path}: its name must end in {' or '.join(allowed)}")
         if not path.parent.is_dir():
             raise Refusal(f"cannot write {path}: there is no folder {path.parent}")
-        if path.is_dir() and not folder:
+        if path.resolve() == source.resolve():
+            raise Refusal(f"cannot write {path}: it is the input")
+        if folder and path == output:
+            continue
+        if path.is_dir():
             raise Refusal(f"cannot write {path}: it is a folder")
+        if path.exists() and not options.force:
+            raise Refusal(f"cannot write {path}: it is there already (-o names another file, --force replaces it)")
     paths = [path for path, _ in outputs]
     if len({path.resolve() for path in paths}) < len(paths):
         raise Refusal(f"cannot write {output}: --plot has the same name")
     return paths
+
+
+def add_common(parser: Parser) -> None:
+    """Add the options that every example has."""
+    parser.add_argument("--force", action="store_true", help="replace files that are there already (default: refuse)")
+    parser.add_argument("--compare", action="store_true", help="print SciPy's time for the same work (default: do not)")
 
 
 def add_plot(parser: Parser, what: str) -> None:
@@ -114,7 +132,8 @@ def plot_path(options: argparse.Namespace, output: Path) -> Path | None:
 
 def progress(what: str, total: int, unit: str) -> tqdm:
     """A bar with the rate and the time left, where the work takes longer than a moment."""
-    return tqdm(desc=what, total=total, unit=unit, unit_scale=True, delay=0.5, leave=False)
+    shape = "{desc} {percentage:3.0f} % |{bar}| {n_fmt} of {total_fmt}{unit}s, {rate_fmt}, {remaining} left"
+    return tqdm(desc=what, total=total, unit=f" {unit}", unit_scale=True, delay=0.5, leave=False, bar_format=shape)
 
 
 class Clock:
@@ -130,8 +149,23 @@ class Clock:
         yield
         self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
 
+    def twice(self, work: Callable[[], Result]) -> Result:
+        """Do the work twice: a first call compiles code, or loads it, and the second takes the time it always takes."""
+        with self("first call"):
+            work()
+        with self("convolve"):
+            return work()
+
     def __str__(self) -> str:
-        return ", ".join(f"{part} {seconds:.2f} s" for part, seconds in self.seconds.items())
+        return ", ".join(f"{part} {seconds:.3g} s" for part, seconds in self.seconds.items())
+
+
+def compared(clock: Clock, name: str, work: Callable[[], object]) -> dict[str, object]:
+    """The summary's line on the time that SciPy takes."""
+    start = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - start
+    return {"SciPy": f"{name} {seconds:.3g} s, {seconds / clock.seconds['convolve']:.3g} times ours"}
 
 
 def summarise(
@@ -139,7 +173,8 @@ def summarise(
 ) -> None:
     """Print what was done, seconds, how many samples a second were convolved, memory, and what was written."""
     lines = dict(about)
-    lines["time"] = f"{clock} (the first run on a machine compiles)"
+    first = "first call" in clock.seconds
+    lines["time"] = f"{clock}" + (" (the first call compiles code, or loads it)" if first else "")
     if samples:
         lines["rate"] = f"{samples / clock.seconds['convolve'] / 1e6:.3g} million {unit} convolved a second"
     if (peak := peak_memory()) is not None:
@@ -176,6 +211,21 @@ def positive(text: str) -> float:
         if (value := finite(text)) > 0:
             return value
     raise argparse.ArgumentTypeError(f"must be a number above 0, but is {text}")
+
+
+def length(text: str) -> float:
+    """An option's value that is a length above 0, in millimetres: 2, 2mm or 10um."""
+    number = text.removesuffix("mm")
+    for unit in ("um", "\N{MICRO SIGN}m", "\N{GREEK SMALL LETTER MU}m"):
+        if text.endswith(unit):
+            return positive(text.removesuffix(unit)) / 1000
+    return positive(number)
+
+
+def metric(*millimetres: float) -> str:
+    """Lengths as text, in micrometres where all are short."""
+    factor, unit = (1000, "\N{MICRO SIGN}m") if max(millimetres) < 0.1 else (1, "mm")
+    return f"{' x '.join(f'{factor * value:.4g}' for value in millimetres)} {unit}"
 
 
 def count(text: str) -> int:

@@ -55,7 +55,9 @@ def read_tiff(path: Path) -> np.ndarray:
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
         if len(file.pages) > 1 or page.photometric not in KEPT:
-            raise Refusal(f"cannot process {path}: a TIFF must hold one grey or RGB image")
+            raise Refusal(
+                f"cannot process {path}: a TIFF must hold one grey or RGB image; process_scan.py takes stacks"
+            )
         if page.bitspersample <= 8:
             return read_with_pillow(path)
         image = page.asarray()

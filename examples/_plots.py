@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import voxel_sizes
 
-from _scans import Volume
+from _common import metric
+from _scans import Scan
 
 DPI = 100
 MOST_SLICES = 5
@@ -42,38 +44,43 @@ def thin(width: int) -> int:
     return -(-width // MOST_PIXELS)
 
 
+def slices_of(scan: Scan) -> Slices:
+    """Slices across the axis with the widest spacing; of a patient, as radiologists look at them."""
+    return volume_slices(scan) if scan.affine is None else upright((*scan.voxels.shape, 1)[:3], scan.affine)
+
+
 def upright(shape: Sequence[int], affine: np.ndarray) -> Slices:
     """Slices in the plane that a scan resolves best, as radiologists look at them: from the feet, or the front."""
     turn = nib.orientations.ornt_transform(nib.io_orientation(affine), nib.orientations.axcodes2ornt("LAS"))
     turned = affine @ nib.orientations.inv_ornt_aff(turn, shape[:3])
     spacing = voxel_sizes(turned).tolist()
-    across = 2 - int(np.argmax(spacing[::-1]))  # the axis with the widest spacing, the last of equals
+    own = [int(np.flatnonzero(turn[:, 0] == axis)[0]) for axis in range(3)]  # the scan's axes, which may run otherwise
+    across = max(range(3), key=lambda axis: (shape[own[axis]] == 1, spacing[axis], axis))
     right, up = (axis for axis in range(3) if axis != across)
-    source = int(np.flatnonzero(turn[:, 0] == across)[0])  # the scan's own axis, which may run the other way
-    depth, is_turned = shape[source], turn[source, 1] < 0
+    depth, is_turned = shape[own[across]], turn[own[across], 1] < 0
     chosen = spread(depth)
-    lengths = [shape[int(np.flatnonzero(turn[:, 0] == axis)[0])] for axis in (up, right)]
-    steps = [thin(length) for length in lengths]
+    steps = [thin(shape[own[axis]]) for axis in (up, right)]
 
     def of(voxels: np.ndarray) -> list[np.ndarray]:
-        volume = nib.orientations.apply_orientation(voxels if voxels.ndim == 3 else voxels[..., 0], turn)
+        first = np.reshape(voxels, (*shape, -1), order="F")[..., 0]
+        volume = nib.orientations.apply_orientation(first, turn)
         return [volume.take(index, across).T[:: -steps[0], :: steps[1]] for index in chosen]
 
-    numbers = [depth - 1 - index if is_turned else index for index in chosen]
+    numbers = [depth - index if is_turned else index + 1 for index in chosen]
     return Slices(
-        [f"slice {number} (0 to {depth - 1})" for number in numbers],
+        [f"slice {number} of {depth}" for number in numbers],
         (steps[0] * spacing[up], steps[1] * spacing[right]),
         (("R", "L"), ("P", "A"))[right],
         of,
     )
 
 
-def volume_slices(volume: Volume) -> Slices:
-    """Slices of what lies on disk, across the axis with the widest spacing; no more is read than their chunks."""
-    spatial, spacing = list(volume.spatial), dict(zip(volume.spatial, volume.spacing, strict=True))
-    across = max(spatial, key=lambda axis: spacing[axis]) if len(spatial) > 2 else None
+def volume_slices(scan: Scan) -> Slices:
+    """Slices of an array that may lie on disk; no more is read than their chunks."""
+    spatial, spacing = list(scan.spatial), dict(zip(scan.spatial, scan.spacing, strict=True))
+    shape = scan.voxels.shape
+    across = max(spatial, key=lambda axis: (shape[axis] == 1, spacing[axis])) if len(spatial) > 2 else None
     down, right = [axis for axis in spatial if axis != across][-2:]
-    shape = volume.voxels.shape
     chosen = [0] if across is None else spread(shape[across])
     steps = {axis: thin(shape[axis]) for axis in (down, right)}
 
@@ -88,7 +95,7 @@ def volume_slices(volume: Volume) -> Slices:
             pictures.append(np.asarray(voxels[tuple(place)]))
         return pictures
 
-    titles = [""] if across is None else [f"slice {index} (0 to {shape[across] - 1})" for index in chosen]
+    titles = [""] if across is None else [f"slice {index + 1} of {shape[across]}" for index in chosen]
     return Slices(titles, (steps[down] * spacing[down], steps[right] * spacing[right]), ("", ""), of)
 
 
@@ -102,10 +109,12 @@ def draw_slices(path: Path, title: str, slices: Slices, before: Any, after: Any,
     scale = f"{unit}\nwindow {shown[1] - shown[0]:.4g}, level {(shown[0] + shown[1]) / 2:.4g}"
     rows: list[tuple[str, list[np.ndarray], tuple[float, float], str, str]] = [("before", first, shown, "gray", scale)]
     with np.errstate(invalid="ignore"):  # of infinities
-        changes = second if edges else [b - a for a, b in zip(first, second, strict=True)]
-    # The strongest, but not the rim that CT scanners draw around what they measure.
+        # Of what is shown: the corners that CT scanners fill with -3024 are as black as air.
+        pairs = [(np.maximum(a, shown[0]), np.maximum(b, shown[0])) for a, b in zip(first, second, strict=True)]
+        changes = second if edges else [b - a for a, b in pairs]
+    # The strongest, but not those in air.
     inside = [np.abs(c[a > 0.9 * shown[0] + 0.1 * shown[1]]) for a, c in zip(first, changes, strict=True)]
-    most = percentiles(inside, 99.5)[0] or 1.0
+    most = min(percentiles(inside, 99.5)[0] or 1.0, shown[1] - shown[0])
     if edges:
         rows.append(("edges", changes, (0.0, most), "magma", f"{unit} per mm"))
     else:
@@ -115,14 +124,14 @@ def draw_slices(path: Path, title: str, slices: Slices, before: Any, after: Any,
     height, width = (n * mm for n, mm in zip(first[0].shape, slices.pixel, strict=True))
     tall = 2.4 * min(height / width, 2)  # inches
     figure = Figure((2.4 * len(first) + 1.6, len(rows) * (tall + 0.15) + 0.7), dpi=DPI, layout="constrained")
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(textwrap.fill(title, 36 * len(first)), fontsize=12)
     grid = figure.subplots(len(rows), len(first), squeeze=False)
     for line, (name, pictures, (low, high), colours, label) in zip(grid, rows, strict=True):
         for axes, picture in zip(line, pictures, strict=True):
             image = axes.imshow(
                 picture, cmap=colours, vmin=low, vmax=high, extent=(0, width, 0, height), interpolation="nearest"
             )
-            axes.set(xticks=[], yticks=[])
+            axes.set(xticks=[], yticks=[], facecolor="steelblue")  # where voxels are missing
         line[0].set_ylabel(name, fontsize=11)
         figure.colorbar(image, ax=line, pad=0.01, aspect=14).set_label(label, fontsize=9)
     for axes, text in zip(grid[0], slices.titles, strict=True):
@@ -132,14 +141,19 @@ def draw_slices(path: Path, title: str, slices: Slices, before: Any, after: Any,
 
 
 def annotate(axes: Any, width: float, height: float, sides: tuple[str, str]) -> None:
-    """Mark a slice's sides, and a length of millimetres."""
+    """Mark a slice's sides, and a length of millimetres, in a colour with a dark rim that shows on anything."""
+    from matplotlib.patheffects import withStroke
+
+    rim = [withStroke(linewidth=3, foreground="black")]
+    style = {"color": "gold", "fontsize": 9, "path_effects": rim}
     for place, text in zip((0.03, 0.97), sides, strict=True):
-        axes.text(place, 0.5, text, color="gold", transform=axes.transAxes, ha="left" if place < 0.5 else "right")
+        axes.text(place, 0.5, text, transform=axes.transAxes, ha="left" if place < 0.5 else "right", **style)
     power = 10.0 ** np.floor(np.log10(width / 3))
     length = power * max(digit for digit in (1, 2, 5) if digit * power <= width / 3)
-    axes.plot([0.05 * width, 0.05 * width + length], [0.05 * height] * 2, color="gold", linewidth=2)
-    text = f"{length:g} mm" if length >= 1 else f"{1000 * length:g} µm"
-    axes.text(0.05 * width, 0.075 * height, text, color="gold", fontsize=9)
+    ends = [0.05 * width, 0.05 * width + length]
+    axes.plot(ends, [0.05 * height] * 2, color="black", linewidth=5, solid_capstyle="butt")
+    axes.plot(ends, [0.05 * height] * 2, color="gold", linewidth=2.5, solid_capstyle="butt")
+    axes.text(0.05 * width, 0.085 * height, metric(length), **style)
 
 
 CT = (-1000.0, 500.0)  # Hounsfield units: air is -1000, water 0, bone above 400
@@ -167,7 +181,7 @@ class Spectrogram:
     """Decibels (octaves, time) of a recording: rows from `lowest` to `highest` hertz in equal ratios."""
 
     title: str
-    seconds: float  # of the last column
+    seconds: tuple[float, float]  # where the first column begins and the last one ends
     lowest: float
     highest: float
     decibels: np.ndarray
@@ -200,7 +214,7 @@ def draw_spectrograms(path: Path, before: Spectrogram, after: Spectrogram, marks
             origin="lower",
             aspect="auto",
             interpolation="antialiased",
-            extent=(0, sound.seconds, low, high),
+            extent=(*sound.seconds, low, high),
         )
         axes.set_facecolor("black")  # where the other lasts longer
         axes.set_yticks(np.log10(ticks), [f"{hertz:g}" if hertz < 1000 else f"{hertz // 1000}k" for hertz in ticks])
@@ -208,7 +222,7 @@ def draw_spectrograms(path: Path, before: Spectrogram, after: Spectrogram, marks
         axes.set_title(sound.title, loc="left", fontsize=11)
         for hertz in marks:
             axes.axhline(np.log10(hertz), color="white", linewidth=0.8, linestyle="--")
-    both[0].set(xlim=(0, max(before.seconds, after.seconds)), ylim=(low, high))
+    both[0].set(xlim=(0, max(before.seconds[1], after.seconds[1])), ylim=(low, high))
     both[1].set_xlabel("time (s)")
     figure.colorbar(image, ax=both, label="power (dB below the recording's loudest)", pad=0.01, extend="min")
     figure.savefig(path, format="png")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 from scipy.sparse.linalg import LinearOperator, lsqr
 
 import convnd
@@ -21,7 +22,9 @@ from _common import (
     Clock,
     Parser,
     Refusal,
+    add_common,
     check_outputs,
+    compared,
     count,
     finite,
     positive,
@@ -83,7 +86,8 @@ def kernel_of(options: argparse.Namespace) -> np.ndarray:
 def process(options: argparse.Namespace) -> None:
     """Read, blur, restore, draw."""
     path, clock = options.input or DEFAULT_IMAGE, Clock()
-    outputs = check_outputs(options.output or Path(f"{path.stem}_deblurred.png"), [".png"])
+    output = options.output or Path(f"{path.stem}_deblurred.png")
+    outputs = check_outputs(options, path, output, [".png"])
     with clock("read"):
         image = read_image(path)
     sharp = shown(image)
@@ -93,12 +97,12 @@ def process(options: argparse.Namespace) -> None:
         raise Refusal(f"cannot process {path}: a blur of {width:g} pixels is wider than its {rows} x {columns}")
     kernel = kernel_of(options).astype(np.float32)
 
-    with clock("blur"):
-        # All colours at once: what is not among the axes is a batch axis.
-        blur = convnd.plan(sharp, kernel, axes=(0, 1), padding="same", boundary="symmetric")
-        noise = np.random.default_rng(0).normal(scale=options.noise / 100, size=sharp.shape)
-        blurred = blur(sharp) + noise.astype(np.float32)
-        blur.adjoint(blurred)  # so that it is ready, and the solver's time its own
+    # All colours at once: what is not among the axes is a batch axis.
+    blur = convnd.plan(sharp, kernel, axes=(0, 1), padding="same", boundary="symmetric")
+    blurred = clock.twice(lambda: blur(sharp))
+    blurred = blurred + np.random.default_rng(0).normal(scale=options.noise / 100, size=sharp.shape).astype(np.float32)
+    with clock("first adjoint"):
+        blur.adjoint(blurred)  # so that it is compiled, and the solver's time its own
     with clock("restore"):
         restored = restore(blur, blurred, options.damping, options.steps)
     pictures = {
@@ -116,7 +120,10 @@ def process(options: argparse.Namespace) -> None:
         "blurred": f"{psnr(blurred, sharp):.2f} dB",
         "restored": f"{psnr(restored, sharp):.2f} dB",
     }
-    summarise(summary, clock, outputs)
+    if options.compare:
+        weights = kernel[::-1, ::-1, np.newaxis]  # a convolution is a correlation with the kernel turned by half a turn
+        summary |= compared(clock, "scipy.ndimage.correlate", lambda: ndimage.correlate(sharp, weights, mode="reflect"))
+    summarise(summary, clock, outputs, sharp.size, "samples")
 
 
 def build_parser() -> Parser:
@@ -148,6 +155,7 @@ def build_parser() -> Parser:
         metavar="PERCENT",
         help="standard deviation, of the brightest value (default: %(default)g, half a step of 8 bits)",
     )
+    add_common(parser)
     add("--damping", type=positive, default=0.05, metavar="D", help="what large values cost (default: %(default)g)")
     add("--steps", type=count, default=20, metavar="N", help="the most steps that LSQR takes (default: %(default)d)")
     return parser

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,8 +26,10 @@ from _common import (
     Clock,
     Parser,
     Refusal,
+    add_common,
     add_plot,
     check_outputs,
+    compared,
     count,
     plot_path,
     positive,
@@ -40,7 +43,7 @@ from _plots import Spectrogram, by_octaves, draw_spectrograms
 from convnd import Stream
 
 DEFAULT_RECORDING = Path(__file__).parent / "data" / "guitar.flac"
-DEFAULT_TAPS = 1023
+DEFAULT_TAPS, DEFAULT_LOWPASS = 1023, 800.0
 BLOCK = 2**16  # frames that are read at once
 WINDOW, COLUMNS = 4096, 900  # of a spectrogram: frames, and how many of them at most
 PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
@@ -50,19 +53,19 @@ input
   What libsndfile reads: WAV, FLAC, OGG, AIFF, ... of any sample rate and number of channels.
 
 work
-  --lowpass HZ      Keeps what lies below HZ: rumble, voice, bass. --highpass HZ keeps what lies above.
+  --lowpass HZ      Keeps what lies below HZ: rumble, voice, bass (default: 800). --highpass HZ keeps what lies above.
   --bandpass LO HI  Keeps what lies between: 300 3400 is a telephone.
   --taps N          Weights of the filter. Its passband gives way to its stopband over about 3.3 * RATE / N Hz, with the
                     cutoff in the middle: 142 Hz for 1023 taps at 44.1 kHz. Attenuation is more than 50 dB beyond.
   --impulse IR.wav  Convolves with the recording of a clap in a room (an "impulse response"): as if played there.
 
 output
-  The input's sample rate, channels, sample type and file type, so its name must have the input's suffix. A filter keeps
-  the length; a reverb adds its tail and is divided by its peak where that passes 1. Beside it the spectrograms of both,
-  the mean of the channels, on one scale of decibels. Times, rate and memory are printed.
+  The input's sample rate and channels, its file type by its name, and the input's sample type where that holds it. A
+  filter keeps the length; a reverb adds its tail and is divided by its peak where that passes 1. Beside it the
+  spectrograms of both, the mean of the channels, on one scale of decibels. Times, rate and memory are printed.
 
 examples:
-  filter_audio.py --lowpass 800 --plot guitar.png
+  filter_audio.py                                        the guitar, below 800 Hz
   filter_audio.py speech.wav -o phone.wav --bandpass 300 3400
   filter_audio.py hum.flac --highpass 120 --taps 8191 --no-plot
   filter_audio.py dry.wav -o wet.wav --impulse hall.wav
@@ -163,6 +166,12 @@ def convolved(blocks: Iterable[np.ndarray], stream: Stream, clock: Clock) -> Ite
     yield out
 
 
+def format_of(path: Path) -> str:
+    """The file type that a name stands for, as libsndfile calls it."""
+    suffix = path.suffix[1:].upper()
+    return {"AIF": "AIFF", "OGA": "OGG", "OPUS": "OGG"}.get(suffix, suffix)
+
+
 class Peak:
     """The largest magnitude of samples that pass."""
 
@@ -178,9 +187,12 @@ class Peak:
 
 
 def write_recording(path: Path, blocks: Iterable[np.ndarray], like: Recording, clock: Clock) -> None:
-    """Write samples in the file type of a recording; whole-number samples are rounded here, as libsndfile cuts some."""
-    bits = PCM_BITS.get(like.subtype)
-    with soundfile.SoundFile(path, "w", like.rate, like.channels, like.subtype, format=like.format) as sound:
+    """Write samples in the file type of the name; whole-number samples are rounded here, as libsndfile cuts some."""
+    form = format_of(path)
+    fits = soundfile.check_format(form, like.subtype)
+    subtype = like.subtype if fits else soundfile.default_subtype(form)
+    bits = PCM_BITS.get(subtype)
+    with soundfile.SoundFile(path, "w", like.rate, like.channels, subtype, format=form) as sound:
         for samples in blocks:
             with clock("write"):
                 if bits:
@@ -191,40 +203,47 @@ def write_recording(path: Path, blocks: Iterable[np.ndarray], like: Recording, c
 
 
 def spectrogram(path: Path, title: str) -> Spectrogram:
-    """Power of the mean of a file's channels, in as many windows as are seen, each around its moment."""
+    """Power of the mean of a file's channels, in as many windows as are seen, each of them whole."""
     with opened(path) as sound, reading(path):
-        powers = []
-        for middle in range(0, sound.frames, max(WINDOW // 4, sound.frames // COLUMNS)):
-            first = max(0, middle - WINDOW // 2)
+        window, powers = min(WINDOW, sound.frames), []
+        step = max(window // 4, sound.frames // COLUMNS, 1)
+        firsts = range(0, sound.frames - window + 1, step)
+        for first in firsts:
             sound.seek(first)
-            mono = sound.read(middle + WINDOW // 2 - first, always_2d=True).mean(axis=1)
-            ahead = first - (middle - WINDOW // 2)  # of silence before the recording
-            samples = np.pad(mono, (ahead, WINDOW - ahead - len(mono)))
-            powers.append(np.abs(np.fft.rfft(samples * np.hanning(WINDOW))) ** 2)
+            samples = sound.read(window, always_2d=True).mean(axis=1) * np.hanning(window)
+            powers.append(np.abs(np.fft.rfft(samples, WINDOW)) ** 2)
         power, lowest, highest = by_octaves(np.transpose(powers), sound.samplerate)
-        return Spectrogram(title, sound.frames / sound.samplerate, lowest, highest, 10 * np.log10(power + 1e-20))
+        middles = np.array([firsts[0] - step / 2, firsts[-1] + step / 2]) + window / 2  # of columns that are step wide
+        start, end = middles / sound.samplerate
+        return Spectrogram(title, (start, end), lowest, highest, 10 * np.log10(power + 1e-20))
 
 
 def process(options: argparse.Namespace) -> None:
     """Read, filter or reverberate and write, block by block; draw."""
     path, clock = options.input, Clock()
-    done = next(name for name in ("lowpass", "highpass", "bandpass", "impulse") if getattr(options, name))
+    done = next((name for name in ("highpass", "bandpass", "impulse") if getattr(options, name)), "lowpass")
     with clock("read"):
         recording = recording_of(path)
     output = options.output or Path(f"{path.stem}_{done}{path.suffix}")
-    outputs = check_outputs(output, [path.suffix.lower()], plot_path(options, output))
+    if format_of(output) not in soundfile.available_formats():
+        raise Refusal(f"cannot write {output}: its name must end in .wav, .flac, .ogg or another type of libsndfile")
+    outputs = check_outputs(options, path, output, [output.suffix.lower()], plot_path(options, output))
     before, after, loudest = Peak(), Peak(), Peak()
     if options.impulse:
         room = read_impulse(options.impulse, recording)
-        make, taps, cutoffs = functools.partial(room_stream, room, recording.channels), len(room), []
+        weights, taps = room, len(room)
+        make, cutoffs = functools.partial(room_stream, room, recording.channels), list[float]()
         title = f"in the room of {options.impulse.name}, {taps / recording.rate:.2f} s"
     else:
-        cutoffs = getattr(options, done)
+        cutoffs = getattr(options, done) or [DEFAULT_LOWPASS]
         weights = design_filter(done, cutoffs, options.taps, recording.rate)
         make, taps = functools.partial(Stream, weights, axes=0, padding="same"), len(weights)
         title = f"{done} {' to '.join(f'{hertz:g}' for hertz in cutoffs)} Hz, {taps} taps"
 
     block = max(BLOCK, taps)
+    with clock("first call"):
+        for _ in convolved(itertools.islice(recording.blocks(block), 8), make(), Clock()):
+            pass
     with writing(*outputs) as drafts:
         if options.impulse:  # what it is to be divided by is known at the end
             for _ in loudest.of(
@@ -246,6 +265,12 @@ def process(options: argparse.Namespace) -> None:
         "after": f"{after.frames / recording.rate:.2f} s, peak {after.value:.3f}",
     }
     convolutions = 2 if options.impulse else 1
+    if options.compare:
+        sound = np.concatenate(list(recording.blocks(block)))
+        weights = weights.reshape(taps, -1)
+        summary |= compared(
+            clock, "scipy.signal.oaconvolve", lambda: [signal.oaconvolve(sound, weights, axes=0)] * convolutions
+        )
     summarise(summary, clock, outputs, convolutions * recording.frames * recording.channels, "samples")
 
 
@@ -280,8 +305,8 @@ def build_parser() -> Parser:
         metavar="OUT",
         help="the file to write (default: IN's name with _lowpass, ... in this folder)",
     )
-    one = parser.add_mutually_exclusive_group(required=True)
-    one.add_argument("--lowpass", type=positive, nargs=1, metavar="HZ", help="keep what lies below HZ (hertz)")
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--lowpass", type=positive, nargs=1, metavar="HZ", help="keep what lies below HZ (default: 800)")
     one.add_argument("--highpass", type=positive, nargs=1, metavar="HZ", help="keep what lies above HZ")
     one.add_argument("--bandpass", type=positive, nargs=2, metavar=("LO", "HI"), help="keep what lies from LO to HI")
     one.add_argument(
@@ -297,6 +322,7 @@ def build_parser() -> Parser:
         metavar="N",
         help="length of the filter in samples, odd; longer is steeper; not used by --impulse (default: %(default)s)",
     )
+    add_common(parser)
     add_plot(parser, "the spectrograms before and after")
     return parser
 

@@ -16,13 +16,16 @@ import numpy as np
 import png
 import tifffile
 from PIL import Image
+from scipy import ndimage
 
 from _common import (
     Clock,
     Parser,
     Refusal,
+    add_common,
     add_plot,
     check_outputs,
+    compared,
     finite,
     plot_path,
     positive,
@@ -50,6 +53,7 @@ SIZED: dict[str, Callable[[float, float], np.ndarray]] = {  # of a size in pixel
     "disk": lambda size, _: kernels.disk(size),
     "motion-blur": kernels.motion_blur,
 }
+DEFAULT_SIZE = 20.0
 JPEG = (".jpg", ".jpeg")
 TIFF = (".tif", ".tiff")
 
@@ -83,7 +87,8 @@ kernels of 3 x 3 weights
     + """
 
 examples:
-  filter_image.py --kernel sharpen                               the coffee in skimage.data
+  filter_image.py                                                the coffee in skimage.data, shaken
+  filter_image.py photo.jpg --kernel vertical-edge               where it gets darker to the right
   filter_image.py photo.jpg --kernel unsharp-mask --size 1.5     crisper for print
   filter_image.py photo.jpg --kernel motion-blur --size 25 --angle 30 -o fast.png
   filter_image.py scan16.tif --kernel gaussian --size 4 --no-plot
@@ -137,10 +142,9 @@ def kernel_of(options: argparse.Namespace) -> np.ndarray:
             raise Refusal(f"--size is for {', '.join(SIZED)}, but {options.kernel} has 3 x 3 weights")
         weights, divisor = KERNELS[options.kernel]
         return weights / divisor
-    if options.size is None:
-        raise Refusal(f"--kernel {options.kernel} needs --size PIXELS")
-    with refusing(f"--size {options.size:g}"):
-        return SIZED[options.kernel](options.size, options.angle)
+    size = options.size or DEFAULT_SIZE
+    with refusing(f"--size {size:g}"):
+        return SIZED[options.kernel](size, options.angle)
 
 
 def process(options: argparse.Namespace) -> None:
@@ -149,14 +153,13 @@ def process(options: argparse.Namespace) -> None:
     with clock("read"):
         before = read_image(path)
     output = options.output or Path(f"{path.stem}_{options.kernel}{path.suffix}")
-    outputs = check_outputs(output, [".png", *JPEG, *TIFF], plot_path(options, output))
+    outputs = check_outputs(options, path, output, [".png", *JPEG, *TIFF], plot_path(options, output))
     if output.suffix.lower() in JPEG and (before.dtype != np.uint8 or before.shape[2:] not in ((), (3,))):
         raise Refusal(f"cannot write {output}: JPEG holds 8 bits and no alpha channel; a .png or .tif holds both")
     if options.size is not None and options.size > min(before.shape[:2]):
         raise Refusal(f"--size {options.size:g} is more than the {' x '.join(map(str, before.shape[:2]))} of {path}")
     kernel = kernel_of(options)
-    with clock("convolve"):
-        after = apply(kernel, before)
+    after = clock.twice(lambda: apply(kernel, before))
     with writing(*outputs) as drafts:
         with clock("write"):
             write_image(drafts[0], after)
@@ -171,12 +174,16 @@ def process(options: argparse.Namespace) -> None:
         "before": f"{before.min()} to {before.max()}, mean {before.mean():.1f}",
         "after": f"{after.min()} to {after.max()}, mean {after.mean():.1f}",
     }
+    if options.compare:
+        weights = kernel.reshape(kernel.shape + (1,) * (before.ndim - 2))
+        image = before.astype(np.float32)
+        summary |= compared(clock, "scipy.ndimage.correlate", lambda: ndimage.correlate(image, weights, mode="nearest"))
     summarise(summary, clock, outputs, before.size, "samples")
 
 
 def title(options: argparse.Namespace) -> str:
     """What was done, for the picture."""
-    return options.kernel if options.size is None else f"{options.kernel}, {options.size:g} pixels"
+    return options.kernel if options.kernel in KERNELS else f"{options.kernel}, {options.size or DEFAULT_SIZE:g} pixels"
 
 
 def build_parser() -> Parser:
@@ -192,15 +199,27 @@ def build_parser() -> Parser:
         help="the file to write (default: IN's name with the kernel's, in this folder)",
     )
     names = [*KERNELS, *SIZED]
-    add("--kernel", required=True, choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
-    add("--size", type=positive, metavar="PIXELS", help=f"of {', '.join(SIZED)}: what it means is told below")
+    add(
+        "--kernel",
+        default="motion-blur",
+        choices=names,
+        metavar="NAME",
+        help=f"one of {', '.join(names)} (default: %(default)s)",
+    )
+    add(
+        "--size",
+        type=positive,
+        metavar="PIXELS",
+        help=f"of {', '.join(SIZED)}: what it means is told below (default: {DEFAULT_SIZE:g})",
+    )
     add(
         "--angle",
         type=finite,
-        default=0.0,
+        default=30.0,
         metavar="DEGREES",
         help="of motion-blur, counter-clockwise from the right (default: %(default)g)",
     )
+    add_common(parser)
     add_plot(parser, "before and after")
     return parser
 

@@ -1,6 +1,7 @@
 """The examples, run on the data they start from, on files of every kind they read, and on files they must refuse."""
 
 import gzip
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -38,7 +39,7 @@ def folder(tmp_path, monkeypatch):
 
 def run(example, *options):
     """Run an example; the picture is drawn where `options` name it, as that takes the most time."""
-    quiet = [] if example is deblur or "--plot" in options else ["--no-plot"]
+    quiet = ["--force"] if example is deblur or "--plot" in options else ["--force", "--no-plot"]
     assert example.main([str(option) for option in (*options, *quiet)]) == 0
 
 
@@ -72,9 +73,9 @@ def truncate(path):
     ("command", "outputs"),
     [
         (["process_scan.py", "--plot", "plot.png"], ["CTChest4_smooth.nii.gz", "plot.png"]),
-        (["filter_audio.py", "--lowpass", "800"], ["guitar_lowpass.flac", "guitar_lowpass_plot.png"]),
-        (["filter_image.py", "--kernel", "sharpen"], ["coffee_sharpen.png", "coffee_sharpen_plot.png"]),
-        (["deblur.py", "--steps", "3"], ["coffee_deblurred.png"]),
+        (["filter_audio.py", "--compare"], ["guitar_lowpass.flac", "guitar_lowpass_plot.png"]),
+        (["filter_image.py", "--compare"], ["coffee_motion-blur.png", "coffee_motion-blur_plot.png"]),
+        (["deblur.py", "--steps", "3", "--compare"], ["coffee_deblurred.png"]),
     ],
 )
 def test_command_on_its_own_data(folder, command, outputs):
@@ -82,6 +83,8 @@ def test_command_on_its_own_data(folder, command, outputs):
     said = processes.run(EXAMPLES / script, *options)
     assert f"wrote     {', '.join(outputs)}\n" in said
     assert "MiB at most" in said
+    assert re.search(r"first call [^,]* s, convolve [^,]* s,", said)
+    assert ("times ours" in said) == ("--compare" in options)
     assert {path.name for path in folder.iterdir()} == set(outputs)
     assert np.ptp(np.asarray(Image.open(outputs[-1]).convert("L"))) > 200
 
@@ -91,7 +94,7 @@ def test_help_and_unknown_option(example, capsys, refused):
     with pytest.raises(SystemExit, match="0"):
         example.main(["--help"])
     assert "default: " in capsys.readouterr().out
-    refused(example, "--nonsense", words="required" if example in (filter_audio, filter_image) else "--nonsense")
+    refused(example, "--nonsense", words="--nonsense")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_help_and_unknown_option(example, capsys, refused):
     [
         (filter_audio, ["--lowpass", "800", "--taps", "63"], {1}),
         (filter_image, ["--kernel", "sharpen"], {2}),
-        (process_scan, [], {2, 3}),  # one axis at a time: the others are a batch, and neighbours run as one
+        (process_scan, ["--edges"], {3}),
     ],
 )
 def test_the_kernel_function_of_the_rank_runs(monkeypatch, example, options, ranks):
@@ -142,7 +145,7 @@ def check_scan(path, expected, affine):
     assert image.get_data_dtype() == np.dtype("<f4")
     np.testing.assert_allclose(image.affine, affine, atol=1e-5)
     np.testing.assert_allclose(image.header.get_zooms()[:3], np.linalg.norm(affine[:3, :3], axis=0), rtol=1e-5)
-    np.testing.assert_allclose(image.get_fdata(), expected, rtol=0, atol=3e-6 * np.abs(expected).max())
+    np.testing.assert_allclose(image.get_fdata(), expected, rtol=0, atol=3e-6 * np.nanmax(np.abs(expected)))
 
 
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, 1.5, 0, -20], [0, 0, 4, 10], [0, 0, 0, 1]])
@@ -190,7 +193,7 @@ def test_time_is_a_batch_axis():
         ({"space": "left-posterior-superior"}, np.diag([-1.0, -1, 1, 1]) @ AFFINE),
         ({"space": "RAS"}, AFFINE),
         ({"space": "left-anterior-superior"}, np.diag([-1.0, 1, 1, 1]) @ AFFINE),
-        (None, np.diag([*SPACING, 1])),
+        (None, np.diag([-2.0, -1.5, 4, 1])),  # as ITK has it, to the left and back
     ],
 )
 def test_nrrd(header, affine):
@@ -252,22 +255,20 @@ def test_dicom(dicom):
     check_scan("slices_smooth.nii.gz", smoothed(voxels, (1.5, 2.5, 3), 3), np.diag([-1.0, -1, 1, 1]) @ affine)
 
 
-def test_dicom_of_one_slice(folder):
+@pytest.mark.parametrize("name", ["one", "one/slice"])
+def test_dicom_of_one_slice(folder, name):
     (folder / "one").mkdir()
     write_slice(folder / "one" / "slice", brain((20, 17)), [5, 6, 7])
-    run(process_scan, "one", "--plot", "plot.png")
-    assert nib.load("one_smooth.nii.gz").header.get_zooms() == (1.5, 2.5, 4)
+    run(process_scan, name, "-o", "out.nii", "--plot", "plot.png")
+    assert nib.load("out.nii").header.get_zooms() == (1.5, 2.5, 4)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"series": "9.9"}, "must all have the same SeriesInstanceUID"),
-        ({"PixelSpacing": [2.5, 1.6]}, "must all have the same PixelSpacing"),
-        ({"position": [5, 6, 29]}, "3 to 4 mm apart"),
-        ({"position": [5, 6, 22]}, "0 to 3 mm apart"),
-        ({"SamplesPerPixel": 3}, "h is not one grey image"),
-        ({"PixelSpacing": None}, "h lacks PixelSpacing"),
+        ({"series": "9.9"}, "2 series, not of one"),
+        ({"position": [5, 6, 29]}, "do not lie evenly"),
+        ({"position": [5, 6, 22]}, "do not lie evenly"),
     ],
 )
 def test_dicom_that_is_not_one_volume(dicom, refused, changes, words):
@@ -277,11 +278,11 @@ def test_dicom_that_is_not_one_volume(dicom, refused, changes, words):
 
 def test_scans_that_cannot_be_read(folder, dicom, refused):
     refused(process_scan, "nothing.nii", words="No such file")
-    refused(process_scan, "slices/report.txt", words=".nrrd")
+    refused(process_scan, "slices/report.txt", words="cannot read slices/report.txt")
     (folder / "empty").mkdir()
-    refused(process_scan, "empty", words="no DICOM slices")
+    refused(process_scan, "empty", words="0 series")
     truncate(folder / "slices" / "a")
-    refused(process_scan, "slices", words="cannot read slices")
+    refused(process_scan, "slices", words="some are missing")
     nib.save(nib.Nifti1Image(brain(), AFFINE), "scan.nii")
     nib.save(nib.Nifti1Image(brain(), AFFINE), "scan.nii.gz")
     nrrd.write("scan.nrrd", brain())
@@ -295,14 +296,8 @@ def test_scans_that_cannot_be_read(folder, dicom, refused):
 
 
 def test_scans_that_cannot_be_processed(refused):
-    nib.save(nib.Nifti1Image(brain((4, 4)), AFFINE), "flat.nii")
-    refused(process_scan, "flat.nii", words="2 axes")
     nib.save(nib.Nifti1Image(brain(dtype=np.complex64), AFFINE), "complex.nii")
     refused(process_scan, "complex.nii", words="complex64")
-    nrrd.write("series.nrrd", brain((3, 4, 5, 6)))
-    refused(process_scan, "series.nrrd", words="4 axes")
-    nrrd.write("space.nrrd", brain(), {"space": "scanner-xyz", "space directions": np.eye(3)})
-    refused(process_scan, "space.nrrd", words="scanner-xyz")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +305,8 @@ def test_scans_that_cannot_be_processed(refused):
     [
         (["--smooth", "-1"], "--smooth: must be a number above 0, but is -1"),
         (["--smooth", "1e9"], "--smooth must be within the 390 mm that"),
-        (["--spacing", "1"], "--spacing is for zarr"),
+        (["--spacing", "1"], "--spacing has 1 entries"),
+        (["--smooth", "2", "--fwhm", "5"], "not allowed with"),
         (["--smooth", "nan"], "--smooth: must be a number above 0, but is nan"),
         (["--smooth", "wide"], "--smooth: must be a number above 0, but is wide"),
         (["--workers", "0"], "--workers: must be a whole number from 1 up, but is 0"),
@@ -335,18 +331,97 @@ def test_half_written_output_is_taken_away(folder, monkeypatch, capsys):
     assert list(folder.iterdir()) == []
 
 
-def test_output_keeps_what_was_there_until_it_is_whole(folder):
+def test_output_keeps_what_was_there(folder, refused):
     (folder / "out.nii").write_text("older")
     nib.save(nib.Nifti1Image(brain(), AFFINE), "scan.nii")
-    run(process_scan, "scan.nii", "-o", "scan.nii")  # over its own input, which was mapped into memory
-    check_scan("scan.nii", smoothed(brain(), SPACING, 4), AFFINE)
+    options = "scan.nii", "-o", "out.nii", "--smooth", 4, "--no-plot"
+    refused(process_scan, *options, words="there already")
+    refused(process_scan, "scan.nii", "-o", "scan.nii", "--force", words="it is the input")
+    assert (folder / "out.nii").read_text() == "older"
+    run(process_scan, *options[:-1])
+    check_scan("out.nii", smoothed(brain(), SPACING, 4), AFFINE)
 
 
-def ome_zarr(path, voxels, scale, unit="micrometer"):
-    group = zarr.create_group(path, attributes={"ome": {"version": "0.5", "multiscales": [{
+def test_missing_voxels_are_left_out_and_put_back(capsys):
+    voxels = brain(dtype=np.float32)
+    voxels[4:8, 5:9, 2:4] = np.nan
+    missing = np.isnan(voxels)
+    nib.save(nib.Nifti1Image(voxels, AFFINE), "scan.nii")
+    run(process_scan, "scan.nii", "--smooth", 3)
+    known, weights = smoothed(np.nan_to_num(voxels), SPACING, 3), smoothed(~missing, SPACING, 3)
+    check_scan("scan_smooth.nii.gz", np.where(missing, np.nan, known / weights), AFFINE)
+    assert f"{missing.sum()} of {missing.size} voxels are NaN" in capsys.readouterr().out
+    run(process_scan, "scan.nii", "--edges")
+    np.testing.assert_array_equal(np.isnan(nib.load("scan_edges.nii.gz").get_fdata()), missing)
+
+
+def write_mha(path, voxels, spacing=None):
+    """MetaImage as its description has it."""
+    lines = ["ObjectType = Image", f"NDims = {voxels.ndim}", f"DimSize = {' '.join(map(str, voxels.shape))}"]
+    lines += [f"ElementSpacing = {' '.join(map(str, spacing))}"] if spacing else []
+    head = "\n".join([*lines, "ElementType = MET_SHORT", "ElementDataFile = LOCAL", ""])
+    Path(path).write_bytes(head.encode() + voxels.astype("<i2").tobytes(order="F"))
+
+
+def test_metaimage_and_full_width():
+    write_mha("scan.mha", brain(), SPACING)
+    run(process_scan, "scan.mha", "--fwhm", 7.0644602)
+    check_scan("scan_smooth.nii.gz", smoothed(brain(), SPACING, 3), np.diag([-2.0, -1.5, 4, 1]))
+
+
+def test_a_flat_scan():
+    nib.save(nib.Nifti1Image(brain((20, 17)), AFFINE), "flat.nii")
+    run(process_scan, "flat.nii", "--plot", "plot.png")
+    result = nib.load("flat_smooth.nii.gz")
+    assert result.header.get_zooms() == (2, 1.5)
+    expected = smoothed(brain((20, 17)), SPACING[:2], 2.2)  # 1.5 times the smaller of 2 and 1.5, to 2 digits
+    np.testing.assert_allclose(result.get_fdata(), expected, atol=3e-6 * np.abs(expected).max())
+
+
+def test_a_scan_without_spacing_needs_one(refused):
+    nib.save(nib.Nifti1Image(brain(), None), "scan.nii")
+    nrrd.write("scan.nrrd", brain())
+    write_mha("scan.mha", brain())
+    write_slice("slice.dcm", brain((20, 17)), [5, 6, 7], PixelSpacing=None)
+    tifffile.imwrite("scan.tif", brain())
+    for name in "scan.nii", "scan.nrrd", "scan.mha", "scan.tif", "slice.dcm":
+        refused(process_scan, name, words="does not say how far its voxels lie apart")
+    for name, output in ("scan.nii", "a.nii"), ("scan.nrrd", "b.nii"), ("scan.mha", "c.nii"), ("scan.tif", "d.tif"):
+        run(process_scan, name, "--spacing", "2", "1.5mm", "4000um", "-o", output, "--smooth", 3)
+        read_back = tifffile.imread if output == "d.tif" else lambda path: nib.load(path).get_fdata()
+        expected = smoothed(brain(), SPACING, 3)
+        np.testing.assert_allclose(read_back(output), expected, rtol=0, atol=3e-6 * np.abs(expected).max())
+    assert nib.load("a.nii").header.get_zooms() == SPACING
+
+
+@pytest.mark.parametrize("unit", ["um", "micron"])
+def test_stacks_of_imagej_and_ome(unit):
+    """(z, channel, y, x), 0.5 x 0.2 x 0.2 micrometres."""
+    voxels = np.random.default_rng(0).random((6, 2, 20, 17)).astype(np.float32)
+    expected = ndimage.gaussian_filter(voxels.astype(float), [0.8, 0, 2, 2], mode="nearest")
+    about = {"axes": "ZCYX", "spacing": 0.5, "unit": unit}
+    tifffile.imwrite("stack.tif", voxels, imagej=True, resolution=(5, 5), metadata=about)
+    sizes = {f"PhysicalSize{axis}": 0.5 if axis == "Z" else 0.2 for axis in "ZYX"}
+    tifffile.imwrite("stack.ome.tif", voxels, metadata={"axes": "ZCYX", **sizes})
+    for name, output in ("stack.tif", "stack_smooth.tif"), ("stack.ome.tif", "stack.ome_smooth.tif"):
+        run(process_scan, name, "--smooth", "0.4um", "--plot", "plot.png")
+        with tifffile.TiffFile(output) as file:
+            assert file.series[0].axes == "ZCYX"
+            assert file.imagej_metadata["spacing"] == 0.5
+            assert file.pages.first.get_resolution(1) == (5, 5)
+            np.testing.assert_allclose(file.asarray(), expected, rtol=0, atol=3e-6)
+
+
+def ome_zarr(path, voxels, scale, unit="micrometer", version="0.5"):
+    image = {
         "axes": [{"name": "t", "type": "time"}] + [{"name": n, "type": "space", "unit": unit} for n in "zyx"],
         "datasets": [{"path": "full", "coordinateTransformations": [{"type": "scale", "scale": scale}]}],
-    }]}})  # fmt: skip
+    }  # fmt: skip
+    if version == "0.4":
+        attributes = {"multiscales": [image | {"version": version}]}
+    else:
+        attributes = {"ome": {"version": version, "multiscales": [image]}}
+    group = zarr.create_group(path, attributes=attributes, zarr_format=2 if version == "0.4" else 3)
     group.create_array("full", shape=voxels.shape, chunks=(1, 8, 8, 8), dtype=voxels.dtype)[...] = voxels
 
 
@@ -355,18 +430,29 @@ def test_zarr_is_smoothed_chunk_by_chunk(capsys, refused):
     ome_zarr("scan.zarr", voxels, [1, 2000, 1000, 500])
     run(process_scan, "scan.zarr", "--smooth", 1.5, "--plot", "plot.png")
     assert np.ptp(np.asarray(Image.open("plot.png").convert("L"))) > 200
-    assert "convnd: 100%" in capsys.readouterr().err
     expected = ndimage.gaussian_filter(voxels.astype(float), [0, 0.75, 1.5, 3], mode="nearest", truncate=4)
     group = zarr.open_group("scan_smooth.zarr", mode="r")
     np.testing.assert_allclose(group["0"][...], expected, rtol=0, atol=1e-2)
     assert group.attrs["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"][1:] == [
         2000, 1000, 500,
     ]  # fmt: skip
+    capsys.readouterr()
     refused(process_scan, "scan.zarr", "--smooth", 1.5, words="scan_smooth.zarr: it is there already")
 
     zarr.create_array("plain.zarr", shape=voxels.shape[1:], dtype=voxels.dtype)[...] = voxels[0]
     run(process_scan, "plain.zarr", "-o", "out.zarr", "--smooth", 1.5, "--spacing", 2, 1, 0.5)
     np.testing.assert_array_equal(zarr.open_array("out.zarr", mode="r")[...], group["0"][0])
+
+
+def test_ome_zarr_keeps_its_version_and_its_missing_voxels():
+    voxels = np.random.default_rng(0).random((2, 10, 11, 12)).astype(np.float32)
+    voxels[1, 9, 3, 4] = np.nan
+    ome_zarr("scan.zarr", voxels, [1, 2000, 1000, 500], version="0.4")
+    run(process_scan, "scan.zarr", "--smooth", 1)
+    group = zarr.open_group("scan_smooth.zarr", mode="r")
+    assert group.metadata.zarr_format == group["0"].metadata.zarr_format == 2
+    assert group.attrs["multiscales"][0]["version"] == "0.4"
+    np.testing.assert_array_equal(np.isnan(group["0"][...]), np.isnan(voxels))
 
 
 def test_zarr_that_was_interrupted_goes_on(monkeypatch):
@@ -397,10 +483,10 @@ def test_zarr_that_was_interrupted_goes_on(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["scan.zarr", "--edges"], "--edges is for scans that memory holds"),
+        (["scan.zarr", "--edges"], "are for scans that memory holds"),
         (["scan.zarr", "-o", "out.nii"], "must end in .zarr"),
         (["scan.zarr", "--spacing", 1, 1], "--spacing has 2 entries"),
-        (["plain.zarr"], "--spacing must say"),
+        (["plain.zarr"], "--spacing must"),
         (["plain.zarr", "--spacing", 1, 1, 1, 1], "4 entries but plain.zarr has 3 axes"),
         (["group.zarr"], "is not an OME-Zarr image"),
         (["words.zarr", "--spacing", 1], "not real numbers"),
@@ -468,6 +554,9 @@ def test_ogg():
     low, high = np.sin(2 * np.pi * np.array([[300], [2500]]) * seconds.T)[..., np.newaxis] * [0.3, 0.2]
     soundfile.write("in.ogg", low + high, RATE)
     run(filter_audio, "in.ogg", "--lowpass", 900)
+    run(filter_audio, "in.ogg", "--lowpass", 900, "-o", "out.wav")
+    assert soundfile.info("out.wav").format == "WAV"
+    assert np.abs(soundfile.read("out.wav")[0] - low)[512:-512].max() < 0.03
     before, after = soundfile.info("in.ogg"), soundfile.info("in_lowpass.ogg")
     assert (after.subtype, after.frames, after.channels) == (before.subtype, before.frames, before.channels)
     inside = np.s_[512:-512]  # the tone begins and ends abruptly
@@ -516,14 +605,13 @@ def test_recordings_pass_through_block_by_block(monkeypatch):
 
     monkeypatch.setattr(filter_audio.Stream, "feed", fed)
     run(filter_audio, "in.wav", "-o", "parts.wav", "--bandpass", 300, 900)
-    assert max(most) == 1100 and sum(most) == RATE
+    assert max(most) == 1100 and sum(most) == 2 * RATE  # the first time compiles
     np.testing.assert_allclose(soundfile.read("parts.wav")[0], soundfile.read("whole.wav")[0], rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "--lowpass"),
         (["--lowpass", 9, "--highpass", 9], "not allowed"),
         (["--lowpass", 0], "must be a number above 0, but is 0"),
         (["--lowpass", 4000], "must lie below half the sample rate, 4000 Hz, but is 4000"),
@@ -534,7 +622,7 @@ def test_recordings_pass_through_block_by_block(monkeypatch):
         (["--lowpass", 9, "--taps", 100], "--taps must be odd"),
         (["--lowpass", 9, "--taps", -3], "--taps: must be a whole number from 1 up, but is -3"),
         (["--lowpass", 9, "-o", "missing/out.wav"], "there is no folder missing"),
-        (["--lowpass", 9, "-o", "out.flac"], "must end in .wav"),
+        (["--lowpass", 9, "-o", "out.sound"], "must end in .wav"),
         (["--impulse", "nothing.wav"], "cannot read nothing.wav: No such file"),
         (["--impulse", "fast.wav"], "8000 Hz, but has 16000 Hz"),
         (["--impulse", "many.wav"], "1 channel or the recording's 2, but has 3"),
@@ -710,11 +798,9 @@ def test_images_that_cannot_be_processed(refused):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "--kernel"),
         (["--kernel", "sharper"], "'sharper'"),
         (["--kernel", "emboss", "-o", "missing/out.png"], "there is no folder missing"),
         (["--kernel", "emboss", "-o", "out.webp"], "must end in .png"),
-        (["--kernel", "gaussian"], "needs --size PIXELS"),
         (["--kernel", "gaussian", "--size", 0], "must be a number above 0, but is 0"),
         (["--kernel", "disk", "--size", 500], "--size 500 is more than the 400 x 600"),
         (["--kernel", "emboss", "--size", 5], "emboss has 3 x 3 weights"),
