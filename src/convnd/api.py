@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .interop import convolve_any
+from .interop import convolve_any, njit
 from .plan import Plan, convolve
 from .problem.arguments import parse
 from .problem.names import unknown_to, without_unknown
@@ -216,6 +216,9 @@ def convnd(
     )  # fmt: skip
     is_plain = type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray)
     return (convolve if is_plain else convolve_any)(x, kernel, out, options)
+
+
+njit.register(convnd)
 
 
 @without_unknown

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -132,20 +132,50 @@ def _tell(seconds: float) -> None:
         print(f"convnd compiles code for this machine; {later} (CONVND_QUIET=1 hides this line)", file=sys.stderr)
 
 
+_thread_state = threading.local()
+
+
+@contextmanager
+def within_compilation() -> Iterator[None]:
+    """Compile in this thread, which is amidst a compilation of Numba's: another thread would wait for its end."""
+    _thread_state.compiles = True
+    try:
+        yield
+    finally:
+        _thread_state.compiles = False
+
+
+def _compile_within(make: Callable[[bool], Compiled]) -> Compiled:
+    """Return what ``make(cache)`` compiles, without the cache where another thread has it: that one waits for this."""
+    if not _compiling.acquire(blocking=False):
+        return make(False)
+    try:
+        return _compile_timed(make)
+    finally:
+        _compiling.release()
+
+
+def _compile_timed(make: Callable[[bool], Compiled]) -> Compiled:
+    start = time.perf_counter()
+    result = _compile(make)
+    _tell(time.perf_counter() - start)
+    return result
+
+
 def compiled(make: Callable[[bool], Compiled]) -> Compiled:
     """Return what ``make(cache)`` compiles, in a thread of its own where the system allows one.
 
     LLVM calls Python back, where what a signal's handler raises would be lost.
     """
+    if getattr(_thread_state, "compiles", False):
+        return _compile_within(make)
     results: list[Compiled] = []
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
             with _compiling:
-                start = time.perf_counter()
-                results.append(_compile(make))
-                _tell(time.perf_counter() - start)
+                results.append(_compile_timed(make))
         except BaseException as error:
             failed.append(error)
         finally:
@@ -180,22 +210,19 @@ def function(body: Callable[..., None], *arguments: Any, fastmath: set[str] | No
     return compiled(make)
 
 
-_forking = threading.local()
-
-
 def _before_fork() -> None:
     """Wait for a compilation in another thread: a child would find the compiler's locks taken for ever.
 
     A thread in which Python's garbage collector frees what a compilation left holds LLVM's lock as well. A call of LLVM
     waits for it; a second one waits for a thread that waited beside the first.
     """
-    _forking.waited = _compiling.acquire(timeout=_PATIENCE)
+    _thread_state.waited = _compiling.acquire(timeout=_PATIENCE)
     for _ in range(2):
         llvm.get_default_triple()
 
 
 def _after_fork() -> None:
-    if _forking.waited:
+    if _thread_state.waited:
         _compiling.release()
 
 

@@ -208,14 +208,14 @@ def _store_window(group, table, memory, window):
 
 
 @njit(**HELPER)
-def _run_tasks(grid, table_address, memory_address, scratch):
+def _run_tasks(rank, table_address, memory_address, scratch):
     """Run tasks, each a tile and a group, until none is left. A tile out of range is left alone and flagged."""
     table, memory = arrays(table_address, memory_address)
     tile, slabs = scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT]
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         group = task % table[t.GROUPS]
-        find_tile(task // table[t.GROUPS], grid, 0, table, memory)
+        find_tile(task // table[t.GROUPS], rank, 0, table, memory)
         clear(tile, table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH])
         call(table[t.GATHER], (table_address, memory_address, 0, group, tile))
         if is_in_range(tile, 0, table, memory_address):
@@ -234,7 +234,7 @@ def convolve_by_fft(parallel):
         if parallel and swap(table[t.BUSY], 1) != 0:
             return False
         for worker in prange(table[t.WORKERS]):
-            _run_tasks(grid, table[t.ADDRESS], *worker_addresses(worker, table))
+            _run_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
         if parallel:
             swap(table[t.BUSY], 0)
         return True

@@ -73,14 +73,14 @@ def total(memory, counts, rank):
 
 
 @njit(**HELPER)
-def find_tile(number, grid, job, table, memory):
+def find_tile(number, rank, job, table, memory):
     """Write where a tile of the grid lies, its first output and its numbers of outputs along each axis."""
-    rank = len(grid)
     for back in range(1, rank + 1):
         a = rank - back
-        tile = number % grid[a]
-        number //= grid[a]
-        begin = table[table[job + t.AXES] + a * t.AXIS_COLUMNS + t.BEGINS] + tile
+        axis = table[job + t.AXES] + a * t.AXIS_COLUMNS
+        tile = number % table[axis + t.TILES]
+        number //= table[axis + t.TILES]
+        begin = table[axis + t.BEGINS] + tile
         memory[t.TILE * rank + a] = tile
         memory[t.ORIGIN * rank + a] = table[begin]
         memory[t.OUTPUTS * rank + a] = table[begin + 1] - table[begin]

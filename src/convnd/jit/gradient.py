@@ -159,7 +159,7 @@ def compile_sums(of_spectra: bool) -> Any:
 
 
 @njit(**HELPER)
-def _run_tasks(grid, table_address, memory_address, scratch):
+def _run_tasks(rank, table_address, memory_address, scratch):
     """Run tasks, each the next that no worker has taken: neighbouring tiles, and some filters of a group."""
     table, memory = arrays(table_address, memory_address)
     task = take_next(table[t.NEXT_TASK])
@@ -167,7 +167,7 @@ def _run_tasks(grid, table_address, memory_address, scratch):
         first = table[t.FIRST_TILE] + task // table[Y + t.GROUPS] * table[t.TASK_TILES]
         end = min(table[t.END_TILE], first + table[t.TASK_TILES])
         for tile in range(first, end):
-            find_tile(tile, grid, 0, table, memory)
+            find_tile(tile, rank, 0, table, memory)
             ends = tile == first, tile + 1 == end
             call(table[t.SUM_TILE], (table_address, memory_address, task, *ends, scratch))
         task = take_next(table[t.NEXT_TASK])
@@ -181,7 +181,7 @@ def sum_gradient(parallel):
         if parallel and swap(table[t.BUSY], 1) != 0:
             return False
         for worker in prange(table[t.WORKERS]):
-            _run_tasks(grid, table[t.ADDRESS], *worker_addresses(worker, table))
+            _run_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
         if parallel:
             swap(table[t.BUSY], 0)
         return True

@@ -44,7 +44,7 @@ def _clear_windows(table, scratch):
 
 
 @njit(**HELPER)
-def run_tasks(grid, table_address, memory_address, scratch):
+def run_tasks(rank, table_address, memory_address, scratch):
     """Run tasks, each the next that no worker has taken: a tile, a group, and a part of the group's output channels."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
@@ -53,7 +53,7 @@ def run_tasks(grid, table_address, memory_address, scratch):
     while task < table[t.TASKS]:
         rest = task // table[t.GROUP_TASKS]
         part, group = task % table[t.GROUP_TASKS], rest % table[t.GROUPS]
-        find_tile(rest // table[t.GROUPS], grid, 0, table, memory)
+        find_tile(rest // table[t.GROUPS], rank, 0, table, memory)
         samples = _samples_in_x(group, table, memory)
         reads_x = samples != 0
         if not reads_x:
@@ -75,7 +75,7 @@ def convolve(parallel):
         if parallel and swap(table[t.BUSY], 1) != 0:
             return False
         for worker in prange(table[t.WORKERS]):
-            run_tasks(grid, table[t.ADDRESS], *worker_addresses(worker, table))
+            run_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
         if parallel:
             swap(table[t.BUSY], 0)
         return True
@@ -133,7 +133,7 @@ def _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
 
 
 @njit(**HELPER)
-def _run_separable_tasks(grid, table_address, memory_address, scratch):
+def _run_separable_tasks(rank, table_address, memory_address, scratch):
     """Run tasks, each the next tile that no worker has taken."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
@@ -141,7 +141,7 @@ def _run_separable_tasks(grid, table_address, memory_address, scratch):
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         group = task % table[t.GROUPS]
-        find_tile(task // table[t.GROUPS], grid, 0, table, memory)
+        find_tile(task // table[t.GROUPS], rank, 0, table, memory)
         if not is_clear or is_smaller(table, memory):  # what is left of other tiles may be out of range
             _clear_windows(table, scratch)
             is_clear = True
@@ -163,7 +163,7 @@ def convolve_separably(parallel):
         if parallel and swap(table[t.BUSY], 1) != 0:
             return False
         for worker in prange(table[t.WORKERS]):
-            _run_separable_tasks(grid, table[t.ADDRESS], *worker_addresses(worker, table))
+            _run_separable_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
         if parallel:
             swap(table[t.BUSY], 0)
         return True
@@ -182,7 +182,7 @@ def _convolve_small(grid, template, place, x, weights, out):
     table[t.X_LOW] += x
     table[t.X_HIGH] += x
     table[t.WEIGHTS], table[t.OUT] = weights, out
-    run_tasks(grid, place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT])
+    run_tasks(len(grid), place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT])
 
 
 @lru_cache(maxsize=64)

@@ -54,9 +54,17 @@ def pointer_to(dtype: np.dtype[Any]) -> Any:
     return types.CPointer(from_dtype(dtype.newbyteorder("=")))
 
 
+Body = tuple[Callable[..., None], Any, Any]  # of a C function, and the types of its first two arguments
+
+
 @lru_cache(maxsize=256)
 def compile_reader(stored: str, working: str, nan: str = "kept") -> Any:
-    """Compile the copy of a line of samples to neighbouring samples of the working type.
+    """Compile what `reader` returns."""
+    return function(*reader(stored, working, nan))
+
+
+def reader(stored: str, working: str, nan: str = "kept") -> Body:
+    """Return the copy of a line of samples to neighbouring samples of the working type.
 
     The function takes the addresses of the source and of the target, the number of samples, and the bytes from a sample
     to the next; or the address of a table of each sample's offset in bytes, or 0.
@@ -70,7 +78,7 @@ def compile_reader(stored: str, working: str, nan: str = "kept") -> Any:
     """
     dtype, result = np.dtype(stored), np.dtype(working)
     if nan != "kept":
-        return function(_reader_without_nan(dtype, result, int(nan == "marked")), pointer_to(dtype), pointer_to(result))
+        return _reader_without_nan(dtype, result, int(nan == "marked")), pointer_to(dtype), pointer_to(result)
     size, swapped = dtype.itemsize, int(not dtype.isnative)
 
     def read(source, target, count, step, offsets):
@@ -95,7 +103,7 @@ def compile_reader(stored: str, working: str, nan: str = "kept") -> Any:
             target[k] = read_sample(source, offset, 0) != 0
 
     body = read_bool if dtype.kind == "b" else read_half if dtype.kind == "f" and size == 2 else read
-    return function(body, pointer_to(dtype), pointer_to(result))
+    return body, pointer_to(dtype), pointer_to(result)
 
 
 def _reader_without_nan(dtype: np.dtype[Any], result: np.dtype[Any], marks: int) -> Callable[..., None]:
@@ -123,7 +131,12 @@ def _reader_without_nan(dtype: np.dtype[Any], result: np.dtype[Any], marks: int)
 
 @lru_cache(maxsize=256)
 def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -> Any:
-    """Compile the copy of neighbouring results of the working type to a line of a dtype.
+    """Compile what `writer` returns."""
+    return function(*writer(working, stored, near, whole))
+
+
+def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
+    """Return the copy of neighbouring results of the working type to a line of a dtype.
 
     Integer dtypes round half to even and saturate, NaN becomes 0; bool is an integer from 0 to 1. The function takes
     the addresses of the source and of the target, the number of results, the bytes from a result to the next, and an
@@ -141,7 +154,7 @@ def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -
     source_type, dtype = np.dtype(working), np.dtype(stored)
     is_float = dtype.kind == "f"
     body = _float_writer(dtype, int(near), int(whole)) if is_float else _integer_writer(source_type, dtype, int(near))
-    return function(body, pointer_to(source_type), pointer_to(dtype))
+    return body, pointer_to(source_type), pointer_to(dtype)
 
 
 @lru_cache(maxsize=4)

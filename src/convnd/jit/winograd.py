@@ -197,7 +197,7 @@ def _is_whole(table, memory):
 
 
 @njit(**HELPER)
-def _run_tasks(grid, table_address, memory_address, scratch):
+def _run_tasks(rank, table_address, memory_address, scratch):
     """Run tasks until none is left. A box out of range is left alone and flagged."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
@@ -206,7 +206,7 @@ def _run_tasks(grid, table_address, memory_address, scratch):
     while task < table[t.TASKS]:
         rest = task // table[t.GROUP_TASKS]
         group = rest % table[t.GROUPS]
-        find_tile(rest // table[t.GROUPS], grid, 0, table, memory)
+        find_tile(rest // table[t.GROUPS], rank, 0, table, memory)
         if not _is_whole(table, memory):  # a tile's sums cancel what lies beyond the outputs that exist
             clear(window, table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH])
         call(table[t.GATHER], (*addresses, 0, group, window))
@@ -225,7 +225,7 @@ def convolve_by_winograd(parallel):
         if parallel and swap(table[t.BUSY], 1) != 0:
             return False
         for worker in prange(table[t.WORKERS]):
-            _run_tasks(grid, table[t.ADDRESS], *worker_addresses(worker, table))
+            _run_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
         if parallel:
             swap(table[t.BUSY], 0)
         return True

@@ -68,6 +68,37 @@ def read_index(typingctx, table, index):
 
 
 @intrinsic
+def moved(typingctx, pointer, count):
+    """Return the pointer to the whole number ``count`` behind the one that a pointer points to."""
+
+    def codegen(context, b, signature, args):
+        return b.gep(args[0], [args[1]])
+
+    return pointer(pointer, types.int64), codegen
+
+
+@intrinsic
+def read_four(typingctx, address):
+    """Return the four bytes at an address."""
+
+    def codegen(context, b, signature, args):
+        return load(b, args[0], I32)
+
+    return types.uint32(types.int64), codegen
+
+
+@intrinsic
+def write_four(typingctx, address, bits):
+    """Store four bytes at an address."""
+
+    def codegen(context, b, signature, args):
+        store(b, args[1], args[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.uint32), codegen
+
+
+@intrinsic
 def copy_four(typingctx, source, target):
     """Copy four bytes from an address to another."""
 
@@ -165,6 +196,26 @@ def float_of(typingctx, bits):
         return b.bitcast(args[0], ir.FloatType())
 
     return types.float32(types.uint32), codegen
+
+
+@intrinsic
+def bits_of_double(typingctx, value):
+    """Return the bits of a float64 as a whole number."""
+
+    def codegen(context, b, signature, args):
+        return b.bitcast(args[0], I64)
+
+    return types.int64(types.float64), codegen
+
+
+@intrinsic
+def double_of(typingctx, bits):
+    """Return the float64 of some bits."""
+
+    def codegen(context, b, signature, args):
+        return b.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.int64), codegen
 
 
 @intrinsic

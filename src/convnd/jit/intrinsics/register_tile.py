@@ -83,13 +83,14 @@ def register_tile(typingctx, shape, x, offsets, weights, bounds, steps, out, out
     signature = types.void(shape, *[types.intp] * 10)
 
     def codegen(context, builder, signature, args):
-        _emit_register_tile(builder, tile, *args[1:])
+        emit_register_tile(builder, tile, *args[1:])
         return context.get_dummy_value()
 
     return signature, codegen
 
 
-def _emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row):
+def emit_register_tile(b, tile, x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row):
+    """Emit the code of a register tile of a shape; the arguments are values, as `register_tile` describes them."""
     size = np.dtype(tile.dtype).itemsize
     scalar = SCALARS[tile.dtype]
     vector = ir.VectorType(scalar, tile.lanes)

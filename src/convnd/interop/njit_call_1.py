@@ -1,0 +1,216 @@
+"""The compiled form of `convnd.convnd` in users' functions.
+
+Numba imports this module before it loads a function from its cache in which this code is compiled, and that makes the C
+functions ready that such a function looks for by name. The number in the module's name is `serve.INTERFACE`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from ..jit.calls import columns as c
+from ..jit.calls import serve
+from ..jit.calls.check import MESSAGES
+from ..jit.intrinsics.embedded import (
+    address_of,
+    numbers_of,
+    symbol_address,
+    write_array,
+    write_constants,
+    write_numbers,
+)
+from ..jit.intrinsics.memory import bits_of_double, call, indices_at, numbers_on_stack, read_index
+from ..problem.boundary import MODES
+from .njit_types import boundary_codes, check_rest, facts_of
+
+serve.load()
+
+_SYMBOL = serve.SYMBOL
+_NOT_LOADED = "the compiled code of convnd is not loaded: clear the cache of the function that calls it, which is older"
+_CHECK, _LAY_OUT, _RUN = serve.CHECK, serve.LAY_OUT, serve.RUN
+_X, _KERNEL, _OUT, _GROUPS, _CHANNEL = c.X, c.KERNEL, c.OUT, c.GROUPS, c.CHANNEL
+_FILL, _FILL_IMAG, _LARGEST, _STATUS, _OVERLAPS = c.FILL, c.FILL_IMAG, c.LARGEST, c.STATUS, c.OVERLAPS
+_MEMORY, _BYTES, _ROW = c.MEMORY, c.BYTES, c.ROW_COLUMNS
+_X_LENGTH, _KERNEL_LENGTH, _OUT_LENGTH = (c.ROWS_BEGIN + k for k in (c.X_LENGTH, c.KERNEL_LENGTH, c.OUT_LENGTH))
+_AXIS, _STRIDE, _DILATION, _BEFORE, _MODE_BEFORE = (
+    c.ROWS_BEGIN + k for k in (c.AXIS, c.STRIDE, c.DILATION, c.BEFORE, c.MODE_BEFORE)
+)
+_NAMES = tuple(MODES)
+_MOST_SINGLE = float(np.finfo(np.float32).max)
+
+
+@njit
+def _serve(address, wanted):
+    """Ask for something of the call whose columns lie at an address."""
+    functions = symbol_address(_SYMBOL)
+    function = read_index(functions, 0)
+    if function == 0:
+        raise RuntimeError(_NOT_LOADED)
+    call(function, (address, functions, wanted))
+
+
+@njit
+def _check(d):
+    """Check a call, whose columns are written."""
+    _serve(address_of(d), _CHECK)
+    status = d[_STATUS]
+    if status != 0:
+        raise ValueError(MESSAGES[status])
+
+
+@njit
+def _run(d, target):
+    """Run a call that is laid out."""
+    memory = np.empty(d[_BYTES], np.uint8)
+    d[_MEMORY] = np.int64(memory.ctypes.data)
+    _serve(address_of(d), _RUN)
+    d[_MEMORY] = memory.size  # the memory is there until here
+
+
+@njit
+def _run_into(d, target):
+    """Run a call that is laid out, by a copy of the result where that shares memory with x or the kernel."""
+    if d[_OVERLAPS] == 0:
+        _run(d, target)
+        return
+    copy = np.empty(target.shape, target.dtype)
+    write_array(d, copy, _OUT, _OUT_LENGTH, _ROW)
+    _serve(address_of(d), _LAY_OUT)
+    _run(d, copy)
+    target[...] = copy
+
+
+@njit
+def _nothing(target):
+    pass
+
+
+@njit
+def _clear_imaginary(target):
+    target.imag[...] = 0
+
+
+def _allocated(rank: int, result: Any, is_fortran: bool) -> Any:
+    """Return the function that allocates a result, in the memory order of x."""
+    last = _OUT_LENGTH + (rank - 1) * _ROW
+    backwards = -_ROW
+    if is_fortran and rank > 1:
+        return njit(lambda d, out: np.empty(numbers_of(d, rank, last, backwards), result).T)
+    return njit(lambda d, out: np.empty(numbers_of(d, rank, _OUT_LENGTH, _ROW), result))
+
+
+def _given(rank: int) -> Any:
+    """Return the function that returns the argument ``out``, which must have the result's shape."""
+
+    @njit
+    def given(d, out):
+        if out.shape != numbers_of(d, rank, _OUT_LENGTH, _ROW):
+            raise ValueError("out has not the shape of the result")
+        return out
+
+    return given
+
+
+@njit
+def _write_fill(d, fill, is_single):
+    for part in (np.float64(fill.real), np.float64(fill.imag)):
+        if is_single and abs(part) > _MOST_SINGLE and abs(part) != np.inf:
+            raise ValueError("fill_value must fit float32")
+    d[_FILL], d[_FILL_IMAG] = bits_of_double(np.float64(fill.real)), bits_of_double(np.float64(fill.imag))
+
+
+@njit
+def _write_whole_fill(d, fill, is_unsigned):
+    number = np.int64(fill)
+    if np.float64(fill) != np.floor(np.float64(fill)):
+        raise ValueError("fill_value must be a whole number for integer x and kernel")
+    if (is_unsigned and fill < 0) or (not is_unsigned and np.float64(fill) != np.float64(number)):
+        raise ValueError("fill_value must fit the result's type, int64 or uint64")
+    d[_FILL], d[_FILL_IMAG] = number, 0
+
+
+@njit
+def _boundary_code(name):
+    for k in range(len(_NAMES)):
+        if name == _NAMES[k]:
+            return k
+    raise ValueError("boundary must be one of 'constant', 'edge', 'reflect', 'symmetric', 'wrap'")
+
+
+def _codes(boundary: Any) -> Any:
+    """Return the code of a boundary's name, or those of a tuple of them."""
+    raise NotImplementedError
+
+
+@overload(_codes)
+def _codes_of(boundary):
+    if isinstance(boundary, (types.UnicodeType, types.StringLiteral)):
+        return lambda boundary: _boundary_code(boundary)
+    if len(boundary) == 1:
+        return lambda boundary: (_codes(boundary[0]),)
+    return lambda boundary: (_codes(boundary[0]), *_codes(boundary[1:]))
+
+
+@njit
+def _codes_at_run_time(boundary):
+    return _codes(boundary)
+
+
+@njit
+def _codes_known(boundary):
+    return None
+
+
+def implementation(
+    x: Any, kernel: Any, padding: Any, stride: Any, dilation: Any, upsample: Any, groups: Any, axes: Any,
+    channel_axis: Any, convention: Any, boundary: Any, fill_value: Any, nan_policy: Any, method: Any, dtype: Any,
+    out: Any, beta: Any, bias: Any, workers: Any,
+) -> Any:  # fmt: skip
+    """Check the types of a call's arguments and return the function that does it."""
+    facts = facts_of(x, kernel, padding, axes, channel_axis, convention, boundary, fill_value, dtype, out)
+    spatial, columns, size, result = facts.spatial, facts.columns, c.size(x.ndim), facts.result.type
+    check_rest(spatial, stride, dilation, upsample, groups, nan_policy, method, beta, bias, workers)
+    codes = _codes_known if boundary_codes(boundary, spatial) is not None else _codes_at_run_time
+    write_fill = _write_whole_fill if facts.is_whole else _write_fill
+    about_fill = facts.is_unsigned if facts.is_whole else facts.precision == "float32"
+    largest, finish = facts.largest, _clear_imaginary if facts.is_cleared else _nothing
+    is_given = isinstance(out, types.Array)
+    target_of = _given(facts.out_rank) if is_given else _allocated(facts.out_rank, result, x.layout == "F")
+    run = _run_into if is_given else _run
+
+    @njit
+    def prepare(d, x, kernel, padding, stride, dilation, groups, axes, channel_axis, boundary, fill):
+        write_constants(d, columns)
+        write_array(d, x, _X, _X_LENGTH, _ROW)
+        write_array(d, kernel, _KERNEL, _KERNEL_LENGTH, _ROW)
+        write_numbers(d, padding, spatial, 2, _BEFORE, _ROW)
+        write_numbers(d, stride, spatial, 1, _STRIDE, _ROW)
+        write_numbers(d, dilation, spatial, 1, _DILATION, _ROW)
+        write_numbers(d, axes, spatial, 1, _AXIS, _ROW)
+        write_numbers(d, codes(boundary), spatial, 2, _MODE_BEFORE, _ROW)
+        write_numbers(d, groups, 1, 1, _GROUPS, 1)
+        write_numbers(d, channel_axis, 1, 1, _CHANNEL, 1)
+        write_fill(d, fill, about_fill)
+        d[_LARGEST] = bits_of_double(max(largest, abs(np.float64(fill.real))))
+        _check(d)
+
+    def convolve(
+        x, kernel, padding="valid", stride=1, dilation=1, upsample=1, groups=1, axes=None, channel_axis=None,
+        convention="convolution", boundary="constant", fill_value=0, nan_policy="propagate", method="auto", dtype=None,
+        out=None, beta=0, bias=None, workers=None,
+    ):  # fmt: skip
+        d = numbers_on_stack(indices_at(0), size)
+        prepare(d, x, kernel, padding, stride, dilation, groups, axes, channel_axis, boundary, fill_value)
+        target = target_of(d, out)
+        if target.size != 0:
+            write_array(d, target, _OUT, _OUT_LENGTH, _ROW)
+            _serve(address_of(d), _LAY_OUT)
+            run(d, target)
+            finish(target)
+        return target
+
+    return convolve

@@ -1,0 +1,250 @@
+"""What a call of `convnd.convnd` in compiled code is by the types of its arguments, and the errors about these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from ..jit.calls import columns as c
+from ..jit.calls.shapes import ALL_RUNS, LINE_VECTORS, LONG_VECTORS, ROW_VECTORS, SHARED_ROWS
+from ..jit.intrinsics.register_tile import RegisterTile
+from ..jit.machine import VECTOR_BYTES
+from ..problem import dtypes
+from ..problem.boundary import MODES
+from ..problem.names import chosen
+from ..problem.result import named_type, result_type
+
+_CODES = {"float32": c.FLOAT32, "float64": c.FLOAT64, "int64": c.INT64}
+_PADDING = {"valid": c.GIVEN, "same": c.SAME, "full": c.FULL}
+_RUNNING = object()  # in place of a value that is known when the code runs
+
+
+def value_of(typ: Any) -> Any:
+    """Return the value that the type of an argument tells, or `_RUNNING`."""
+    if isinstance(typ, types.Omitted):
+        return typ.value
+    if isinstance(typ, types.Literal):
+        return typ.literal_value
+    if isinstance(typ, types.NoneType):
+        return None
+    return _RUNNING if isinstance(typ, types.Type) else typ
+
+
+def _shown(typ: Any) -> str:
+    value = value_of(typ)
+    return " ".join((str(typ) if value is _RUNNING else repr(value)).split())
+
+
+def _array(typ: Any, name: str) -> np.dtype[Any]:
+    """Return the dtype of an array."""
+    if not isinstance(typ, types.Array):
+        raise TypeError(f"{name} must be an array in compiled code, but is {_shown(typ)}")
+    floating = (types.float32, types.float64, types.complex64, types.complex128)
+    if typ.dtype not in floating and not isinstance(typ.dtype, (types.Integer, types.Boolean)):
+        raise TypeError(f"{name} has dtype {typ.dtype}, but compiled code takes whole numbers and 32 or 64 bit floats")
+    return np.dtype(str(typ.dtype))
+
+
+def _word(typ: Any, name: str) -> Any:
+    """Return the value of an argument that is one of some words."""
+    value = value_of(typ)
+    if value is _RUNNING:
+        raise TypeError(f"{name} must be written out in compiled code, as {name}='...', but is {_shown(typ)}")
+    return chosen(value, name)
+
+
+def _check_whole(typ: Any, name: str) -> None:
+    if isinstance(typ, (bool, types.Boolean)) or not isinstance(typ, (int, types.Integer)):
+        raise TypeError(f"{name} must be a whole number or a tuple of them in compiled code, but is {_shown(typ)}")
+
+
+def _entries(typ: Any, name: str, count: int) -> Iterable[Any]:
+    """Return the types of the entries of an argument that has one for each spatial axis, or is one for all."""
+    if not isinstance(typ, types.BaseTuple):
+        return [typ]
+    if len(typ) != count:
+        raise ValueError(f"{name} has {len(typ)} entries but x has {count} spatial axes")
+    return typ
+
+
+def _check_numbers(typ: Any, name: str, spatial: int) -> None:
+    for entry in _entries(typ, name, spatial):
+        _check_whole(entry, name)
+
+
+def _check_padding(typ: Any, spatial: int) -> int:
+    """Check the argument ``padding`` and return what it is."""
+    value = value_of(typ)
+    if isinstance(value, str) or isinstance(typ, types.UnicodeType) or value is None:
+        return _PADDING[_word(typ, "padding")]
+    for entry in _entries(typ, "padding", spatial):
+        if isinstance(entry, types.BaseTuple) and len(entry) != 2:
+            raise ValueError(f"padding must be p or (before, after) along each spatial axis, but has {_shown(entry)}")
+        for end in entry if isinstance(entry, types.BaseTuple) else [entry]:
+            _check_whole(end, "padding")
+    return c.GIVEN
+
+
+def boundary_codes(typ: Any, spatial: int) -> int | None:
+    """Check the argument ``boundary``; return its code, or None where names are compared when the code runs."""
+    if value_of(typ) is not _RUNNING:
+        return list(MODES).index(chosen(value_of(typ), "boundary"))
+    entries = _entries(typ, "boundary", spatial)
+    rule = "boundary must be a name, one for each spatial axis, or a pair (before, after) for each"
+    if len({isinstance(entry, types.BaseTuple) for entry in entries}) > 1:
+        raise ValueError(f"{rule}, but mixes names and pairs: {_shown(typ)}")
+    for entry in entries:
+        names = entry if isinstance(entry, types.BaseTuple) else (entry, entry)
+        if len(names) != 2 or not all(isinstance(name, (types.UnicodeType, types.StringLiteral)) for name in names):
+            raise TypeError(f"{rule}, but is {_shown(typ)} in compiled code")
+    return None
+
+
+def _check_fill(typ: Any, is_complex: bool) -> None:
+    number = isinstance(typ, (bool, int, float, complex, types.Number, types.Boolean))
+    if not number:
+        raise TypeError(f"fill_value must be a number, but is {_shown(typ)}")
+    if isinstance(typ, (complex, types.Complex)) and not is_complex:
+        raise TypeError("fill_value must be real where x is real in compiled code")
+
+
+def _named(typ: Any) -> Any:
+    """Return the dtype that the argument ``dtype`` names, or None."""
+    value = value_of(typ)
+    if value is not _RUNNING:
+        return None if value is None else named_type(value, "dtype")
+    if not isinstance(typ, (types.NumberClass, types.DType)):
+        raise TypeError(f"dtype must name a type, as np.float32 does, but is {_shown(typ)} in compiled code")
+    return named_type(str(typ.dtype), "dtype")
+
+
+class Facts(NamedTuple):
+    """What types tell of a call."""
+
+    spatial: int
+    out_rank: int
+    result: np.dtype[Any]
+    is_whole: bool  # whether sums are exact
+    is_unsigned: bool
+    is_cleared: bool  # whether the result has an imaginary part that nothing is summed into
+    largest: float  # magnitude of a whole number in x
+    precision: str
+    columns: str  # JSON text: columns of the call and what stands there
+
+
+def _spatial(x: Any, kernel: Any, axes: Any, has_channel: bool) -> int:
+    """Return the number of spatial axes."""
+    if value_of(axes) is None:
+        if not has_channel and kernel.ndim != x.ndim:
+            meant = "write axes=... if the others are a batch, or channel_axis=... to sum over one of them"
+            raise ValueError(f"kernel has {kernel.ndim} axes but x has {x.ndim}: {meant}")
+        return x.ndim - has_channel
+    for entry in axes if isinstance(axes, types.BaseTuple) else [axes]:
+        _check_whole(entry, "axes")
+    count = len(axes) if isinstance(axes, types.BaseTuple) else 1
+    if count > x.ndim:
+        raise ValueError(f"axes has {count} entries but x has {x.ndim} axes")
+    return count
+
+
+def _target(out: Any) -> np.ndarray | None:
+    if value_of(out) is None:
+        return None
+    target = np.empty(0, _array(out, "out"))
+    if not out.mutable:
+        raise ValueError("out is read-only")
+    return target
+
+
+def facts_of(
+    x: Any, kernel: Any, padding: Any, axes: Any, channel_axis: Any, convention: Any, boundary: Any, fill_value: Any,
+    dtype: Any, out: Any,
+) -> Facts:  # fmt: skip
+    """Check the types of what decides types, and return what they tell."""
+    own, weights, target = _array(x, "x"), _array(kernel, "kernel"), _target(out)
+    has_channel = value_of(channel_axis) is not None
+    if has_channel:
+        _check_whole(channel_axis, "channel_axis")
+    spatial = _spatial(x, kernel, axes, has_channel)
+    extra = kernel.ndim - spatial
+    if extra not in ((1, 2) if has_channel else (0,)):
+        wanted = "one or two more for channel_axis" if has_channel else "as many"
+        raise ValueError(f"kernel has {kernel.ndim} axes but x has {spatial} spatial axes: it must have {wanted}")
+    result = result_type(own, weights, _named(dtype), target)
+    out_rank = x.ndim - (has_channel and extra == 1)
+    if target is not None and out.ndim != out_rank:
+        raise ValueError(f"out has {out.ndim} axes but the result has {out_rank}")
+    is_whole = dtypes.is_integer(own) and dtypes.is_integer(weights)
+    planes = [1 + (kind.kind == "c") for kind in (own, weights)]
+    _check_fill(fill_value, planes[0] == 2)
+    precision = "float64" if is_whole else dtypes.working(own, np.zeros(1, weights), result, 0)
+    is_unsigned = is_whole and dtypes.default_result(own, weights).kind == "u"
+    columns = {
+        c.RANK: x.ndim, c.KERNEL_RANK: kernel.ndim, c.SPATIAL: spatial, c.HAS_CHANNEL: int(has_channel),
+        c.IS_BANK: int(has_channel and extra == 2), c.HAS_AXES: int(value_of(axes) is not None),
+        c.IS_FLIPPED: int(_word(convention, "convention") == "convolution"),
+        c.PADDING: _check_padding(padding, spatial), c.X_PLANES: planes[0], c.KERNEL_PLANES: planes[1],
+        c.STORED: own.itemsize // planes[0], c.KERNEL_STORED: weights.itemsize // planes[1],
+        c.RESULT: dtypes.real(result).itemsize, c.RESULT_BYTES: result.itemsize, c.IS_WHOLE: int(is_whole),
+        c.RESULT_IS_WHOLE: int(dtypes.is_integer(result)),
+        **_ways(own, weights, result, ["float32", "float64", "int64"][own.itemsize > 2 :] if is_whole else [precision]),
+    }  # fmt: skip
+    for i in range(spatial):
+        at = c.ROWS_BEGIN + i * c.ROW_COLUMNS
+        columns |= {at + c.BEFORE: 0, at + c.AFTER: 0}
+        if (code := boundary_codes(boundary, spatial)) is not None:
+            columns |= {at + c.MODE_BEFORE: code, at + c.MODE_AFTER: code}
+    is_cleared, largest = result.kind == "c" and 2 not in planes, float(dtypes.largest(own)) if is_whole else 0.0
+    return Facts(
+        spatial, out_rank, result, is_whole, is_unsigned, is_cleared, largest, precision, json.dumps([*columns.items()])
+    )
+
+
+def _ways(x: np.dtype[Any], kernel: np.dtype[Any], result: np.dtype[Any], workings: list[str]) -> dict[int, Any]:
+    """Return the columns of the types that sums may be computed in."""
+    stored, weights, written = (dtypes.real(kind).str for kind in (x, kernel, result))
+    columns: dict[int, Any] = {c.WAYS: len(workings)}
+    for k, working in enumerate(workings):
+        unsigned = working == "int64" and dtypes.default_result(x, kernel).kind == "u"
+        accumulated = "uint64" if unsigned else working
+        item = np.dtype(working).itemsize
+        lanes = VECTOR_BYTES // item
+        tiles = {
+            c.LINE_TILE: RegisterTile(working, 1, LINE_VECTORS, lanes, False, ((0, 1),)),
+            c.ROWS_TILE: RegisterTile(working, SHARED_ROWS, ROW_VECTORS, lanes, False, ALL_RUNS),
+            c.LONG_TILE: RegisterTile(working, SHARED_ROWS, LONG_VECTORS, lanes, True, ALL_RUNS),
+        }
+        own = {
+            c.CODE: _CODES[working], c.ITEM: item, c.LANES: lanes,
+            c.READ_X: ("read", stored, working), c.READ_KERNEL: ("read", weights, working),
+            c.WRITE: ("write", accumulated, written, False), c.WRITE_NEAR: ("write", accumulated, written, True),
+            c.READS_NATIVE: int(stored == np.dtype(working).str),
+            c.STORES_NATIVE: int(written == np.dtype(accumulated).str),
+            **{column: ("tile", asdict(tile)) for column, tile in tiles.items()},
+        }  # fmt: skip
+        columns |= {c.HEAD + k * c.WAY_COLUMNS + column: value for column, value in own.items()}
+    return columns
+
+
+def check_rest(
+    spatial: int, stride: Any, dilation: Any, upsample: Any, groups: Any, nan_policy: Any, method: Any, beta: Any,
+    bias: Any, workers: Any,
+) -> None:  # fmt: skip
+    """Check the types of the arguments that decide no types."""
+    _check_numbers(stride, "stride", spatial)
+    _check_numbers(dilation, "dilation", spatial)
+    _check_whole(groups, "groups")
+    for name, typ, only in (("upsample", upsample, 1), ("beta", beta, 0), ("bias", bias, None)):
+        if value_of(typ) != only:
+            raise ValueError(f"{name} must be {only} in compiled code, but is {_shown(typ)}")
+    if _word(nan_policy, "nan_policy") != "propagate":
+        raise ValueError(f"nan_policy must be 'propagate' in compiled code, but is {_shown(nan_policy)}")
+    if _word(method, "method") not in ("auto", "direct"):
+        raise ValueError(f"method must be 'auto' or 'direct' in compiled code, but is {_shown(method)}")
+    if value_of(workers) not in (None, 1):
+        raise ValueError(f"workers must be None or 1 in compiled code, which is serial, but is {_shown(workers)}")

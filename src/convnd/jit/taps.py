@@ -1,0 +1,100 @@
+"""The order of taps, and the positions that neighbouring outputs read along an axis, as tables of whole numbers."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from .compile import HELPER
+
+
+@njit(**HELPER)
+def _gcd(a, b):
+    while b != 0:
+        a, b = b, a % b
+    return a
+
+
+@njit(**HELPER)
+def phase_count(taps, stride, dilation):
+    """Return the number of phases of the stride, between which the taps are divided."""
+    return min(taps, stride // _gcd(dilation, stride))
+
+
+@njit(**HELPER)
+def tap_spacing(stride, dilation):
+    """Return the outputs from one tap of a phase to the next."""
+    return dilation // _gcd(dilation, stride)
+
+
+@njit(**HELPER)
+def phase_length(taps, phases, first):
+    """Return the taps of the phase that begins with one."""
+    return (taps - first + phases - 1) // phases
+
+
+@njit(**HELPER)
+def write_order(taps, stride, dilation, phases, firsts, order):
+    """Write the first tap of every phase, and all taps phase by phase: every output sums them in this order."""
+    for k in range(phases):
+        phase, place = dilation * k % stride, k
+        while place > 0 and dilation * firsts[place - 1] % stride > phase:
+            firsts[place] = firsts[place - 1]
+            place -= 1
+        firsts[place] = k
+    count = 0
+    for k in range(phases):
+        for tap in range(firsts[k], taps, phases):
+            order[count] = tap
+            count += 1
+
+
+@njit(**HELPER)
+def write_window(taps, stride, dilation, phases, outputs, firsts, places, runs):
+    """Write the window that neighbouring outputs read, packed so that positions one stride apart are neighbours.
+
+    Tap ``t`` of output ``o`` reads the packed position ``places[t] + o``. ``runs`` are the positions as runs of a
+    constant step, four numbers each: the first place, the length, the first position and the step. Return how many
+    there are.
+    """
+    if stride == 1 and dilation <= outputs:
+        for tap in range(taps):
+            places[tap] = dilation * tap
+        runs[0], runs[1], runs[2], runs[3] = 0, outputs + dilation * (taps - 1), 0, 1
+        return 1
+    packed, count = 0, 0
+    for k in range(phases):
+        origin, end = 0, -1  # the step after the last one that this phase has packed so far
+        for tap in range(firsts[k], taps, phases):
+            steps, remainder = dilation * tap // stride, dilation * tap % stride
+            first = steps if steps > end else end
+            if first == steps:
+                origin = packed - steps
+            length = steps + outputs - first
+            if end == first:
+                runs[4 * count - 3] += length
+            else:
+                at = 4 * count
+                runs[at], runs[at + 1], runs[at + 2], runs[at + 3] = packed, length, first * stride + remainder, stride
+                count += 1
+            packed += length
+            places[tap] = origin + steps
+            end = steps + outputs
+    return count
+
+
+@njit(**HELPER)
+def union_length(taps, rows, lag):
+    """Return the positions that feed rows of which each reads what the next one reads ``lag`` taps earlier."""
+    return taps + lag * (rows - 1)
+
+
+@njit(**HELPER)
+def fed_rows(position, taps, rows, lag):
+    """Return the run of rows that a position of the union feeds: empty where the first is not below the second."""
+    return max(0, -((taps - 1 - position) // lag)), min(rows, position // lag + 1)
+
+
+@njit(**HELPER)
+def run_number(first, end, rows):
+    """Return the number of a run of rows among all there are, ordered by where they begin and end."""
+    return first * rows - first * (first - 1) // 2 + end - first - 1
