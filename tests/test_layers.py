@@ -12,7 +12,7 @@ PACKAGE = Path(convnd.__file__).parent
 # From the bottom. A folder imports its own modules and what lies below it.
 FOLDERS = [
     "problem", "kernels", "jit", "methods", "derivatives", "plan", "interop", "api", "warm", "problem_text",
-    "torch", "jax", "",
+    "filters", "ndimage", "signal", "torch", "jax", "",
 ]  # fmt: skip
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 WHEN_CALLED = {
@@ -91,5 +91,5 @@ def test_the_package_shows_public_names_alone():
     public = {name for name in dir(convnd) if not name.startswith("_")}
     assert public == {
         "Plan", "Stream", "Window", "blockwise", "convnd", "kernels", "plan", "warmup", "window",
-        "jax", "torch",
+        "jax", "ndimage", "signal", "torch",
     }  # fmt: skip

@@ -16,7 +16,7 @@ __version__: str
 __all__ = [
     "Plan", "Stream", "Window", "__version__", "blockwise", "convnd", "kernels", "plan", "warmup", "window",
 ]  # fmt: skip
-_WHEN_ASKED = ("jax", "torch")  # modules that import a library of their name
+_WHEN_ASKED = ("jax", "ndimage", "signal", "torch")  # modules that few need, two of which import a library
 
 
 def __dir__() -> list[str]:

@@ -9,16 +9,15 @@ length of the sequence is the rank: ``gaussian((2, 2))`` has two axes. Without a
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from math import cos, hypot, inf, radians, sin
-from textwrap import indent
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .problem.docstrings import complete
 from .problem.messages import shown
 from .problem.names import KERNELS, suggestion
 from .problem.result import in_type
@@ -29,7 +28,7 @@ __all__ = [*KERNELS]
 Counts = int | Sequence[int]
 Numbers = float | Sequence[float]
 
-#: The arguments of the kernels, as `_describe` adds them to docstrings.
+#: The arguments of the kernels, as docstrings tell them.
 _ARGUMENTS = {
     "sigma": "float or sequence of float: Standard deviation in samples; 0 leaves an axis as it is.",
     "size": "int or sequence of int: Number of taps.",
@@ -43,6 +42,7 @@ _ARGUMENTS = {
     "ndim": "int: Rank of the kernel; an argument that is a sequence has one entry for each axis.",
     "dtype": "dtype: Type of the weights. A floating type rounds them; an integer type takes whole numbers alone.",
 }
+_RAISES = "TypeError, ValueError\n    Where arguments are of the wrong kind, out of range, or do not agree."
 
 
 def gaussian(
@@ -268,26 +268,8 @@ def _difference(smooth: list[float], axis: int, ndim: int, dtype: DTypeLike) -> 
     return in_type(_outer([[1.0, 0.0, -1.0] if a == index % rank else smooth for a in range(rank)]), dtype)
 
 
-def _describe(kernel: Callable[..., Any], docstring: str) -> str:
-    """Return a docstring with all its sections; its last two paragraphs are what is returned and the example."""
-    *text, returns, example = inspect.cleandoc(docstring).split("\n\n")
-    arguments = []
-    for name, parameter in inspect.signature(kernel).parameters.items():
-        kind, meaning = _ARGUMENTS[name].split(": ")
-        optional = "" if parameter.default is parameter.empty else ", optional"
-        arguments.append(f"{name} : {kind}{optional}\n    {meaning}")
-    sections = {
-        "Parameters": "\n".join(arguments),
-        "Returns": "ndarray\n" + indent(returns, "    "),
-        "Raises": "TypeError, ValueError\n    Where arguments are of the wrong kind, out of range, or do not agree.",
-        "Examples": ">>> from convnd import kernels\n" + example,
-    }
-    return "\n\n".join([*text, *(f"{title}\n{'-' * len(title)}\n{body}" for title, body in sections.items())])
-
-
-for _kernel in [globals()[name] for name in __all__]:
-    if _kernel.__doc__:  # "python -OO" leaves out docstrings
-        _kernel.__doc__ = _describe(_kernel, _kernel.__doc__)
+for _name in __all__:
+    complete(globals()[_name], _ARGUMENTS, _RAISES, ">>> from convnd import kernels")
 
 
 def __dir__() -> list[str]:

@@ -18,7 +18,7 @@ PACKAGE = Path(convnd.__file__).parent
 MODULES = sorted(
     ".".join(("convnd", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in PACKAGE.rglob("[!_]*.py")
 )
-PUBLIC = {name: getattr(convnd, name) for name in convnd.__all__}
+PUBLIC = {name: getattr(convnd, name) for name in (*convnd.__all__, "ndimage", "signal")}
 FUNCTIONS = {name: value for name, value in PUBLIC.items() if callable(value)}
 FUNCTIONS |= {
     f"{name}.{function}": getattr(module, function)

@@ -1,0 +1,204 @@
+"""Linear filters with SciPy's arguments: weights along lines, one axis after the other or all in one call."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from math import prod
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import kernels
+from .api import convnd
+
+_BOUNDARIES: dict[str, Any] = {
+    "reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap",
+    "grid-wrap": "wrap", "constant": "constant", "grid-constant": "constant",
+}  # fmt: skip
+_TYPES = "?bhilqBHILQfdFD"  # that SciPy filters
+_MOST_WEIGHTS = 2**15  # of an outer product; axis by axis is faster beyond
+_ROUNDING = 1 + 2.0**-49  # a few units in the last place
+
+
+class Line(NamedTuple):
+    """Weights along one axis of the input, to be divided by a number."""
+
+    axis: int
+    weights: np.ndarray
+    mode: str = "reflect"
+    origin: int = 0
+    divisor: int = 1
+
+
+def correlate_axes(
+    x: np.ndarray, weights: np.ndarray, axes: Sequence[int], out: np.ndarray, mode: Any, cval: complex,
+    origins: Sequence[int], workers: int | None, divisor: int = 1, method: Any = "auto",
+) -> None:  # fmt: skip
+    """Correlate ``x`` with weights along some of its axes into ``out``, which may be ``x``."""
+    for array in (x, out):
+        if array.dtype.char not in _TYPES:
+            raise RuntimeError(f"array type {array.dtype!r} not supported")
+    if "c" in (x.dtype.kind, weights.dtype.kind) and out.dtype.kind != "c":
+        raise RuntimeError("output must have complex dtype")
+    for origin, size in zip(origins, weights.shape):
+        if not -(size // 2) <= origin <= (size - 1) // 2:
+            raise ValueError("Invalid origin; origin must satisfy -(size // 2) <= origin <= (size-1) // 2")
+    if not isinstance(mode, str) and isinstance(mode, Iterable):
+        raise RuntimeError("A sequence of modes is not supported")
+    if mode not in _BOUNDARIES:
+        raise RuntimeError(f"boundary mode not supported: {mode!r} is none of {', '.join(_BOUNDARIES)}")
+    check_cval(cval, x)
+    if x.size == 0:
+        return
+    is_inexact = out.dtype.kind in "fc"
+    working = np.result_type(x, out) if is_inexact else np.dtype(float)
+    if weights.dtype.kind == "c":
+        working = np.result_type(working, np.complex64)
+    elif working.kind == "c":
+        working = np.zeros(0, working).real.dtype
+    is_whole = not is_inexact and not (weights % 1).any()
+    padding = [(n // 2 + origin, (n - 1) // 2 - origin) for n, origin in zip(weights.shape, origins)]
+    result = convnd(
+        x, (weights / divisor if is_inexact else weights).astype(working), axes=tuple(axes), padding=padding,
+        boundary=_BOUNDARIES[mode], fill_value=cval, convention="correlation", workers=workers,
+        dtype=None if is_inexact else float, out=out if is_inexact else None, method=method,
+    )  # fmt: skip
+    if not is_inexact:
+        if divisor != 1:
+            result /= divisor
+        elif not is_whole:
+            result *= _ROUNDING
+        with np.errstate(invalid="ignore"):
+            out[...] = (np.trunc(result) if out.dtype.kind == "b" else result).astype(out.dtype)
+
+
+def check_cval(cval: complex, x: np.ndarray) -> None:
+    """Refuse a complex value outside of real samples."""
+    if np.iscomplexobj(cval) and x.dtype.kind != "c":
+        raise ValueError("Cannot provide a complex-valued cval when the input is real.")
+
+
+def filtered(
+    x: np.ndarray, terms: Sequence[Sequence[Line]], out: np.ndarray, cval: complex, workers: int | None
+) -> np.ndarray:
+    """Correlate ``x`` along one line after the other, sum over the terms, and return ``out``, which may be ``x``."""
+    if not terms or [*terms] == [[]]:
+        out[...] = x
+        return out
+    is_plain = cval == 0 or not any(line.mode.endswith("constant") for term in terms for line in term)
+    if is_plain and out.dtype.kind in "fc" and _filter_at_once(x, terms, out, workers):
+        return out
+    if len(terms) > 1:
+        source = x.copy() if np.may_share_memory(x, out) else x
+        filtered(source, terms[:1], out, cval, workers)
+        for term in terms[1:]:
+            out += filtered(source, [term], np.empty_like(out), cval, workers)
+        return out
+    for axis, weights, mode, origin, divisor in terms[0]:
+        correlate_axes(x, weights, (axis,), out, mode, cval, [origin], workers, divisor)
+        x = out
+    return out
+
+
+def _filter_at_once(x: np.ndarray, terms: Sequence[Sequence[Line]], out: np.ndarray, workers: int | None) -> bool:
+    """Correlate with the outer product of all lines, or their sum, where that is faster; return whether it was done."""
+    lines = [line for term in terms for line in term]
+    sizes = {line.axis: max(other.weights.size for other in lines if other.axis == line.axis) for line in lines}
+    is_short = len(terms) == 1 or len(lines) == len(terms)  # a sum of long filters is no faster than one by one
+    if not is_short or len({line.mode for line in lines}) != 1 or prod(sizes.values()) > _MOST_WEIGHTS:
+        return False
+    total = np.zeros([sizes[axis] for axis in sorted(sizes)])
+    for term in terms:
+        along = {line.axis: line.weights / line.divisor for line in term}
+        factors = [along.get(axis, np.ones(1)) for axis in sorted(sizes)]
+        total += reduce(np.multiply.outer, [np.pad(w, (n - w.size) // 2) for w, n in zip(factors, total.shape)])
+    origins = {line.axis: line.origin for line in lines}
+    method = "separable" if len(terms) == 1 else "auto"
+    correlate_axes(
+        x, total, sorted(sizes), out, lines[0].mode, 0, [origins[axis] for axis in sorted(sizes)], workers,
+        method=method,
+    )  # fmt: skip
+    return True
+
+
+def output_for(output: Any, x: np.ndarray, is_complex: bool = False) -> np.ndarray:
+    """Return the array that results go to: a given one, or a new one of a given type or of the input's."""
+    if output is None:
+        return np.zeros(x.shape, np.promote_types(x.dtype, np.complex64) if is_complex else x.dtype.newbyteorder("="))
+    if not isinstance(output, str | type | np.dtype):
+        output = np.asarray(output)
+        if output.shape != x.shape:
+            raise RuntimeError(f"output shape not correct: it is {output.shape}, but the input's is {x.shape}")
+        return output
+    kind = np.dtype(output)
+    if isinstance(output, str) and not issubclass(kind.type, np.number):
+        raise RuntimeError("output must have numeric dtype")
+    if is_complex and kind.kind != "c":
+        if isinstance(output, str):
+            raise RuntimeError("output must have complex dtype")
+        import warnings
+
+        warnings.warn("promoting specified output dtype to complex", stacklevel=4)
+        kind = np.promote_types(kind, np.complex64)
+    return np.zeros(x.shape, kind)
+
+
+def axes_of(axes: Any, ndim: int) -> tuple[int, ...]:
+    """Return axes as whole numbers from 0 up."""
+    if axes is None:
+        return tuple(range(ndim))
+    given: Any = [axes] if np.isscalar(axes) else axes
+    if not isinstance(given, Iterable):
+        raise ValueError("axes must be an integer, iterable of integers, or None")
+    found = [operator.index(axis) for axis in given]
+    for axis in found:
+        if not -ndim <= axis < ndim:
+            raise ValueError(f"specified axis: {axis} is out of range")
+    found = [axis % ndim for axis in found]
+    if len({*found}) != len(found):
+        raise ValueError("axes must be unique")
+    return tuple(found)
+
+
+def each(value: Any, rank: int) -> list[Any]:
+    """Return an entry for each axis."""
+    entries = list(value) if np.iterable(value) and not isinstance(value, str) else [value] * rank
+    if len(entries) != rank:
+        raise RuntimeError("sequence argument must have length equal to input rank")
+    return entries
+
+
+def gaussian_line(sigma: float, order: int, truncate: float, radius: int | None) -> np.ndarray:
+    """Return the weights of a Gaussian, or of its derivative, along one axis."""
+    radius = int(truncate * float(sigma) + 0.5) if radius is None else radius
+    if not isinstance(radius, Integral) or radius < 0:
+        raise ValueError("Radius must be a nonnegative integer.")
+    if order < 0:
+        raise ValueError("order must be non-negative")
+    return kernels.gaussian(sigma, truncate=float(radius) / sigma if sigma else 0, order=order)[::-1]
+
+
+def gaussian_lines(
+    ndim: int, sigma: Any, order: Any, mode: Any, truncate: float, radius: Any, axes: Any = None
+) -> list[Line]:
+    """Return the lines of a Gaussian filter; an axis with a sigma of 0 has none."""
+    found = axes_of(axes, ndim)
+    entries = zip(found, *(each(value, len(found)) for value in (sigma, order, mode, radius)))
+    return [Line(a, gaussian_line(s, n, truncate, r), m) for a, s, n, m, r in entries if s > 1e-15]
+
+
+def derivative_lines(
+    input: Any, sigma: Any, order: int, mode: Any, axes: Any, only: bool, kwargs: dict[str, Any]
+) -> tuple[np.ndarray, list[list[Line]]]:
+    """Return the input and, for each axis, the lines of a Gaussian that is differentiated along it."""
+    x = np.asarray(input)
+    along = axes_of(axes, x.ndim)
+    if only:  # the other axes are not smoothed
+        given = dict(zip(along, each(sigma, len(along))))
+        sigma = [given.get(axis, 0) for axis in range(x.ndim)]
+    options = {"truncate": 4.0, "radius": None} | kwargs
+    orders = [[order * (a == axis) for a in range(x.ndim)] for axis in along]
+    return x, [gaussian_lines(x.ndim, sigma, n, m, **options) for n, m in zip(orders, each(mode, len(along)))]

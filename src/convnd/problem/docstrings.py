@@ -1,0 +1,47 @@
+"""Docstrings of functions that share their arguments: a table says what each argument means."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from textwrap import indent
+from typing import Any
+
+
+def complete(
+    function: Callable[..., Any], meanings: Mapping[str, str], raises: str, setup: str, returns: str = ""
+) -> None:
+    """Give a function's docstring all its sections; its last paragraph is the example.
+
+    Parameters
+    ----------
+    function : callable
+        The function, which is changed in place.
+    meanings : mapping of str
+        ``"type: meaning"`` of each argument.
+    raises : str
+        The section of that name.
+    setup : str
+        The lines before the example.
+    returns : str, optional
+        What is returned; by default the paragraph before the example says it.
+    """
+    if not function.__doc__:  # "python -OO" leaves out docstrings
+        return
+    text, example = inspect.cleandoc(function.__doc__).rsplit("\n\n", 1)
+    if not returns:
+        text, returns = text.rsplit("\n\n", 1)
+    arguments = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind, meaning = meanings[name].split(": ", 1)
+        optional = "" if parameter.default is parameter.empty else ", optional"
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        arguments.append(f"{stars}{name} : {kind}{optional}\n    {meaning}")
+    sections = {
+        "Parameters": "\n".join(arguments),
+        "Returns": f"ndarray\n{indent(returns, '    ')}",
+        "Raises": raises,
+        "Examples": f"{setup}\n{example}",
+    }
+    texts = [f"{title}\n{'-' * len(title)}\n{body}" for title, body in sections.items()]
+    function.__doc__ = "\n\n".join([text, *texts])

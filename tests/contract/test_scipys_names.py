@@ -1,0 +1,192 @@
+"""`convnd.ndimage` and `convnd.signal` give what SciPy gives.
+
+SciPy's own tests of these functions run in `tests/scipys_own.py`.
+"""
+
+import inspect
+from itertools import product
+
+import numpy as np
+import pytest
+
+import convnd
+
+ndimage = pytest.importorskip("scipy.ndimage")
+signal = pytest.importorskip("scipy.signal")
+FILTERS = {
+    "convolve": ([[1.5, 2, -1], [0, 1, 3]],),
+    "correlate": ([[1.5, 2, -1, 2], [0, 1, 3, 0.5]],),
+    "convolve1d": ([1, 2.5, -3, 4],),
+    "correlate1d": ([1, 2.5, -3, 4],),
+    "gaussian_filter": ((1.2, 2),),
+    "gaussian_filter1d": (1.5,),
+    "gaussian_laplace": (1.2,),
+    "gaussian_gradient_magnitude": (1.2,),
+    "laplace": (),
+    "sobel": (0,),
+    "prewitt": (),
+    "uniform_filter": ((3, 4),),
+    "uniform_filter1d": (4,),
+}
+MODES = ["reflect", "mirror", "nearest", "wrap", "constant", "grid-mirror", "grid-wrap", "grid-constant"]
+TYPES = ["u1", "i2", "i4", "f4", ">f8", "c8", "c16"]
+
+
+def samples(dtype, shape=(9, 11)):
+    rng = np.random.default_rng(7)
+    x = rng.integers(0, 250, shape)
+    return (x + 1j * rng.integers(0, 250, shape) if np.dtype(dtype).kind == "c" else x).astype(dtype)
+
+
+def agree(ours, theirs):
+    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+    if theirs.dtype.kind in "fc":
+        scale = 250 + np.abs(theirs).max(initial=0)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=8 * np.finfo(theirs.dtype).eps * scale)
+    else:
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "path", [f"{module}.{name}" for module in ("ndimage", "signal") for name in getattr(convnd, module).__all__]
+)
+def test_signatures_are_scipys_and_workers(path):
+    module, name = path.split(".")
+    ours = dict(inspect.signature(getattr(getattr(convnd, module), name)).parameters)
+    theirs = inspect.signature(getattr({"ndimage": ndimage, "signal": signal}[module], name)).parameters
+    assert ours.pop("workers").default is None
+    assert [(p.name, p.kind, p.default) for p in ours.values()] == [
+        (p.name, p.kind, p.default) for p in theirs.values()
+    ]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", FILTERS)
+def test_filters_are_scipys(name, dtype):
+    """Also where whole numbers are truncated, after each axis, and where they wrap around."""
+    if name == "gaussian_gradient_magnitude" and np.dtype(dtype).kind == "c":
+        pytest.skip("a root of squares that cancel")
+    for mode in MODES:
+        options = {"mode": mode, "cval": 3.0}
+        ours, theirs = (getattr(m, name)(samples(dtype), *FILTERS[name], **options) for m in (convnd.ndimage, ndimage))
+        agree(ours, theirs)
+
+
+@pytest.mark.parametrize("output", ["f4", "u1", np.int32, np.float64])
+@pytest.mark.parametrize("name", FILTERS)
+def test_types_of_outputs_are_scipys(name, output):
+    agree(*(getattr(m, name)(samples("f8"), *FILTERS[name], output=output) for m in (convnd.ndimage, ndimage)))
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_outputs_may_be_given_and_be_the_input(name):
+    """SciPy's sums over axes read what they have overwritten."""
+    x = samples("f8")
+    expected = getattr(ndimage, name)(x, *FILTERS[name])
+    out = np.full(x.shape, 7.0)
+    assert getattr(convnd.ndimage, name)(x, *FILTERS[name], output=out) is out
+    agree(out, expected)
+    assert getattr(convnd.ndimage, name)(x, *FILTERS[name], output=x) is x
+    agree(x, expected)
+
+
+@pytest.mark.parametrize("name", ["gaussian_filter", "uniform_filter", "laplace", "sobel", "gaussian_laplace"])
+def test_modes_of_each_axis(name):
+    for mode in product(["nearest", "wrap", "constant"], repeat=2):
+        agree(*(getattr(m, name)(samples("f4"), *FILTERS[name], mode=mode) for m in (convnd.ndimage, ndimage)))
+
+
+@pytest.mark.parametrize("origin", [-2, -1, 0, 1])
+def test_origins(origin):
+    for name in ("convolve1d", "correlate1d", "uniform_filter1d"):
+        try:
+            theirs = getattr(ndimage, name)(samples("f4"), *FILTERS[name], origin=origin)
+        except ValueError:
+            with pytest.raises(ValueError, match="origin"):
+                getattr(convnd.ndimage, name)(samples("f4"), *FILTERS[name], origin=origin)
+        else:
+            agree(getattr(convnd.ndimage, name)(samples("f4"), *FILTERS[name], origin=origin), theirs)
+
+
+@pytest.mark.parametrize("value", range(0, 256, 5))
+def test_a_flat_image_stays_flat(value):
+    """The weights of a Gaussian sum to 1 but for rounding, which truncation must not show."""
+    x = np.full((20, 20), value, np.uint8)
+    for sigma in (0.5, 1, 1.7, 2, 5):
+        assert (convnd.ndimage.gaussian_filter(x, sigma) == value).all()
+
+
+def test_large_gaussians_run_axis_by_axis():
+    x = samples("f4", (90, 100, 3))
+    agree(*(m.gaussian_filter(x, 30, axes=(0, 1)) for m in (convnd.ndimage, ndimage)))
+    agree(*(m.gaussian_filter(x, (30, 30), axes=(0, 1), truncate=1.5, order=(0, 1)) for m in (convnd.ndimage, ndimage)))
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("types", [*product(["u1", "i4", "f4", "f8", "c8"], repeat=2)], ids="-".join)
+def test_convolutions_are_scipys(mode, types):
+    x, kernel = samples(types[0]), samples(types[1], (4, 3))
+    for name, pair in product(("convolve", "correlate"), ((x, kernel), (kernel, x), (x[0], kernel[0]))):
+        agree(*(getattr(m, name)(*pair, mode, "direct") for m in (convnd.signal, signal)))
+    for name, boundary in product(("convolve2d", "correlate2d"), ("fill", "wrap", "symm")):
+        agree(*(getattr(m, name)(x, kernel, mode, boundary, 2) for m in (convnd.signal, signal)))
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize(
+    "shapes, axes",
+    [
+        (((5, 20), (5, 3)), 1), (((5, 20), (1, 3)), 1), (((1, 20), (5, 3)), 1), (((4, 5, 20), (1, 5, 3)), -1),
+        (((4, 1, 20), (1, 5, 3)), -1), (((4, 20, 5), (4, 3, 5)), (1,)), (((20, 9), (3, 4)), (1, 0)),
+        (((1, 4), (3, 4)), None), (((2, 6), (2, 9)), 1), (((3, 4), (3, 4)), None),
+    ],
+)  # fmt: skip
+def test_axes_that_are_not_convolved_are_broadcast(mode, shapes, axes):
+    x, kernel = (samples("f8", shape) for shape in shapes)
+    for name in ("fftconvolve", "oaconvolve"):
+        agree(*(getattr(m, name)(x, kernel, mode, axes) for m in (convnd.signal, signal)))
+
+
+@pytest.mark.parametrize(
+    "mode", ["constant", "symmetric", "edge", "smooth", "wrap", "reflect", "antisymmetric", "antireflect", "line"]
+)
+def test_upfirdn_is_scipys(mode):
+    for taps, n, up, down, cval in product((1, 5, 13), (2, 4, 9), (1, 2, 3), (1, 2, 5), (0, 2)):
+        h, x = samples("f4", taps), samples("f8", (3, n))
+        agree(*(m.upfirdn(h, x, up, down, 1, mode, cval) for m in (convnd.signal, signal)))
+
+
+def test_nan_stays_in_its_windows():
+    x = np.zeros((30, 30), np.float32)
+    x[15, 15] = np.nan
+    assert np.isnan(convnd.ndimage.uniform_filter(x, 3)).sum() == 9
+    assert np.isnan(convnd.signal.fftconvolve(x, np.ones((3, 3)), "same")).sum() == 9
+
+
+@pytest.mark.parametrize("module", ["ndimage", "signal"])
+def test_other_names_are_answered(module):
+    with pytest.raises(AttributeError, match=rf"convnd.{module} has no 'median_filter': of scipy.{module} there are c"):
+        getattr(getattr(convnd, module), "median_filter")  # noqa: B009
+    assert dir(getattr(convnd, module)) == getattr(convnd, module).__all__
+
+
+@pytest.mark.parametrize(
+    "error, call",
+    [
+        (RuntimeError, lambda m: m.gaussian_filter(np.ones((3, 3)), (1, 2, 3))),
+        (RuntimeError, lambda m: m.gaussian_filter(np.ones(3, np.float16), 1)),
+        (RuntimeError, lambda m: m.correlate(np.ones((3, 3)), [1, 2])),
+        (RuntimeError, lambda m: m.correlate1d(np.ones((3, 3)), [])),
+        (RuntimeError, lambda m: m.correlate(np.ones(3), [1], mode="edge")),
+        (RuntimeError, lambda m: m.correlate(np.ones(3), [1], output=np.ones(4))),
+        (RuntimeError, lambda m: m.uniform_filter1d(np.ones(3), 0)),
+        (ValueError, lambda m: m.gaussian_filter(np.ones(3), 1, radius=-1)),
+        (ValueError, lambda m: m.gaussian_filter(np.ones(3), 1, axes=2)),
+        (ValueError, lambda m: m.convolve(np.ones(3), [1j], mode="constant", cval=1j)),
+        (ValueError, lambda m: m.sobel(np.ones(3), axis=1)),
+    ],
+)
+def test_errors_are_scipys(error, call):
+    for module in (ndimage, convnd.ndimage):
+        with pytest.raises(error):
+            call(module)
