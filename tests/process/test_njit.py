@@ -88,8 +88,8 @@ def test_upgrade(scripts):
     run(scripts / "check.py", "0", **environment(scripts))
     later = scripts / "later"
     shutil.copytree(PACKAGE, later / "convnd", ignore=shutil.ignore_patterns("__pycache__"))
-    serve, folder = later / "convnd" / "jit" / "calls" / "serve.py", later / "convnd" / "interop"
-    serve.write_text(replaced(serve, "INTERFACE = 1 ", "INTERFACE = 2 "))
+    symbols, folder = later / "convnd" / "jit" / "calls" / "symbols.py", later / "convnd" / "interop"
+    symbols.write_text(replaced(symbols, "INTERFACE = 1 ", "INTERFACE = 2 "))
     (folder / "njit_call_2.py").write_text((folder / "njit_call_1.py").read_text())
     (folder / "njit.py").write_text(replaced(folder / "njit.py", "njit_call_1", "njit_call_2"))
     (folder / "njit_call_1.py").write_text("")  # says nothing: the cached function runs, and finds its table empty

@@ -7,12 +7,12 @@ from typing import Any
 
 from numba.extending import overload
 
-from ..jit.calls import serve
+from ..jit.calls import symbols
 
 
 def register(convnd: Callable[..., Any]) -> None:
     """Tell Numba what a call of ``convnd`` in compiled code is."""
-    serve.register()
+    symbols.register()
 
     # Typing tries again without literals where this returns nothing, so every error is plain: a `TypeError` or a
     # `ValueError`, not one of Numba's.

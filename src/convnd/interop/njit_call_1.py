@@ -1,7 +1,7 @@
 """The compiled form of `convnd.convnd` in users' functions.
 
 Numba imports this module before it loads a function from its cache in which this code is compiled, and that makes the C
-functions ready that such a function looks for by name. The number in the module's name is `serve.INTERFACE`.
+functions ready that such a function looks for by name. The number in the module's name is `symbols.INTERFACE`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from ..jit.calls import columns as c
-from ..jit.calls import serve
+from ..jit.calls import serve, symbols
 from ..jit.calls.check import MESSAGES
 from ..jit.intrinsics.embedded import (
     address_of,
@@ -29,7 +29,7 @@ from .njit_types import boundary_codes, check_rest, facts_of
 
 serve.load()
 
-_SYMBOL = serve.SYMBOL
+_SYMBOL = symbols.SYMBOL
 _NOT_LOADED = "the compiled code of convnd is not loaded: clear the cache of the function that calls it, which is older"
 _CHECK, _LAY_OUT, _RUN = serve.CHECK, serve.LAY_OUT, serve.RUN
 _X, _KERNEL, _OUT, _GROUPS, _CHANNEL = c.X, c.KERNEL, c.OUT, c.GROUPS, c.CHANNEL

@@ -1,7 +1,7 @@
 """The columns of a call from compiled code: an array of int64 on the caller's stack.
 
 The caller writes what it asks for; `check`, `canonical` and `layout` write what that means, `build` reads it. Whatever
-is changed here changes the interface of functions that users' caches keep: `serve.INTERFACE` counts up with it.
+is changed here changes the interface of functions that users' caches keep: `symbols.INTERFACE` counts up with it.
 """
 
 from __future__ import annotations
