@@ -14,7 +14,6 @@ come out. What differs:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -42,7 +41,7 @@ __all__ = [
 
 
 def _difference(
-    input: Any, smooth: Sequence[int], axis: int, output: Any, mode: Any, cval: complex, workers: int | None
+    input: Any, smooth: list[int], axis: int, output: Any, mode: Any, cval: complex, workers: int | None
 ) -> np.ndarray:
     """Return a difference along one axis that is smoothed along the others."""
     x = np.asarray(input)
@@ -186,12 +185,13 @@ def gaussian_gradient_magnitude(
     array([ 1.3, 12.2, 36.4, 36.4, 12.2,  1.3])
     """
     x, terms = derivative_lines(input, sigma, 1, mode, axes, False, kwargs)
-    out = output_for(output, x)
     if not terms:
-        return filtered(x, [], out, cval, workers)
-    squares = np.zeros_like(out)
-    for term in terms:
-        slope = filtered(x, [term], np.empty_like(out), cval, workers)
+        return filtered(x, [], output_for(output, x), cval, workers)
+    out = output_for(output, x)
+    slopes = (filtered(x, [term], np.empty_like(out), cval, workers) for term in terms)
+    squares = next(slopes)
+    squares *= squares
+    for slope in slopes:
         squares += np.multiply(slope, slope, out=slope)
     return np.sqrt(squares, out=out, casting="unsafe")
 
@@ -257,7 +257,7 @@ def uniform_filter(
 ) -> np.ndarray:  # fmt: skip
     """Return means over boxes, `scipy.ndimage.uniform_filter`.
 
-    >>> ndimage.uniform_filter([[0.0, 0, 9, 0, 0]] * 3, (1, 3))[0]
+    >>> ndimage.uniform_filter([0.0, 0, 9, 0, 0])
     array([0., 3., 3., 3., 0.])
     """
     x = np.asarray(input)
