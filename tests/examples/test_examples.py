@@ -21,6 +21,7 @@ from scipy import ndimage, signal
 import deblur
 import filter_audio
 import filter_image
+import in_your_own_loop
 import process_scan
 from convnd import kernels
 from convnd.jit import parallel
@@ -76,6 +77,7 @@ def truncate(path):
         (["filter_audio.py", "--compare"], ["guitar_lowpass.flac", "guitar_lowpass_plot.png"]),
         (["filter_image.py", "--compare"], ["coffee_motion-blur.png", "coffee_motion-blur_plot.png"]),
         (["deblur.py", "--steps", "3", "--compare"], ["coffee_deblurred.png"]),
+        (["in_your_own_loop.py", "--compare"], ["CTChest4_contrast.png"]),
     ],
 )
 def test_command_on_its_own_data(folder, command, outputs):
@@ -89,7 +91,7 @@ def test_command_on_its_own_data(folder, command, outputs):
     assert np.ptp(np.asarray(Image.open(outputs[-1]).convert("L"))) > 200
 
 
-@pytest.mark.parametrize("example", [process_scan, filter_audio, filter_image, deblur])
+@pytest.mark.parametrize("example", [process_scan, filter_audio, filter_image, deblur, in_your_own_loop])
 def test_help_and_unknown_option(example, capsys, refused):
     with pytest.raises(SystemExit, match="0"):
         example.main(["--help"])
@@ -878,3 +880,10 @@ def test_deblur_refuses(refused, options, words):
 def test_deblur_refuses_what_is_no_photograph(folder, refused):
     (folder / "in.png").write_text("not an image")
     refused(deblur, "in.png", words="cannot read in.png")
+
+
+def test_local_contrast_is_scipys():
+    slices = np.random.default_rng(0).normal(900, 40, (3, 30, 41)).astype(np.float32)
+    kernel = kernels.gaussian((2, 1.5), dtype=np.float32)
+    ours, theirs = (work(slices, kernel) for work in (in_your_own_loop.local_contrast, in_your_own_loop.by_scipy))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
