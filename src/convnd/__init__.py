@@ -9,12 +9,12 @@ from .interop.blockwise import blockwise
 from .interop.stream import Stream
 from .interop.window import Window, window
 from .plan import Plan
-from .problem.names import unknown_function
+from .problem.names import FUNCTIONS, unknown_name
 from .warm import warmup
 
 __version__: str
 __all__ = [
-    "Plan", "Stream", "Window", "__version__", "blockwise", "convnd", "kernels", "plan", "warmup", "window",
+    "Plan", "Stream", "Window", "blockwise", "convnd", "kernels", "plan", "warmup", "window",
 ]  # fmt: skip
 _WHEN_ASKED = ("jax", "ndimage", "signal", "torch")  # modules that few need, two of which import a library
 
@@ -29,7 +29,7 @@ if not TYPE_CHECKING:  # which would take every attribute for one of these
         if name in _WHEN_ASKED:
             return import_module(f"{__name__}.{name}")
         if name != "__version__":
-            raise unknown_function(__name__, name)
+            raise unknown_name(__name__, name, FUNCTIONS)
         from importlib.metadata import PackageNotFoundError, version  # slow to import, and seldom asked for
 
         try:

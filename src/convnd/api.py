@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .interop import convolve_any, njit
 from .plan import Plan, convolve
 from .problem.arguments import parse
-from .problem.names import unknown_to, without_unknown
+from .problem.calls import explained
 from .problem.options import Options
 
 Padding = Literal["valid", "same", "full"] | int | Sequence[int | Sequence[int]]
@@ -23,7 +23,7 @@ NanPolicy = Literal["propagate", "raise", "omit"]
 Method = Literal["auto", "direct", "separable", "fft", "winograd"]
 
 
-@without_unknown
+@explained
 def convnd(
     x: Any,
     kernel: Any,
@@ -45,7 +45,6 @@ def convnd(
     beta: complex = 0,
     bias: ArrayLike | None = None,
     workers: int | None = None,
-    **unknown: NoReturn,
 ) -> np.ndarray:
     """Convolve an array of any rank with a kernel.
 
@@ -208,8 +207,6 @@ def convnd(
     >>> convnd(x, w.swapaxes(0, 1), upsample=2, padding=2, channel_axis=1, axes=(2, 3)).shape
     (1, 2, 16, 16)
     """
-    if unknown:
-        raise unknown_to(convnd, unknown)
     options = Options(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, beta, bias, workers,
@@ -221,7 +218,7 @@ def convnd(
 njit.register(convnd)
 
 
-@without_unknown
+@explained
 def plan(
     x: Any,
     kernel: Any,
@@ -243,7 +240,6 @@ def plan(
     beta: complex = 0,
     bias: ArrayLike | None = None,
     workers: int | None = None,
-    **unknown: NoReturn,
 ) -> Plan:
     """Choose how to convolve arrays like ``x`` with a kernel, and make the kernel ready for it.
 
@@ -278,8 +274,6 @@ def plan(
     >>> smooth(np.ones((300, 400)))[150, 200].round(12)
     np.float64(1.0)
     """
-    if unknown:
-        raise unknown_to(plan, unknown)
     options = Options(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
         method, dtype, beta, bias, workers,

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .problem.calls import explained
 from .problem.docstrings import complete
 from .problem.messages import shown
-from .problem.names import KERNELS, suggestion
+from .problem.names import KERNELS, unknown_name
 from .problem.result import in_type
-from .problem.values import by_axis, is_sequence, number, whole
+from .problem.values import LARGEST, by_axis, is_sequence, number, whole
 
 __all__ = [*KERNELS]
 
@@ -31,6 +32,7 @@ Numbers = float | Sequence[float]
 #: The arguments of the kernels, as docstrings tell them.
 _ARGUMENTS = {
     "sigma": "float or sequence of float: Standard deviation in samples; 0 leaves an axis as it is.",
+    "fwhm": "float or sequence of float: Full width at half maximum, about 2.355 times `sigma`, in its place.",
     "size": "int or sequence of int: Number of taps.",
     "radius": "float or sequence of float: Radius in samples.",
     "length": "float: Number of samples that are blurred into one, at least 1.",
@@ -46,7 +48,13 @@ _RAISES = "TypeError, ValueError\n    Where arguments are of the wrong kind, out
 
 
 def gaussian(
-    sigma: Numbers, *, truncate: float = 4.0, order: Counts = 0, ndim: int | None = None, dtype: DTypeLike = float
+    sigma: Numbers | None = None,
+    *,
+    fwhm: Numbers | None = None,
+    truncate: float = 4.0,
+    order: Counts = 0,
+    ndim: int | None = None,
+    dtype: DTypeLike = float,
 ) -> np.ndarray:
     r"""Return a Gaussian, or a derivative of it: `scipy.ndimage.gaussian_filter`.
 
@@ -60,7 +68,7 @@ def gaussian(
     >>> kernels.gaussian(0.5).round(3)
     array([0.   , 0.106, 0.787, 0.106, 0.   ])
     """
-    return in_type(_outer(_gaussians(ndim, sigma, truncate, order)), dtype)
+    return in_type(_outer(_gaussians(ndim, sigma, fwhm, truncate, order)), dtype)
 
 
 def box(size: Counts, *, ndim: int | None = None, dtype: DTypeLike = float) -> np.ndarray:
@@ -150,7 +158,12 @@ def laplacian(ndim: int, *, dtype: DTypeLike = float) -> np.ndarray:
 
 
 def laplacian_of_gaussian(
-    sigma: Numbers, *, truncate: float = 4.0, ndim: int | None = None, dtype: DTypeLike = float
+    sigma: Numbers | None = None,
+    *,
+    fwhm: Numbers | None = None,
+    truncate: float = 4.0,
+    ndim: int | None = None,
+    dtype: DTypeLike = float,
 ) -> np.ndarray:
     r"""Return the Laplacian of a Gaussian, :math:`\sum_a d^2 g / dt_a^2`: `scipy.ndimage.gaussian_laplace`.
 
@@ -161,7 +174,7 @@ def laplacian_of_gaussian(
     >>> kernels.laplacian_of_gaussian(0.5).round(2)
     array([ 0.02,  1.28, -3.15,  1.28,  0.02])
     """
-    second, smooth = (_gaussians(ndim, sigma, truncate, order) for order in (2, 0))
+    second, smooth = (_gaussians(ndim, sigma, fwhm, truncate, order) for order in (2, 0))
     return in_type(_sum_over_axes(second, smooth), dtype)
 
 
@@ -212,7 +225,13 @@ def sharpen(ndim: int, amount: float = 1.0, *, dtype: DTypeLike = float) -> np.n
 
 
 def unsharp_mask(
-    sigma: Numbers, amount: float = 1.0, *, truncate: float = 4.0, ndim: int | None = None, dtype: DTypeLike = float
+    sigma: Numbers | None = None,
+    amount: float = 1.0,
+    *,
+    fwhm: Numbers | None = None,
+    truncate: float = 4.0,
+    ndim: int | None = None,
+    dtype: DTypeLike = float,
 ) -> np.ndarray:
     """Return `x` and what a Gaussian takes away from it, ``identity + amount * (identity - gaussian)``.
 
@@ -223,17 +242,24 @@ def unsharp_mask(
     >>> kernels.unsharp_mask(1, amount=2, truncate=1).round(3)
     array([-0.548,  2.096, -0.548])
     """
-    blur = gaussian(sigma, truncate=truncate, ndim=ndim)
+    blur = gaussian(sigma, fwhm=fwhm, truncate=truncate, ndim=ndim)
     factor = number(amount, "amount", -inf)
     return in_type((1 + factor) * identity(blur.ndim, size=blur.shape) - factor * blur, dtype)
 
 
-def _gaussians(ndim: int | None, sigma: Numbers, truncate: float, order: Counts) -> list[np.ndarray]:
+def _gaussians(
+    ndim: int | None, sigma: Numbers | None, fwhm: Numbers | None, truncate: float, order: Counts
+) -> list[np.ndarray]:
     """Return a line of weights for each axis: the derivative of that order of a sampled Gaussian."""
-    sigmas, orders = by_axis(ndim, sigma=sigma, order=order)
+    if (sigma is None) == (fwhm is None):
+        raise TypeError(
+            f"sigma or fwhm must be given, and not both, but sigma is {shown(sigma)} and fwhm {shown(fwhm)}"
+        )
+    name, given, per_sigma = ("sigma", sigma, 1.0) if fwhm is None else ("fwhm", fwhm, float(np.sqrt(8 * np.log(2))))
+    widths, orders = by_axis(ndim, **{name: given, "order": order})
     cut = number(truncate, "truncate")
     orders = [whole(n, "order", 0) for n in orders]
-    return [_line(s, cut, n) for s, n in zip([number(s, "sigma") for s in sigmas], orders, strict=True)]
+    return [_line(w / per_sigma, cut, n) for w, n in zip([number(w, name) for w in widths], orders, strict=True)]
 
 
 def _line(sigma: float, truncate: float, order: int) -> np.ndarray:
@@ -262,14 +288,17 @@ def _sum_over_axes(second: Sequence[Any], smooth: Sequence[Any]) -> np.ndarray:
 def _difference(smooth: list[float], axis: int, ndim: int, dtype: DTypeLike) -> np.ndarray:
     """Return the outer product of a difference along one axis and ``smooth`` along the others."""
     rank = whole(ndim, "ndim", 1)
-    index = whole(axis, "axis", -rank)
-    if index >= rank:
-        raise ValueError(f"axis={axis} is not an axis of a kernel with ndim={rank}")
+    index = whole(axis, "axis", -LARGEST)
+    if not -rank <= index < rank:
+        raise ValueError(
+            f"axis={axis} needs ndim={max(index + 1, -index)} at least, the number of axes of x, but ndim is {rank}"
+        )
     return in_type(_outer([[1.0, 0.0, -1.0] if a == index % rank else smooth for a in range(rank)]), dtype)
 
 
 for _name in __all__:
     complete(globals()[_name], _ARGUMENTS, _RAISES, ">>> from convnd import kernels")
+    globals()[_name] = explained(globals()[_name])
 
 
 def __dir__() -> list[str]:
@@ -279,4 +308,4 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:  # which would take every attribute for one of these
 
     def __getattr__(name: str) -> NoReturn:
-        raise AttributeError(f"{__name__} has no {name!r}: {suggestion(name, KERNELS)}")
+        raise unknown_name(__name__, name, KERNELS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +21,13 @@ from .methods.small import SmallCall, small_call
 from .methods.update import Updated, is_stored_so
 from .problem import dtypes
 from .problem.arguments import check_x, parse
-from .problem.boundary import described
+from .problem.calls import explained
 from .problem.canonical import canonical, fills
 from .problem.exchange import Exchange, find_exchange
-from .problem.names import unknown_to, without_unknown
+from .problem.messages import Printed
 from .problem.options import Options, meaning_of
 from .problem.recent import Recent
-from .problem.request import Request, without_values
+from .problem.request import Request, description, without_values
 from .problem.result import allocation, check_out, plain_out
 
 Ready = tuple[Prepared, int]  # and the address of the weights for a small call, or 0
@@ -38,7 +38,7 @@ _REMEMBERED = 512  # plans of `convnd.convnd`
 _MOST_KEPT = 2**16  # bytes of a kernel, and of what is made of it, that such a plan keeps until another kernel comes
 
 
-class Plan(LinearMap):
+class Plan(LinearMap, Printed):
     """A convolution that is ready to run on any array of one shape and dtype.
 
     Made by `convnd.plan`. The kernel's weights are packed, factored or transformed once, for each memory layout of the
@@ -138,8 +138,8 @@ class Plan(LinearMap):
         """Pickle and copy what is asked: the copy is made anew."""
         return Plan, (self._request,)
 
-    @without_unknown
-    def __call__(self, x: Any, out: np.ndarray | None = None, **unknown: NoReturn) -> np.ndarray:
+    @explained
+    def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve an array.
 
         Parameters
@@ -167,8 +167,6 @@ class Plan(LinearMap):
         >>> difference(np.array([1.0, 2, 4, 8]))
         array([1., 2., 4.])
         """
-        if unknown:
-            raise unknown_to(Plan.__call__, unknown)
         target, own = out, None
         if type(x) is np.ndarray and (out is None or type(out) is np.ndarray) and x.dtype == self._request.x_dtype:
             own = self._like(x, out)
@@ -259,21 +257,13 @@ class Plan(LinearMap):
 
     def __str__(self) -> str:
         estimated = ", ".join(f"{name} {ms:.3g} ms" for name, ms in self.estimates.items())
-        x, spatial = self._request.x, zip(self._request.spatial, self._request.axes, strict=True)
-        padded = {a: axis.boundary for a, axis in spatial if axis.before or axis.after}
-        lines = [
-            f"{x.dtype} {x.shape} * {self._request.kernel.dtype} {self._request.kernel.shape}"
-            f" -> {self.dtype} {self.output_shape}",
-            *([f"boundary  {described(padded)}"] if padded else []),
+        return "\n".join([
+            *description(self._request),
             f"method    {self.method}: {self.why}",
             *self._text,
             f"work      {self.flops:.3g} operations, {self.scratch_bytes / 2**20:.3g} MiB beside the arrays",
             f"estimated {estimated or 'nothing'}",
-        ]
-        return "\n".join(lines)
-
-    def __repr__(self) -> str:
-        return f"<convnd.Plan {self._request.x.shape} -> {self.output_shape} by {self.method}>"
+        ])  # fmt: skip
 
 
 def _traits(x: np.ndarray, out: np.ndarray | None) -> tuple[Hashable, ...]:

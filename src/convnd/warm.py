@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import product
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from .api import plan
+from .problem.calls import explained
 from .problem.messages import shown
-from .problem.names import unknown_to, without_unknown
 from .problem.request import imagined
 from .problem.result import named_type
 from .problem.spatial import MOST_SPATIAL
@@ -20,13 +20,12 @@ _LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # arrays of each rank that are larg
 _SAMPLES = 40**4  # in an array of more axes
 
 
-@without_unknown
+@explained
 def warmup(
     ranks: Iterable[int] = (1, 2, 3),
     dtypes: Iterable[Any] = ("float32",),
     taps: Iterable[int] = (3, 5, 9),
     methods: Iterable[str] = ("direct", "separable", "fft"),
-    **unknown: NoReturn,
 ) -> None:
     """Compile ahead what convolutions need, so that no first call waits for it.
 
@@ -56,8 +55,6 @@ def warmup(
     >>> import convnd
     >>> convnd.warmup(ranks=[1], dtypes=["float64"], taps=[5], methods=["direct"])
     """
-    if unknown:
-        raise unknown_to(warmup, unknown)
     ranks = [whole(rank, "ranks", 1) for rank in listed(ranks, "ranks")]
     taps = [whole(length, "taps", 1) for length in listed(taps, "taps")]
     types, methods = [named_type(dtype, "dtypes") for dtype in listed(dtypes, "dtypes")], listed(methods, "methods")

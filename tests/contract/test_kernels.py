@@ -127,6 +127,16 @@ def test_sums_and_signs(ndim):
     assert apply(bowl, kernels.sharpen(ndim, 0.5))[middle] == -1
 
 
+@pytest.mark.parametrize("name", ["gaussian", "laplacian_of_gaussian", "unsharp_mask"])
+def test_width_at_half_maximum(name):
+    make, factor = getattr(kernels, name), 2 * np.sqrt(2 * np.log(2))
+    for fwhm in (1.7, (3, 2.5)):
+        equal(make(fwhm=fwhm), make(tuple(np.atleast_1d(fwhm) / factor)))
+    same(make(fwhm=2, ndim=2, dtype=np.float32), make(fwhm=(2, 2), dtype=np.float32))
+    half = kernels.gaussian(fwhm=20, truncate=8)
+    assert half[len(half) // 2 + 10] == pytest.approx(half.max() / 2)
+
+
 def test_identity(x):
     np.testing.assert_array_equal(apply(x, kernels.identity(x.ndim)), x)
     np.testing.assert_array_equal(apply(x, kernels.identity(x.ndim, size=[4, 3, 1, 2][: x.ndim])), x)
@@ -180,7 +190,7 @@ ERRORS = [
     (lambda k: k.gaussian(1, dtype=int), ValueError, "dtype int64 0.000133831"),
     (lambda k: k.laplacian(2, dtype=np.uint8), ValueError, "dtype uint8 -4"),
     (lambda k: k.sharpen(1, 1e39, dtype="f4"), ValueError, "dtype float32 1e+39"),
-    (lambda k: k.box(3, dtype="O"), TypeError, "dtype object numeric"),
+    (lambda k: k.box(3, dtype="O"), TypeError, "dtype numeric 'O'"),
     (lambda k: k.sobel(dtype="sobel"), TypeError, "dtype 'sobel'"),
     (lambda k: k.gaussian(-1), ValueError, "sigma 0 -1"),
     (lambda k: k.gaussian((1, np.nan)), ValueError, "sigma finite nan"),
@@ -202,8 +212,12 @@ ERRORS = [
     (lambda k: k.identity(2, size=(1, 2, 3)), ValueError, "size 3 ndim 2"),
     (lambda k: k.laplacian(0), ValueError, "ndim 1 0"),
     (lambda k: k.laplacian((1, 1)), TypeError, "ndim (1, 1)"),
-    (lambda k: k.sobel(2, 2), ValueError, "axis 2 ndim=2"),
-    (lambda k: k.scharr(-3, 2), ValueError, "axis -2 -3"),
+    (lambda k: k.sobel(axis=2), ValueError, "axis=2 ndim=3 2"),
+    (lambda k: k.scharr(-4, 2), ValueError, "axis=-4 ndim=4 2"),
+    (lambda k: k.gaussian(), TypeError, "sigma fwhm None"),
+    (lambda k: k.gaussian(1, fwhm=2), TypeError, "sigma fwhm 1 2"),
+    (lambda k: k.gaussian(fwhm=-2), ValueError, "fwhm 0 -2"),
+    (lambda k: k.gaussian(fwhm=(1, 2), order=(0, 1, 0)), ValueError, "order 3 fwhm 2"),
     (lambda k: k.prewitt(0.0, 2), TypeError, "axis 0.0 whole number"),
     (lambda k: k.sharpen(2, "1"), TypeError, "amount '1'"),
     (lambda k: k.unsharp_mask(1, np.inf), ValueError, "amount finite inf"),

@@ -173,6 +173,26 @@ def test_the_choice_is_a_pure_function(tuning, name):
         assert str(again) == first
 
 
+@pytest.mark.parametrize("x, kernel, dtype, words", [
+    ("f4", "f4", None, "float32"), ("f4", "f8", None, "float64: the kernel is float64"),
+    ("f4", "c16", None, "float64: the kernel is complex128"), ("i4", "f4", None, "float64: x is int32 and the kernel"),
+    ("f4", "f4", "f8", "float64: the result is float64"), ("f2", "f2", None, "float32: x is float16 and the kernel"),
+    ("u1", "i2", None, "float32, exactly"), ("c8", "f4", None, "float32"),
+])  # fmt: skip
+def test_a_plan_says_what_raises_its_type(x, kernel, dtype, words):
+    made = plan(np.empty((8, 9), x), np.ones((3, 3), kernel), dtype=dtype)
+    assert f"\ncomputed in {words}" in str(made)
+
+
+def test_what_notebooks_show():
+    made = plan(np.empty((60, 70), np.float32), np.ones((3, 3)))
+    assert repr(made).replace("\n  ", "\n") == f"<convnd.Plan {made}>"
+    html = made._repr_html_()
+    assert html.startswith("<table><caption>convnd.Plan float32 (60, 70) * float64 (3, 3) -&gt; float64 (58, 68)<")
+    assert "<tr><th>computed</th><td>in float64: the kernel is float64</td></tr>" in html
+    assert html.count("<tr>") == str(made).count("\n")
+
+
 def test_what_auto_takes():
     """Few taps directly, outer products as such, many weights of no structure by transforms."""
     x, line = np.zeros((1000, 1000), np.float32), np.exp(-(np.linspace(-3, 3, 31) ** 2)).astype(np.float32)

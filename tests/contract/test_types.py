@@ -37,16 +37,19 @@ convnd.warmup(ranks=[1], dtypes=("float32", np.int16))
 
 convnd.convnd(x, x, "same")  # type: ignore[call-arg]
 convnd.convnd(x)  # type: ignore[call-arg]
-convnd.convnd(x, x, strides=2)  # type: ignore[arg-type]
+convnd.convnd(x, x, strides=2)  # type: ignore[call-arg]
 convnd.convnd(x, x, padding=1.5)  # type: ignore[arg-type]
 convnd.convnd(x, x, boundary=None)  # type: ignore[arg-type]
 convnd.convnd(x, x, boundary=("edge", "mirror"))  # type: ignore[arg-type]
 convnd.convnd(x, x, padding="sam")  # type: ignore[arg-type]
 plan(x, x, method="FFT", boundary="mirror")  # type: ignore[arg-type]
 convnd.convnd(x, x, out=[1.0])  # type: ignore[arg-type]
-plan(x, x, pading="same")  # type: ignore[arg-type]
-made(x, padding="same")  # type: ignore[arg-type]
-made.adjoint(x, out=x)  # type: ignore[arg-type]
+plan(x, x, pading="same")  # type: ignore[call-arg]
+made(x, padding="same")  # type: ignore[call-arg]
+made.adjoint(x, out=x)  # type: ignore[call-arg]
+repr(convnd.Stream(x))
+width = convnd.kernels.gaussian(fwhm=2.0, ndim=2, dtype=np.float32)
+convnd.kernels.gaussian(2, size=3)  # type: ignore[call-arg]
 made.method()  # type: ignore[operator]
 convnd.no_such_thing  # type: ignore[attr-defined]
 """

@@ -154,3 +154,13 @@ def test_a_stream_ends_once():
         Stream(np.ones((2, 3)), channel_axis=0, axis=0).feed(np.ones((2, 9)))
     with pytest.raises(TypeError, match="'pad': it is padding here"):
         Stream(np.ones(2), pad=1)
+
+
+def test_what_a_stream_shows():
+    stream = Stream(np.ones(3))
+    assert repr(stream) == "<convnd.Stream float64 kernel (3,)>"
+    stream.feed(np.ones(7))
+    shown = "float64 kernel (3,) along axis 0: 7 samples came, 5 outputs are done"
+    assert repr(stream) == f"<convnd.Stream {shown}>"
+    stream.flush()
+    assert repr(stream) == f"<convnd.Stream {shown}, ended>"

@@ -32,6 +32,15 @@ def check(x, kernel, numbers=None, **options):
     return result
 
 
+def test_a_dataset_is_mapped():
+    x = xarray.Dataset({name: ("t", integers(9, seed=seed)) for seed, name in enumerate("ab")})
+    with pytest.raises(TypeError, match=r"x is a Dataset: write x.map\(convnd, kernel=kernel, ...\)"):
+        convnd(x, np.ones(3))
+    result = x.map(convnd, kernel=np.ones(3), padding="same")
+    for name in x:
+        same(result[name].values, convnd(x[name].values, np.ones(3), padding="same"))
+
+
 def test_same_keeps_every_coordinate():
     x = scan()
     for kernel, axes in ((integers((3, 5)), IMAGES), (integers((4, 2)), IMAGES), (integers((2, 3, 3)), {})):

@@ -30,6 +30,16 @@ def strided(shape, strides):
     return np.lib.stride_tricks.as_strided(np.zeros(200)[50:], shape, strides)
 
 
+class Masked:
+    """Data with a mask, such as astropy's."""
+
+    def __init__(self, data, mask=()):
+        self.data, self.mask = data, mask
+
+    def __array__(self, dtype=None, copy=None):
+        return self.data
+
+
 # (x, kernel, options, error, words that the message holds); the first word is the argument.
 ERRORS = [
     # padding
@@ -52,7 +62,7 @@ ERRORS = [
     (IMAGE, SQUARE, {"padding": ("same", "full")}, TypeError, "padding 'same'"),
     (IMAGE, SQUARE, {"padding": HUGE}, ValueError, f"padding {HUGE} {2**63 + 8}"),
     (IMAGE, SQUARE, {"padding": 2**80}, ValueError, f"padding {2**80}"),
-    (IMAGE, SQUARE, {"padding": 2**40}, ValueError, f"memory {2**41 + 6} {2**41 + 7}"),
+    (IMAGE, SQUARE, {"padding": 2**40}, ValueError, f"memory padding {2**41 + 6} {2**41 + 7}"),
     (IMAGE, SQUARE, {"padding": range(2**40)}, ValueError, f"padding {2**40} 2"),
     (IMAGE, SQUARE, {"padding": np.ones((2, 2))}, TypeError, "padding 1.0 whole number"),
     (IMAGE, SQUARE, {"padding": np.ones((2, 2), bool)}, TypeError, "padding whole number"),
@@ -76,6 +86,7 @@ ERRORS = [
     (IMAGE, SQUARE, {"stride": Fraction(2)}, TypeError, "stride Fraction whole number"),
     (IMAGE, SQUARE, {"stride": np.ma.masked}, TypeError, "stride masked whole number"),
     (IMAGE, SQUARE, {"stride": np.array([[1, 2], [3, 4]])}, TypeError, "stride array([1, 2]) whole number"),
+    (IMAGE, SQUARE, {"stride": [[1, 2]]}, ValueError, "stride 1 2 [[1, 2]]"),
     (SCAN, CUBE, {"dilation": (1, 2)}, ValueError, "dilation 2 3 (0, 1, 2)"),
     (IMAGE, SQUARE, {"dilation": 0}, ValueError, "dilation 0 1"),
     (IMAGE, SQUARE, {"dilation": 1.5}, TypeError, "dilation 1.5 whole number"),
@@ -113,8 +124,8 @@ ERRORS = [
     (SCAN, SQUARE, {}, ValueError, "kernel 2 axes x 3 (6, 7, 8) axes=(-2, -1) channel_axis=..."),
     (SCAN, TAPS, {"padding": "same"}, ValueError, "kernel 1 axes x 3 axes=-1 channel_axis=..."),
     (IMAGE, np.ones(()), {}, ValueError, "kernel 0 axes x 2 axes=()"),
-    (LINE, SQUARE, {}, ValueError, "kernel 2 axes x 1 channel_axis=... bank"),
-    (RGB, BANK, {}, ValueError, "kernel 4 axes x 3 channel_axis=... (C_out, C_in/groups, *K)"),
+    (LINE, SQUARE, {}, ValueError, "kernel 2 axes x 1 convnd(x[None], kernel[:, None], channel_axis=0) bank"),
+    (RGB, BANK, {}, ValueError, "kernel 4 axes x 3 channel_axis=0 (C_out, C_in/groups, *K)"),
     (LINE, CUBE, {}, ValueError, "kernel 3 axes x 1 2 x[None]"),
     (np.ones(()), TAPS, {}, ValueError, "kernel 1 axes x 0 1 x[None]"),
     (np.ones((1,) * 64), np.ones((1,) * 64), {}, ValueError, "x 64 axes 60"),
@@ -182,7 +193,7 @@ ERRORS = [
     # dtype, out
     (IMAGE, SQUARE, {"dtype": "U5"}, TypeError, "dtype"),
     (IMAGE, SQUARE, {"dtype": object}, TypeError, "dtype object"),
-    (IMAGE, SQUARE, {"dtype": "M8[s]"}, TypeError, "dtype datetime64"),
+    (IMAGE, SQUARE, {"dtype": "M8[s]"}, TypeError, "dtype 'M8[s]'"),
     (IMAGE, SQUARE, {"dtype": "float33"}, TypeError, "dtype float33"),
     (IMAGE, SQUARE, {"dtype": 7}, TypeError, "dtype 7"),
     (IMAGE, SQUARE, {"dtype": np.longdouble}, TypeError, "dtype"),
@@ -220,6 +231,7 @@ ERRORS = [
     ),
     (np.ma.ones(9), TAPS, {}, TypeError, "x masked array mask"),
     (LINE, np.ma.ones(3), {}, TypeError, "kernel masked array mask"),
+    (Masked(LINE), TAPS, {}, TypeError, "x mask Masked nan_policy='omit'"),
     (LINE, np.array([None, 1, 2]), {}, TypeError, "kernel object"),
     (LINE, np.ones(3, np.longdouble), {}, TypeError, "kernel longdouble"),
     ("text", TAPS, {}, TypeError, "x"),
@@ -234,6 +246,9 @@ ERRORS = [
     (3.0, TAPS, {}, ValueError, "kernel 1 x 0"),
     # beyond any memory: what would be given addresses, and the process killed once it is written
     (np.broadcast_to(np.uint8(1), 2**45), BYTES[:1], {"dtype": np.uint8}, ValueError, f"memory {2**45} uint8 GiB"),
+    (IMAGE, SQUARE, {"upsample": 2**17}, ValueError, "memory upsample 1.34e+10"),
+    (np.broadcast_to(np.uint8(1), 2**38), BYTES[:1], {"dtype": "c16"}, ValueError, "memory dtype 16 complex128"),
+    (LINE[None], np.broadcast_to(1.0, (2**41, 1, 1)), {"channel_axis": 0}, ValueError, "memory kernel"),
     (LINE, np.broadcast_to(1.0, 2**45), {"padding": "same"}, ValueError, f"kernel memory {2**45}"),
     # an output below one
     (LINE, np.ones(10), {}, ValueError, "axis 0 9 10"),
@@ -307,6 +322,81 @@ def test_what_the_message_proposes_is_right():
         check(x, kernel, axes=axes)
 
 
+ROWS, MONO = integers((7, 40)), integers((8, 9))
+PROPOSED = {
+    "a kernel of each row": (ROWS, integers((7, 5)), {"axes": 1}),
+    "a kernel of each column": (ROWS.T, integers((5, 7)), {"axes": 0}),
+    "a bank over a line": (ROWS[0], integers((4, 5)), {}),
+    "a bank over an image": (MONO, integers((4, 3, 2)), {}),
+    "a bank with one channel over an image": (MONO, integers((4, 1, 3, 2)), {}),
+    "CHW": (integers((6, 8, 9)), integers((4, 6, 3, 3)), {}),
+    "HWC": (integers((8, 9, 6)), integers((3, 3, 6, 4)), {}),
+    "NCHW": (integers((2, 6, 8, 9)), integers((4, 6, 3, 3)), {}),
+    "NHWC": (integers((2, 8, 9, 6)), integers((3, 3, 6, 4)), {}),
+    "NCHW by axes": (integers((2, 6, 8, 9)), integers((4, 6, 3, 3)), {"axes": (2, 3)}),
+    "NCHW by channel_axis": (integers((2, 6, 8, 9)), integers((4, 6, 3, 3)), {"channel_axis": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROPOSED)
+def test_the_call_that_a_message_proposes_is_the_one_meant(name):
+    x, kernel, options = PROPOSED[name]
+    with pytest.raises(ValueError, match=r"; write |: write ") as caught:
+        convnd(x, kernel, **options)
+    text = str(caught.value)
+    assert len(text) < 250
+    call = re.search(r"write (convnd\(.*\)) for|write (.*?) (?:if|for)", text)
+    result = eval(call[1] or f"convnd(x, kernel, {call[2]})", {"convnd": convnd, "x": x, "kernel": kernel})
+    if "each" in name:
+        rows, taps = (x, kernel) if "row" in name else (x.T, kernel.T)
+        own = np.stack([convnd(*pair) for pair in zip(rows, taps, strict=True)])
+        same(result, own if "row" in name else own.T)
+    elif "bank" in name:
+        same(result, np.stack([convnd(x, own.reshape(own.shape[-x.ndim :])) for own in kernel]))
+    else:
+        first = "C" in name.split()[0][:2]
+        layers, filters = (x, kernel) if first else (np.moveaxis(x, -1, -3), kernel.transpose(3, 2, 0, 1))
+        expected = [
+            sum(convnd(layers[..., c, :, :], taps[c], axes=(-2, -1)) for c in range(6)) for taps in filters
+        ]  # fmt: skip
+        same(result, np.stack(expected, axis=-3 if first else -1))
+
+
+@pytest.mark.parametrize("x, kernel, options, write", [
+    (integers((7, 40)), integers((7, 5)), {"channel_axis": 0, "groups": 7}, "kernel[:, None]"),
+    (integers((40, 7)), integers((5, 7)), {"channel_axis": 1, "groups": 7}, "kernel[..., None, :]"),
+    (integers((1, 40)), integers((7, 5)), {"channel_axis": 0}, "kernel[:, None]"),
+    (integers((40, 1)), integers((5, 7)), {"channel_axis": 1}, "kernel[..., None, :]"),
+])  # fmt: skip
+def test_kernels_side_by_side_are_a_bank(x, kernel, options, write):
+    with pytest.raises(ValueError, match=re.escape(f"; write {write} for ")):
+        convnd(x, kernel, **options)
+    check(x, eval(write, {"kernel": kernel}), **options)
+
+
+def test_a_mask_that_is_none_or_a_method_is_no_mask():
+    class WithMethod(Masked):
+        mask = lambda self: None  # noqa: E731
+
+        def __init__(self, data):
+            self.data = data
+
+    for x in (Masked(LINE, None), WithMethod(LINE)):
+        same(convnd(x, TAPS), convnd(LINE, TAPS))
+
+
+def test_a_kernel_that_was_rounded_is_told_from_one_that_is_not_separable():
+    line = np.random.default_rng(0).random(9)
+    outer = np.outer(line, line).astype(np.float32)
+    with pytest.raises(ValueError, match=r"rounding of float64, in which .* rounded to float32, make it in float64$"):
+        convnd(np.ones((30, 30)), outer, method="separable")
+    with pytest.raises(ValueError, match=r"rounding of float64$"):
+        convnd(
+            np.ones((30, 30)), outer + np.random.default_rng(1).random((9, 9)).astype(np.float32), method="separable"
+        )
+    assert plan(np.ones((30, 30)), np.outer(line, line), method="separable").method == "separable"
+
+
 def test_the_message_of_the_contract():
     with pytest.raises(ValueError, match=re.escape("padding has 2 entries but x has 3 spatial axes (0, 1, 2)")):
         convnd(SCAN, CUBE, padding=(1, 2))
@@ -374,7 +464,7 @@ def test_signature():
     parameters = inspect.signature(convnd).parameters
     with pytest.raises(TypeError, match="pading"):
         convnd(LINE, TAPS, pading=1)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="argument 3 is 'same': write padding=\"same\""):
         convnd(LINE, TAPS, "same")
     with pytest.raises(TypeError, match="kernel"):
         convnd(LINE)

@@ -57,6 +57,10 @@ def test_unknown_arguments(function, given, words):
     (PLAN.adjoint, {"y": IMAGE, "out": 0}, "Plan.adjoint() has no argument 'out': there are y"),
     (PLAN.adjoint, {"y": IMAGE, "stride": 2}, "Plan.adjoint() has no argument 'stride': stride is an option of"),
     (PLAN.kernel_gradient, {"x": IMAGE, "y": IMAGE, "b": 0}, "Plan.kernel_gradient() has no argument 'b': there are x"),
+    (convnd.Stream, {"weights": SQUARE}, "Stream() has no argument 'weights': it is kernel here"),
+    (convnd.window, {"x": IMAGE, "filter": SQUARE}, "window() has no argument 'filter': it is kernel here"),
+    (convnd.blockwise, {"x": IMAGE, "filter": SQUARE}, "blockwise() has no argument 'filter': it is kernel here"),
+    (kernels.gaussian, {"std": 2}, "gaussian() has no argument 'std': there are sigma, fwhm"),
     (convnd.warmup, {"rank": 2}, "warmup() has no argument 'rank': did you mean ranks?"),
 ])  # fmt: skip
 def test_of_other_functions(function, given, words):
@@ -85,6 +89,31 @@ def test_unknown_values(given, words):
     assert str(caught.value) == f"{name} must be one of {names}, but is {value!r}: {words}"
 
 
+@pytest.mark.parametrize("call, words", [
+    (lambda f: f(IMAGE, SQUARE, "same"), "argument 3 is 'same': write padding=\"same\""),
+    (lambda f: f(IMAGE, SQUARE, "nearest"), "argument 3 is 'nearest': write boundary=\"edge\""),
+    (lambda f: f(IMAGE, -1, SQUARE), "write the kernel second; dtype is the ddepth of OpenCV"),
+    (lambda f: f(IMAGE, SQUARE, None, 2, padding=1), "argument 3 is None: there are padding, stride,"),
+    (lambda f: f(IMAGE, weights=SQUARE), "no argument 'weights': it is kernel here"),
+    (lambda f: f(input=IMAGE, weight=SQUARE), "no argument 'input': it is x here"),
+    (lambda f: f(IMAGE, sigma=2), "no argument 'sigma': convnd.kernels.gaussian(sigma) makes the kernel"),
+    (lambda f: f(IMAGE, ksize=3), "no argument 'ksize': the kernel's shape says it"),
+    (lambda f: f(IMAGE, SQUARE, "same", zorp=1), "no argument 'zorp'"),
+    (lambda f: f(IMAGE), "missing 1 required positional argument: 'kernel'"),
+])  # fmt: skip
+@pytest.mark.parametrize("function", [convnd.convnd, convnd.plan], ids=lambda function: function.__name__)
+def test_what_to_write_comes_before_what_is_missing(function, call, words):
+    with pytest.raises(TypeError) as caught:
+        call(function)
+    assert str(caught.value).startswith(f"{function.__name__}() ") and words in str(caught.value)
+    assert len(str(caught.value)) < 250 and caught.value.__suppress_context__
+
+
+def test_an_error_of_the_type_that_a_call_raises_is_its_own():
+    with pytest.raises(TypeError, match=r"^padding must be a whole number"):
+        convnd.convnd(IMAGE, SQUARE, padding=1.5)
+
+
 def test_a_value_that_is_like_no_other_gets_no_suggestion():
     with pytest.raises(ValueError, match=r"'winograd', but is 'zorp'$"):
         convnd.convnd(IMAGE, SQUARE, method="zorp")
@@ -107,8 +136,7 @@ def test_every_other_name_of_a_value(name):
 
 @pytest.mark.parametrize("name, words", [
     *((theirs, f"did you mean {ours}?") for ours, names in KERNELS.items() for theirs in names),
-    ("gauss", "did you mean gaussian?"),
-    ("laplace", "did you mean laplacian?"),
+    ("convolve", "write convnd.convnd"),
     ("Sobel", "did you mean sobel?"),
     ("motion", "did you mean motion_blur?"),
     ("zorp", f"there are {', '.join(KERNELS)}"),
@@ -145,6 +173,10 @@ def test_the_table_has_the_arguments_of_the_signature_which_shows_no_others():
     ("gaussian_filter", "write convnd(x, kernels.gaussian(...), padding='same')"),
     ("uniform_filter", "write convnd(x, kernels.box(...), padding='same')"),
     ("sobel", "write convnd(x, kernels.sobel(...), padding='same')"),
+    ("gauss", "write convnd(x, kernels.gaussian(...), padding='same')"),
+    ("laplace", "write convnd(x, kernels.laplacian(...), padding='same')"),
+    ("gausian", "write convnd(x, kernels.gaussian(...), padding='same')"),
+    ("median_filter", "there are convnd, blockwise, plan, warmup, window, Stream, Plan, Window, kernels"),
 ])  # fmt: skip
 def test_functions_of_the_package(name, words):
     with pytest.raises(AttributeError) as caught:

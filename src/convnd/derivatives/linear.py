@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from ..problem import dtypes
 from ..problem.arguments import check_x, check_y
 from ..problem.boundary import CONSTANT
-from ..problem.names import unknown_argument, without_unknown
+from ..problem.calls import explained
 from ..problem.recent import Recent
 from ..problem.request import Request
 from .adjoint import Piece, fold, transposed
@@ -40,9 +40,9 @@ class LinearMap:
         """Convolve an array."""
         raise NotImplementedError
 
-    @without_unknown
     @np.errstate(all="ignore")
-    def adjoint(self, y: Any, **unknown: NoReturn) -> np.ndarray:
+    @explained
+    def adjoint(self, y: Any) -> np.ndarray:
         """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
 
         ``<plan(x), y> == <x, plan.adjoint(y)>`` to rounding, with ``<a, b>`` the sum of ``conj(a) * b``, where the fill
@@ -71,8 +71,6 @@ class LinearMap:
         >>> difference.adjoint([1.0, 0, 0])
         array([-1.,  1.,  0.,  0.])
         """
-        if unknown:
-            raise unknown_argument(f"{type(self).__name__}.adjoint", ["self", "y"], unknown)
         self._check_linear()
         y = check_y(y, self._request)
         pieces = self._transposes.get(y.dtype) or self._transposes.add(y.dtype, self._transposed(y.dtype))
@@ -84,9 +82,9 @@ class LinearMap:
             fold(self._request, piece, own(y), result)
         return result.astype(dtypes.default_result(y.dtype, self._request.kernel.dtype), copy=False)
 
-    @without_unknown
     @np.errstate(all="ignore")
-    def kernel_gradient(self, x: Any, y: Any, **unknown: NoReturn) -> np.ndarray:
+    @explained
+    def kernel_gradient(self, x: Any, y: Any) -> np.ndarray:
         """Return the derivative of ``<plan(x), y>`` by the kernel: for each weight the sum of ``conj(x) * y`` it joins.
 
         It is the transpose of the plan as a map of its kernel: ``<plan(x), y> == <kernel, plan.kernel_gradient(x, y)>``
@@ -117,8 +115,6 @@ class LinearMap:
         >>> difference.kernel_gradient(np.array([1.0, 2, 4, 8]), [1.0, 1, 1])
         array([14.,  7.])
         """
-        if unknown:
-            raise unknown_argument(f"{type(self).__name__}.kernel_gradient", ["self", "x", "y"], unknown)
         self._check_linear()
         x, y = check_x(x, self._request), check_y(y, self._request)
         return kernel_gradient(self._request, x, y, self.method == "fft")

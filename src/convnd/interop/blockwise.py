@@ -22,6 +22,7 @@ import numpy as np
 from ..plan import Plan
 from ..problem.arguments import parse
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
+from ..problem.calls import explained
 from ..problem.messages import shown
 from ..problem.options import Options, options_of
 from ..problem.request import Request, imagined
@@ -33,6 +34,7 @@ from .blocks import Block, Plans, block, stand_in
 _SCRATCH_BYTES = 2**26  # of the memory allowed, at most: what a convolution takes beside its arrays
 
 
+@explained
 def blockwise(
     x: Any,
     kernel: Any,
@@ -133,7 +135,7 @@ def convolve(
         try:
             out = np.empty(request.out_shape, request.result)
         except MemoryError:
-            raise too_large(request.out_shape, request.result) from None
+            raise too_large(request) from None
     path, in_memory = storage.place(out), isinstance(x, np.ndarray) and isinstance(out, np.ndarray)
     if out is x or (in_memory and np.may_share_memory(x, out)) or (path is not None and path == storage.place(x)):
         raise ValueError("out must not be x, nor overlap it: blocks are written before others are read")

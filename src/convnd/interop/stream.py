@@ -11,6 +11,7 @@ import numpy as np
 from ..problem.arguments import parse
 from ..problem.axis import Axis
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
+from ..problem.calls import explained
 from ..problem.options import options_of
 from ..problem.request import Request
 from ..problem.spatial import axis_index, spatial_axes
@@ -53,6 +54,7 @@ class Stream:
     array([17])
     """
 
+    @explained
     def __init__(self, kernel: Any, *, axis: int | None = None, **options: Any) -> None:
         self._kernel, self._asked_axis, self._options = np.array(kernel), axis, options_of(options)
         self._plans, self._has_begun, self._has_ended = Plans(), False, False
@@ -123,6 +125,13 @@ class Stream:
         request = parse(self._stand_in, self._kernel, None, self._options)
         self._has_ended = True
         return self._outputs(request, request.out_shape[self._out_along])
+
+    def __repr__(self) -> str:
+        text = f"{self._kernel.dtype} kernel {self._kernel.shape}"
+        if self._has_begun:
+            came = self._stand_in.shape[self._along]
+            text += f" along axis {self._along}: {came} samples came, {self._done} outputs are done"
+        return f"<convnd.Stream {text}{', ended' if self._has_ended else ''}>"
 
     def __getitem__(self, box: tuple[slice, ...]) -> np.ndarray:
         """Return samples that are kept, by their places among all."""

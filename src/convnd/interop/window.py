@@ -9,6 +9,7 @@ import numpy as np
 
 from ..plan import Plan
 from ..problem.arguments import check_x, parse
+from ..problem.calls import explained
 from ..problem.messages import shown
 from ..problem.options import options_of
 from .blocks import Block, block, stand_in
@@ -100,6 +101,7 @@ class Window:
         return Plan(self._block.of(samples))(samples, out)
 
 
+@explained
 def window(x: Any, kernel: Any, outputs: Any, **options: Any) -> Window:
     """Return what a box of outputs of ``convnd(x, kernel, ...)`` reads.
 

@@ -265,9 +265,12 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
         return ""
     asked = request.method == "separable" and np.isfinite(request.kernel).all()
     if asked and not is_short(request.kernel.astype(np.complex128), rounding_of(problem.working)):
+        given = request.kernel.dtype
+        is_rounded = given.kind == "f" and is_short(request.kernel.astype(np.float64), rounding_of(given.name))
+        cause = f", in which it is computed: it was rounded to {given}, make it in {problem.working}"
         raise ValueError(
             f"method 'separable' needs a kernel that is a short sum of outer products, but the kernel of shape "
-            f"{request.kernel.shape} is none within the rounding of {problem.working}"
+            f"{request.kernel.shape} is none within the rounding of {problem.working}{cause if is_rounded else ''}"
         )
     why = "its factors are not whole numbers" if problem.exact else "its factors are complex or lose precision"
     if problem.is_upsampled:

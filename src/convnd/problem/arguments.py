@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes, memory
+from .layouts import as_bank, each
 from .names import chosen
 from .options import Options
 from .request import Request
@@ -32,13 +33,13 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel}")
     groups = whole(options.groups, "groups", 1)
     if channel is not None:
-        _check_channels(x.shape[channel], kernel, first, bank, groups)
+        batch = "" if options.axes is not None else as_bank(x, kernel)
+        _check_channels(x.shape[channel], kernel, first, bank, groups, batch)
     elif groups != 1:
         raise ValueError(f"groups={groups} needs channel_axis, the axis of x that groups divide")
     flipped = chosen(options.convention, "convention") == "convolution"
     offset = 0 if channel is None or not first else 1 + bank
-    taps = kernel.shape[offset : offset + len(spatial)]
-    lines = axes_along(x, taps, spatial, options, flipped)
+    lines = axes_along(x, kernel, offset, spatial, options, flipped)
     out = plain_out(out)
     result = result_type(x.dtype, kernel.dtype, options.dtype, out)
     is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
@@ -85,7 +86,12 @@ def _bias(
 
 def _array(value: Any, name: str) -> np.ndarray:
     if dtypes.is_masked(value):
-        raise TypeError(f"{name} is a masked array, whose mask would be ignored: fill it first, {name}.filled(...)")
+        raise TypeError(
+            f"{name} has a mask, which would be ignored: it is a {type(value).__name__}; fill what is masked with NaN, "
+            f"of a masked array by {name}.filled(np.nan), and write nan_policy='omit'"
+        )
+    if hasattr(value, "data_vars"):
+        raise TypeError(f"{name} is a Dataset: write x.map(convnd, kernel=kernel, ...) to convolve each array in it")
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             array = np.from_dlpack(value)
@@ -128,19 +134,23 @@ def _kernel_layout(
     return first, extra == 2
 
 
-def _check_channels(channels: int, kernel: np.ndarray, first: bool, bank: bool, groups: int) -> None:
+def _check_channels(channels: int, kernel: np.ndarray, first: bool, bank: bool, groups: int, batch: str) -> None:
     if channels == 0:
         raise ValueError("x has no channels: its channel_axis has length 0")
     if channels % groups:
         raise ValueError(f"groups={groups} must divide the {channels} channels of x")
+    within = kernel.shape[int(bank)] if first else kernel.shape[-1 - int(bank)]
     filters = (kernel.shape[0] if first else kernel.shape[-1]) if bank else 1
     if filters % groups:
-        raise ValueError(f"groups={groups} must divide the {filters} filters of kernel")
-    within = kernel.shape[int(bank)] if first else kernel.shape[-1 - int(bank)]
+        own = "" if bank or within != channels else f"; write {each(first)} for an own kernel of each channel"
+        raise ValueError(f"groups={groups} must divide the {filters} filters of kernel{own}")
     if within != channels // groups:
+        own = batch and f"; write {batch} if the kernel is a bank of filters"
+        if not bank and channels == 1:
+            own = f"; write {each(first)} for a bank of {within} filters"
         raise ValueError(
             f"kernel has {within} input channels but x has {channels} in {groups} groups: "
-            f"it must have {channels} / {groups} = {channels // groups}"
+            f"it must have {channels} / {groups} = {channels // groups}{own}"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,9 @@ def check(dtype: np.dtype[Any], name: str) -> None:
 
 
 def is_masked(value: Any) -> bool:
-    """Return whether a value is a masked array. Without an import of `numpy.ma` there is none."""
-    masked = sys.modules.get("numpy.ma")
-    return masked is not None and isinstance(value, masked.MaskedArray)
+    """Return whether a value has a mask, as NumPy's masked arrays do, or astropy's data."""
+    mask = getattr(value, "mask", None)
+    return mask is not None and not callable(mask)  # a method is something else: pandas has it
 
 
 def is_integer(dtype: np.dtype[Any]) -> bool:

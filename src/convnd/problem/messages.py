@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from reprlib import Repr
 from typing import Any
 
@@ -17,3 +18,15 @@ def shown(value: Any) -> str:
     except Exception:  # a user's class raises it, or an int has thousands of digits
         return f"a {type(value).__name__}"
     return text if len(text) <= 2 * _MOST else f"{text[:_MOST]}..."
+
+
+class Printed:
+    """Shows its text in consoles and notebooks: a title, and lines that each begin with a word."""
+
+    def __repr__(self) -> str:
+        return f"<convnd.{type(self).__name__} {self}>".replace("\n", "\n  ")
+
+    def _repr_html_(self) -> str:
+        title, *lines = escape(str(self)).splitlines()
+        rows = [f"<tr><th>{label}</th><td>{text}</td></tr>" for label, text in (own.split(None, 1) for own in lines)]
+        return f"<table><caption>convnd.{type(self).__name__} {title}</caption>{''.join(rows)}</table>"

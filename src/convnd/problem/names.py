@@ -5,14 +5,11 @@ An error about an unknown name tells which name to write here.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from . import boundary
 from .messages import shown
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: The arguments of `convnd.convnd`, each with the names that other libraries give it.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -45,7 +42,7 @@ ADVICE = {
     "kernel_size": "the kernel's shape says it",
     "ksize": "the kernel's shape says it",
     "sigma": "convnd.kernels.gaussian(sigma) makes the kernel",
-    "fwhm": "convnd.kernels.gaussian(fwhm / 2.355) makes the kernel",
+    "fwhm": "convnd.kernels.gaussian(fwhm=...) makes the kernel",
     "spacing": "stride, dilation and padding count samples: divide lengths by it",
     "in_channels": "the kernel's shape says it",
     "out_channels": "the kernel's shape says it",
@@ -73,11 +70,11 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
 
 #: The ready-made kernels, each with the names that other libraries give it.
 KERNELS = {
-    "box": ("uniform", "uniform_filter", "mean", "average", "boxcar", "blur"),
+    "box": ("uniform", "uniform_filter1d", "box_filter", "uniform_filter", "mean", "average", "boxcar", "blur"),
     "disk": ("ball", "circle", "pillbox"),
-    "gaussian": ("gaussian_filter", "gaussian_blur"),
+    "gaussian": ("gauss", "gaussian_filter", "gaussian_filter1d", "gaussian_blur", "GaussianBlur"),
     "identity": ("delta", "dirac", "impulse", "unit_impulse"),
-    "laplacian": (),
+    "laplacian": ("laplace",),
     "laplacian_of_gaussian": ("log", "gaussian_laplace"),
     "motion_blur": (),
     "prewitt": (),
@@ -120,34 +117,19 @@ def unknown_argument(function: str, parameters: Sequence[str], unknown: Mapping[
     return TypeError(f"{function}() has no argument {shown(name)}: {_meant_argument(name, value, list(parameters))}")
 
 
-def unknown_to(function: Callable[..., Any], unknown: Mapping[str, object]) -> TypeError:
-    """Return the error about keywords that are not parameters of a function."""
-    return unknown_argument(function.__qualname__, [*inspect.signature(function).parameters], unknown)
-
-
-def unknown_function(module: str, name: str) -> AttributeError:
-    """Return the error about a name that the package does not have."""
+def unknown_name(module: str, name: str, names: Mapping[str, tuple[str, ...]]) -> AttributeError:
+    """Return the error about a name that a module of the package, which has ``names``, does not have."""
+    error = f"{module} has no {name!r}"
     if name.startswith("_"):  # tools ask for many of these
-        return AttributeError(f"{module} has no {name!r}")
-    kernel = _ours(name, KERNELS)
-    if kernel is not None:
-        ours = f"convnd(x, kernels.{kernel}(...), padding='same')"
-        return AttributeError(f"{module} has no {name!r}: write {ours}")
-    return AttributeError(f"{module} has no {name!r}: {suggestion(name, FUNCTIONS)}")
-
-
-def suggestion(name: str, names: Mapping[str, tuple[str, ...]]) -> str:
-    """Return the end of an error about a name that is not in a table: the name that is meant, or all names."""
-    ours = _ours(name, names) or _near(name, names)
-    return f"did you mean {ours}?" if ours else f"there are {', '.join(names)}"
-
-
-def without_unknown(function: Function) -> Function:
-    """Hide ``**unknown``, which collects keywords for `unknown_to`, from the signature that users see."""
-    signature = inspect.signature(function)
-    known = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    function.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]
-    return function
+        return AttributeError(error)
+    tables = [names, *(table for table in (FUNCTIONS, KERNELS) if table is not names)]
+    for find in (_ours, _near):
+        for table in tables:
+            ours = find(name, table)
+            if ours is not None:
+                call = f"convnd.{ours}" if table is FUNCTIONS else f"convnd(x, kernels.{ours}(...), padding='same')"
+                return AttributeError(f"{error}: {f'did you mean {ours}?' if table is names else f'write {call}'}")
+    return AttributeError(f"{error}: there are {', '.join(names)}")
 
 
 def _meant_argument(name: str, value: object, parameters: list[str]) -> str:
@@ -168,6 +150,12 @@ def _meant_argument(name: str, value: object, parameters: list[str]) -> str:
     if ours in _OPTIONS:
         return f"{ours} is an option of convnd.plan"
     return f"there are {', '.join(parameter for parameter in parameters if parameter != 'self')}"
+
+
+def meant_by(value: Any) -> str:
+    """Return how to write a value whose argument is not named; "" where the value does not tell."""
+    argument, meant = _named(value, "padding") if isinstance(value, str) else ("", None)
+    return "" if meant is None else f'write {argument}="{meant}"'
 
 
 def _meant_value(value: str, name: str) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from . import dtypes
 from .axis import Axis
+from .boundary import described
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,30 @@ class Request:
         if self.channel_axis is not None:
             shape[self.channel_axis : self.channel_axis + 1] = [self.out_channels] if self.is_bank else []
         return tuple(shape)
+
+
+def description(request: Request) -> list[str]:
+    """Return what a printed plan says of its request, line by line."""
+    x, kernel, spatial = request.x, request.kernel, zip(request.spatial, request.axes, strict=True)
+    padded = {a: axis.boundary for a, axis in spatial if axis.before or axis.after}
+    return [
+        f"{x.dtype} {x.shape} * {kernel.dtype} {kernel.shape} -> {request.result} {request.out_shape}",
+        *([f"boundary  {described(padded)}"] if padded else []),
+        f"computed in {_working_type(request)}",
+    ]
+
+
+def _working_type(request: Request) -> str:
+    """Return the type that a request is computed in, and what raises that of ``x`` to it, in words."""
+    x, kernel, working = request.x_dtype, request.kernel.dtype, request.working
+    if dtypes.is_integer(x) and dtypes.is_integer(kernel):
+        return f"{working}, exactly"
+    if dtypes.real(x).name == working:
+        return working
+    if dtypes.real(kernel).name == working:
+        return f"{working}: the kernel is {kernel}"
+    both = dtypes.real(np.result_type(x, kernel)).name in (working, "float16")
+    return f"{working}: {f'x is {x} and the kernel {kernel}' if both else f'the result is {request.result}'}"
 
 
 def memory_order(x: np.ndarray) -> list[int]:

@@ -13,6 +13,7 @@ from . import dtypes, memory
 from .messages import shown
 from .request import Request, imagined, memory_order
 
+_TELLING = 1.5  # times the size of x, from which an argument has made the result too large
 _MOST_SEARCH = 100_000  #: steps in the search for elements of ``out`` that share memory
 
 
@@ -50,19 +51,19 @@ class Allocation:
 
     shape: tuple[int, ...]
     axes: tuple[int, ...] | None  # None where the order is the result's own
-    dtype: np.dtype[Any]
+    request: Request
 
     def __call__(self) -> np.ndarray:
         """Return an uninitialised result."""
         try:
-            out = np.empty(self.shape, self.dtype)
+            out = np.empty(self.shape, self.request.result)
         except (MemoryError, ValueError):
-            raise too_large(tuple(self.shape[a] for a in self.axes or range(len(self.shape))), self.dtype) from None
+            raise too_large(self.request) from None
         return out if self.axes is None else out.transpose(self.axes)
 
     def imagined(self) -> np.ndarray:
         """Return what stands for a result and holds no memory."""
-        out = imagined(self.shape, self.dtype)
+        out = imagined(self.shape, self.request.result)
         return out if self.axes is None else out.transpose(self.axes)
 
 
@@ -71,11 +72,11 @@ def allocation(request: Request) -> Allocation:
     order = memory_order(request.x)
     shape = request.out_shape
     if request.out is None:
-        check_fits(shape, request.result)
+        check_fits(request)
     if request.channel_axis is not None and not request.is_bank:
         order = [a - (a > request.channel_axis) for a in order if a != request.channel_axis]
     axes = None if order == sorted(order) else tuple(np.argsort(order).tolist())
-    return Allocation(tuple(shape[a] for a in order), axes, request.result)
+    return Allocation(tuple(shape[a] for a in order), axes, request)
 
 
 def check_out(request: Request) -> None:
@@ -93,16 +94,26 @@ def check_out(request: Request) -> None:
         raise ValueError(f"out overlaps itself: elements of shape {shape} share memory by its strides {out.strides}")
 
 
-def check_fits(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def check_fits(request: Request) -> None:
     """Raise `ValueError` where a result that is not allocated yet does not fit in memory."""
-    if math.prod(shape) * dtype.itemsize > memory.total() or max(shape, default=0) > sys.maxsize:
-        raise too_large(shape, dtype)
+    shape = request.out_shape
+    if math.prod(shape) * request.result.itemsize > memory.total() or max(shape, default=0) > sys.maxsize:
+        raise too_large(request)
 
 
-def too_large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ValueError:
-    """Return the error about a result that does not fit in memory."""
+def too_large(request: Request) -> ValueError:
+    """Return the error about a result that does not fit in memory: its size, and the argument that it comes from."""
+    shape, dtype, axes = request.out_shape, request.result, request.axes
+    growth = {
+        "padding": math.prod(1 + (axis.before + axis.after) / axis.positions for axis in axes),
+        "upsample": math.prod(axis.positions / axis.length for axis in axes),
+        "dtype": dtype.itemsize / request.x_dtype.itemsize,
+        "kernel": 1.0 if request.channel_axis is None else request.out_channels / request.x.shape[request.channel_axis],
+    }
+    name = max(growth, key=lambda own: growth[own])
+    cause = f"; {name} makes it {growth[name]:.3g} times as large as x" if growth[name] >= _TELLING else ""
     size = math.prod(shape) * dtype.itemsize / 2**30
-    return ValueError(f"the result does not fit in memory: shape {shape} of {dtype} takes {size:.4g} GiB")
+    return ValueError(f"the result does not fit in memory: shape {shape} of {dtype} takes {size:.4g} GiB{cause}")
 
 
 def named_type(dtype: Any, name: str) -> np.dtype[Any]:
@@ -112,9 +123,9 @@ def named_type(dtype: Any, name: str) -> np.dtype[Any]:
         if dtype is None or isinstance(dtype, (np.generic, np.ndarray)) or _is_abstract(dtype):
             raise TypeError
         result = np.dtype(dtype)
+        dtypes.check(result, name)
     except (TypeError, ValueError, DeprecationWarning):
         raise TypeError(f"{name} must name a numeric type, but is {shown(dtype)}") from None
-    dtypes.check(result, name)
     return result
 
 

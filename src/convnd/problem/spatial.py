@@ -10,13 +10,13 @@ import numpy as np
 
 from .axis import Axis, extent, polyphase, same_padding
 from .boundary import MODES, Ends
+from .layouts import as_bank, axes_differ, ranks_differ
 from .messages import shown
 from .names import chosen
 from .options import Options
 from .values import LARGEST, is_sequence, whole
 
 _LONGEST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64
-_MOST_COLOURS = 4  # samples of a last axis that an error takes for those of a pixel
 MOST_SPATIAL = 60  # axes: NumPy's arrays have 64, and a kernel in canonical form up to four of its own
 
 
@@ -41,10 +41,10 @@ def spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | No
         spatial = tuple(a for a in range(x.ndim) if a != channel)
     else:
         if kernel.ndim != x.ndim:
-            raise _ranks_differ(x, kernel.ndim)
+            raise ranks_differ(x, kernel)
         spatial = tuple(range(x.ndim))
     if channel is None and kernel.ndim != len(spatial):
-        raise ValueError(f"kernel has {kernel.ndim} axes but axes names {len(spatial)}: {spatial}")
+        raise axes_differ(x, kernel, spatial)
     if len(spatial) > MOST_SPATIAL:
         raise ValueError(f"x has {len(spatial)} spatial axes, but at most {MOST_SPATIAL} are supported")
     empty = [a for a in spatial if x.shape[a] == 0]
@@ -55,37 +55,23 @@ def spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | No
     return spatial
 
 
-def _ranks_differ(x: np.ndarray, rank: int) -> ValueError:
-    """Return the error about a kernel of another rank than ``x``, where nothing says what the axes of ``x`` are."""
-    if rank < x.ndim:
-        axes = tuple(range(-rank, 0))
-        if x.shape[-1] <= _MOST_COLOURS < max(x.shape):  # or for the channels of sound, as files have them
-            axes = tuple(range(x.ndim - 1 - rank, x.ndim - 1))
-        named = axes[0] if rank == 1 else axes
-        meant = f"write axes={named} if the others are a batch, or channel_axis=... to sum over one of them"
-        if rank == 1:  # kernels.gaussian(2), meant for an image
-            meant += f", or make the kernel by convnd.kernels with ndim={x.ndim}"
-    elif rank == x.ndim + 1 > 1:
-        meant = "write channel_axis=... for a bank of filters, (C_out, C_in/groups, *K) or (*K, C_in/groups, C_out)"
-    else:
-        meant = f"x needs {rank - x.ndim} more, as x[None] gives it one"
-    return ValueError(f"kernel has {rank} axes but x has {x.ndim}, of shape {x.shape}: {meant}")
-
-
 def _per_axis(value: Any, name: str, spatial: tuple[int, ...]) -> Sequence[Any]:
     """Return one entry for each spatial axis."""
     if not is_sequence(value):
         return [value] * len(spatial)
     entries = list(islice(value, len(spatial) + 1))
     if len(entries) != len(spatial):
-        raise ValueError(f"{name} has {len(value)} entries but x has {len(spatial)} spatial axes {spatial}")
+        raise ValueError(
+            f"{name} has {len(value)} entries but x has {len(spatial)} spatial axes {spatial}: it is {shown(value)}"
+        )
     return entries
 
 
 def axes_along(
-    x: np.ndarray, taps: tuple[int, ...], spatial: tuple[int, ...], options: Options, flipped: bool
+    x: np.ndarray, kernel: np.ndarray, first: int, spatial: tuple[int, ...], options: Options, flipped: bool
 ) -> tuple[Axis, ...]:
-    """Return the arithmetic along each spatial axis."""
+    """Return the arithmetic along each spatial axis; that of the kernel's axis ``first`` comes first."""
+    taps = kernel.shape[first : first + len(spatial)]
     strides, dilations, upsamples = (
         [whole(entry, name, 1) for entry in _per_axis(getattr(options, name), name, spatial)]
         for name in ("stride", "dilation", "upsample")
@@ -106,9 +92,11 @@ def axes_along(
         if (padded := axis.positions + before + after) > _LONGEST:
             raise ValueError(f"padding {(before, after)} is too large: the padded length {padded} is above {_LONGEST}")
         if axis.outputs < 1:
+            bank = "" if options.axes is not None else as_bank(x, kernel)
             raise ValueError(
                 f"padding {(before, after)} leaves no output along axis {a} of x: length {axis.positions} + padding "
                 f"{before + after} is below the kernel's extent {axis.extent} ({k} taps, dilation {d})"
+                + (bank and f"; write {bank} if the kernel is a bank of filters")
             )
         polyphase(axis)  # or its error
         axes.append(axis)
