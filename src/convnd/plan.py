@@ -172,7 +172,7 @@ class Plan(LinearMap, Printed):
             own = self._like(x, out)
         if own is None:
             request = replace(self._request, x=check_x(x, self._request), out=plain_out(out))
-            check_out(request)
+            check_out(request.out, request.out_shape, request.result)
             x, target = request.x, request.out
             own = self._like(x, target) or self._layouts.add(_traits(x, target), Plan(request))
         if out is None or target is None:

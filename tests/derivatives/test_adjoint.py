@@ -243,3 +243,43 @@ def test_the_linear_operator_is_linear():
     for types in (np.int64, np.int64, None), (np.int8, np.float32, None), (float, float, np.int16):
         with pytest.raises(ValueError, match="only floating"):
             plan(x.astype(types[0]), kernel.astype(types[1]), dtype=types[2]).as_linear_operator()
+
+
+@pytest.mark.parametrize("padding", ["same", ((3, 1), (0, 4)), ((0, 4), (4, 0))])
+@pytest.mark.parametrize("boundary", ["wrap", ("wrap", "reflect"), ("constant", "wrap")])
+def test_around_a_circle_the_transpose_wraps_too(tuning, boundary, padding):
+    x, kernel = integers((20, 31), np.float64), integers((5, 5), np.float64, 1)
+    own = plan(x, kernel, padding=padding, boundary=boundary)
+    y = integers(own.output_shape, np.float64, 2)
+    found = own.adjoint(y)
+    assert (found == oracle.adjoint(x, kernel, y, padding=padding, boundary=boundary)).all()
+    if boundary == "wrap":
+        assert len(own._transposes.get(y.dtype)) == 1
+
+
+def test_the_adjoint_is_written_to_out(tuning):
+    x, kernel = integers((20, 31), np.float32), integers((4, 5), np.float32, 1)
+    for boundary in ("constant", "reflect"):
+        own = plan(x, kernel, padding="same", boundary=boundary)
+        y = integers((20, 31), np.float32, 2)
+        expected, out = own.adjoint(y), np.full((20, 31), np.nan, np.float32)
+        assert own.adjoint(y, out=out) is out
+        assert (out == expected).all()
+        assert own.adjoint(y, out=y) is y  # it may overlap
+        assert (y == expected).all()
+    with pytest.raises(ValueError, match=r"out has shape \(3,\) but the result has shape \(20, 31\)"):
+        own.adjoint(y, out=np.empty(3, np.float32))
+    with pytest.raises(ValueError, match="out has dtype float64 but the result has float32"):
+        own.adjoint(y, out=np.empty((20, 31)))
+
+
+@pytest.mark.parametrize("weight", [np.nan, 1j * np.nan])
+def test_a_nan_weight_reaches_the_samples_that_it_meets(weight):
+    own = plan(np.empty(6), [1, weight, 1.0])
+    found = own.adjoint(np.ones(4))
+    assert np.isnan(found).tolist() == [False, True, True, True, True, False]
+    assert found[[0, 5]].tolist() == [1, 1]
+    bank = np.ones((2, 1, 3))
+    bank[1, 0, 2] = np.nan  # flipped: the first sample of each window of the second filter
+    found = plan(np.empty((1, 6)), bank, channel_axis=0, padding=1, boundary="edge").adjoint(np.ones((2, 6)))
+    assert np.isnan(found).tolist() == [[True] * 5 + [False]]

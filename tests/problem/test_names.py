@@ -54,7 +54,7 @@ def test_unknown_arguments(function, given, words):
 @pytest.mark.parametrize("function, given, words", [
     (PLAN, {"x": IMAGE, "output": 0}, "Plan.__call__() has no argument 'output': it is out here"),
     (PLAN, {"x": IMAGE, "pad": 1}, "Plan.__call__() has no argument 'pad': padding is an option of convnd.plan"),
-    (PLAN.adjoint, {"y": IMAGE, "out": 0}, "Plan.adjoint() has no argument 'out': there are y"),
+    (PLAN.adjoint, {"y": IMAGE, "b": 0}, "Plan.adjoint() has no argument 'b': there are y, out"),
     (PLAN.adjoint, {"y": IMAGE, "stride": 2}, "Plan.adjoint() has no argument 'stride': stride is an option of"),
     (PLAN.kernel_gradient, {"x": IMAGE, "y": IMAGE, "b": 0}, "Plan.kernel_gradient() has no argument 'b': there are x"),
     (convnd.Stream, {"weights": SQUARE}, "Stream() has no argument 'weights': it is kernel here"),

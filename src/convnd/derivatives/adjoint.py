@@ -6,7 +6,8 @@ other end, ``i`` is an output that reads ``o`` by the kernel turned round:
     stride * o = upsample * i + dilation * (K-1-t) - (extent - 1 - before)
 
 So the transpose is a convolution with stride and upsampling exchanged, and so are the channels. What it gives positions
-outside the array, the boundary folds onto the samples that supply them.
+outside the array, the boundary folds onto the samples that supply them. Around a circle there is no outside: where as
+many outputs as samples wrap, so does the transpose.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from ..problem import dtypes
 from ..problem.axis import Axis
-from ..problem.boundary import CONSTANT, supplied
+from ..problem.boundary import CONSTANT, WRAP, supplied
 from ..problem.request import Request
 
 
@@ -71,12 +72,21 @@ def _samples_read(axis: Axis) -> tuple[int, int]:
     Beyond an end under "constant" the fill value stands, which is no sample.
     """
     (low, high), (before, after) = axis.read(0, axis.outputs), axis.boundary
+    if _is_circle(axis):
+        return 0, axis.length
     return 0 if before == CONSTANT else min(0, low), axis.length if after == CONSTANT else max(axis.length, high)
+
+
+def _is_circle(axis: Axis) -> bool:
+    """Return whether outputs and samples are as many, around one circle."""
+    return axis.boundary == (WRAP, WRAP) and axis.stride == axis.upsample == 1 and axis.outputs == axis.length
 
 
 def _transposed_axis(axis: Axis, first: int, end: int) -> Axis:
     """Return the axis of outputs that the transpose's samples ``first`` to ``end`` read."""
     before = axis.extent - 1 - axis.before
+    if _is_circle(axis):
+        return replace(axis, before=before, after=axis.before)
     whole = Axis(axis.outputs, axis.taps, axis.upsample, axis.dilation, before, upsample=axis.stride)
     return whole.part(first, end)
 

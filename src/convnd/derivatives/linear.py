@@ -14,6 +14,7 @@ from ..problem.boundary import CONSTANT
 from ..problem.calls import explained
 from ..problem.recent import Recent
 from ..problem.request import Request
+from ..problem.result import check_out, plain_out
 from .adjoint import Piece, fold, transposed
 from .kernel_gradient import kernel_gradient
 
@@ -42,7 +43,7 @@ class LinearMap:
 
     @np.errstate(all="ignore")
     @explained
-    def adjoint(self, y: Any) -> np.ndarray:
+    def adjoint(self, y: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Apply the transpose of the plan's linear map, for complex kernels the conjugate transpose.
 
         ``<plan(x), y> == <x, plan.adjoint(y)>`` to rounding, with ``<a, b>`` the sum of ``conj(a) * b``, where the fill
@@ -52,16 +53,19 @@ class LinearMap:
         ----------
         y : array_like
             An array of the plan's `output_shape`.
+        out : ndarray, optional
+            Where the result goes, of the shape of ``x`` and of the result's type. It may overlap `y`.
 
         Returns
         -------
         ndarray
-            An array of the shape of ``x``, of the type that ``convnd(y, kernel)`` has.
+            An array of the shape of ``x``, of the type that ``convnd(y, kernel)`` has; `out` where it was given.
 
         Raises
         ------
         TypeError, ValueError
-            Where `y` is not numeric or has another shape, and for a plan that omits NaN.
+            Where `y` is not numeric or has another shape, where `out` cannot hold the result, and for a plan that omits
+            NaN.
 
         Examples
         --------
@@ -72,15 +76,26 @@ class LinearMap:
         array([-1.,  1.,  0.,  0.])
         """
         self._check_linear()
-        y = check_y(y, self._request)
+        request, target = self._request, plain_out(out)
+        y = check_y(y, request)
+        result = dtypes.default_result(y.dtype, request.kernel.dtype)
+        check_out(target, request.x.shape, result)
         pieces = self._transposes.get(y.dtype) or self._transposes.add(y.dtype, self._transposed(y.dtype))
-        if self._request.channel_axis is not None and not self._request.is_bank:
-            y = np.expand_dims(y, self._request.channel_axis)
         (_, inside), *outside = pieces
-        result = inside(y)
-        for piece, own in outside:
-            fold(self._request, piece, own(y), result)
-        return result.astype(dtypes.default_result(y.dtype, self._request.kernel.dtype), copy=False)
+        own = target if target is not None and inside.dtype == result and not np.may_share_memory(target, y) else None
+        outputs = y
+        if request.channel_axis is not None and not request.is_bank:
+            outputs = np.expand_dims(y, request.channel_axis)
+        sums = inside(outputs, own)
+        for piece, beside in outside:
+            fold(request, piece, beside(outputs), sums)
+        if not np.isfinite(request.kernel).all():
+            self._leave_out_outside(y, sums)
+        if out is None:
+            return sums.astype(result, copy=False)
+        if own is None:
+            out[...] = sums
+        return out
 
     @np.errstate(all="ignore")
     @explained
@@ -173,6 +188,18 @@ class LinearMap:
         return [
             (piece, type(self)(piece.request)) for piece in transposed(replace(self._request, beta=0, bias=None), dtype)
         ]
+
+    def _leave_out_outside(self, y: np.ndarray, sums: np.ndarray) -> None:
+        """Give samples that no infinite or NaN weight joins to an output the sum of the others.
+
+        The zeros that stand outside ``y`` in a transpose have met such weights too.
+        """
+        request = replace(self._request, beta=0, bias=None, out=None)
+        infinite = ~np.isfinite(request.kernel)
+        others = replace(request, kernel=np.where(infinite, request.kernel.dtype.type(0), request.kernel))
+        joined = replace(request, kernel=infinite.astype(request.kernel.dtype))
+        joins = type(self)(joined).adjoint(np.ones(y.shape)).real > 0.5  # a whole number, but for rounding
+        np.copyto(sums, type(self)(others).adjoint(y), where=~joins, casting="unsafe")
 
     def _check_linear(self) -> None:
         if self._request.nan_policy == "omit":

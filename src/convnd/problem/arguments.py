@@ -59,7 +59,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         None if options.workers is None else whole(options.workers, "workers", 1), method,
         chosen(options.nan_policy, "nan_policy"),
     )  # fmt: skip
-    check_out(request)
+    check_out(request.out, request.out_shape, request.result)
     if options.beta == 0 and type(options.beta) is int and options.bias is None:
         return request
     exact = integer if dtypes.is_integer(result) else None  # else sums become floating numbers before they are added to

@@ -79,13 +79,12 @@ def allocation(request: Request) -> Allocation:
     return Allocation(tuple(shape[a] for a in order), axes, request)
 
 
-def check_out(request: Request) -> None:
-    """Raise `ValueError` where ``out`` cannot hold the result of a request."""
-    shape, out = request.out_shape, request.out
+def check_out(out: np.ndarray | None, shape: tuple[int, ...], result: np.dtype[Any]) -> None:
+    """Raise `ValueError` where ``out`` cannot hold a result."""
     if out is None:
         return
-    if out.dtype != request.result:
-        raise ValueError(f"out has dtype {out.dtype} but the result has {request.result}")
+    if out.dtype != result:
+        raise ValueError(f"out has dtype {out.dtype} but the result has {result}")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape} but the result has shape {shape}")
     if not out.flags.writeable:
