@@ -12,7 +12,6 @@ from convnd.methods import layout as layouts
 from convnd.problem.canonical import merged
 from support.check import check, integers, reals, same
 from support.oracle import BOUNDARIES
-from support.strategies import outer
 
 # Axes of unequal lengths, so that none can stand for another; one shape and kernel for each rank.
 SHAPES = {0: (), 1: (37,), 2: (13, 11), 3: (7, 6, 5), 4: (5, 6, 4, 3), 5: (4, 2, 3, 3, 4)}
@@ -82,21 +81,6 @@ def test_vectors_along_another_axis_change_no_bit(tuned, monkeypatch, name):
                 monkeypatch.setattr(direct, "turned", arranged)
                 results.append(convnd(x, kernel, axes=axes, method="direct", **options))
         same(*results)
-
-
-@pytest.mark.parametrize("name", THIN)
-def test_factors_along_another_axis(tuning, name):
-    shape, taps, axes = THIN[name]
-    factors = [integers(n, np.int16, seed=n) + 5 for n in taps]  # unlike each other, and none is 0
-    kernel = outer(*factors)
-    for options in {"padding": "same", "boundary": "reflect"}, {"padding": "full", "stride": 2}:
-        check(integers(shape, np.int16), kernel, axes=axes, method="separable", **options)
-    x = reals(shape)
-    x.flat[::17] = np.nan
-    options = {"axes": axes, "padding": "full", "nan_policy": "omit"}
-    kernel = kernel.astype(float)
-    found, wanted = (convnd(x, kernel, method=method, **options) for method in ("separable", "direct"))
-    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
 
 
 def test_vectors_lie_along_an_axis_that_fills_them(monkeypatch, tuned):

@@ -16,10 +16,9 @@ from math import prod
 
 import numpy as np
 
-from ..problem.canonical import Problem
+from ..problem.canonical import Problem, merged
 from ..problem.dtypes import bits
 from ..problem.request import Request
-from .layout import turned
 
 MOST_CACHED = 2**15  #: weights of a kernel whose factors are remembered
 MOST_GROWTH = 16.0  #: of rounding errors: sum of the terms' magnitudes against the kernel's
@@ -50,10 +49,10 @@ def rounding_of(working: str) -> float:
 
 
 def factors_of(request: Request, problem: Problem, kernel: np.ndarray, most_terms: int) -> tuple[Factor, ...]:
-    """Return the factors of a canonical kernel along the axes of the turned problem; none where it has no such."""
+    """Return the factors of a canonical kernel along the axes of the merged problem; none where it has no such."""
     if problem.is_upsampled or request.channel_axis is not None or request.kernel.dtype.kind == "c":
         return ()
-    weights = _along_axes(problem, kernel)
+    weights = kernel[0].reshape([axis.taps for axis in merged(problem).axes])
     about = problem.exact, rounding_of(problem.working), most_terms
     if kernel.size > MOST_CACHED:
         found = factored(weights, *about)
@@ -69,14 +68,7 @@ def _cached(
     return factored(np.frombuffer(weights, working).reshape(shape), exact, epsilon, most_terms)
 
 
-def _along_axes(problem: Problem, kernel: np.ndarray) -> np.ndarray:
-    """Return a canonical kernel of one filter with the axes of the turned problem."""
-    own = turned(problem)
-    weights = kernel[0].reshape([axis.taps for axis in own.in_kernel_order(own.axes)])
-    return weights.transpose(np.argsort(own.kernel_axes))
-
-
-def keep_zeros(factors: Sequence[Factor], problem: Problem, kernel: np.ndarray) -> bool:
+def keep_zeros(factors: Sequence[Factor], kernel: np.ndarray) -> bool:
     """Return whether the factors of a canonical kernel give 0 where, and only where, all samples with a weight are 0.
 
     They do where they are products of magnitudes.
@@ -87,10 +79,7 @@ def keep_zeros(factors: Sequence[Factor], problem: Problem, kernel: np.ndarray) 
             return False
         result = np.multiply.outer(result, factor.weights[0, 0] != 0)
     order = [a for factor in factors for a in factor.axes]
-    weights = _along_axes(problem, kernel)
-    return bool(
-        (result.transpose(np.argsort(order)).ravel() == (weights != 0).ravel()).all()
-    )  # but for axes of one tap
+    return bool((result.transpose(np.argsort(order)).ravel() == (kernel != 0).ravel()).all())  # but for axes of one tap
 
 
 def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -> list[Factor] | None:

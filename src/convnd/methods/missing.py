@@ -136,7 +136,7 @@ def _weighing(request: Request, weights: np.ndarray) -> tuple[Request, float]:
     choice, least = choose(request, problem, kernel), float(kernel.min(where=kernel > 0, initial=np.inf))
     if choice.method == "fft" and fft.rounding(problem, kernel, 1) < least / 2:
         return replace(request, method="fft"), least / 2  # which tells one sample from none
-    if choice.method == "separable" and keep_zeros(choice.factors, problem, kernel):
+    if choice.method == "separable" and keep_zeros(choice.factors, kernel):
         return replace(request, method="separable"), 0.0
     return replace(request, method="direct"), 0.0
 

@@ -20,13 +20,13 @@ from ..jit.lines import compile_largest, compile_writer
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.parallel import available, team_size
 from ..problem.axis import Axis, window
-from ..problem.canonical import Levels, Problem
+from ..problem.canonical import Levels, Problem, merged
 from ..problem.request import Request
 from . import direct, tuning
 from .costs import gather_cycles
 from .direct import TilePass, lay_out_pass, rows_ahead, useful_workers
 from .factors import Factor, Structure, is_short, most_bits, rounding_of, structure
-from .layout import best_of_tile, even_begins, round_up, turned, window_length
+from .layout import best_of_tile, even_begins, round_up, window_length
 from .tables import Builder, Tasks, add_axes, dense_pitches, functions, offsets
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
@@ -114,7 +114,7 @@ class SeparablePlan:
 
 @tuning.remembered(64)
 def plan(problem: Problem, factors: Structure) -> SeparablePlan:
-    """Return the plan of a turned problem whose kernel has such factors, by the tile of least cost."""
+    """Return the plan of a merged problem whose kernel has such factors, by the tile of least cost."""
     shape, item = _tile_shape(problem, factors), np.dtype(problem.working).itemsize
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, shape, strict=True)]
     begins = [even_begins(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
@@ -208,7 +208,6 @@ def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[
                 out_channel_steps=(*_groups_of(problem, last), (terms, 0 if last else item * prod(lengths))),
                 accumulated=problem.accumulated if last else problem.working,
                 result=problem.result if last else native,
-                kernel_order=(),  # a factor's weights have the axes of the problem
             )
         )
     return passes
@@ -280,7 +279,7 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
 
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
-    own = plan(turned(problem), factors)
+    own = plan(merged(problem), factors)
     return tuning.milliseconds(problem, own.cycles / team_size(None, own.workers), 0.15, 1.15, 0.6)
 
 
@@ -293,5 +292,5 @@ def prepare(
     problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
 ) -> tuple[SeparablePlan, Factors]:
     """Return the plan of a problem, and its kernel ready for it."""
-    own = plan(turned(problem), structure(factors))
+    own = plan(merged(problem), structure(factors))
     return own, own.prepare(kernel, factors)
