@@ -33,7 +33,7 @@ _MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than ti
 _CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
 _LEAST_LANES = 4
 _MUCH_LONGER = 8  # times a short last axis, that another one takes its place
-_BATCH_LINE = 64  # outputs of a tile along a batch axis that is the last
+_SHORT = 64  # samples of a last axis that another one may take the place of
 
 
 def transform_type(problem: Problem) -> str:
@@ -53,13 +53,12 @@ def prepared(problem: Problem) -> Problem:
 
 
 def _order(axes: Sequence[Axis]) -> list[int]:
-    """Return the order of a merged problem's axes: a short last one goes elsewhere, whatever the size of a batch."""
-    order, last = [*range(len(axes))], axes[-1]
-    longest = max(order, key=lambda a: axes[a].length if axes[a].taps > 1 else 0)
-    if last.is_batch and last.length < _BATCH_LINE:
-        order.insert(0, order.pop())
-    elif axes[longest].taps > 1 and last.length < min(_BATCH_LINE, axes[longest].length // _MUCH_LONGER):
-        order.append(order.pop(longest))
+    """Return the order of a merged problem's axes: no batch is last, and a short last one goes elsewhere."""
+    order = sorted(range(len(axes)), key=lambda a: not axes[a].is_batch)
+    longest, last = max(order, key=lambda a: axes[a].length if axes[a].taps > 1 else 0), axes[order[-1]]
+    if axes[longest].taps > 1 and last.length < min(_SHORT, axes[longest].length // _MUCH_LONGER):
+        order.remove(longest)
+        order.append(longest)
     return order
 
 
@@ -80,7 +79,7 @@ def layouts(problem: Problem) -> Iterator[SpectralLayout]:
     choices = [
         _lengths(axis, problem.fills_zeros, 256 if split else 1, 2 if a == transformed[0] else 1, most)
         if a in transformed
-        else [(min(axis.outputs, _BATCH_LINE if a == last else 1),) * 2]
+        else [(1, 1)]
         for a, axis in enumerate(axes)
     ]
     for choice in product(*choices):

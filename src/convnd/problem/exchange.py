@@ -96,6 +96,8 @@ def _with_filters(request: Request, n: int) -> Callable[[np.ndarray, np.ndarray]
         if not np.isfinite(kernel).all():
             return None
         taps, unread = _reading(axis)
+        if len(unread) and not np.isfinite(x).all():  # outputs that read no sample have a weight of zero
+            return None
         filters = np.moveaxis(np.flip(kernel) if is_flipped else kernel, n, 0)[taps]
         filters[unread] = 0
         return x, filters[:, None]
