@@ -84,7 +84,7 @@ def test_out_of_a_class_is_returned_as_it_is():
     (WithDLPack(LINE, BufferError("on another device")), "a WithDLPack that .*: on another device$"),
     ((i for i in range(5)), "dtype object, .*: it is a generator$"),
     ({1, 2}, "dtype object, .*: it is a set$"),
-    (np.ma.array(LINE), "a masked array, whose mask would be ignored: fill it first"),
+    (np.ma.array(LINE), "a mask, which would be ignored: it is a MaskedArray; fill what is masked with NaN"),
 ])  # fmt: skip
 def test_what_is_no_array_says_why(x, words):
     for name, call in {

@@ -122,9 +122,11 @@ def named_type(dtype: Any, name: str) -> np.dtype[Any]:
         if dtype is None or isinstance(dtype, (np.generic, np.ndarray)) or _is_abstract(dtype):
             raise TypeError
         result = np.dtype(dtype)
-        dtypes.check(result, name)
+        if result.isbuiltin != 2 and result.kind not in "biufc":
+            raise TypeError
     except (TypeError, ValueError, DeprecationWarning):
         raise TypeError(f"{name} must name a numeric type, but is {shown(dtype)}") from None
+    dtypes.check(result, name)
     return result
 
 
