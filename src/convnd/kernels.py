@@ -48,20 +48,13 @@ _RAISES = "TypeError, ValueError\n    Where arguments are of the wrong kind, out
 
 
 def gaussian(
-    sigma: Numbers | None = None,
-    *,
-    fwhm: Numbers | None = None,
-    truncate: float = 4.0,
-    order: Counts = 0,
-    ndim: int | None = None,
-    dtype: DTypeLike = float,
-) -> np.ndarray:
-    r"""Return a Gaussian, or a derivative of it: `scipy.ndimage.gaussian_filter`.
+    sigma: Numbers | None = None, *, fwhm: Numbers | None = None, truncate: float = 4.0, order: Counts = 0,
+    ndim: int | None = None, dtype: DTypeLike = float,
+) -> np.ndarray:  # fmt: skip
+    """Return a Gaussian, or a derivative of it: `scipy.ndimage.gaussian_filter`.
 
-    .. math:: w[t] = \prod_a \frac{d^{n_a}}{dt_a^{n_a}} g_a(t_a), \qquad
-              g_a(t) = e^{-t^2 / 2 \sigma_a^2} \Big/ \sum_s e^{-s^2 / 2 \sigma_a^2}
-
-    for whole numbers ``t`` and ``s`` up to ``int(truncate*sigma + 0.5)``, where :math:`n_a` is the order along axis a.
+    It is the product over the axes of ``exp(-t**2 / (2*sigma**2))`` over the sum of these, or of the derivative of that
+    order, for whole numbers ``t`` up to ``int(truncate*sigma + 0.5)``.
 
     ``2*int(truncate*sigma + 0.5) + 1`` weights along each axis. They sum to 1, or with an order above 0 nearly to 0.
 
@@ -97,7 +90,7 @@ def identity(ndim: int = 1, *, size: Counts = 1, dtype: DTypeLike = float) -> np
 
 
 def disk(radius: Numbers, ndim: int | None = None, *, dtype: DTypeLike = float) -> np.ndarray:
-    r"""Return the mean over a disk, a ball or an ellipsoid, over :math:`\sum_a (t_a / r_a)^2 \le 1`.
+    """Return the mean over a disk, a ball or an ellipsoid: where the sum over the axes of ``(t / radius)**2 <= 1``.
 
     A number makes a disk, of two axes, unless `ndim` differs. `skimage.morphology.disk` and `ball` are its support.
 
@@ -115,12 +108,10 @@ def disk(radius: Numbers, ndim: int | None = None, *, dtype: DTypeLike = float) 
 
 
 def motion_blur(length: float, direction: Numbers = 0.0, *, dtype: DTypeLike = float) -> np.ndarray:
-    r"""Return the mean along a straight line, as a moving camera takes it: MATLAB's ``fspecial("motion")``.
+    """Return the mean along a straight line, as a moving camera takes it: MATLAB's ``fspecial("motion")``.
 
-    .. math:: w[t] \propto \max(0, 1 - d(t))
-
-    where ``d`` is the distance from the line of ``length - 1`` samples' spacings through the centre. An angle is for
-    images: counterclockwise from the last axis, where the first axis points down.
+    Weights are as ``max(0, 1 - d)``, where ``d`` is the distance from the line of ``length - 1`` samples' spacings
+    through the centre. An angle is for images: counterclockwise from the last axis, where the first axis points down.
 
     Symmetric weights that sum to 1, without a border of zeros.
 
@@ -146,7 +137,7 @@ def motion_blur(length: float, direction: Numbers = 0.0, *, dtype: DTypeLike = f
 
 
 def laplacian(ndim: int, *, dtype: DTypeLike = float) -> np.ndarray:
-    r"""Return the sum of second differences, :math:`\sum_a x[i_a-1] - 2 x[i_a] + x[i_a+1]`: `scipy.ndimage.laplace`.
+    """Return the sum over the axes of second differences, ``x[i-1] - 2*x[i] + x[i+1]``: `scipy.ndimage.laplace`.
 
     3 weights along each axis, which sum to 0: 1 beside the centre and ``-2*ndim`` at it.
 
@@ -158,14 +149,10 @@ def laplacian(ndim: int, *, dtype: DTypeLike = float) -> np.ndarray:
 
 
 def laplacian_of_gaussian(
-    sigma: Numbers | None = None,
-    *,
-    fwhm: Numbers | None = None,
-    truncate: float = 4.0,
-    ndim: int | None = None,
+    sigma: Numbers | None = None, *, fwhm: Numbers | None = None, truncate: float = 4.0, ndim: int | None = None,
     dtype: DTypeLike = float,
-) -> np.ndarray:
-    r"""Return the Laplacian of a Gaussian, :math:`\sum_a d^2 g / dt_a^2`: `scipy.ndimage.gaussian_laplace`.
+) -> np.ndarray:  # fmt: skip
+    """Return the Laplacian of a Gaussian, its sum of second derivatives: `scipy.ndimage.gaussian_laplace`.
 
     ``g`` is a `gaussian` with `sigma` above 0.
 
