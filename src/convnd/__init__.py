@@ -27,7 +27,10 @@ if not TYPE_CHECKING:  # which would take every attribute for one of these
 
     def __getattr__(name: str) -> Any:
         if name in _WHEN_ASKED:
-            return import_module(f"{__name__}.{name}")
+            try:
+                return import_module(f"{__name__}.{name}")
+            except ImportError as error:  # what looks at every attribute, help() say, goes on
+                raise AttributeError(f"convnd.{name} needs what cannot be imported: {error}") from error
         if name != "__version__":
             raise unknown_name(__name__, name, FUNCTIONS)
         from importlib.metadata import PackageNotFoundError, version  # slow to import, and seldom asked for

@@ -1,5 +1,8 @@
 """Tensors of torch and arrays of JAX: what they become, and their gradients beside those of the libraries' own."""
 
+import pydoc
+import sys
+
 import numpy as np
 import pytest
 
@@ -22,6 +25,16 @@ def ours(rank, options):
     return {
         **options, "axes": (*range(2, 2 + rank),), "channel_axis": 1, "convention": "correlation", "method": "direct",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_help_works_without_the_library(library, monkeypatch):
+    monkeypatch.delitem(sys.modules, f"convnd.{library}", raising=False)
+    monkeypatch.setitem(sys.modules, library, None)  # its import fails
+    monkeypatch.delattr(convnd, library, raising=False)
+    with pytest.raises(AttributeError, match=f"convnd.{library} needs what cannot be imported"):
+        getattr(convnd, library)
+    assert "warmup(" in pydoc.render_doc(convnd, renderer=pydoc.plaintext)
 
 
 class TestTorch:
