@@ -78,7 +78,7 @@ def cache_folder() -> str | None:
     try:
         folder = _caches() / f"convnd-{_DIGEST}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (_is_safe(folder) and os.access(folder, os.W_OK)):
+        if not (_is_safe(folder) and os.access(folder, os.W_OK) and _holds_no_stranger(folder)):
             return None
         os.utime(folder)
         for other in folder.parent.glob("convnd-" + "[0-9a-f]" * len(_DIGEST)):
@@ -87,6 +87,18 @@ def cache_folder() -> str | None:
     except (OSError, RuntimeError):  # there is no home, or nothing can be written
         return None
     return str(folder)
+
+
+def _holds_no_stranger(folder: Path) -> bool:
+    """Return whether all files in a folder are this user's, or root's, and not for everyone to write."""
+    if os.name != "posix":
+        return True
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another process writes here too
+            about = path.lstat()
+            if about.st_uid not in (0, os.geteuid()) or (about.st_mode & 0o002 and not path.is_symlink()):
+                return False
+    return True
 
 
 def _is_safe(folder: Path) -> bool:
