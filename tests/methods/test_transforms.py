@@ -8,7 +8,7 @@ import pytest
 from convnd import convnd, plan
 from convnd.jit.radices import RADICES, factors, fast_length, frequencies, twiddle_table
 from convnd.problem.axis import Axis, window
-from support.check import TOLERANCE, bound, integers, reals, same
+from support.check import TOLERANCE, bound, close, integers, reals, same
 
 LENGTHS = [n for n in range(2, 600) if factors(n)]
 SMOOTH = [2**a * 3**b * 5**c for a in range(8) for b in range(4) for c in range(3) if 1 < 2**a * 3**b * 5**c <= 400]
@@ -227,3 +227,21 @@ def test_the_reason_for_no_transform_is_the_true_one():
     assert plan(x, np.ones((1, 1), np.float32), method="fft").why == "there is no extent to transform"
     many = np.ones((9000, 1, 3), np.float32)
     assert "memory" in plan(x, many.repeat(20, 1), channel_axis=0, method="fft").why
+
+
+@pytest.mark.parametrize("boundary", ["constant", "edge", "wrap"])
+@pytest.mark.parametrize("padding", [0, ((0, 0), (0, 1)), ((1, 0), (2, 1))])
+@pytest.mark.parametrize("shape", [(2, 1), (2, 3), (3, 3), (4, 2)])
+def test_windows_of_two_samples(tuning, shape, padding, boundary):
+    """They are folded into one, of which there would be no transform."""
+    x, kernel = reals(shape, np.float64), reals((2, 1), np.float64, 1)
+    for stride in (1, 2):
+        options = {"padding": padding, "boundary": boundary, "stride": stride}
+        close(convnd(x, kernel, method="fft", **options), x, kernel, **options)
+
+
+def test_planes_that_share_weights_and_have_fill_values_of_their_own(tuning):
+    x, kernel = reals((29, 2), np.complex64), reals((10, 3), np.float32, 1)
+    for stride in (1, 2):
+        options = {"padding": "same", "stride": (stride, 1), "fill_value": 3, "convention": "correlation"}
+        close(convnd(x, kernel, method="fft", **options), x, kernel, **options)

@@ -270,4 +270,5 @@ def prepare(
     own, order = plan(prepared(problem)), tap_order(problem)
     if np.any(order[1:] < order[:-1]):
         kernel = kernel.reshape(*kernel.shape[:2], -1, len(order))[..., order].reshape(kernel.shape)
+        kernel = np.ascontiguousarray(kernel)  # of planes that share weights, NumPy leaves the axes in another order
     return own, own.prepare(kernel, workers)

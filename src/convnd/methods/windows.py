@@ -104,7 +104,7 @@ def _lengths(axis: Axis, fills_zeros: bool, multiple: int, folds: int, most: int
     found: list[tuple[int, int]] = []
     for tiles in reversed(_TILES):
         outputs = -(-axis.outputs // tiles)
-        samples = -(-_samples(axis, outputs, fills_zeros) // folds)
+        samples = max(2, -(-_samples(axis, outputs, fills_zeros) // folds))  # one sample has no pass
         if samples > multiple * LONGEST:
             break
         length = fast_length(samples, multiple)
