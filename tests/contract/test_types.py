@@ -46,7 +46,8 @@ plan(x, x, method="FFT", boundary="mirror")  # type: ignore[arg-type]
 convnd.convnd(x, x, out=[1.0])  # type: ignore[arg-type]
 plan(x, x, pading="same")  # type: ignore[call-arg]
 made(x, padding="same")  # type: ignore[call-arg]
-made.adjoint(x, out=x)  # type: ignore[call-arg]
+made.adjoint(x, out=x)
+made.adjoint(x, x=x)  # type: ignore[call-arg]
 repr(convnd.Stream(x))
 width = convnd.kernels.gaussian(fwhm=2.0, ndim=2, dtype=np.float32)
 convnd.kernels.gaussian(2, size=3)  # type: ignore[call-arg]
