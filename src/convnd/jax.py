@@ -19,7 +19,7 @@ Options = tuple[tuple[str, Any], ...]
 
 def _called(apply: Any, shape: tuple[int, ...], dtype: Any, *arrays: Any) -> Any:
     """Call a function of NumPy's arrays from JAX's compiled code."""
-    result = jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype))  # type: ignore[no-untyped-call]
+    result = jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype))
 
     def call(*values: Any) -> np.ndarray:
         return np.asarray(apply(*map(np.asarray, values)), result.dtype)
