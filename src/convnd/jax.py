@@ -11,6 +11,8 @@ from jax import numpy as jnp
 
 from .api import plan
 from .interop.blocks import stand_in
+from .problem.arguments import parse
+from .problem.options import options_of
 
 __all__ = ["convolve"]
 
@@ -33,8 +35,9 @@ def _plan(x: Any, kernel: Any, options: Options) -> Any:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(x: Any, kernel: Any, options: Options) -> Any:
-    like = _plan(stand_in(x.shape, x.dtype), stand_in(kernel.shape, kernel.dtype), options)
-    return _called(lambda x, kernel: _plan(x, kernel, options)(x), like.output_shape, like.dtype, x, kernel)
+    like = stand_in(x.shape, x.dtype), stand_in(kernel.shape, kernel.dtype)
+    request = parse(*like, None, options_of(dict(options)))
+    return _called(lambda x, kernel: _plan(x, kernel, options)(x), request.out_shape, request.result, x, kernel)
 
 
 def _forward(x: Any, kernel: Any, options: Options) -> tuple[Any, tuple[Any, Any]]:

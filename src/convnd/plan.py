@@ -99,7 +99,7 @@ class Plan(LinearMap, Printed):
         if self._is_empty or (self._updates and not keeps_kernel):  # such a plan is made for each kernel
             return
         if self._updates:
-            plain = Plan(replace(request, beta=0, bias=None))
+            plain = Plan(request.plain)
             if plain.method != "direct" or plain._exchanged or not is_stored_so(request):
                 vars(self).update({name: vars(plain)[name] for name in _DESCRIPTION})
                 self._updated = Updated(request, Plan)
@@ -221,7 +221,7 @@ class Plan(LinearMap, Printed):
                 self._small(x, weights, out)
             else:
                 prepared.plan(x, prepared.weights, self._fills, out, request.workers)
-        if self._is_real_part:
+        if self._is_real_part and not self._updates:
             out.imag = 0
         if self._normalised is not None:
             self._normalised.fill_without_weight(out)

@@ -102,6 +102,14 @@ def test_layouts_of_out(tuning, layout):
     assert (out == expected(x, kernel, held, 2, 1, np.float32, **options)).all()
 
 
+def test_a_complex_out_keeps_its_imaginary_part_beside_real_sums():
+    x, kernel = integers((9, 11), np.float32), integers((3, 3), np.float32, 1)
+    held = integers((7, 9), np.complex64, 2)
+    out = held.copy()
+    convolve(x, kernel, out=out, beta=2, bias=1)
+    assert (out == convolve(x, kernel) + 1 + 2 * held).all()
+
+
 def test_time_steps_in_place_and_over_x():
     x, kernel = integers((30, 31), np.float32), integers((3, 3), np.float32, 1, largest=2)
     wanted = convolve(x, kernel, padding="same") + 2 * x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -21,7 +22,7 @@ from .kernel_gradient import kernel_gradient
 _TRANSPOSES = 8  # for outputs of different types
 
 
-class LinearMap:
+class LinearMap(ABC):
     """What a plan can do as a linear map of ``x``, and of the kernel.
 
     Parameters
@@ -37,9 +38,9 @@ class LinearMap:
         self._transposes: Recent[list[tuple[Piece, LinearMap]]] = Recent(_TRANSPOSES)
         self.output_shape, self.dtype = request.out_shape, request.result
 
+    @abstractmethod
     def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve an array."""
-        raise NotImplementedError
 
     @np.errstate(all="ignore")
     @explained
@@ -185,16 +186,14 @@ class LinearMap:
         )
 
     def _transposed(self, dtype: np.dtype[Any]) -> list[tuple[Piece, LinearMap]]:
-        return [
-            (piece, type(self)(piece.request)) for piece in transposed(replace(self._request, beta=0, bias=None), dtype)
-        ]
+        return [(piece, type(self)(piece.request)) for piece in transposed(self._request.plain, dtype)]
 
     def _leave_out_outside(self, y: np.ndarray, sums: np.ndarray) -> None:
         """Give samples that no infinite or NaN weight joins to an output the sum of the others.
 
         The zeros that stand outside ``y`` in a transpose have met such weights too.
         """
-        request = replace(self._request, beta=0, bias=None, out=None)
+        request = replace(self._request.plain, out=None)
         infinite = ~np.isfinite(request.kernel)
         others = replace(request, kernel=np.where(infinite, request.kernel.dtype.type(0), request.kernel))
         joined = replace(request, kernel=infinite.astype(request.kernel.dtype))

@@ -71,10 +71,10 @@ class Slabs:
 
 
 def stored_as(request: Request, native: np.dtype[Any]) -> Request:
-    """Return the request that rounds results of a type to those of another request, and saturates them."""
+    """Return the request that converts sums of a type to the results of a request: it rounds and saturates them."""
     return replace(
         request, kernel=np.ones((), native), spatial=(), axes=(), channel_axis=None, is_bank=False, groups=1,
-        method="direct", fill=0, nan="kept",
+        method="direct", fill=0, nan_policy="propagate", nan="kept",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..jit.passes import compile_update
-from ..problem.dtypes import is_integer
+from ..problem.dtypes import default_result, is_integer
 from ..problem.request import Request
 from .slabs import Slabs, over_lines, stored_as
 
@@ -39,11 +39,11 @@ class Updated:
         native = _native(request)
         self._beta, self._workers = np.array([request.beta], native), request.workers
         self._slabs = Slabs(request, plan)
-        policy = "omit" if request.nan_policy == "omit" else "propagate"
-        self._adding = replace(request, result=native, out=None, beta=0, bias=None, nan_policy=policy)
-        self._storing = stored_as(replace(self._adding, result=request.result, nan_policy="propagate"), native)
+        policy = "omit" if request.nan_policy == "omit" else "propagate"  # "raise" has looked at all of x before
+        self._adding = replace(request.plain, result=native, out=None, nan_policy=policy)
+        self._storing = stored_as(replace(self._adding, result=request.result), native)
         bias = np.asarray(0 if request.bias is None else request.bias, native)
-        if bias.ndim and request.channel_axis is not None:
+        if bias.ndim:  # one for each channel
             bias = bias.reshape([-1 if a == request.channel_axis else 1 for a in range(len(request.out_shape))])
         self._bias = np.broadcast_to(bias, request.out_shape)
         self._update = None if native.kind == "c" else compile_update(native.name)
@@ -60,12 +60,12 @@ class Updated:
                 total = like(target, "total", native)
                 if self._beta[0] != 0:
                     np.copyto(total, target, casting="unsafe")
+            bias = self._bias[slab.outputs]
             if self._update is not None:
-                over_lines(self._update, [total, sums, self._bias[slab.outputs]], self._beta, self._workers)
-            elif self._beta[0] != 0:
-                np.add(sums + self._bias[slab.outputs], self._beta[0] * total, out=total)
+                over_lines(self._update, [total, sums, bias], self._beta, self._workers)
             else:
-                np.add(sums, self._bias[slab.outputs], out=total)
+                sums += bias
+                total[...] = sums if self._beta[0] == 0 else sums + self._beta[0] * total
             if total is not target:
                 self._slabs.run(self._storing, (), total, target)
 
@@ -73,8 +73,7 @@ class Updated:
 def _native(request: Request) -> np.dtype[Any]:
     """Return the type that a result is added up in."""
     if is_integer(request.x_dtype) and is_integer(request.kernel.dtype):
-        if is_integer(request.result):
-            return np.dtype(np.uint64 if np.result_type(request.x_dtype, request.kernel).kind == "u" else np.int64)
-        return np.dtype(np.float64)
+        exact = default_result(request.x_dtype, request.kernel.dtype)
+        return exact if is_integer(request.result) else np.dtype(np.float64)
     native = np.dtype(request.working)
     return np.result_type(native, np.complex64) if request.result.kind == "c" else native

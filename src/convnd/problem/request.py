@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -43,6 +43,11 @@ class Request:
         """Pickle what ``x`` and ``out`` are like, and the values of the kernel."""
         like = {name: array_traits(vars(self)[name]) for name in ("x", "out")}
         return _unpickled, ({**vars(self), **like},)
+
+    @property
+    def plain(self) -> Request:
+        """The same convolution without a beta and a bias."""
+        return replace(self, beta=0, bias=None)
 
     @property
     def updates(self) -> bool:
