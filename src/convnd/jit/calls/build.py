@@ -163,7 +163,7 @@ def _write_row_taps(d, m, shared, outer, inner):
     order, places = d[c.ORDER_AT] + d[own + c.OF_PLACES_AT], d[c.PLACES_AT] + d[own + c.OF_PLACES_AT]
     apart = d[c.SPACING] * lag  # outputs from a row to the next
     pitch, x_step = m[axis + t.PITCH], d[own + c.OF_X_STEP]
-    count, within, offsets, at, bound = 0, d[c.INNER_TAPS], d[c.OFFSETS_AT], 0, d[c.BOUNDS_AT]
+    within, offsets, at, bound = d[c.INNER_TAPS], d[c.OFFSETS_AT], 0, d[c.BOUNDS_AT]
     for o in range(d[c.OUTER_TAPS]):
         begin = 0
         for _ in range(phases):
@@ -194,7 +194,6 @@ def _write_row_taps(d, m, shared, outer, inner):
             kernel = d[c.KERNEL_OFFSETS_AT] + (o * n + tap) * within
             for i in range(within):
                 m[kernel + i] = outer[2 * d[c.OUTER_TAPS] + o] + tap * d[own + c.OF_KERNEL_STEP] + inner[2 * within + i]
-        count += n
 
 
 @njit(**HELPER)
