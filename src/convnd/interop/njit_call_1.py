@@ -23,7 +23,7 @@ from ..jit.intrinsics.embedded import (
     write_constants,
     write_numbers,
 )
-from ..jit.intrinsics.memory import bits_of_double, call, indices_at, numbers_on_stack, read_index
+from ..jit.intrinsics.memory import call, indices_at, numbers_on_stack
 from ..problem.boundary import MODES
 from .njit_types import boundary_codes, check_rest, facts_of
 
@@ -47,7 +47,7 @@ _MOST_SINGLE = float(np.finfo(np.float32).max)
 def _serve(address, wanted):
     """Ask for something of the call whose columns lie at an address."""
     functions = symbol_address(_SYMBOL)
-    function = read_index(functions, 0)
+    function = indices_at(functions)[0]
     if function == 0:
         raise RuntimeError(_NOT_LOADED)
     call(function, (address, functions, wanted))
@@ -120,7 +120,7 @@ def _write_fill(d, fill, is_single):
     for part in (np.float64(fill.real), np.float64(fill.imag)):
         if is_single and abs(part) > _MOST_SINGLE and abs(part) != np.inf:
             raise ValueError("fill_value must fit float32")
-    d[_FILL], d[_FILL_IMAG] = bits_of_double(np.float64(fill.real)), bits_of_double(np.float64(fill.imag))
+    d[_FILL], d[_FILL_IMAG] = np.float64(fill.real).view(np.int64), np.float64(fill.imag).view(np.int64)
 
 
 @njit
@@ -195,7 +195,7 @@ def implementation(
         write_numbers(d, groups, 1, 1, _GROUPS, 1)
         write_numbers(d, channel_axis, 1, 1, _CHANNEL, 1)
         write_fill(d, fill, about_fill)
-        d[_LARGEST] = bits_of_double(max(largest, abs(np.float64(fill.real))))
+        d[_LARGEST] = np.float64(max(largest, abs(fill.real))).view(np.int64)
         _check(d)
 
     def convolve(

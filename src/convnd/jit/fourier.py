@@ -26,7 +26,7 @@ from numba import njit, prange
 from . import tables as t
 from .compile import HELPER, function
 from .gather import arrays, clear, find_tile, is_in_range, worker_addresses
-from .intrinsics.memory import call, read_index, swap, take_next, write_index
+from .intrinsics.memory import call, indices_at, swap, take_next
 from .parallel import Kernel
 from .tiles import store
 
@@ -51,7 +51,7 @@ def _is_zero(address, dimension, table):
         row = address + sample * table[dimension + t.DIMENSION_PITCH]
         bits = 0
         for word in range(table[t.VECTOR] // 8):
-            bits |= read_index(row, word) | read_index(row + table[t.PLANE], word)
+            bits |= indices_at(row)[word] | indices_at(row + table[t.PLANE])[word]
         if bits != 0:
             return False
     return True
@@ -222,7 +222,7 @@ def _run_tasks(rank, table_address, memory_address, scratch):
             call(table[t.CONVOLVE_TILE], (table_address, group, tile, slabs))
             _store_window(group, table, memory, tile)
         else:
-            write_index(table[t.FLAGS], task, 1)
+            indices_at(table[t.FLAGS])[task] = 1
         task = take_next(table[t.NEXT_TASK])
 
 

@@ -14,7 +14,7 @@ from numba import carray, config, njit
 from . import tables as t
 from .compile import HELPER, function
 from .index import OUTSIDE, input_index, input_position
-from .intrinsics.memory import call, copy_four, indices_at, read_index, write_index
+from .intrinsics.memory import call, indices_at, words_at
 
 # In place of an offset: the fill value is meant, or no output of the tile reads the place.
 FILLED, UNREAD = -(2**62), -(2**62) - 1
@@ -24,7 +24,7 @@ X, FILL, LISTED = range(3)  # which samples a segment has
 @njit(**HELPER)
 def _checked(table, memory):
     """Return the table and a worker's memory at two addresses, as arrays."""
-    size, numbers = read_index(table, t.SIZE), read_index(table, t.NUMBERS)
+    size, numbers = indices_at(table)[t.SIZE], indices_at(table)[t.NUMBERS]
     return carray(indices_at(table), (size,)), carray(indices_at(memory), (numbers,))
 
 
@@ -168,9 +168,9 @@ def _fill(source, target, count, item, step):
     """Write fill values, ``step`` bytes apart in the source: the same one where that is 0."""
     for k in range(count):
         if item == 4:
-            copy_four(source + k * step, target + k * 4)
+            words_at(target)[k] = words_at(source + k * step)[0]
         else:
-            write_index(target, k, read_index(source + k * step, 0))
+            indices_at(target)[k] = indices_at(source + k * step)[0]
 
 
 @njit(**HELPER)
@@ -259,7 +259,7 @@ def compile_gather() -> Any:
 def largest_of(samples, count, search, memory_address):
     """Return the bits of the largest magnitude of neighbouring samples, as the C function ``search`` finds it."""
     call(search, (samples, memory_address, count))
-    return read_index(memory_address, t.FREE)
+    return indices_at(memory_address)[t.FREE]
 
 
 @njit(**HELPER)
@@ -274,4 +274,4 @@ def is_in_range(window, job, table, memory_address):
 def clear(address, size):
     """Set so many bytes, a multiple of 8, to zero."""
     for word in range(size // 8):
-        write_index(address, word, 0)
+        indices_at(address)[word] = 0

@@ -18,7 +18,7 @@ from . import tables as t
 from .compile import HELPER, function
 from .fourier import last_dimension, load_slab, slab_address, transform_dimensions, unload_slab
 from .gather import advance, arrays, clear, find_tile, is_in_range, start, total, worker_addresses
-from .intrinsics.memory import call, numbers_on_stack, read_index, read_sample, swap, take_next, write_index
+from .intrinsics.memory import call, indices_at, numbers_on_stack, read_sample, swap, take_next
 from .kernels import is_smaller
 from .lines import pointer_to
 from .parallel import Kernel
@@ -38,7 +38,7 @@ def compile_products(working: str, rows: int, columns: int) -> Any:
     pointer = pointer_to(np.dtype(working))
 
     def sum_products(x, y, sums, offsets, pitches, length):
-        row_pitch = read_index(pitches, 0)
+        row_pitch = indices_at(pitches)[0]
         line = numbers_on_stack(sums, count)
         for n in range(count):
             line[n] = zero
@@ -46,10 +46,10 @@ def compile_products(working: str, rows: int, columns: int) -> Any:
             for r in range(rows):
                 factor = read_sample(y, r * row_pitch + size * k, 0)
                 for c in range(columns):
-                    line[r * columns + c] += read_sample(x, read_index(offsets, c) + size * k, 0) * factor
+                    line[r * columns + c] += read_sample(x, indices_at(offsets)[c] + size * k, 0) * factor
         for r in range(rows):
             for c in range(columns):
-                sums[r * read_index(pitches, 1) + c] += line[r * columns + c]
+                sums[r * indices_at(pitches)[1] + c] += line[r * columns + c]
 
     return function(sum_products, pointer, pointer, pointer, fastmath={"reassoc", "contract"})
 
@@ -61,7 +61,7 @@ def compile_addition(working: str) -> Any:
 
     def add(source, sums, count, offsets):
         for k in range(count):
-            sums[k] += read_sample(source, read_index(offsets, k), 0)
+            sums[k] += read_sample(source, indices_at(offsets)[k], 0)
 
     return function(add, pointer, pointer)
 
@@ -142,7 +142,7 @@ def _sum_spectra(table_address, memory_address, task, is_first, is_last, scratch
                 call(table[t.MULTIPLY_ADD], (*arguments, table[last_dimension(table) + t.DIMENSION_LENGTH]))
                 spectrum += slab_bytes
     else:
-        write_index(table[t.FLAGS], task, 1)
+        indices_at(table[t.FLAGS])[task] = 1
     for pair in range(channels * filters if is_last != 0 else 0):
         for n in range(table[t.SLABS]):
             spectrum = spectra + (n * channels * filters + pair) * slab_bytes

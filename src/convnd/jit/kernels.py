@@ -13,7 +13,7 @@ from numba import njit, prange, types
 from . import tables as t
 from .compile import HELPER, OPTIONS, compiled
 from .gather import arrays, clear, find_tile, largest_of, worker_addresses
-from .intrinsics.memory import call, indices_at, swap, take_next, write_index
+from .intrinsics.memory import call, indices_at, swap, take_next
 from .parallel import Kernel
 from .tiles import window_in_x
 
@@ -151,7 +151,7 @@ def _run_separable_tasks(rank, table_address, memory_address, scratch):
             call(table[t.GATHER], (*addresses, 0, group, window))
             samples = window
         if not _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
-            write_index(table[t.FLAGS], task, 1)
+            indices_at(table[t.FLAGS])[task] = 1
         task = take_next(table[t.NEXT_TASK])
 
 
@@ -177,7 +177,7 @@ def _convolve_small(grid, template, place, x, weights, out):
     for k in range(given[t.SIZE]):
         table[k] = given[k]
     table[t.ADDRESS], table[t.NEXT_TASK] = place, place + table[t.NEXT_AT]
-    write_index(table[t.NEXT_TASK], 0, 0)
+    indices_at(table[t.NEXT_TASK])[0] = 0
     table[t.X] = x
     table[t.X_LOW] += x
     table[t.X_HIGH] += x

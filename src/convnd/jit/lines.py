@@ -13,25 +13,25 @@ import numpy as np
 from numba import from_dtype, njit, types
 
 from .compile import HELPER, function
-from .intrinsics.memory import bits_of, float_of, read_index, read_sample, write_sample
+from .intrinsics.memory import indices_at, read_sample, write_sample
 
 
 @njit(**HELPER)
 def half_to_float(half):
     """Return the float16 of some bits as a float32: a multiplication scales the exponent, of subnormals too."""
     magnitude = np.uint32((half & 0x7FFF) << 13)
-    value = bits_of(float_of(magnitude) * np.float32(2.0**112))
+    value = np.float32(magnitude.view(np.float32) * np.float32(2.0**112)).view(np.uint32)
     value = np.uint32(magnitude | 0x7F800000) if magnitude >= 0x7C00 << 13 else value  # infinity and NaN
-    return float_of(np.uint32(value | ((half & 0x8000) << 16)))
+    return np.uint32(value | ((half & 0x8000) << 16)).view(np.float32)
 
 
 @njit(**HELPER)
 def float_to_half(value):
     """Return the bits of a float32 as a float16, rounded half to even; an addition rounds what is subnormal."""
-    bits = bits_of(value)
+    bits = np.float32(value).view(np.uint32)
     magnitude = np.uint32(bits & 0x7FFFFFFF)
     least = np.uint32((127 - 15) + (23 - 10) + 1 << 23)  # a float32 whose last bit weighs a float16's least
-    small = np.uint32(bits_of(float_of(magnitude) + float_of(least)) - least)
+    small = np.uint32(np.float32(magnitude.view(np.float32) + least.view(np.float32)).view(np.uint32) - least)
     normal = np.uint32(np.uint32(magnitude + 0xFFF + ((magnitude >> 13) & 1) - (127 - 15 << 23)) >> 13)
     large = np.uint32(0x7E00) if magnitude > 0x7F800000 else np.uint32(0x7C00)
     result = small if magnitude < 113 << 23 else large if magnitude >= 143 << 23 else normal
@@ -43,8 +43,8 @@ def rounded_to_odd(value):
     """Return a float64 as the float32 whose last bit says whether anything was cut off: it can be rounded once more."""
     near = np.float32(value)
     back = np.float64(near)
-    bits = np.uint32(bits_of(near) - np.uint32(abs(back) > abs(value)))
-    return float_of(np.uint32(bits | np.uint32(back != value)))
+    bits = np.uint32(near.view(np.uint32) - np.uint32(abs(back) > abs(value)))
+    return np.uint32(bits | np.uint32(back != value)).view(np.float32)
 
 
 def pointer_to(dtype: np.dtype[Any]) -> Any:
@@ -84,7 +84,7 @@ def reader(stored: str, working: str, nan: str = "kept") -> Body:
     def read(source, target, count, step, offsets):
         if offsets != 0:
             for k in range(count):
-                target[k] = read_sample(source, read_index(offsets, k), swapped)
+                target[k] = read_sample(source, indices_at(offsets)[k], swapped)
         elif step == size:
             for k in range(count):
                 target[k] = read_sample(source, k * size, swapped)
@@ -94,12 +94,12 @@ def reader(stored: str, working: str, nan: str = "kept") -> Body:
 
     def read_half(source, target, count, step, offsets):
         for k in range(count):
-            offset = read_index(offsets, k) if offsets != 0 else k * step
+            offset = indices_at(offsets)[k] if offsets != 0 else k * step
             target[k] = half_to_float(read_sample(source, offset, swapped))
 
     def read_bool(source, target, count, step, offsets):
         for k in range(count):
-            offset = read_index(offsets, k) if offsets != 0 else k * step
+            offset = indices_at(offsets)[k] if offsets != 0 else k * step
             target[k] = read_sample(source, offset, 0) != 0
 
     body = read_bool if dtype.kind == "b" else read_half if dtype.kind == "f" and size == 2 else read
@@ -117,12 +117,12 @@ def _reader_without_nan(dtype: np.dtype[Any], result: np.dtype[Any], marks: int)
                 target[k] = zero if sample != sample else one if marks else sample
         else:
             for k in range(count):
-                sample = read_sample(source, read_index(offsets, k) if offsets != 0 else k * step, swapped)
+                sample = read_sample(source, indices_at(offsets)[k] if offsets != 0 else k * step, swapped)
                 target[k] = zero if sample != sample else one if marks else sample
 
     def read_half(source, target, count, step, offsets):
         for k in range(count):
-            offset = read_index(offsets, k) if offsets != 0 else k * step
+            offset = indices_at(offsets)[k] if offsets != 0 else k * step
             sample = half_to_float(read_sample(source, offset, swapped))
             target[k] = zero if sample != sample else one if marks else sample
 

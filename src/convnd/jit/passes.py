@@ -11,7 +11,7 @@ from numba import njit, prange
 from . import tables as t
 from .compile import HELPER, function
 from .gather import arrays
-from .intrinsics.memory import call, read_index, read_sample, swap, take_next, write_index, write_sample
+from .intrinsics.memory import call, indices_at, read_sample, swap, take_next, write_sample
 from .lines import pointer_to
 from .parallel import Kernel
 
@@ -71,7 +71,7 @@ def compile_nan_search(stored: str) -> Any:
     size, swapped = dtype.itemsize, int(not dtype.isnative)
 
     def search(line, _two, _three, beside, steps, count):
-        step, missing = read_index(steps, 0), 0
+        step, missing = indices_at(steps)[0], 0
         if step == size:
             for k in range(count):
                 sample = read_sample(line, k * size, swapped)
@@ -81,14 +81,14 @@ def compile_nan_search(stored: str) -> Any:
                 sample = read_sample(line, k * step, swapped)
                 missing |= sample != sample
         if missing:
-            write_index(beside, 0, 1)
+            indices_at(beside)[0] = 1
 
     def search_half(line, _two, _three, beside, steps, count):
-        step, missing = read_index(steps, 0), 0
+        step, missing = indices_at(steps)[0], 0
         for k in range(count):
             missing |= (read_sample(line, k * step, swapped) & 0x7FFF) > 0x7C00
         if missing:
-            write_index(beside, 0, 1)
+            indices_at(beside)[0] = 1
 
     return function(search_half if size == 2 else search, pointer_to(dtype))
 
@@ -103,7 +103,7 @@ def compile_normalisation(sums: str, weights: str) -> Any:
     size, weight_size, convert, nan = sum_type.itemsize, weight_type.itemsize, sum_type.type, weight_type.type(np.nan)
 
     def normalise(sums, found, whole, least, steps, count):
-        sum_step, found_step, whole_step = read_index(steps, 0), read_index(steps, 1), read_index(steps, 2)
+        sum_step, found_step, whole_step = indices_at(steps)[0], indices_at(steps)[1], indices_at(steps)[2]
         if (sum_step, found_step, whole_step) == (size, weight_size, 0):
             one, most = whole[0], least[0]
             for k in range(count):
@@ -126,7 +126,7 @@ def compile_update(native: str) -> Any:
     size = dtype.itemsize
 
     def update(total, sums, bias, beta, steps, count):
-        total_step, sums_step, bias_step = read_index(steps, 0), read_index(steps, 1), read_index(steps, 2)
+        total_step, sums_step, bias_step = indices_at(steps)[0], indices_at(steps)[1], indices_at(steps)[2]
         factor, one = beta[0], bias[0]
         if (total_step, sums_step, bias_step) == (size, size, 0):
             if factor == 0:

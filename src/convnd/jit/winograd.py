@@ -17,7 +17,7 @@ from numba import njit, prange
 from . import tables as t
 from .compile import HELPER, function
 from .gather import advance, arrays, clear, find_tile, is_in_range, start, total, worker_addresses
-from .intrinsics.memory import call, swap, take_next, write_index
+from .intrinsics.memory import call, indices_at, swap, take_next
 from .intrinsics.minimal import FLOAT, OUTPUTS, PLANES, TAPS
 from .parallel import Kernel
 
@@ -213,7 +213,7 @@ def _run_tasks(rank, table_address, memory_address, scratch):
         if is_in_range(window, 0, table, memory_address):
             call(table[t.CONVOLVE_BOX], (*addresses, group, task % table[t.GROUP_TASKS], scratch))
         else:
-            write_index(table[t.FLAGS], rest, 1)
+            indices_at(table[t.FLAGS])[rest] = 1
         task = take_next(table[t.NEXT_TASK])
 
 

@@ -8,15 +8,7 @@ from numba import njit
 from .. import tables as t
 from ..compile import HELPER
 from ..gather import clear
-from ..intrinsics.memory import (
-    bits_of,
-    bits_of_double,
-    double_of,
-    indices_at,
-    moved,
-    write_four,
-    write_index,
-)
+from ..intrinsics.memory import indices_at, moved, words_at
 from ..machine import CACHE_LINE
 from ..taps import fed_rows, phase_length, run_number, union_length, write_order, write_window
 from . import columns as c
@@ -91,12 +83,12 @@ def _write_channels(d, m):
                 at += 1
                 value = d[c.FILL_IMAG] if plane + part > 0 else d[c.FILL]
                 if d[way + c.ITEM] == 4:
-                    number = np.float64(value) if d[c.IS_WHOLE] != 0 else double_of(value)
-                    write_four(fill, bits_of(np.float32(number)))
+                    number = np.float64(value) if d[c.IS_WHOLE] != 0 else np.int64(value).view(np.float64)
+                    words_at(fill)[0] = np.float32(number).view(np.uint32)
                 elif d[way + c.CODE] == c.FLOAT64 and d[c.IS_WHOLE] != 0:
-                    write_index(fill, 0, bits_of_double(np.float64(value)))
+                    indices_at(fill)[0] = np.float64(value).view(np.int64)
                 else:
-                    write_index(fill, 0, value)
+                    indices_at(fill)[0] = value
                 fill += d[way + c.ITEM]
     m[t.CHANNELS_LOW], m[t.CHANNELS_HIGH] = low, high
     m[t.OUT_CHANNELS] = at

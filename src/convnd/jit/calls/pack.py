@@ -7,7 +7,7 @@ from numba import njit
 
 from ..compile import HELPER
 from ..gather import clear
-from ..intrinsics.memory import call, copy_four, read_four, read_index, write_four, write_index
+from ..intrinsics.memory import call, indices_at, words_at
 from ..taps import fed_rows, phase_length, union_length
 from . import columns as c
 from .canonical import of, summed_planes
@@ -17,9 +17,9 @@ from .shapes import SHARED_ROWS
 @njit(**HELPER)
 def _copy_weight(source, target, item):
     if item == 4:
-        copy_four(source, target)
+        words_at(target)[0] = words_at(source)[0]
     else:
-        write_index(target, 0, read_index(source, 0))
+        indices_at(target)[0] = indices_at(source)[0]
 
 
 @njit(**HELPER)
@@ -52,9 +52,9 @@ def _negate(address, count, item):
     """Change the sign of neighbouring floating numbers."""
     for k in range(count):
         if item == 4:
-            write_four(address + 4 * k, read_four(address + 4 * k) ^ np.uint32(2**31))
+            words_at(address)[k] ^= np.uint32(2**31)
         else:
-            write_index(address, k, read_index(address, k) ^ np.int64(-(2**63)))
+            indices_at(address)[k] ^= np.int64(-(2**63))
 
 
 @njit(**HELPER)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from ..compile import HELPER
-from ..intrinsics.memory import call, double_of
+from ..intrinsics.memory import call
 from . import columns as c
 from .check import row
 
@@ -23,7 +24,7 @@ def _magnitudes(d, base, way):
             place += rest % d[at + c.KERNEL_LENGTH] * d[at + c.KERNEL_STEP]
             rest //= d[at + c.KERNEL_LENGTH]
         call(d[way + c.READ_KERNEL], (place, slot, 1, 0, 0))
-        total += abs(double_of(d[c.BYTES]))
+        total += abs(np.int64(d[c.BYTES]).view(np.float64))
     return total
 
 
@@ -36,7 +37,7 @@ def choose_way(d, base):
     code, double = c.INT64, c.HEAD
     while d[double + c.CODE] != c.FLOAT64:
         double += c.WAY_COLUMNS
-    bound = _magnitudes(d, base, double) * double_of(d[c.LARGEST]) * (1 + 1e-9)
+    bound = _magnitudes(d, base, double) * np.int64(d[c.LARGEST]).view(np.float64) * (1 + 1e-9)
     if bound < 2.0**53 or (bound >= 2.0**63 and d[c.RESULT_IS_WHOLE] == 0):
         code = c.FLOAT32 if bound < 2.0**24 else c.FLOAT64
     for k in range(d[c.WAYS]):  # from the narrowest: where that has no float32, float64 holds as much

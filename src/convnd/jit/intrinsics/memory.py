@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .emit import I32, I64, POINTER, load, store
+from .emit import I64, POINTER, load
 
 _IN_REGISTERS = 6  # arguments of a C function that every calling convention passes in registers, but for Windows'
 
@@ -58,13 +58,13 @@ def indices_at(typingctx, address):
 
 
 @intrinsic
-def read_index(typingctx, table, index):
-    """Return the whole number at ``index`` of the table at an address."""
+def words_at(typingctx, address):
+    """Return the pointer to words of four bytes at an address."""
 
     def codegen(context, b, signature, args):
-        return load(b, b.add(args[0], b.mul(args[1], ir.Constant(I64, 8))), I64, 8)
+        return b.inttoptr(args[0], context.get_value_type(signature.return_type))
 
-    return types.int64(types.int64, types.int64), codegen
+    return types.CPointer(types.uint32)(types.int64), codegen
 
 
 @intrinsic
@@ -75,49 +75,6 @@ def moved(typingctx, pointer, count):
         return b.gep(args[0], [args[1]])
 
     return pointer(pointer, types.int64), codegen
-
-
-@intrinsic
-def read_four(typingctx, address):
-    """Return the four bytes at an address."""
-
-    def codegen(context, b, signature, args):
-        return load(b, args[0], I32)
-
-    return types.uint32(types.int64), codegen
-
-
-@intrinsic
-def write_four(typingctx, address, bits):
-    """Store four bytes at an address."""
-
-    def codegen(context, b, signature, args):
-        store(b, args[1], args[0])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.uint32), codegen
-
-
-@intrinsic
-def copy_four(typingctx, source, target):
-    """Copy four bytes from an address to another."""
-
-    def codegen(context, b, signature, args):
-        store(b, load(b, args[0], I32), args[1])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
-
-
-@intrinsic
-def write_index(typingctx, table, index, value):
-    """Set the whole number at ``index`` of the table at an address."""
-
-    def codegen(context, b, signature, args):
-        store(b, args[2], b.add(args[0], b.mul(args[1], ir.Constant(I64, 8))), 8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -176,46 +133,6 @@ def write_sample(typingctx, pointer, offset, value, swapped):
         return context.get_dummy_value()
 
     return types.void(pointer, types.int64, typ, swapped), codegen
-
-
-@intrinsic
-def bits_of(typingctx, value):
-    """Return the bits of a float32 as a whole number."""
-
-    def codegen(context, b, signature, args):
-        return b.bitcast(args[0], ir.IntType(32))
-
-    return types.uint32(types.float32), codegen
-
-
-@intrinsic
-def float_of(typingctx, bits):
-    """Return the float32 of some bits."""
-
-    def codegen(context, b, signature, args):
-        return b.bitcast(args[0], ir.FloatType())
-
-    return types.float32(types.uint32), codegen
-
-
-@intrinsic
-def bits_of_double(typingctx, value):
-    """Return the bits of a float64 as a whole number."""
-
-    def codegen(context, b, signature, args):
-        return b.bitcast(args[0], I64)
-
-    return types.int64(types.float64), codegen
-
-
-@intrinsic
-def double_of(typingctx, bits):
-    """Return the float64 of some bits."""
-
-    def codegen(context, b, signature, args):
-        return b.bitcast(args[0], ir.DoubleType())
-
-    return types.float64(types.int64), codegen
 
 
 @intrinsic
