@@ -11,7 +11,7 @@ from typing import Any
 from numba import njit, prange, types
 
 from . import tables as t
-from .compile import HELPER, OPTIONS, compiled
+from .compile import HELPER, OPTIONS, compiled, function
 from .gather import arrays, clear, find_tile, largest_of, worker_addresses
 from .intrinsics.memory import call, indices_at, swap, take_next
 from .parallel import Kernel
@@ -43,8 +43,7 @@ def _clear_windows(table, scratch):
     clear(scratch + table[t.WINDOW_AT], (table[t.RESULTS_AT] - table[t.WINDOW_AT]) // 8 * 8)
 
 
-@njit(**HELPER)
-def run_tasks(rank, table_address, memory_address, scratch):
+def _run_tasks(rank, table_address, memory_address, scratch):
     """Run tasks, each the next that no worker has taken: a tile, a group, and a part of the group's output channels."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
@@ -67,6 +66,12 @@ def run_tasks(rank, table_address, memory_address, scratch):
         task = take_next(table[t.NEXT_TASK])
 
 
+@lru_cache(maxsize=1)
+def compile_tasks() -> Any:
+    """Compile what a worker does: a C function of the rank, the table, the worker's memory and its scratch."""
+    return function(_run_tasks)
+
+
 @Kernel
 def convolve(parallel):
     """Convolve directly: each worker takes the next tile of the ``grid``, whose length is the rank."""
@@ -75,7 +80,7 @@ def convolve(parallel):
         if parallel and swap(table[t.BUSY], 1) != 0:
             return False
         for worker in prange(table[t.WORKERS]):
-            run_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
+            call(table[t.RUN_TASKS], (len(grid), table[t.ADDRESS], *worker_addresses(worker, table)))
         if parallel:
             swap(table[t.BUSY], 0)
         return True
@@ -132,7 +137,6 @@ def _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
     return True
 
 
-@njit(**HELPER)
 def _run_separable_tasks(rank, table_address, memory_address, scratch):
     """Run tasks, each the next tile that no worker has taken."""
     table, memory = arrays(table_address, memory_address)
@@ -155,6 +159,12 @@ def _run_separable_tasks(rank, table_address, memory_address, scratch):
         task = take_next(table[t.NEXT_TASK])
 
 
+@lru_cache(maxsize=1)
+def compile_separable_tasks() -> Any:
+    """Compile what a worker of the separable method does, as `compile_tasks` does."""
+    return function(_run_separable_tasks)
+
+
 @Kernel
 def convolve_separably(parallel):
     """Convolve factor by factor: each worker takes the next tile of the ``grid``, whose length is the rank."""
@@ -163,7 +173,7 @@ def convolve_separably(parallel):
         if parallel and swap(table[t.BUSY], 1) != 0:
             return False
         for worker in prange(table[t.WORKERS]):
-            _run_separable_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
+            call(table[t.RUN_TASKS], (len(grid), table[t.ADDRESS], *worker_addresses(worker, table)))
         if parallel:
             swap(table[t.BUSY], 0)
         return True
@@ -182,7 +192,7 @@ def _convolve_small(grid, template, place, x, weights, out):
     table[t.X_LOW] += x
     table[t.X_HIGH] += x
     table[t.WEIGHTS], table[t.OUT] = weights, out
-    run_tasks(len(grid), place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT])
+    call(table[t.RUN_TASKS], (len(grid), place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT]))
 
 
 @lru_cache(maxsize=64)

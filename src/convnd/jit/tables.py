@@ -45,9 +45,10 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     X_LOW, X_HIGH,
     # whether the register tile may read x itself, and the channels' lowest and highest offset there
     READS_X, CHANNELS_LOW, CHANNELS_HIGH,
-    # C functions: run the blocks of a tile, the register tile along a line; its rows (neighbours along ROW_AXIS,
-    # ROW_SPACING apart, or channels), its block of a line, and the blocks whose results wait to be stored
-    RUN_TILE, RUN_LINE, TILE_FUNCTION, ROW_AXIS, ROWS, ROW_SPACING, BLOCK, PIECES,
+    # C functions: what a worker does, run the blocks of a tile, the register tile along a line; its rows (neighbours
+    # along ROW_AXIS, ROW_SPACING apart, or channels), its block of a line, and the blocks whose results wait to be
+    # stored
+    RUN_TASKS, RUN_TILE, RUN_LINE, TILE_FUNCTION, ROW_AXIS, ROWS, ROW_SPACING, BLOCK, PIECES,
     # phases of an upsampled problem, one where it is none (place): `PHASE_COLUMNS` numbers of each, and by how many
     # outputs it has fewer than most along each axis; blocks of weights and output channels of one
     PHASES, PHASE_BLOCKS, PHASE_FILTERS,
@@ -65,7 +66,7 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # bytes from the fill values to what the function that writes lines of results reads
     BESIDE_FILLS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 34)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 35)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

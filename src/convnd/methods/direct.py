@@ -14,7 +14,7 @@ from ..jit import parallel
 from ..jit import tables as t
 from ..jit.intrinsics.register_tile import compile_register_tile
 from ..jit.intrinsics.transpose import compile_transpose
-from ..jit.kernels import convolve
+from ..jit.kernels import compile_tasks, convolve
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import compile_line, compile_tile
 from ..problem.axis import Branch, Window, window
@@ -252,7 +252,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     x_channels = offsets(problem.x_channel_steps)
     builder.set({
         **columns, **compiled, **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
-        t.AXES: builder.add(axes), t.READS_X: layout.inside,
+        t.AXES: builder.add(axes), t.RUN_TASKS: compile_tasks().address, t.READS_X: layout.inside,
         t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
         t.AHEAD: rows_ahead(problem, layout.sharing, layout.tile.rows) if layout.inside else 0,
         t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: tiles * group_tasks,

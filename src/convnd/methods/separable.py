@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.kernels import convolve_separably
+from ..jit.kernels import compile_separable_tasks, convolve_separably
 from ..jit.lines import compile_largest, compile_writer
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.parallel import available, team_size
@@ -94,6 +94,7 @@ class SeparablePlan:
     def prepare(self, kernel: np.ndarray, factors: Sequence[Factor]) -> Factors:
         """Return the canonical kernel, and its factors as the routines read them."""
         packed = []
+        compile_separable_tasks()  # not with the plan, which is made for an estimate too
         for factor, own in zip(factors, self.passes, strict=True):
             weights = factor.weights.astype(self.problem.working)
             groups = np.repeat(weights.reshape(1, len(weights), -1), self.problem.groups, axis=0)
@@ -107,7 +108,10 @@ class SeparablePlan:
         flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
         low, high = self.problem.bounds(x)
         columns = [{t.WEIGHTS: packed, t.OUT: out, t.MOST: weights.most} for packed in weights.packed]
-        columns[0] |= {t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
+        columns[0] |= {
+            t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags,
+            t.RUN_TASKS: compile_separable_tasks().address,
+        }  # fmt: skip
         self.tasks.run(columns[0], workers, self.workers, columns[1:])
         direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
 
