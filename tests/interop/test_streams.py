@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnd import Stream, convnd
+from convnd.plan import Plan
 from support.check import rounding, same
 from support.processes import PACKAGE
 from support.strategies import problems
@@ -119,6 +120,24 @@ def test_memory_does_not_grow(boundary):
     assert grown(300) < 50_000  # of 2,400,000 that came
 
 
+def test_a_block_costs_neither_a_plan_nor_a_copy_of_what_is_kept(monkeypatch):
+    made = []
+    monkeypatch.setattr("convnd.interop.stream.Plan", lambda request: made.append(request) or Plan(request))
+    x, kernel = rounding((1200, 30)), rounding((101, 1), seed=1)
+    options = {"padding": "same", "boundary": "edge", "method": "direct", "workers": 1}
+    stream, outputs, copied = Stream(kernel, **options), [], 0
+    for count, block in enumerate(np.split(x, 1200)):
+        tracemalloc.start()
+        outputs.append(stream.feed(block))
+        copied += count > 600 and tracemalloc.get_traced_memory()[1] > 100 * block.nbytes
+        tracemalloc.stop()
+        if count == 600:
+            made.clear()
+    assert not made
+    assert copied == 0  # in memory that is new
+    same(np.concatenate([*outputs, stream.flush()]), convnd(x, kernel, **options))
+
+
 @pytest.mark.parametrize(
     ("options", "blocks", "words"),
     [
@@ -130,6 +149,7 @@ def test_memory_does_not_grow(boundary):
         ({}, [np.zeros(9), np.zeros((3, 3))], "block (3, 3)"),
         ({}, [np.zeros(())], "kernel has 1 axes but x has 0"),
         ({"axis": 1}, [np.zeros(9)], "axis=1 1 axes"),
+        ({}, [np.zeros(9), np.ma.masked_array(np.zeros(9))], "block mask filled"),
         ({"padding": "same", "boundary": "wrap"}, [np.zeros(9)], "wrap padding 2"),
         ({"padding": "some"}, [np.zeros(9)], "padding 'some'"),
         ({"padding": 1, "boundary": (("wrap", "edge"),)}, [np.zeros(9)], "wrap padding 1"),

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..problem.arguments import parse
-from ..problem.axis import Axis
+from ..plan import Plan
+from ..problem.arguments import as_array, parse
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.calls import explained
 from ..problem.options import options_of
+from ..problem.recent import Recent
 from ..problem.request import Request
 from ..problem.spatial import axis_index, spatial_axes
-from .blocks import Plans, block, stand_in
+from .blocks import block, stand_in
 
+_PLANS = 64  # for windows of different lengths
 _LONG = 2**31  # samples of a stream whose end is not known
 
 
@@ -25,7 +27,7 @@ class Stream:
 
     What `feed` and `flush` return, joined along the axis, is ``convnd(x, kernel, ...)`` of all blocks joined: with
     ``method="direct"`` bit for bit, with other methods as they round. An output is returned as soon as no sample to
-    come has a part in it. Memory does not grow with the stream: beside a block, a kernel's extent of samples is kept.
+    come has a part in it. Memory does not grow with the stream: it holds a block and two kernels' extents of samples.
     A stream can be copied and pickled at any time, and each copy continues by itself.
 
     Parameters
@@ -57,9 +59,15 @@ class Stream:
     @explained
     def __init__(self, kernel: Any, *, axis: int | None = None, **options: Any) -> None:
         self._kernel, self._asked_axis, self._options = np.array(kernel), axis, options_of(options)
-        self._plans, self._has_begun, self._has_ended = Plans(), False, False
-        self._samples, self._start = np.empty(0), 0  # the latest samples, and the place of the first of them
+        self._has_begun, self._has_ended = False, False
+        self._start = self._came = 0  # of all samples, the first that is kept, and how many came
         self._done = 0  # outputs that were returned
+        self._plans: Recent[Plan] = Recent(_PLANS)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: samples of its own, and plans that it makes anew."""
+        own = {"_buffer": self._kept(self._start, self._came).copy(), "_first": self._start} if self._has_begun else {}
+        return {**vars(self), **own, "_plans": Recent(_PLANS)}
 
     def feed(self, block: Any) -> np.ndarray:
         """Take the next samples and return the outputs that they complete.
@@ -86,18 +94,14 @@ class Stream:
         >>> stream.feed([1, 2, 4]), stream.feed([8])
         (array([1, 2]), array([4]))
         """
-        samples = np.asarray(block)
+        samples = block if type(block) is np.ndarray else as_array(block, "block")
         self._check_open()
         if not self._has_begun:
             self._begin(samples)
         self._append(samples)
-        request, axis = self._request, replace(self._axis, length=self._stand_in.shape[self._along])
-        axes = tuple(axis if a == self._along else request.along(a) for a in request.spatial)
-        x = stand_in(self._stand_in.shape, request.x.dtype)
-        outputs = self._outputs(replace(request, x=x, axes=axes), self._complete(axis))
-        behind = self._behind + 1 if axis.boundary[1] in (REFLECT, SYMMETRIC) else 1  # samples that the end reflects
-        start = max(self._start, min(axis.read(self._done, self._done + 1)[0], axis.length - behind))
-        self._samples, self._start = self._cut(self._samples, start - self._start, None).copy(), start
+        outputs = self._outputs(self._complete())
+        behind = self._behind + 1 if self._axis.boundary[1] in (REFLECT, SYMMETRIC) else 1  # that the end reads
+        self._start = max(self._start, min(self._axis.read(self._done, self._done + 1)[0], self._came - behind))
         return outputs
 
     def flush(self) -> np.ndarray:
@@ -122,23 +126,22 @@ class Stream:
         self._check_open()
         if not self._has_begun:
             raise ValueError("the stream has no samples: no block was fed to it")
-        request = parse(self._stand_in, self._kernel, None, self._options)
+        request = parse(stand_in(self._shape(self._came), self._buffer.dtype), self._kernel, None, self._options)
         self._has_ended = True
-        return self._outputs(request, request.out_shape[self._out_along])
+        return self._outputs(request.out_shape[self._out_along], request)
 
     def __repr__(self) -> str:
         text = f"{self._kernel.dtype} kernel {self._kernel.shape}"
         if self._has_begun:
-            came = self._stand_in.shape[self._along]
-            text += f" along axis {self._along}: {came} samples came, {self._done} outputs are done"
+            text += f" along axis {self._along}: {self._came} samples came, {self._done} outputs are done"
         return f"<convnd.Stream {text}{', ended' if self._has_ended else ''}>"
 
     def __getitem__(self, box: tuple[slice, ...]) -> np.ndarray:
         """Return samples that are kept, by their places among all."""
         along = box[self._along]
         is_head = along.stop <= self._head.shape[self._along]
-        samples, start = (self._head, 0) if is_head else (self._samples, self._start)
-        return samples[(*box[: self._along], slice(along.start - start, along.stop - start), *box[self._along + 1 :])]
+        samples = self._cut(self._head, along.start, along.stop) if is_head else self._kept(along.start, along.stop)
+        return samples[(*box[: self._along], slice(None), *box[self._along + 1 :])]
 
     def _check_open(self) -> None:
         if self._has_ended:
@@ -164,48 +167,79 @@ class Stream:
                 f"but is {self._axis.before}"
             )
         self._behind = self._axis.after // self._axis.upsample + 1  # samples behind the end that outputs may read
-        self._samples = self._head = self._cut(samples, 0, 0).copy()  # the head has the first samples under "wrap"
+        # The latest samples, with room behind them; and the first ones, to which an end is wrapped.
+        self._buffer = self._head = self._cut(samples, 0, 0).copy()
+        self._first = 0  # of all samples, the one that the buffer begins with
         self._has_begun = True
 
     def _append(self, samples: np.ndarray) -> None:
-        a, latest = self._along, self._samples
-        if samples.dtype != latest.dtype:
-            raise ValueError(f"the block has dtype {samples.dtype} but the stream has {latest.dtype}")
-        shape = (*latest.shape[:a], samples.shape[a] if samples.ndim == latest.ndim else 0, *latest.shape[a + 1 :])
-        if samples.shape != shape:
+        a, buffer = self._along, self._buffer
+        if samples.dtype != buffer.dtype:
+            raise ValueError(f"the block has dtype {samples.dtype} but the stream has {buffer.dtype}")
+        count = samples.shape[a] if samples.ndim == buffer.ndim else 0
+        if samples.shape != (shape := self._shape(count)):
             raise ValueError(
                 f"the block has shape {samples.shape} but along other axes than {a} the stream has {shape}"
             )
-        if self._axis.boundary[1] == WRAP:
-            first = self._cut(samples, 0, self._behind - self._head.shape[a])
-            self._head = np.concatenate([self._head, first], axis=a, dtype=latest.dtype)
-        self._samples = np.concatenate([latest, samples], axis=a, dtype=latest.dtype)
+        if self._axis.boundary[1] == WRAP and (more := self._behind - self._head.shape[a]) > 0:
+            self._head = np.concatenate([self._head, self._cut(samples, 0, more)], axis=a, dtype=buffer.dtype)
+        if self._came - self._first + count > buffer.shape[a]:
+            kept = self._kept(self._start, self._came)
+            room = 2 * kept.shape[a] + count  # so that what is kept moves seldom, and never onto itself
+            if not room <= buffer.shape[a] <= 2 * room:
+                self._buffer = np.empty_like(samples, shape=self._shape(room))
+            self._first = self._start
+            self._kept(self._start, self._came)[...] = kept
+        self._came += count
+        self._kept(self._came - count, self._came)[...] = samples
 
-    def _complete(self, axis: Axis) -> int:
+    def _complete(self) -> int:
         """Return how many outputs are complete: no sample to come has a part in them."""
-        if axis.length == 0:
+        axis, came = self._axis, self._came
+        if came == 0:
             return self._done
-        mode, (first, _) = axis.boundary[0], axis.read(self._done, self._done + 1)
-        if (mode == REFLECT and -first >= axis.length) or (mode == SYMMETRIC and -first > axis.length):
-            return self._done  # the beginning is reflected, and so is its reflection where the stream is short
-        inside = (axis.upsample * axis.length - axis.extent + axis.before) // axis.stride + 1
-        return max(self._done, min(inside, axis.outputs))
+        if (mode := axis.boundary[0]) in (REFLECT, SYMMETRIC):
+            first = axis.read(self._done, self._done + 1)[0]
+            if -first >= came + (mode == SYMMETRIC):
+                return self._done  # the beginning is reflected, and so is its reflection where the stream is short
+        positions = axis.upsample * came - max(0, axis.upsample - 1 - axis.after)
+        return max(self._done, (positions + axis.before - axis.extent) // axis.stride + 1)
 
-    def _outputs(self, request: Request, end: int) -> np.ndarray:
-        """Return the outputs of a request up to the one at ``end``."""
+    def _outputs(self, end: int, request: Request | None = None) -> np.ndarray:
+        """Return the outputs up to the one at ``end``, of a request or of the samples that came so far."""
+        axis, first, self._done = self._axis, self._done, end
+        low, high = axis.read(first, end)
+        is_inside = first < end and 0 <= low < high <= self._came  # no boundary has a part
+        key = high - low, end - first, axis.upsample * low - axis.stride * first
+        if is_inside and (plan := self._plans.get(key)) is not None:
+            return plan(self._kept(low, high))
+        request = request or self._so_far()
         outputs = [(0, n) for n in request.out_shape]
-        outputs[self._out_along], self._done = (self._done, end), end
+        outputs[self._out_along] = first, end
         shape = [end - first for first, end in outputs]
         if not prod(shape):
             return np.empty(shape, request.result)
         box = block(request, outputs)
-        return self._plans.convolve(box, box.read(self), None)
+        window = box.read(self)
+        plan = Plan(box.of(window))
+        if is_inside:
+            self._plans.add(key, plan)
+        return plan(window)
 
-    @property
-    def _stand_in(self) -> np.ndarray:
-        """What stands for all samples that came."""
-        shape, a = self._samples.shape, self._along
-        return stand_in((*shape[:a], self._start + shape[a], *shape[a + 1 :]), self._samples.dtype)
+    def _so_far(self) -> Request:
+        """Return the request of all samples that came, as if no more came."""
+        request, axis = self._request, replace(self._axis, length=self._came)
+        axes = tuple(axis if a == self._along else request.along(a) for a in request.spatial)
+        return replace(request, x=stand_in(self._shape(self._came), request.x.dtype), axes=axes)
 
-    def _cut(self, samples: np.ndarray, start: int, stop: int | None) -> np.ndarray:
+    def _shape(self, length: int) -> tuple[int, ...]:
+        """Return the shape of so many samples along the axis."""
+        shape, a = self._buffer.shape, self._along
+        return (*shape[:a], length, *shape[a + 1 :])
+
+    def _kept(self, start: int, stop: int) -> np.ndarray:
+        """Return the latest samples, by their places among all."""
+        return self._cut(self._buffer, start - self._first, stop - self._first)
+
+    def _cut(self, samples: np.ndarray, start: int, stop: int) -> np.ndarray:
         return samples[(slice(None),) * self._along + (slice(start, stop),)]

@@ -24,7 +24,7 @@ _KERNEL_BYTES = 3 * 8  # of a weight: of a broadcast kernel too, a plan's copy, 
 
 def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     """Check every argument of `convnd.convnd` and return what they ask for."""
-    x, kernel = _array(x, "x"), _array(kernel, "kernel")
+    x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
     channel = None if options.channel_axis is None else axis_index(options.channel_axis, "channel_axis", x)
     spatial = spatial_axes(options.axes, x, kernel, channel)
     first, bank = _kernel_layout(x, kernel, spatial, channel)
@@ -75,7 +75,7 @@ def _bias(
     """Return a bias that fits the output channels, with its entries checked as numbers."""
     if bias is None:
         return None
-    array = _array(bias, "bias")
+    array = as_array(bias, "bias")
     expected = [(), (request.out_channels,)] if request.is_bank else [()]
     if array.shape not in expected:
         there = f"{request.out_channels} output channels" if request.is_bank else "no output channels"
@@ -84,7 +84,8 @@ def _bias(
     return np.array(entries, integer or array.dtype).reshape(array.shape)
 
 
-def _array(value: Any, name: str) -> np.ndarray:
+def as_array(value: Any, name: str) -> np.ndarray:
+    """Return an argument as an array of numbers."""
     if dtypes.is_masked(value):
         raise TypeError(
             f"{name} has a mask, which would be ignored: it is a {type(value).__name__}; fill what is masked with NaN, "
@@ -156,7 +157,7 @@ def _check_channels(channels: int, kernel: np.ndarray, first: bool, bank: bool, 
 
 def check_x(x: Any, request: Request) -> np.ndarray:
     """Return an array that takes the place of a request's ``x``."""
-    array = _array(x, "x")
+    array = as_array(x, "x")
     wanted = request.x
     if array.shape != wanted.shape:
         raise ValueError(f"x has shape {array.shape} but the plan is for {wanted.shape}")
@@ -167,7 +168,7 @@ def check_x(x: Any, request: Request) -> np.ndarray:
 
 def check_y(y: Any, request: Request) -> np.ndarray:
     """Return an array of the shape of a request's result."""
-    array = _array(y, "y")
+    array = as_array(y, "y")
     if array.shape != request.out_shape:
         raise ValueError(f"y has shape {array.shape} but the plan's result has {request.out_shape}")
     return array
