@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from convnd.jit.intrinsics.register_tile import RegisterTile, compile_register_tile, plain_tile
+from convnd.jit.intrinsics.register_tile import RegisterTile, plain_tile, register_tile
 from convnd.jit.machine import VECTOR_BYTES
 
 RUNS = {1: ((0, 1),), 2: ((0, 1), (0, 2), (1, 2)), 3: ((0, 1), (0, 2), (0, 3), (1, 3), (2, 3))}
@@ -32,5 +32,5 @@ def test_register_tile(rows, vectors, dtype):
         x.ctypes.data, in_bytes.ctypes.data, weights.ctypes.data, bounds.ctypes.data, steps,
         out.ctypes.data, out.strides[0], blocks, 0, 0,
     ])  # fmt: skip
-    ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(compile_register_tile(tile).address)(arguments.ctypes.data)
+    ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(register_tile.compile(tile).address)(arguments.ctypes.data)
     np.testing.assert_array_equal(out, expected)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -225,7 +224,7 @@ def _ways(x: np.dtype[Any], kernel: np.dtype[Any], result: np.dtype[Any], workin
             c.WRITE: ("write", accumulated, written, False), c.WRITE_NEAR: ("write", accumulated, written, True),
             c.READS_NATIVE: int(stored == np.dtype(working).str),
             c.STORES_NATIVE: int(written == np.dtype(accumulated).str),
-            **{column: ("tile", asdict(tile)) for column, tile in tiles.items()},
+            **{column: ("tile", tile) for column, tile in tiles.items()},
         }  # fmt: skip
         columns |= {c.HEAD + k * c.WAY_COLUMNS + column: value for column, value in own.items()}
     return columns

@@ -26,7 +26,7 @@ from numba import njit, prange
 from . import tables as t
 from .compile import HELPER, function
 from .gather import arrays, clear, find_tile, is_in_range, worker_addresses
-from .intrinsics.memory import call, indices_at, swap, take_next
+from .intrinsics.memory import call, indices_at, run, swap, take_next
 from .parallel import Kernel
 from .tiles import store
 
@@ -40,7 +40,7 @@ def run_steps(dimension, inverse, table, source, target, slab):
         number = table[dimension + t.FIRST_STEP] + (count - 1 - k if inverse else k)
         step = table[t.STEPS] + number * t.STEP_COLUMNS
         arguments = (*read, *write, table[step + t.STEP_BLOCKS], table[step + t.SPAN], table[step + t.TWIDDLES])
-        call(table[step + (t.INVERSE if inverse else t.FORWARD)], arguments)
+        run(table[step + (t.INVERSE if inverse else t.FORWARD)], arguments)
         read = slab
 
 
@@ -103,7 +103,7 @@ def _transpose(source, target, table):
     blocks = -(-length * table[t.ITEM] // table[t.VECTOR])
     for plane in range(2):
         read, write = source[0] + plane * source[3], target[0] + plane * target[3]
-        call(table[t.TRANSPOSE], (read, source[1], source[2], write, target[1], target[2], blocks))
+        run(table[t.TRANSPOSE], (read, source[1], source[2], write, target[1], target[2], blocks))
 
 
 @njit(**HELPER)
@@ -124,7 +124,7 @@ def load_slab(address, number, table, slab):
     _transpose((address, table[t.ROW], vector, table[t.PLANE]), _slab_steps(slab, table), table)
     if table[t.TWIST] != 0:
         twist = table[t.TWIST] + number * table[t.SLAB_BYTES]
-        call(table[t.TWIST_BY], (slab, twist, slab, table[last + t.DIMENSION_LENGTH]))
+        run(table[t.TWIST_BY], (slab, twist, slab, table[last + t.DIMENSION_LENGTH]))
     run_steps(last, False, table, inside, inside, inside)
 
 
@@ -139,7 +139,7 @@ def unload_slab(slab, number, table, address):
     run_steps(last, True, table, inside, inside, inside)
     if table[t.TWIST] != 0:
         twist = table[t.TWIST] + number * table[t.SLAB_BYTES]
-        call(table[t.UNTWIST_BY], (slab, twist, slab, table[last + t.DIMENSION_LENGTH]))
+        run(table[t.UNTWIST_BY], (slab, twist, slab, table[last + t.DIMENSION_LENGTH]))
     _transpose(_slab_steps(slab, table), (address, table[t.ROW], vector, table[t.PLANE]), table)
 
 
@@ -180,7 +180,7 @@ def _convolve_tile(table_address, group, tile, slabs):
             for channel in range(table[t.IN_CHANNELS]):
                 multiply = table[t.MULTIPLY if channel == 0 else t.MULTIPLY_ADD]
                 own = spectrum + channel * table[t.SPECTRUM_BYTES]
-                call(multiply, (slabs + channel * table[t.SLAB_BYTES], own, result, length))
+                run(multiply, (slabs + channel * table[t.SLAB_BYTES], own, result, length))
             unload_slab(result, n, table, address + filter_ * pitch)
     for filter_ in range(table[t.GROUP_FILTERS]):
         transform_dimensions(True, tile + filter_ * pitch, table, slabs)

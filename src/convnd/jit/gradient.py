@@ -18,7 +18,7 @@ from . import tables as t
 from .compile import HELPER, function
 from .fourier import last_dimension, load_slab, slab_address, transform_dimensions, unload_slab
 from .gather import advance, arrays, clear, find_tile, is_in_range, start, total, worker_addresses
-from .intrinsics.memory import call, indices_at, numbers_on_stack, read_sample, swap, take_next
+from .intrinsics.memory import call, indices_at, numbers_on_stack, read_sample, run, swap, take_next
 from .kernels import is_smaller
 from .lines import pointer_to
 from .parallel import Kernel
@@ -139,7 +139,7 @@ def _sum_spectra(table_address, memory_address, task, is_first, is_last, scratch
             for pair in range(channels * filters):
                 x_slab, y_slab = pair % channels, channels + pair // channels
                 arguments = slabs + x_slab * slab_bytes, slabs + y_slab * slab_bytes, spectrum
-                call(table[t.MULTIPLY_ADD], (*arguments, table[last_dimension(table) + t.DIMENSION_LENGTH]))
+                run(table[t.MULTIPLY_ADD], (*arguments, table[last_dimension(table) + t.DIMENSION_LENGTH]))
                 spectrum += slab_bytes
     else:
         indices_at(table[t.FLAGS])[task] = 1

@@ -13,7 +13,7 @@ from numba import njit, prange, types
 from . import tables as t
 from .compile import HELPER, OPTIONS, compiled, function
 from .gather import arrays, clear, find_tile, largest_of, worker_addresses
-from .intrinsics.memory import call, indices_at, swap, take_next
+from .intrinsics.memory import call, indices_at, run, swap, take_next
 from .parallel import Kernel
 from .tiles import window_in_x
 
@@ -62,7 +62,7 @@ def _run_tasks(rank, table_address, memory_address, scratch):
                 call(table[t.GATHER], (*addresses, 0, group, window))
             samples, gathered = window, rest
         out = _first_output(0, table, memory)
-        call(table[t.RUN_TILE], (*addresses, 0, group, part, samples, reads_x, results, out))
+        run(table[t.RUN_TILE], (*addresses, 0, group, part, samples, reads_x, results, out))
         task = take_next(table[t.NEXT_TASK])
 
 
@@ -127,7 +127,7 @@ def _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
             if is_out and not _only_nan_is_out(group, first_reads_x, table, addresses, scratch):
                 return False
         out = _first_output(job, table, memory) if job == last else scratch + table[job + t.JOB_COLUMNS + t.WINDOW_AT]
-        call(
+        run(
             table[job + t.RUN_TILE],
             (
                 *addresses, job, group, 0, samples, reads_x,
@@ -216,7 +216,7 @@ def _pack_blocks(table_address):
         target = table[t.OUT] + block * taps * rows * item
         squares, squared_rows = taps // side, there // side * side
         for row in range(0, squared_rows, side):
-            call(
+            run(
                 table[t.TRANSPOSE],
                 (
                     source + row * taps * item, taps * item, side * item,

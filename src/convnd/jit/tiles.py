@@ -15,7 +15,7 @@ from numba import njit
 from . import tables as t
 from .compile import HELPER, function
 from .gather import advance, arrays, start, total
-from .intrinsics.memory import call, passed
+from .intrinsics.memory import call, passed, run
 
 
 @njit(**HELPER)
@@ -94,7 +94,7 @@ def _run_rows(arguments):
         else:
             count = min(count, table[job + t.PIECES] * block)
             write, write_step = results, -(-count // block) * block * item
-        call(
+        run(
             table[job + t.TILE_FUNCTION],
             (
                 source + done * step, offsets, weights, bounds, steps, write, write_step, -(-count // block), ahead,
@@ -128,7 +128,7 @@ def _run_channels(arguments):
         first, write = source + done * step, target + done * out_step
         to, to_step = (write, out_step) if writes_out else (results, frame)
         arguments = (first, offsets, weights, bounds, steps, to, to_step, -(-count // block), ahead, step)
-        call(table[job + t.TILE_FUNCTION], arguments)
+        run(table[job + t.TILE_FUNCTION], arguments)
         if not writes_out and near:
             for k in range(count):
                 call(
@@ -142,7 +142,7 @@ def _run_channels(arguments):
             squares = -(-table[job + t.PIECES] * block // lanes)
             columns, pitch = results + squares * lanes * frame, squares * lanes * item
             for first_lane in range(0, table[job + t.ROWS], lanes):
-                call(
+                run(
                     table[job + t.TRANSPOSE],
                     (
                         results + first_lane * item, frame, lanes * frame,
@@ -212,7 +212,7 @@ def _run_tile(arguments):
                 source += here * table[axis + pitch] * (table[axis + t.STRIDE] if reads_x != 0 else 1)
                 target += here * table[axis + t.OUT_STEP]
             if rows > 0:
-                call(
+                run(
                     table[job + t.RUN_LINE],
                     (
                         table_address, memory_address, job, source, step, target, row_step, rows,

@@ -17,7 +17,7 @@ from numba import njit, prange
 from . import tables as t
 from .compile import HELPER, function
 from .gather import advance, arrays, clear, find_tile, is_in_range, start, total, worker_addresses
-from .intrinsics.memory import call, indices_at, swap, take_next
+from .intrinsics.memory import call, indices_at, run, swap, take_next
 from .intrinsics.minimal import FLOAT, OUTPUTS, PLANES, TAPS
 from .parallel import Kernel
 
@@ -83,9 +83,9 @@ def _transform_windows(table, memory, scratch):
                 source = first + line * table[t.LINE_PITCH]
                 if folds > 1 and line >= folds:
                     source += FLOAT - folds * table[t.LINE_PITCH]
-                call(table[t.TRANSFORM_LINE], (source, to, OUTPUTS * plane, _pieces(across, table[t.LANES])))
+                run(table[t.TRANSFORM_LINE], (source, to, OUTPUTS * plane, _pieces(across, table[t.LANES])))
             count = _pieces(down * across, table[t.LANES])
-            call(table[t.TRANSFORM_TILES], (between, plane, across * FLOAT, target, table[t.WINDOWS_PLANE], count))
+            run(table[t.TRANSFORM_TILES], (between, plane, across * FLOAT, target, table[t.WINDOWS_PLANE], count))
             advance(memory, t.STARTS, t.PLACE, rank)
 
 
@@ -101,7 +101,7 @@ def _sum_products(group, first, blocks, lanes, table, scratch):
             target = scratch + table[t.SUMS_AT] + plane * table[t.SUMS_PLANE] + block * rows * table[t.SUMS_ROW]
             for part in range(table[t.PARTS]):
                 term = part * table[t.PART_TERMS]
-                call(
+                run(
                     table[t.TILE_FUNCTION],
                     (
                         source, table[t.TERM_OFFSETS] + 8 * term, weights + term * rows * FLOAT,
@@ -149,7 +149,7 @@ def _convolve_box(table_address, memory_address, group, part, scratch):
         _sum_products(group, first, blocks, lanes, table, scratch)
         for row in range(min(blocks * rows, filters - first * rows)):
             sums = scratch + table[t.SUMS_AT] + row * table[t.SUMS_ROW]
-            call(
+            run(
                 table[t.TRANSFORM_SUMS],
                 (
                     sums, table[t.SUMS_PLANE], table[t.PART_BYTES], results, table[t.RESULTS_PLANE],
@@ -175,9 +175,9 @@ def _transform_block(table_address, memory_address, group, block, scratch):
         terms = min(lanes, table[t.TERMS] - term)
         blocks = _pieces(terms * TAPS * TAPS, lanes)
         arguments = (source + term * TAPS * TAPS * FLOAT, size, line, transposed, line, lanes * line, blocks)
-        call(table[t.TRANSPOSE], arguments)
+        run(table[t.TRANSPOSE], arguments)
         to, plane = target + term * rows * FLOAT, table[t.WEIGHTS_PLANE]
-        call(table[t.TRANSFORM_FILTERS], (transposed, to, plane, PLANES * plane, terms))
+        run(table[t.TRANSFORM_FILTERS], (transposed, to, plane, PLANES * plane, terms))
 
 
 @lru_cache(maxsize=2)

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..jit import parallel
 from ..jit import tables as t
-from ..jit.intrinsics.register_tile import compile_register_tile
-from ..jit.intrinsics.transpose import compile_transpose
+from ..jit.intrinsics.register_tile import register_tile
+from ..jit.intrinsics.transpose import transpose
 from ..jit.kernels import compile_tasks, convolve
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import compile_line, compile_tile
@@ -83,8 +83,8 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
         first = places[-1].ctypes.data
         fields.append((first, first + places[-1].nbytes // 2, own.bounds.ctypes.data, len(own.bounds)))
         taps.append(own)
-    register_tile = compile_register_tile(tile)
-    kept: list[Any] = [taps, places, register_tile]
+    tile_function = register_tile.compile(tile)
+    kept: list[Any] = [taps, places, tile_function]
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
     x_row = problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 and problem.reads_native else 0
@@ -102,7 +102,7 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     columns = {
         t.CHANNEL_PITCH: channel_pitch, t.FRAME: together,
         t.RUN_TILE: compile_tile().address, t.RUN_LINE: compile_line(tile.across).address,
-        t.TILE_FUNCTION: register_tile.address,
+        t.TILE_FUNCTION: tile_function.address,
         t.PHASES: builder.add(phase_table(problem, fields)), t.PHASE_BLOCKS: blocks,
         t.PHASE_FILTERS: problem.branch_channels,
         t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,
@@ -116,15 +116,15 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
         t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
     }  # fmt: skip
     if tile.across:
-        transpose = compile_transpose(problem.working, tile.lanes)
+        turn = transpose.compile(problem.working, tile.lanes)
         near = len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1])
         size = np.dtype(problem.result).itemsize
         neighbours = channel_step == size if near else problem.results_near
         write = writer(problem.accumulated, problem.result, neighbours, False, problem.updates)
-        kept += [transpose, write]
+        kept += [turn, write]
         results_bytes = 2 * sharing.rows * round_up(pieces * tile.block, tile.lanes) * item
         columns |= {
-            t.LANES: tile.lanes, t.TRANSPOSE: transpose.address, t.WRITE: write.address,
+            t.LANES: tile.lanes, t.TRANSPOSE: turn.address, t.WRITE: write.address,
             t.CHANNELS_NEAR: near,
             t.WRITES_OUT: problem.stores_native and channel_step == item,
         }  # fmt: skip

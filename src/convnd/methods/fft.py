@@ -11,8 +11,8 @@ import numpy as np
 
 from ..jit import tables as t
 from ..jit.fourier import compile_transform, convolve_by_fft, transform_filters
-from ..jit.intrinsics.butterfly import Pass, compile_pass, compile_product
-from ..jit.intrinsics.transpose import compile_transpose
+from ..jit.intrinsics.butterfly import butterflies, products
+from ..jit.intrinsics.transpose import transpose
 from ..jit.lines import compile_reader
 from ..jit.machine import CACHE_LINE
 from ..jit.parallel import aligned
@@ -157,7 +157,7 @@ def lay_out(
         for radix in factors(length):
             blocks, span = length // span, span // radix
             folded = (d, blocks) == (0, 1)
-            both = [compile_pass(Pass(working, lanes, radix, inverse, span > 1, folded)) for inverse in (False, True)]
+            both = [butterflies.compile(working, lanes, radix, inverse, span > 1, folded) for inverse in (False, True)]
             twiddles = twiddle_table(radix, span, working, folded)
             steps.append((both[0].address, both[1].address, blocks, span, twiddles.ctypes.data))
             kept += [twiddles, *both]
@@ -165,12 +165,9 @@ def lay_out(
     slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
     twist = _twist(layout, working) if layout.split else None
     runs = _place_runs(problem, windows, pitches, 1 if layout.transposed else lanes, item)
-    products = [
-        compile_product(working, lanes, adds, conjugates)
-        for adds, conjugates in ((False, False), (False, True), (True, True))
-    ]
-    transpose, copy = compile_transpose(working, lanes), compile_reader(np.dtype(working).str, working)
-    kept += [*products, transpose, copy, twist]
+    by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]
+    turn, copy = transpose.compile(working, lanes), compile_reader(np.dtype(working).str, working)
+    kept += [*by_table, turn, copy, twist]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: 2 * plane, t.ROW_AXIS: -1,
@@ -178,8 +175,8 @@ def lay_out(
         t.DIMENSIONS: builder.add(dimensions), t.DIMENSION_COUNT: len(dimensions), t.STEPS: builder.add(steps),
         t.TRANSPOSED: layout.transposed, t.SLABS: layout.slabs, t.ALIKE: layout.alike,
         t.TWIST: 0 if twist is None else twist.ctypes.data,
-        t.TRANSPOSE: transpose.address, t.TWIST_BY: products[0].address, t.UNTWIST_BY: products[1].address,
-        t.MULTIPLY: products[1].address, t.MULTIPLY_ADD: products[2].address,
+        t.TRANSPOSE: turn.address, t.TWIST_BY: by_table[0].address, t.UNTWIST_BY: by_table[1].address,
+        t.MULTIPLY: by_table[1].address, t.MULTIPLY_ADD: by_table[2].address,
         t.COPY: copy.address, t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
         t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: layout.slabs // layout.alike * slab_bytes,
         t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups,

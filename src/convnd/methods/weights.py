@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.intrinsics.transpose import compile_transpose
+from ..jit.intrinsics.transpose import transpose
 from ..jit.kernels import pack as pack_blocks
 from ..jit.lines import compile_writer
 from ..jit.machine import VECTOR_BYTES
@@ -57,12 +57,12 @@ def _pack_filters(kernel: np.ndarray, taps: Taps, sharing: Sharing, workers: int
     packed = np.zeros((groups, blocks, count, sharing.rows), kernel.dtype)  # filters that do not exist
     side = min(sharing.rows & -sharing.rows, VECTOR_BYTES // item)
     native = kernel.dtype.newbyteorder("=")
-    transpose, writer = compile_transpose(native.name, side), compile_writer(native.name, native.str, False)
+    turn, writer = transpose.compile(native.name, side), compile_writer(native.name, native.str, False)
     table = np.zeros(t.JOB_COLUMNS, np.int64)
     for column, value in {
         t.X: kernel.ctypes.data, t.OUT: packed.ctypes.data, t.GROUP_FILTERS: filters, t.ROWS: sharing.rows,
         t.BLOCK: count, t.BLOCKS: blocks, t.ITEM: item, t.LANES: side, t.TASKS: groups * blocks,
-        t.TRANSPOSE: transpose.address, t.WRITE: writer.address, t.SIZE: t.JOB_COLUMNS,
+        t.TRANSPOSE: turn.address, t.WRITE: writer.address, t.SIZE: t.JOB_COLUMNS,
     }.items():  # fmt: skip
         table[column] = value
     pack_blocks.run(table, (groups * blocks,), workers, 1 + packed.size // _PACKED_BY_ONE)

@@ -17,11 +17,13 @@ from ..jit.intrinsics.minimal import (
     SAMPLES,
     SAMPLES_GAIN,
     TAPS,
-    compile_filter_transform,
-    compile_transforms,
+    transform_line,
+    transform_sums,
+    transform_taps,
+    transform_tiles,
 )
-from ..jit.intrinsics.register_tile import RegisterTile, compile_register_tile
-from ..jit.intrinsics.transpose import compile_transpose
+from ..jit.intrinsics.register_tile import RegisterTile, register_tile
+from ..jit.intrinsics.transpose import transpose
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.winograd import compile_box, convolve_by_winograd, transform_filters
 from ..problem.axis import Window, window
@@ -178,13 +180,14 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     compiled, kept = functions(problem, problem.working, ranged=True)
 
     block, parts = layout.vectors * lanes, parts_of(problem)
-    register_tile = RegisterTile(problem.working, layout.rows, layout.vectors, lanes, False, ((0, layout.rows),))
-    product_function = compile_register_tile(register_tile)
-    transforms, transpose = (
-        compile_transforms(lanes, tile_height(problem), parts),
-        compile_transpose(problem.working, lanes),
-    )
-    filter_transform = compile_filter_transform(lanes, layout.rows)
+    height, rows = tile_height(problem), layout.rows
+    tile = RegisterTile("float32", rows, layout.vectors, lanes, False, ((0, rows),))
+    emitted = {
+        t.TILE_FUNCTION: register_tile.compile(tile), t.TRANSPOSE: transpose.compile("float32", lanes),
+        t.TRANSFORM_LINE: transform_line.compile(lanes), t.TRANSFORM_TILES: transform_tiles.compile(lanes, height),
+        t.TRANSFORM_SUMS: transform_sums.compile(lanes, height, parts),
+        t.TRANSFORM_FILTERS: transform_taps.compile(lanes, layout.rows),
+    }  # fmt: skip
     terms, items = terms_of(problem), items_of(problem, layout.shape)
     sums_row = FLOAT * round_up(items.summed_lanes, block)
     row = sums_row + FLOAT * (items.lanes - items.summed_lanes)
@@ -223,17 +226,15 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     boxes_and_parts = boxes * problem.groups * -(-blocks // chunk)
     filter_blocks = -(-problem.out_channels // lanes)
     functions_of_box = [compile_box(False), compile_box(True)]
-    kept += [taps, bounds, register_tile, transforms, filter_transform, transpose, functions_of_box]
+    kept += [taps, bounds, emitted, functions_of_box]
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: size,
         t.DOWN: down, t.LANES: lanes, t.FOLDS: folds(problem), t.LINE_PITCH: FLOAT * line_samples,
-        t.HEIGHT: tile_height(problem), t.WIDTH: units(problem)[last], t.PLANES_OF_TILE: planes_of(problem),
+        t.HEIGHT: height, t.WIDTH: units(problem)[last], t.PLANES_OF_TILE: planes_of(problem),
         t.PARTS: parts, t.PART_TERMS: part_terms, t.PART_BYTES: part_bytes,
         t.TERMS: terms, t.ITEM_ROW: item_row, t.CHANNEL_ROW: row, t.SUMS_ROW: sums_row, **plane_bytes, **places,
-        t.CONVOLVE_BOX: functions_of_box[0].address, t.TRANSFORM_LINE: transforms[0].address,
-        t.TRANSFORM_TILES: transforms[1].address, t.TRANSFORM_SUMS: transforms[2].address,
-        t.TRANSFORM_FILTERS: filter_transform.address, t.TRANSPOSE: transpose.address,
-        t.TILE_FUNCTION: product_function.address, t.TERM_OFFSETS: taps.ctypes.data, t.BOUNDS: bounds.ctypes.data,
+        **{column: own.address for column, own in emitted.items()}, t.CONVOLVE_BOX: functions_of_box[0].address,
+        t.TERM_OFFSETS: taps.ctypes.data, t.BOUNDS: bounds.ctypes.data,
         t.FILTER_BLOCKS: filter_blocks, t.ROWS: layout.rows, t.BLOCK: block,
         t.BLOCKS: round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, t.TASK_BLOCKS: chunk,
         t.BLOCKS_AT_ONCE: span, t.GROUP_TASKS: -(-blocks // chunk),
@@ -244,7 +245,6 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     table = builder.table()
     filter_table, count = table.copy(), problem.groups * filter_blocks
     filter_table[t.TASKS], filter_table[t.CONVOLVE_BOX] = count, functions_of_box[1].address
-    kept.append(product_function)
     useful = direct.useful_workers(problem, cycles(problem, layout) * boxes)
     return WinogradPlan(
         problem, layout, useful, Tasks(convolve_by_winograd, table, tuple(begins), tuple(kept)),

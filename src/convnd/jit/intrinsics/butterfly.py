@@ -16,131 +16,76 @@ LLVM makes no vectors of loops that read and write the same places.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from functools import lru_cache
 from math import cos, pi, sin, sqrt
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from ..compile import function
-from .emit import I64, POINTER, SCALARS, constant, declare, splat
-from .memory import passed
+from .emit import I64, SCALARS, Emitter, behind, constant, load, multiply_add, splat, store
 
 
-@dataclass(frozen=True)
-class Pass:
-    """What one compiled pass does.
-
-    Parameters
-    ----------
-    dtype : str
-        "float32" or "float64".
-    lanes : int
-        Lines that are transformed at once.
-    radix : int
-        The factor ``r``.
-    inverse : bool
-        Whether it undoes the forward pass, times ``r``.
-    turned : bool
-        Whether there are twiddles: a span of 1 has none.
-    folded : bool
-        Whether it is the first pass of a folded line; it has a twiddle for result 0 too.
-    """
-
-    dtype: str
-    lanes: int
-    radix: int
-    inverse: bool
-    turned: bool
-    folded: bool = False
-
-
-@intrinsic(prefer_literal=True)
+@Emitter
 def butterflies(
-    typingctx, shape, source, source_pitch, source_plane, target, target_pitch, target_plane, blocks, span, twiddles
-):
-    """Run the pass of the literal `Pass` text ``shape``.
+    b, dtype, lanes, radix, inverse, turned, folded, /, source, source_pitch, source_plane, target, target_pitch,
+    target_plane, blocks, span, twiddles,
+):  # fmt: skip
+    """Run a pass of a radix over so many lanes, or undo the forward pass, times the radix.
+
+    It is ``turned`` where there are twiddles: a span of 1 has none. It is ``folded`` where it is the first pass of a
+    folded line, which has a twiddle for result 0 too.
 
     ``source`` and ``target`` are the addresses of the first sample's real parts, the pitches the bytes from a sample
     of a line to the next, the planes those from real to imaginary parts. ``twiddles`` is the address of ``radix - 1``
     complex numbers for each ``j``, or of ``radix``.
     """
-    wanted = Pass(**json.loads(shape.literal_value))
-    signature = types.void(shape, *[types.intp] * 9)
+    size, sign = np.dtype(dtype).itemsize, 1 if inverse else -1
+    arithmetic = _Complex(b, ir.VectorType(SCALARS[dtype], lanes))
+    first_turned = 0 if folded else 1  # result
 
-    def codegen(context, builder, signature, args):
-        _emit_pass(builder, wanted, *args[1:])
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-def _emit_pass(
-    b, wanted, source, source_pitch, source_plane, target, target_pitch, target_plane, blocks, span, twiddles
-):
-    scalar = SCALARS[wanted.dtype]
-    size = np.dtype(wanted.dtype).itemsize
-    radix, sign = range(wanted.radix), 1 if wanted.inverse else -1
-    arithmetic = _Complex(b, ir.VectorType(scalar, wanted.lanes), size)
-    first_turned = 0 if wanted.folded else 1  # result
-
-    def turn(number, q, address):
-        if not wanted.turned or q < first_turned:
-            return number
-        place = 2 * (q - first_turned)
-        parts = [
-            b.load(b.inttoptr(b.add(address, ir.Constant(I64, size * (place + part))), POINTER), typ=scalar)
-            for part in (0, 1)
-        ]
-        return arithmetic.multiply(
-            number, tuple(splat(b, arithmetic.vector, part) for part in parts), conjugate=wanted.inverse
-        )
+    def turn(numbers, address):
+        if not turned:
+            return numbers
+        results = numbers[:first_turned]
+        for q, number in enumerate(numbers[first_turned:]):
+            parts = [load(b, behind(b, address, size * (2 * q + part)), SCALARS[dtype]) for part in (0, 1)]
+            twiddle = [splat(b, arithmetic.vector, part) for part in parts]
+            results.append(arithmetic.multiply(number, twiddle, conjugate=inverse))
+        return results
 
     def shift(numbers):
         """Shift the frequencies by a quarter, against the sign of the transform."""
-        if not wanted.folded:
+        if not folded:
             return numbers
-        return [arithmetic.turn(number, q, 4 * wanted.radix, -sign) for q, number in enumerate(numbers)]
+        return [arithmetic.turn(number, q, 4 * radix, -sign) for q, number in enumerate(numbers)]
 
     with cgutils.for_range(b, blocks, intp=I64) as block:
-        first = b.mul(b.mul(block.index, span), ir.Constant(I64, wanted.radix))
+        first = b.mul(b.mul(block.index, span), ir.Constant(I64, radix))
         with cgutils.for_range(b, span, intp=I64) as within:
             here = b.add(first, within.index)
-            places = [b.add(here, b.mul(span, ir.Constant(I64, q))) for q in radix]
-            address = b.add(twiddles, b.mul(within.index, ir.Constant(I64, 2 * size * (wanted.radix - first_turned))))
-            numbers = [arithmetic.load(b.add(source, b.mul(place, source_pitch)), source_plane) for place in places]
-            if wanted.inverse:
-                numbers = [turn(number, q, address) for q, number in enumerate(numbers)]
-                numbers = shift(arithmetic.transform(numbers, sign))
+            places = [behind(b, here, (span, q)) for q in range(radix)]
+            address = behind(b, twiddles, (within.index, 2 * size * (radix - first_turned)))
+            numbers = [arithmetic.load(behind(b, source, (place, source_pitch)), source_plane) for place in places]
+            if inverse:
+                numbers = shift(arithmetic.transform(turn(numbers, address), sign))
             else:
-                numbers = arithmetic.transform(shift(numbers), sign)
-                numbers = [turn(number, q, address) for q, number in enumerate(numbers)]
+                numbers = turn(arithmetic.transform(shift(numbers), sign), address)
             for place, number in zip(places, numbers, strict=True):
-                arithmetic.store(number, b.add(target, b.mul(place, target_pitch)), target_plane)
+                arithmetic.store(number, behind(b, target, (place, target_pitch)), target_plane)
 
 
 class _Complex:
     """Arithmetic of pairs of vectors, real and imaginary parts."""
 
-    def __init__(self, b, vector, size):
+    def __init__(self, b, vector):
         self.b, self.vector = b, vector
-        self.fma = declare(b, f"llvm.fmuladd.v{vector.count}f{8 * size}", vector, [vector] * 3)
 
     def load(self, address, plane):
-        b = self.b
-        parts = (address, b.add(address, plane))
-        return tuple(b.load(b.inttoptr(part, POINTER), typ=self.vector, align=1) for part in parts)
+        return tuple(load(self.b, part, self.vector) for part in (address, behind(self.b, address, plane)))
 
     def store(self, number, address, plane):
-        b = self.b
-        for part, where in zip(number, (address, b.add(address, plane)), strict=True):
-            b.store(part, b.inttoptr(where, POINTER), align=1)
+        for part, where in zip(number, (address, behind(self.b, address, plane)), strict=True):
+            store(self.b, part, where)
 
     def add(self, x, y):
         return tuple(self.b.fadd(p, q) for p, q in zip(x, y, strict=True))
@@ -152,13 +97,13 @@ class _Complex:
         (a, c), (u, v) = x, w
         b, minus = self.b, self.b.fneg
         if conjugate:
-            return b.call(self.fma, [a, u, b.fmul(c, v)]), b.call(self.fma, [c, u, minus(b.fmul(a, v))])
-        return b.call(self.fma, [a, u, minus(b.fmul(c, v))]), b.call(self.fma, [a, v, b.fmul(c, u)])
+            return multiply_add(b, a, u, b.fmul(c, v)), multiply_add(b, c, u, minus(b.fmul(a, v)))
+        return multiply_add(b, a, u, minus(b.fmul(c, v))), multiply_add(b, a, v, b.fmul(c, u))
 
     def times(self, factor, x, plus):
         """Return ``factor * x + plus``, for a real constant."""
         factor = constant(self.vector, factor)
-        return tuple(self.b.call(self.fma, [factor, p, q]) for p, q in zip(x, plus, strict=True))
+        return tuple(multiply_add(self.b, factor, p, q) for p, q in zip(x, plus, strict=True))
 
     def quarter(self, x, sign):
         """Return ``x`` times ``sign * i``."""
@@ -216,55 +161,17 @@ class _Complex:
         return results
 
 
-@lru_cache(maxsize=64)
-def compile_pass(wanted: Pass) -> Any:
-    """Compile one pass."""
-    shape = json.dumps(asdict(wanted))
-
-    def run_pass(arguments):
-        source, source_pitch, source_plane, target, target_pitch, target_plane, blocks, span, twiddles = passed(
-            arguments, 9
-        )
-        butterflies(
-            shape, source, source_pitch, source_plane, target, target_pitch, target_plane, blocks, span, twiddles
-        )
-
-    return function(run_pass)
-
-
-@intrinsic(prefer_literal=True)
-def products(typingctx, dtype, lanes, accumulate, conjugate, source, table, target, count):
+@Emitter
+def products(b, dtype, lanes, accumulate, conjugate, /, source, table, target, count):
     """Multiply ``count`` samples by those of a table, frequency by frequency: ``target = source * table``.
 
-    All three are slabs: a vector of real parts, then one of imaginary parts, for each sample. The literal
-    ``conjugate`` takes the table's conjugates, ``accumulate`` adds to what the target holds.
+    All three are slabs: a vector of real parts, then one of imaginary parts, for each sample. ``conjugate`` takes the
+    table's conjugates, ``accumulate`` adds to what the target holds.
     """
-    scalar, size = SCALARS[dtype.literal_value], np.dtype(dtype.literal_value).itemsize
-    signature = types.void(dtype, lanes, accumulate, conjugate, *[types.intp] * 4)
-    adds, conjugates = bool(accumulate.literal_value), bool(conjugate.literal_value)
-    plane = lanes.literal_value * size
-
-    def codegen(context, b, signature, args):
-        arithmetic = _Complex(b, ir.VectorType(scalar, lanes.literal_value), size)
-        step = ir.Constant(I64, plane)
-        with cgutils.for_range(b, args[7], intp=I64) as sample:
-            offset = b.mul(sample.index, ir.Constant(I64, 2 * plane))
-            source, table, target = (b.add(address, offset) for address in args[4:7])
-            number = arithmetic.multiply(arithmetic.load(source, step), arithmetic.load(table, step), conjugates)
-            if adds:
-                number = arithmetic.add(number, arithmetic.load(target, step))
-            arithmetic.store(number, target, step)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@lru_cache(maxsize=16)
-def compile_product(dtype: str, lanes: int, accumulate: bool, conjugate: bool) -> Any:
-    """Compile a product of slabs."""
-    adds, conjugates = int(accumulate), int(conjugate)
-
-    def multiply(source, table, target, count):
-        products(dtype, lanes, adds, conjugates, source, table, target, count)
-
-    return function(multiply)
+    arithmetic, plane = _Complex(b, ir.VectorType(SCALARS[dtype], lanes)), lanes * np.dtype(dtype).itemsize
+    with cgutils.for_range(b, count, intp=I64) as sample:
+        read, weight, write = (behind(b, address, (sample.index, 2 * plane)) for address in (source, table, target))
+        number = arithmetic.multiply(arithmetic.load(read, plane), arithmetic.load(weight, plane), conjugate)
+        if accumulate:
+            number = arithmetic.add(number, arithmetic.load(write, plane))
+        arithmetic.store(number, write, plane)

@@ -15,10 +15,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..lines import reader, writer
-from .emit import I64, load
-from .register_tile import RegisterTile, emit_register_tile
+from .emit import I64
+from .register_tile import register_tile
 
-_LINE_ARGUMENTS, _TILE_ARGUMENTS = 5, 10
+_LINE_ARGUMENTS = 5
 
 
 @intrinsic(prefer_literal=True)
@@ -123,11 +123,7 @@ def _function(context: Any, b: Any, kind: str, *about: Any) -> Any:
         found.linkage = "internal"
         inside = ir.IRBuilder(found.append_basic_block())
         if kind == "tile":
-            values = [
-                load(inside, inside.add(found.args[0], ir.Constant(I64, 8 * k)), I64, 8) for k in range(_TILE_ARGUMENTS)
-            ]
-            tile = RegisterTile(**about[0])
-            emit_register_tile(inside, tile, *values)
+            register_tile.emit(inside, about, found.args[0])
         else:
             body, source, target = (reader if kind == "read" else writer)(*about)
             arguments = [source, target, *[types.int64] * (count - 2)]

@@ -1,13 +1,68 @@
-"""Words for LLVM's types and operations that the intrinsics share."""
+"""C functions whose code Python emits for LLVM, and words for LLVM's types and operations."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
 from llvmlite import ir
+from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ..compile import function
 
 POINTER = ir.PointerType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
 SCALARS = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "int64": I64, "uint64": I64}
+
+_EMITTERS: dict[str, Emitter] = {}  # by the names of their functions
+
+
+class Emitter:
+    """A kind of C functions, `memory.run` calls them, whose code a Python function emits.
+
+    That function takes LLVM's builder, what a C function is compiled for, and behind a slash in its signature the
+    numbers that the C function takes.
+    """
+
+    def __init__(self, emit: Callable[..., None]) -> None:
+        self._emit, self._name = emit, emit.__name__
+        self._count = emit.__code__.co_argcount - emit.__code__.co_posonlyargcount
+        _EMITTERS[self._name] = self
+        self.compile = lru_cache(maxsize=256)(self._compile)
+
+    def _compile(self, *about: Any) -> Any:
+        """Compile what numbers, words and tuples of them say."""
+        text = json.dumps([self._name, *about])
+
+        def run_emitted(arguments):
+            _emitted(text, arguments)
+
+        return function(run_emitted)
+
+    def emit(self, b: Any, about: Sequence[Any], address: Any) -> None:
+        """Emit the code of a C function whose numbers lie at an address."""
+        self._emit(b, *about, *numbers_behind(b, address, self._count))
+
+
+@intrinsic(prefer_literal=True)
+def _emitted(typingctx, text, arguments):
+    """Run what the literal ``text`` has emitted, with the arguments at an address."""
+    name, *about = json.loads(text.literal_value)
+
+    def codegen(context, b, signature, args):
+        _EMITTERS[name].emit(b, about, args[1])
+        return context.get_dummy_value()
+
+    return types.void(text, arguments), codegen
+
+
+def numbers_behind(b, address, count):
+    """Return so many neighbouring whole numbers from an address on."""
+    return [load(b, behind(b, address, 8 * k), I64, 8) for k in range(count)]
 
 
 def constant(typ, value):
@@ -20,6 +75,20 @@ def splat(b, vector, value):
     undefined = ir.Constant(vector, ir.Undefined)
     lane0 = ir.Constant(ir.VectorType(I32, vector.count), [0] * vector.count)
     return b.shuffle_vector(b.insert_element(undefined, value, ir.Constant(I32, 0)), undefined, lane0)
+
+
+def chosen(b, x, y, lanes):
+    """Return these lanes of two vectors that are one behind the other."""
+    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
+
+
+def behind(b, address, *terms):
+    """Return an address plus terms: values, numbers, and products of pairs of them."""
+    for term in terms:
+        pair = term if isinstance(term, tuple) else (term,)
+        factors = [own if isinstance(own, ir.Value) else ir.Constant(I64, own) for own in pair]
+        address = b.add(address, b.mul(*factors) if len(factors) > 1 else factors[0])
+    return address
 
 
 def load(b, address, typ, align=1):

@@ -7,44 +7,54 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .emit import I64, POINTER, load
+from .emit import I64, POINTER, numbers_behind
 
-_IN_REGISTERS = 6  # arguments of a C function that every calling convention passes in registers, but for Windows'
+
+def _call(context, b, address, values):
+    function = ir.FunctionType(ir.VoidType(), [I64] * len(values))
+    b.call(b.inttoptr(address, function.as_pointer()), values)
+    return context.get_dummy_value()
+
+
+def _unpacked(context, b, numbers, typ):
+    values = cgutils.unpack_tuple(b, numbers, len(typ))
+    return [context.cast(b, value, own, types.int64) for value, own in zip(values, typ, strict=True)]
 
 
 @intrinsic
 def call(typingctx, address, arguments):
-    """Call the C function at an address with a tuple of whole numbers; more than six are passed by their address.
+    """Call the C function at an address with a tuple of whole numbers: six at most, which stay in registers."""
+
+    def codegen(context, b, signature, args):
+        return _call(context, b, args[0], _unpacked(context, b, args[1], arguments))
+
+    return types.void(types.int64, arguments), codegen
+
+
+@intrinsic
+def run(typingctx, address, arguments):
+    """Call the C function at an address with that of its arguments, which are as many whole numbers as one likes.
 
     Arguments on the stack would be read by vectors, which wait until all that was stored before has left the processor.
     """
 
     def codegen(context, b, signature, args):
-        given = signature.args[1]
-        values = cgutils.unpack_tuple(b, args[1], len(given))
-        values = [context.cast(b, value, typ, types.int64) for value, typ in zip(values, given, strict=True)]
-        if len(values) > _IN_REGISTERS:
-            place = cgutils.alloca_once(b, ir.ArrayType(I64, len(values)))
-            for k, value in enumerate(values):
-                b.store(value, cgutils.gep_inbounds(b, place, 0, k))
-            values = [b.ptrtoint(place, I64)]
-        function = ir.FunctionType(ir.VoidType(), [I64] * len(values))
-        b.call(b.inttoptr(args[0], function.as_pointer()), values)
-        return context.get_dummy_value()
+        place = cgutils.alloca_once(b, ir.ArrayType(I64, len(arguments)))
+        for k, value in enumerate(_unpacked(context, b, args[1], arguments)):
+            b.store(value, cgutils.gep_inbounds(b, place, 0, k))
+        return _call(context, b, args[0], [b.ptrtoint(place, I64)])
 
     return types.void(types.int64, arguments), codegen
 
 
 @intrinsic(prefer_literal=True)
 def passed(typingctx, address, count):
-    """Return the arguments that `call` has passed by their address, as many as the literal ``count`` says."""
-    number = count.literal_value
+    """Return the arguments that `run` has passed, as many as the literal ``count`` says."""
 
     def codegen(context, b, signature, args):
-        values = [load(b, b.add(args[0], ir.Constant(I64, 8 * k)), I64, 8) for k in range(number)]
-        return context.make_tuple(b, signature.return_type, values)
+        return context.make_tuple(b, signature.return_type, numbers_behind(b, args[0], count.literal_value))
 
-    return types.UniTuple(types.int64, number)(types.int64, count), codegen
+    return types.UniTuple(types.int64, count.literal_value)(types.int64, count), codegen
 
 
 @intrinsic

@@ -14,16 +14,10 @@ convolution"): of those with few bits, whose transforms have exact coefficients,
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
-
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from ..compile import function
-from .emit import I64, POINTER, SCALARS, call, constant, splat, suffix
+from .emit import I64, SCALARS, Emitter, behind, chosen, constant, load, multiply_add, splat, store
 
 A, B = 11 / 16, 3 / 2
 OUTPUTS, SAMPLES, TAPS = 4, 6, 3  # of a tile along one axis
@@ -36,7 +30,7 @@ OUTPUTS_GAIN = max(5, 2 * (A**3 + B**3) + 1)
 
 
 def _multiply_add(b, factor, x, plus):
-    return call(b, f"llvm.fmuladd.{suffix(x.type)}", x.type, constant(x.type, factor), x, plus)
+    return multiply_add(b, constant(x.type, factor), x, plus)
 
 
 def _transform_samples(b, d):
@@ -78,33 +72,12 @@ def _transform_products(b, m):
     return outputs + last
 
 
-def _address(b, base, *terms):
-    """Return ``base`` plus the products of pairs, each a value or a number."""
-    for pair in terms:
-        values = [part if isinstance(part, ir.Value) else ir.Constant(I64, part) for part in pair]
-        base = b.add(base, b.mul(*values))
-    return base
-
-
-def _load(b, address, typ):
-    return b.load(b.inttoptr(address, POINTER), typ=typ, align=1)
-
-
-def _store(b, value, address):
-    b.store(value, b.inttoptr(address, POINTER), align=1)
-
-
-def _chosen(b, x, y, lanes):
-    """Return these lanes of two vectors that are one behind the other."""
-    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes)))
-
-
 def _dealt(b, vectors):
     """Return every fourth element of four neighbouring vectors, from each of their first four."""
     lanes = vectors[0].type.count
     even, odd = range(0, 2 * lanes, 2), range(1, 2 * lanes, 2)
-    halves = [[_chosen(b, vectors[n], vectors[n + 1], which) for n in (0, 2)] for which in (even, odd)]
-    return [_chosen(b, halves[n % 2][0], halves[n % 2][1], (even, odd)[n // 2]) for n in range(4)]
+    halves = [[chosen(b, vectors[n], vectors[n + 1], which) for n in (0, 2)] for which in (even, odd)]
+    return [chosen(b, halves[n % 2][0], halves[n % 2][1], (even, odd)[n // 2]) for n in range(4)]
 
 
 def _collected(b, vectors):
@@ -124,156 +97,87 @@ def _interleaved(b, vectors):
             # What the first choice leaves to the others is anything.
             kept = [lane if way == 1 else n for n, (lane, _) in enumerate(sources)]
             order = [lanes + lane if own == way else keep for (lane, own), keep in zip(sources, kept, strict=True)]
-            result = _chosen(b, result, vectors[way], order)
+            result = chosen(b, result, vectors[way], order)
         results.append(result)
     return results
 
 
-@intrinsic(prefer_literal=True)
-def transform_line(typingctx, lanes, source, target, plane, vectors):
+@Emitter
+def transform_line(b, lanes, /, source, target, plane, vectors):
     """Transform a line of samples along itself: of each tile of the line, into six planes."""
-    count = lanes.literal_value
-
-    def codegen(context, b, signature, args):
-        vector = ir.VectorType(SCALARS["float32"], count)
-        _, source, target, plane, vectors = args
-        with cgutils.for_range(b, vectors, intp=I64) as block:
-            begin = _address(b, source, (block.index, OUTPUTS * count * FLOAT))
-            samples = _dealt(b, [_load(b, _address(b, begin, (n, count * FLOAT)), vector) for n in range(4)])
-            for n in (0, 1):  # the first two samples of the next tile
-                beyond = _load(b, _address(b, begin, (OUTPUTS * count + n, FLOAT)), SCALARS["float32"])
-                samples.append(_chosen(b, samples[n], splat(b, vector, beyond), range(1, count + 1)))
-            for n, value in enumerate(_transform_samples(b, samples)):
-                _store(b, value, _address(b, target, (block.index, count * FLOAT), (n, plane)))
-        return context.get_dummy_value()
-
-    return types.void(lanes, *[types.intp] * 4), codegen
+    vector, size = ir.VectorType(SCALARS["float32"], lanes), lanes * FLOAT
+    with cgutils.for_range(b, vectors, intp=I64) as block:
+        begin = behind(b, source, (block.index, OUTPUTS * size))
+        samples = _dealt(b, [load(b, behind(b, begin, n * size), vector) for n in range(4)])
+        for n in (0, 1):  # the first two samples of the next tile
+            beyond = load(b, behind(b, begin, OUTPUTS * size + n * FLOAT), SCALARS["float32"])
+            samples.append(chosen(b, samples[n], splat(b, vector, beyond), range(1, lanes + 1)))
+        for n, value in enumerate(_transform_samples(b, samples)):
+            store(b, value, behind(b, target, (block.index, size), (plane, n)))
 
 
-@intrinsic(prefer_literal=True)
-def transform_tiles(typingctx, lanes, lines, source, plane, below, target, target_plane, vectors):
+@Emitter
+def transform_tiles(b, lanes, height, /, source, plane, below, target, target_plane, vectors):
     """Transform the planes that `transform_line` left across their lines, into six for each line that tiles read.
 
     Of each of the six there are four, ``plane`` bytes apart, of every fourth line; ``below`` are the bytes from a line
-    of tiles to the next.
+    of tiles to the next. Tiles are ``height`` lines of outputs, 4 or 3.
     """
-    count = lanes.literal_value
-
-    def codegen(context, b, signature, args):
-        vector = ir.VectorType(SCALARS["float32"], count)
-        _, _, source, plane, below, target, target_plane, vectors = args
-        with cgutils.for_range(b, vectors, intp=I64) as block:
-            for column in range(SAMPLES):
-                samples = [
-                    _load(
-                        b,
-                        _address(
-                            b, source, (block.index, count * FLOAT),
-                            (OUTPUTS * column + n % OUTPUTS, plane), (n // OUTPUTS, below),
-                        ),
-                        vector,
-                    )
-                    for n in range(lines.literal_value + TAPS - 1)
-                ]  # fmt: skip
-                for n, value in enumerate(_transform_samples(b, samples)):
-                    to = _address(b, target, (block.index, count * FLOAT), (SAMPLES * n + column, target_plane))
-                    _store(b, value, to)
-        return context.get_dummy_value()
-
-    return types.void(lanes, lines, *[types.intp] * 6), codegen
+    vector, size = ir.VectorType(SCALARS["float32"], lanes), lanes * FLOAT
+    with cgutils.for_range(b, vectors, intp=I64) as block:
+        for column in range(SAMPLES):
+            begin = behind(b, source, (block.index, size), (plane, OUTPUTS * column))
+            samples = [
+                load(b, behind(b, begin, (plane, n % OUTPUTS), (below, n // OUTPUTS)), vector)
+                for n in range(height + TAPS - 1)
+            ]
+            for n, value in enumerate(_transform_samples(b, samples)):
+                store(b, value, behind(b, target, (block.index, size), (target_plane, SAMPLES * n + column)))
 
 
-@intrinsic(prefer_literal=True)
-def transform_sums(typingctx, lanes, lines, parts, source, plane, part, target, target_plane, vectors):
+@Emitter
+def transform_sums(b, lanes, height, parts, /, source, plane, part, target, target_plane, vectors):
     """Transform planes of products, summed over terms in so many parts, into the four lines of outputs of a tile.
 
     Three of one that is folded are one line again.
     """
-    count = lanes.literal_value
+    vector, size = ir.VectorType(SCALARS["float32"], lanes), lanes * FLOAT
 
-    def codegen(context, b, signature, args):
-        vector = ir.VectorType(SCALARS["float32"], count)
-        *_, source, plane, part, target, target_plane, vectors = args
+    def total(begin, n):
+        first, *others = (load(b, behind(b, begin, (plane, n), (part, k)), vector) for k in range(parts))
+        return b.fadd(first, others[0]) if others else first
 
-        def total(begin, n):
-            first, *others = (
-                _load(b, _address(b, begin, (n, plane), (k, part)), vector) for k in range(parts.literal_value)
-            )
-            return b.fadd(first, others[0]) if others else first
-
-        with cgutils.for_range(b, vectors, intp=I64) as block:
-            begin = _address(b, source, (block.index, count * FLOAT))
-            rows = [
-                _transform_products(b, [total(begin, SAMPLES * row + n) for n in range(SAMPLES)])
-                for row in range(lines.literal_value + TAPS - 1)
-            ]
-            columns = [_transform_products(b, column) for column in zip(*rows, strict=True)]
-            results = [_collected(b, line) for line in zip(*columns, strict=True)]
-            if len(results) < OUTPUTS:
-                results = [[own for three in zip(*results, strict=True) for own in _interleaved(b, three)]]
-            for row, line in enumerate(results):
-                for n, value in enumerate(line):
-                    place = _address(b, target, (block.index, len(line) * count * FLOAT), (row, target_plane))
-                    _store(b, value, _address(b, place, (n, count * FLOAT)))
-        return context.get_dummy_value()
-
-    return types.void(lanes, lines, parts, *[types.intp] * 6), codegen
+    with cgutils.for_range(b, vectors, intp=I64) as block:
+        begin = behind(b, source, (block.index, size))
+        rows = [
+            _transform_products(b, [total(begin, SAMPLES * row + n) for n in range(SAMPLES)])
+            for row in range(height + TAPS - 1)
+        ]
+        columns = [_transform_products(b, column) for column in zip(*rows, strict=True)]
+        results = [_collected(b, line) for line in zip(*columns, strict=True)]
+        if len(results) < OUTPUTS:
+            results = [[own for three in zip(*results, strict=True) for own in _interleaved(b, three)]]
+        for row, line in enumerate(results):
+            for n, value in enumerate(line):
+                store(b, value, behind(b, target, (block.index, len(line) * size), (target_plane, row), n * size))
 
 
-@intrinsic(prefer_literal=True)
-def transform_filters(typingctx, lanes, rows, source, target, target_plane, target_block, channels):
+@Emitter
+def transform_taps(b, lanes, rows, /, source, target, target_plane, target_block, channels):
     """Transform the taps of some channels of ``lanes`` filters into 36 planes of blocks of ``rows`` filters.
 
     The source is (channels, taps, filters). The arithmetic is in double precision, half the lanes at a time.
     """
-    count, block = lanes.literal_value, rows.literal_value
-    half = count // 2
-
-    def codegen(context, b, signature, args):
-        vector, wide = (ir.VectorType(SCALARS[name], half) for name in ("float32", "float64"))
-        _, _, source, target, target_plane, target_block, channels = args
-        with cgutils.for_range(b, channels, intp=I64) as channel:
-            for first in (0, half):
-                begin = _address(b, source, (channel.index, TAPS * TAPS * count * FLOAT), (first, FLOAT))
-                taps = [_load(b, _address(b, begin, (n, count * FLOAT)), vector) for n in range(TAPS * TAPS)]
-                taps = [b.fpext(tap, wide) for tap in taps]
-                values = [_transform_taps(b, taps[TAPS * row : TAPS * (row + 1)]) for row in range(TAPS)]
-                to = _address(b, target, (first // block, target_block), (first % block, FLOAT))
-                to = _address(b, to, (channel.index, block * FLOAT))
-                for column, samples in enumerate(zip(*values, strict=True)):
-                    for row, value in enumerate(_transform_taps(b, samples)):
-                        place = _address(b, to, (SAMPLES * row + column, target_plane))
-                        _store(b, b.fptrunc(value, vector), place)
-        return context.get_dummy_value()
-
-    return types.void(lanes, rows, *[types.intp] * 5), codegen
-
-
-@lru_cache(maxsize=4)
-def compile_transforms(lanes: int, height: int, parts: int) -> tuple[Any, Any, Any]:
-    """Compile the transforms of lines, tiles and sums in ``parts``; tiles are ``height`` lines of outputs, 4 or 3."""
-
-    def lines(source, target, plane, vectors):
-        transform_line(lanes, source, target, plane, vectors)
-
-    def tiles(source, plane, below, target, target_plane, vectors):
-        transform_tiles(lanes, height, source, plane, below, target, target_plane, vectors)
-
-    def sums(source, plane, part, target, target_plane, vectors):
-        transform_sums(lanes, height, parts, source, plane, part, target, target_plane, vectors)
-
-    return (
-        function(lines),
-        function(tiles),
-        function(sums),
-    )
-
-
-@lru_cache(maxsize=16)
-def compile_filter_transform(lanes: int, rows: int) -> Any:
-    """Compile the transform of filters."""
-
-    def filters(source, target, target_plane, target_block, channels):
-        transform_filters(lanes, rows, source, target, target_plane, target_block, channels)
-
-    return function(filters)
+    half = lanes // 2
+    vector, wide = (ir.VectorType(SCALARS[name], half) for name in ("float32", "float64"))
+    with cgutils.for_range(b, channels, intp=I64) as channel:
+        for first in (0, half):
+            begin = behind(b, source, (channel.index, TAPS * TAPS * lanes * FLOAT), first * FLOAT)
+            taps = [load(b, behind(b, begin, n * lanes * FLOAT), vector) for n in range(TAPS * TAPS)]
+            taps = [b.fpext(tap, wide) for tap in taps]
+            values = [_transform_taps(b, taps[TAPS * row : TAPS * (row + 1)]) for row in range(TAPS)]
+            to = behind(b, target, (target_block, first // rows), first % rows * FLOAT, (channel.index, rows * FLOAT))
+            for column, samples in enumerate(zip(*values, strict=True)):
+                for row, value in enumerate(_transform_taps(b, samples)):
+                    place = behind(b, to, (target_plane, SAMPLES * row + column))
+                    store(b, b.fptrunc(value, vector), place)
