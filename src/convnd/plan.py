@@ -130,7 +130,7 @@ class Plan(LinearMap, Printed):
         threads = team_size(request.workers, plan.workers)
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
         self.flops, self.scratch_bytes = plan.flops, threads * plan.scratch_bytes + plan.weight_bytes
-        self._text = [*plan.describe(), f"threads   {threads}"]
+        self._text = [*plan.describe(), f"kernel    convolve, rank {len(plan.tasks.grid)}", f"threads   {threads}"]
         if self._omits and (self._problem.is_upsampled or not kernel.all()):  # outputs may have no weight
             self._normalised = Normalised(request, self.method, Plan)
 

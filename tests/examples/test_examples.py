@@ -25,7 +25,7 @@ import in_your_own_loop
 import process_scan
 from convnd import kernels
 from convnd.jit import parallel
-from convnd.jit.kernels import convolve
+from convnd.methods import tables
 from support import processes
 
 EXAMPLES = Path(process_scan.__file__).parent
@@ -108,17 +108,17 @@ def test_help_and_unknown_option(example, capsys, refused):
     ],
 )
 def test_the_kernel_function_of_the_rank_runs(monkeypatch, example, options, ranks):
-    ran, run_kernel = set(), parallel.Kernel.run
+    ran, run_tasks = set(), tables.run_tasks
 
-    def recorded(kernel, table, grid, workers, useful):
-        ran.add((kernel.name, len(grid)))
-        run_kernel(kernel, table, grid, workers, useful)
+    def recorded(table, grid, workers, useful):
+        ran.add(len(grid))
+        run_tasks(table, grid, workers, useful)
 
-    monkeypatch.setattr(parallel.Kernel, "run", recorded)
+    monkeypatch.setattr(tables, "run_tasks", recorded)
     run(example, *options)
-    assert ran == {("convolve", rank) for rank in ranks}
+    assert ran == ranks
     for rank in ranks:
-        function = convolve.twin(rank, True)
+        function = parallel.twin(rank, True)
         assert function.targetoptions["parallel"] is True
         assert function.signatures == [(numba.types.UniTuple(numba.types.int64, rank), numba.types.int64[::1])]
 

@@ -47,7 +47,7 @@ def test_links_lead_to_files(page):
 SHOWN = [
     ("README.md", "index", "jit/index.py"),
     ("index-scheme.md", "index", "jit/index.py"),
-    ("index-scheme.md", "kernel", "jit/kernels.py"),
+    ("index-scheme.md", "kernel", "jit/parallel.py"),
 ]
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.gather import compile_gather
-from ..jit.gradient import Y, compile_addition, compile_products, compile_sums, sum_gradient
+from ..jit.compile import compile_once
+from ..jit.gather import gather
+from ..jit.gradient import Y, compile_addition, compile_products, sum_gradient, sum_spectra, sum_tile
 from ..jit.lines import compile_largest, compile_reader
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
 from ..methods import fft, tuning, windows
@@ -69,10 +70,10 @@ def _describe(
 ) -> tuple[int, Any]:  # fmt: skip
     """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes, and what to keep alive."""
     axes, described = add_axes(builder, problem, read, begins, pitches)
-    reader, gather = compile_reader(problem.stored, working), compile_gather()
-    compiled = {t.GATHER: gather.address, t.READ: reader.address, t.ITEM: np.dtype(working).itemsize}
+    reader = compile_reader(problem.stored, working)
+    compiled = {t.GATHER: compile_once(gather).address, t.READ: reader.address, t.ITEM: np.dtype(working).itemsize}
     builder.set({**described, t.AXES: builder.add(axes), **compiled, **columns}, job)
-    return int(described[t.NUMBERS]), (reader, gather)
+    return int(described[t.NUMBERS]), reader
 
 
 def _windows_of_y(problem: Problem, groups: int, shape: Sequence[int]) -> tuple[Problem, list[Window]]:
@@ -179,9 +180,10 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
             places = np.pad(places, (0, problem.axes[a].taps - len(places)), "edge" if len(places) else "constant")
             own = (own[:, None] + places * pitches[a]).ravel()
         offsets.append((builder.add(np.pad(own[bases], (0, tap_blocks * columns - len(bases)), "edge")), 0, 0, 0))
-    sum_tile, products = compile_sums(False), compile_products(working, rows * shifted, columns)
+    products = compile_products(working, rows * shifted, columns)
     builder.set({
-        t.SUM_TILE: sum_tile.address, t.SUM_PRODUCTS: products.address, t.NUMBERS: max(of_x[0], of_y[0]),
+        t.RUN_TASKS: compile_once(sum_gradient).address, t.SUM_TILE: compile_once(sum_tile).address,
+        t.SUM_PRODUCTS: products.address, t.NUMBERS: max(of_x[0], of_y[0]),
         t.PHASES: builder.add(phase_table(problem, offsets)), t.PHASE_COUNT: problem.branches, t.FLAT: last - first,
         t.ROWS: rows * shifted, t.ROW_BLOCKS: row_blocks, t.BLOCK_PITCH: y_pitch * rows,
         t.ROW_PITCH: y_pitch if shifted == 1 else -shift, t.BEYOND: margin // item, t.Y_AT: y_at,
@@ -190,7 +192,7 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
         t.FILTER_TASKS: filter_tasks, t.TASK_TILES: task_tiles, t.END_TILE: tiles, t.TASKS: tile_tasks * y_groups,
     })  # fmt: skip
     return GradientPlan(
-        Tasks(sum_gradient, builder.table(), tuple(begins), (of_x, of_y, sum_tile, products)),
+        Tasks(builder.table(), tuple(begins), (of_x, of_y, products)),
         (tile_tasks, problem.groups, problem.branches, filter_tasks, row_blocks * rows, shifted, tap_blocks * columns),
         working, useful_workers(problem, 2 * taps * problem.outputs / (VECTOR_BYTES // item)), numbers,
     )  # fmt: skip
@@ -218,21 +220,22 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     # Products of spectra are sums of products of samples: half of each type's range is either's.
     limits = (float(info.tiny) / float(info.eps)) ** 0.5, float(info.max) ** 0.5 / (8 * layout.samples)
     least, most = (dtypes.bits(limit, working) for limit in limits)
-    largest, sum_tile, addition = compile_largest(working), compile_sums(True), compile_addition(working)
+    largest, addition = compile_largest(working), compile_addition(working)
     channel_pitch, slab_bytes = int(table[t.CHANNEL_PITCH]), int(table[t.SLAB_BYTES])
     both = {t.LEAST: least, t.MOST: most, t.LARGEST: largest.address, t.CHANNEL_PITCH: channel_pitch}
     other, at = _windows_of_y(problem, problem.groups, layout.shape)
     of_y = _describe(builder, 1, other, at, begins, pitches, working, both)
     spectra_at = channels * channel_pitch + (channels + 1) * slab_bytes
     builder.set({
-        **both, t.SUM_TILE: sum_tile.address, t.ADD_TAPS: addition.address, t.SPECTRA_AT: spectra_at,
+        **both, t.RUN_TASKS: compile_once(sum_gradient).address, t.SUM_TILE: compile_once(sum_spectra).address,
+        t.ADD_TAPS: addition.address, t.SPECTRA_AT: spectra_at,
         t.NUMBERS: max(of_y[0], int(table[t.NUMBERS])), t.SLABS_AT: channels * channel_pitch,
         t.SCRATCH_BYTES: round_up(spectra_at + pairs * int(table[t.SLABS]) * slab_bytes, CACHE_LINE),
         t.PHASES: builder.add(places), t.SUMS_PITCH: places.size, t.TASK_TILES: task_tiles, t.END_TILE: tiles,
         t.TASKS: tile_tasks * problem.groups,
     })  # fmt: skip
     return GradientPlan(
-        Tasks(sum_gradient, builder.table(), begins, (kept, of_y, largest, sum_tile, addition)),
+        Tasks(builder.table(), begins, (kept, of_y, largest, addition)),
         (tile_tasks, problem.groups, problem.out_channels, problem.in_channels, *places.shape), working,
         useful_workers(problem, cycles * tiles * problem.groups), taps, layout.samples,
     )  # fmt: skip

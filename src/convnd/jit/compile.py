@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -220,6 +220,12 @@ def function(body: Callable[..., None], *arguments: Any, fastmath: set[str] | No
         return numba.cfunc(signature, cache=cache, error_model="numpy", fastmath=fastmath or False)(body)
 
     return compiled(make)
+
+
+@cache
+def compile_once(body: Callable[..., None]) -> Any:
+    """Compile a C function of int64 arguments that is a function of a module."""
+    return function(body)
 
 
 def _before_fork() -> None:

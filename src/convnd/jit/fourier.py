@@ -18,16 +18,12 @@ line is two dimensions of which the second is *twisted*, turned by the twiddles 
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
-
-from numba import njit, prange
+from numba import njit
 
 from . import tables as t
-from .compile import HELPER, function
-from .gather import arrays, clear, find_tile, is_in_range, worker_addresses
-from .intrinsics.memory import call, indices_at, run, swap, take_next
-from .parallel import Kernel
+from .compile import HELPER
+from .gather import arrays, clear, find_tile, is_in_range
+from .intrinsics.memory import call, indices_at, run, take_next
 from .tiles import store
 
 
@@ -143,19 +139,14 @@ def unload_slab(slab, number, table, address):
     _transpose(_slab_steps(slab, table), (address, table[t.ROW], vector, table[t.PLANE]), table)
 
 
-def _transform_filter(table_address, number, tile, slab):
+@njit(**HELPER)
+def _transform_filter(number, tile, slab, table):
     """Write the spectrum of one filter."""
-    table, _ = arrays(table_address, table_address)
     clear(tile, 2 * table[t.PLANE])
     weights, runs = table[t.FILTERS] + number * table[t.FILTER_BYTES], table[t.PLACE_RUNS]
     for k in range(table[t.PLACE_COUNT]):
-        place, count, first, step = (
-            table[runs + 4 * k],
-            table[runs + 4 * k + 1],
-            table[runs + 4 * k + 2],
-            table[runs + 4 * k + 3],
-        )
-        item = table[t.ITEM]
+        at, item = runs + 4 * k, table[t.ITEM]
+        place, count, first, step = table[at], table[at + 1], table[at + 2], table[at + 3]
         call(table[t.COPY], (weights + first * item, tile + place * item, count, step * item, 0))
     transform_dimensions(False, tile, table, slab)
     for n in range(0, table[t.SLABS], table[t.ALIKE]):
@@ -163,9 +154,9 @@ def _transform_filter(table_address, number, tile, slab):
         load_slab(slab_address(n, tile, table), n, table, target)
 
 
-def _convolve_tile(table_address, group, tile, slabs):
+@njit(**HELPER)
+def _convolve_tile(group, tile, slabs, table):
     """Turn the windows of a group's channels, in place, into its output channels."""
-    table, _ = arrays(table_address, table_address)
     pitch, length = table[t.CHANNEL_PITCH], table[last_dimension(table) + t.DIMENSION_LENGTH]
     for channel in range(table[t.IN_CHANNELS]):
         transform_dimensions(False, tile + channel * pitch, table, slabs)
@@ -186,12 +177,6 @@ def _convolve_tile(table_address, group, tile, slabs):
         transform_dimensions(True, tile + filter_ * pitch, table, slabs)
 
 
-@lru_cache(maxsize=2)
-def compile_transform(of_filters: bool) -> Any:
-    """Compile the transform of filters, or of tiles there and back with the products between."""
-    return function(_transform_filter if of_filters else _convolve_tile)
-
-
 @njit(**HELPER)
 def _store_window(group, table, memory, window):
     """Write the outputs of a window, for every output channel of a group."""
@@ -207,63 +192,28 @@ def _store_window(group, table, memory, window):
         store(source, 0, target, 0, 1, channel, memory[t.OUTPUTS * rank + rank - 1], 0, table, memory)
 
 
-@njit(**HELPER)
-def _run_tasks(rank, table_address, memory_address, scratch):
+def convolve_by_fft(table_address, memory_address, scratch):
     """Run tasks, each a tile and a group, until none is left. A tile out of range is left alone and flagged."""
     table, memory = arrays(table_address, memory_address)
     tile, slabs = scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT]
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         group = task % table[t.GROUPS]
-        find_tile(task // table[t.GROUPS], rank, 0, table, memory)
+        find_tile(task // table[t.GROUPS], table, memory)
         clear(tile, table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH])
         call(table[t.GATHER], (table_address, memory_address, 0, group, tile))
         if is_in_range(tile, 0, table, memory_address):
-            call(table[t.CONVOLVE_TILE], (table_address, group, tile, slabs))
+            _convolve_tile(group, tile, slabs, table)
             _store_window(group, table, memory, tile)
         else:
             indices_at(table[t.FLAGS])[task] = 1
         task = take_next(table[t.NEXT_TASK])
 
 
-@Kernel
-def convolve_by_fft(parallel):
-    """Convolve by transforms: each worker takes the next tile of the ``grid``, whose length is the rank."""
-
-    def convolve_tiles_by_fft(grid, table):
-        if parallel and swap(table[t.BUSY], 1) != 0:
-            return False
-        for worker in prange(table[t.WORKERS]):
-            _run_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
-        if parallel:
-            swap(table[t.BUSY], 0)
-        return True
-
-    return convolve_tiles_by_fft
-
-
-@njit(**HELPER)
-def _run_filters(table_address, memory_address, scratch):
+def transform_filters(table_address, memory_address, scratch):
     """Transform filters, each the next that no worker has taken."""
     table, _ = arrays(table_address, memory_address)
-    task = take_next(table[t.NEXT_TASK])
-    while task < table[t.TASKS]:
-        arguments = table_address, task, scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT]
-        call(table[t.CONVOLVE_TILE], arguments)
-        task = take_next(table[t.NEXT_TASK])
-
-
-@Kernel
-def transform_filters(parallel):
-    """Transform filters: each worker takes the next of the ``grid`` of filters."""
-
-    def transform_all_filters(grid, table):
-        if parallel and swap(table[t.BUSY], 1) != 0:
-            return False
-        for worker in prange(table[t.WORKERS]):
-            _run_filters(table[t.ADDRESS], *worker_addresses(worker, table))
-        if parallel:
-            swap(table[t.BUSY], 0)
-        return True
-
-    return transform_all_filters
+    number = take_next(table[t.NEXT_TASK])
+    while number < table[t.TASKS]:
+        _transform_filter(number, scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT], table)
+        number = take_next(table[t.NEXT_TASK])

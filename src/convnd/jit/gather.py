@@ -6,13 +6,10 @@ only code that knows the boundary, the memory layout of x and its dtype.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
-
 from numba import carray, config, njit
 
 from . import tables as t
-from .compile import HELPER, function
+from .compile import HELPER
 from .index import OUTSIDE, input_index, input_position
 from .intrinsics.memory import call, indices_at, words_at
 
@@ -36,13 +33,6 @@ def _unchecked(table, memory):
 
 #: With ``NUMBA_BOUNDSCHECK=1`` every index into the tables is checked.
 arrays = _checked if config.BOUNDSCHECK else _unchecked
-
-
-@njit(**HELPER)
-def worker_addresses(worker, table):
-    """Return the addresses of a worker's memory and of its scratch."""
-    memory = table[t.MEMORY] + 8 * worker * table[t.NUMBERS]
-    return memory, table[t.SCRATCH] + worker * table[t.SCRATCH_BYTES]
 
 
 @njit(**HELPER)
@@ -73,11 +63,12 @@ def total(memory, counts, rank):
 
 
 @njit(**HELPER)
-def find_tile(number, rank, job, table, memory):
+def find_tile(number, table, memory):
     """Write where a tile of the grid lies, its first output and its numbers of outputs along each axis."""
+    rank = table[t.RANK]
     for back in range(1, rank + 1):
         a = rank - back
-        axis = table[job + t.AXES] + a * t.AXIS_COLUMNS
+        axis = table[t.AXES] + a * t.AXIS_COLUMNS
         tile = number % table[axis + t.TILES]
         number //= table[axis + t.TILES]
         begin = table[axis + t.BEGINS] + tile
@@ -207,8 +198,8 @@ def _copy_line(job, table, memory, memory_address, segments, end, line, target, 
             call(table[job + t.READ], (line, to, count, 0, memory_address + 8 * offset))
 
 
-def _gather(table_address, memory_address, job, group, window):
-    """Copy the window of the tile that ``memory`` names to the address ``window``."""
+def gather(table_address, memory_address, job, group, window):
+    """Copy the window of the tile that ``memory`` names to the address ``window``: a C function."""
     table, memory = arrays(table_address, memory_address)
     rank, axes = table[job + t.RANK], table[job + t.AXES]
     last = axes + (rank - 1) * t.AXIS_COLUMNS
@@ -247,12 +238,6 @@ def _gather(table_address, memory_address, job, group, window):
                     _copy_line(job, table, memory, memory_address, end, whole, source, to, fills)
                 elif offset != UNREAD:
                     _copy_line(job, table, memory, memory_address, segments, end, source + offset, to, fills)
-
-
-@lru_cache(maxsize=1)
-def compile_gather() -> Any:
-    """Compile gather: a C function of the table, a worker's memory, the job, the group and the window's address."""
-    return function(_gather)
 
 
 @njit(**HELPER)

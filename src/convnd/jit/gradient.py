@@ -12,16 +12,15 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from . import tables as t
 from .compile import HELPER, function
 from .fourier import last_dimension, load_slab, slab_address, transform_dimensions, unload_slab
-from .gather import advance, arrays, clear, find_tile, is_in_range, start, total, worker_addresses
-from .intrinsics.memory import call, indices_at, numbers_on_stack, read_sample, run, swap, take_next
+from .gather import advance, arrays, clear, find_tile, is_in_range, start, total
+from .intrinsics.memory import call, indices_at, numbers_on_stack, read_sample, run, take_next
 from .kernels import is_smaller
 from .lines import pointer_to
-from .parallel import Kernel
 
 Y = t.GRADIENT_COLUMNS  # the job of y
 
@@ -81,7 +80,7 @@ def _count_lines(phase, table, memory):
     return length
 
 
-def _sum_tile(table_address, memory_address, task, is_first, is_last, scratch):
+def sum_tile(table_address, memory_address, task, is_first, is_last, scratch):
     """Add the products of a tile to the sums of a task."""
     table, memory = arrays(table_address, memory_address)
     rank, window, y = table[t.RANK], scratch + table[t.WINDOW_AT], scratch + table[t.Y_AT]
@@ -120,7 +119,7 @@ def _gather_both(group, table, addresses, window, y):
     return is_in_range(window, 0, table, addresses[1]) and is_in_range(y, Y, table, addresses[1])
 
 
-def _sum_spectra(table_address, memory_address, task, is_first, is_last, scratch):
+def sum_spectra(table_address, memory_address, task, is_first, is_last, scratch):
     """Add the products of a tile's spectra to those of a task; behind its last tile, write the sums at all taps."""
     table, _ = arrays(table_address, memory_address)
     channels, filters, slab_bytes = table[t.IN_CHANNELS], table[t.GROUP_FILTERS], table[t.SLAB_BYTES]
@@ -152,14 +151,7 @@ def _sum_spectra(table_address, memory_address, task, is_first, is_last, scratch
         call(table[t.ADD_TAPS], (window, sums, table[t.SUMS_PITCH], table_address + 8 * table[t.PHASES]))
 
 
-@lru_cache(maxsize=2)
-def compile_sums(of_spectra: bool) -> Any:
-    """Compile what is done with a tile: dot products, or products of spectra."""
-    return function(_sum_spectra if of_spectra else _sum_tile)
-
-
-@njit(**HELPER)
-def _run_tasks(rank, table_address, memory_address, scratch):
+def sum_gradient(table_address, memory_address, scratch):
     """Run tasks, each the next that no worker has taken: neighbouring tiles, and some filters of a group."""
     table, memory = arrays(table_address, memory_address)
     task = take_next(table[t.NEXT_TASK])
@@ -167,23 +159,7 @@ def _run_tasks(rank, table_address, memory_address, scratch):
         first = table[t.FIRST_TILE] + task // table[Y + t.GROUPS] * table[t.TASK_TILES]
         end = min(table[t.END_TILE], first + table[t.TASK_TILES])
         for tile in range(first, end):
-            find_tile(tile, rank, 0, table, memory)
+            find_tile(tile, table, memory)
             ends = tile == first, tile + 1 == end
             call(table[t.SUM_TILE], (table_address, memory_address, task, *ends, scratch))
         task = take_next(table[t.NEXT_TASK])
-
-
-@Kernel
-def sum_gradient(parallel):
-    """Sum products: each worker takes the next tiles of the ``grid``, whose length is the rank."""
-
-    def sum_gradient_of_tiles(grid, table):
-        if parallel and swap(table[t.BUSY], 1) != 0:
-            return False
-        for worker in prange(table[t.WORKERS]):
-            _run_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
-        if parallel:
-            swap(table[t.BUSY], 0)
-        return True
-
-    return sum_gradient_of_tiles

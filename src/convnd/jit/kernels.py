@@ -1,20 +1,16 @@
-"""The kernel functions of the direct and of the separable method, of small calls, and of packing weights.
-
-They are compiled for each rank, which is the length of ``grid``. What they call is compiled once for all ranks.
-"""
+"""What a worker does: of the direct and of the separable method, of small calls, and of packing weights."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-from numba import njit, prange, types
+from numba import njit, types
 
 from . import tables as t
-from .compile import HELPER, OPTIONS, compiled, function
-from .gather import arrays, clear, find_tile, largest_of, worker_addresses
-from .intrinsics.memory import call, indices_at, run, swap, take_next
-from .parallel import Kernel
+from .compile import HELPER, OPTIONS, compiled
+from .gather import arrays, clear, find_tile, largest_of
+from .intrinsics.memory import call, indices_at, run, take_next
 from .tiles import window_in_x
 
 
@@ -43,7 +39,7 @@ def _clear_windows(table, scratch):
     clear(scratch + table[t.WINDOW_AT], (table[t.RESULTS_AT] - table[t.WINDOW_AT]) // 8 * 8)
 
 
-def _run_tasks(rank, table_address, memory_address, scratch):
+def convolve_directly(table_address, memory_address, scratch):
     """Run tasks, each the next that no worker has taken: a tile, a group, and a part of the group's output channels."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
@@ -52,7 +48,7 @@ def _run_tasks(rank, table_address, memory_address, scratch):
     while task < table[t.TASKS]:
         rest = task // table[t.GROUP_TASKS]
         part, group = task % table[t.GROUP_TASKS], rest % table[t.GROUPS]
-        find_tile(rest // table[t.GROUPS], rank, 0, table, memory)
+        find_tile(rest // table[t.GROUPS], table, memory)
         samples = _samples_in_x(group, table, memory)
         reads_x = samples != 0
         if not reads_x:
@@ -64,28 +60,6 @@ def _run_tasks(rank, table_address, memory_address, scratch):
         out = _first_output(0, table, memory)
         run(table[t.RUN_TILE], (*addresses, 0, group, part, samples, reads_x, results, out))
         task = take_next(table[t.NEXT_TASK])
-
-
-@lru_cache(maxsize=1)
-def compile_tasks() -> Any:
-    """Compile what a worker does: a C function of the rank, the table, the worker's memory and its scratch."""
-    return function(_run_tasks)
-
-
-@Kernel
-def convolve(parallel):
-    """Convolve directly: each worker takes the next tile of the ``grid``, whose length is the rank."""
-
-    def convolve_tiles(grid, table):
-        if parallel and swap(table[t.BUSY], 1) != 0:
-            return False
-        for worker in prange(table[t.WORKERS]):
-            call(table[t.RUN_TASKS], (len(grid), table[t.ADDRESS], *worker_addresses(worker, table)))
-        if parallel:
-            swap(table[t.BUSY], 0)
-        return True
-
-    return convolve_tiles
 
 
 @njit(**HELPER)
@@ -137,7 +111,7 @@ def _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
     return True
 
 
-def _run_separable_tasks(rank, table_address, memory_address, scratch):
+def convolve_separably(table_address, memory_address, scratch):
     """Run tasks, each the next tile that no worker has taken."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
@@ -145,7 +119,7 @@ def _run_separable_tasks(rank, table_address, memory_address, scratch):
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         group = task % table[t.GROUPS]
-        find_tile(task // table[t.GROUPS], rank, 0, table, memory)
+        find_tile(task // table[t.GROUPS], table, memory)
         if not is_clear or is_smaller(table, memory):  # what is left of other tiles may be out of range
             _clear_windows(table, scratch)
             is_clear = True
@@ -159,29 +133,14 @@ def _run_separable_tasks(rank, table_address, memory_address, scratch):
         task = take_next(table[t.NEXT_TASK])
 
 
-@lru_cache(maxsize=1)
-def compile_separable_tasks() -> Any:
-    """Compile what a worker of the separable method does, as `compile_tasks` does."""
-    return function(_run_separable_tasks)
+@cache
+def compile_small() -> Any:
+    """Compile the small call."""
+    signature = types.void(*[types.int64] * 5)
+    return compiled(lambda cache: njit(signature, cache=cache, **OPTIONS)(_convolve_small))
 
 
-@Kernel
-def convolve_separably(parallel):
-    """Convolve factor by factor: each worker takes the next tile of the ``grid``, whose length is the rank."""
-
-    def convolve_tiles_separably(grid, table):
-        if parallel and swap(table[t.BUSY], 1) != 0:
-            return False
-        for worker in prange(table[t.WORKERS]):
-            call(table[t.RUN_TASKS], (len(grid), table[t.ADDRESS], *worker_addresses(worker, table)))
-        if parallel:
-            swap(table[t.BUSY], 0)
-        return True
-
-    return convolve_tiles_separably
-
-
-def _convolve_small(grid, template, place, x, weights, out):
+def _convolve_small(template, place, x, weights, out):
     """Convolve x with packed weights into out, by the table at the address ``template`` and memory at ``place``."""
     given, table = indices_at(template), indices_at(place)
     for k in range(given[t.SIZE]):
@@ -192,19 +151,11 @@ def _convolve_small(grid, template, place, x, weights, out):
     table[t.X_LOW] += x
     table[t.X_HIGH] += x
     table[t.WEIGHTS], table[t.OUT] = weights, out
-    call(table[t.RUN_TASKS], (len(grid), place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT]))
+    call(table[t.RUN_TASKS], (place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT]))
 
 
-@lru_cache(maxsize=64)
-def compile_small(rank: int) -> Any:
-    """Compile the small call for grids of a rank."""
-    signature = types.void(types.UniTuple(types.int64, rank), *[types.int64] * 5)
-    return compiled(lambda cache: njit(signature, cache=cache, **OPTIONS)(_convolve_small))
-
-
-@njit(**HELPER)
-def _pack_blocks(table_address):
-    """Pack blocks, each the next that no worker has taken."""
+def pack_blocks(table_address, _memory_address, _scratch):
+    """Pack blocks of weights, each the next that no worker has taken."""
     table, _ = arrays(table_address, table_address)
     filters, rows, taps, item = table[t.GROUP_FILTERS], table[t.ROWS], table[t.BLOCK], table[t.ITEM]
     side = table[t.LANES]
@@ -228,19 +179,3 @@ def _pack_blocks(table_address):
             own, column = source + (row * taps + tap) * item, target + (tap * rows + row) * item
             call(table[t.WRITE], (own, column, taps - tap, rows * item, 0))
         block = take_next(table[t.NEXT_TASK])
-
-
-@Kernel
-def pack(parallel):
-    """Pack: each worker takes the next block of filters."""
-
-    def pack_filters(grid, table):
-        if parallel and swap(table[t.BUSY], 1) != 0:
-            return False
-        for _worker in prange(table[t.WORKERS]):
-            _pack_blocks(table[t.ADDRESS])
-        if parallel:
-            swap(table[t.BUSY], 0)
-        return True
-
-    return pack_filters

@@ -1,26 +1,31 @@
-"""Kernel functions: outer loops over tasks, in Numba's threads or in the caller's.
+"""The kernel function: the outer loop over workers, in Numba's threads or in the caller's.
+
+It is compiled for each rank, which is the length of ``grid``. What a worker does is a C function, compiled once for all
+ranks, of the addresses of the table, of the worker's memory and of its scratch: it runs tasks until none is left.
 
 Numba's layers have limits that end a process: GNU OpenMP must not run in a forked child, and two threads must not enter
 "workqueue". So one call at a time has the threads. A call that finds them taken, and a forked child, run the serial
-twin of the same kernel.
+twin of the kernel function.
 """
 
 from __future__ import annotations
 
 import _thread
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from time import perf_counter
 from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import njit, prange, types
 
 from .compile import OPTIONS, compiled
+from .intrinsics.memory import call, swap
 from .machine import CACHE_LINE
-from .tables import ADDRESS, BUSY, MEMORY, NEXT_TASK, NUMBERS, SCRATCH, SCRATCH_BYTES, TASKS, WORKERS
+from .tables import ADDRESS, BUSY, MEMORY, NEXT_TASK, NUMBERS, RUN_TASKS, SCRATCH, SCRATCH_BYTES, TASKS, WORKERS
 
 _SLICE = 0.1  # seconds after which a long call looks for signals
 _SHORT = 1200  # work of a slice to begin with, in that which is enough for one thread
@@ -39,70 +44,59 @@ def aligned(size: int) -> np.ndarray:
     return room[first : first + size]
 
 
-class Kernel:
-    """A kernel function and its serial twin, compiled for each rank when first needed.
+def kernel(parallel):
+    """Return a kernel function, parallel or its serial twin.
 
-    Parameters
-    ----------
-    body : callable
-        Returns the function to compile. It is given whether that one is parallel, and must mention it: otherwise
-        Numba's disk cache takes one twin for the other.
+    It must mention which one: otherwise Numba's disk cache takes one for the other.
     """
 
-    def __init__(self, body: Callable[[bool], Callable[..., bool]]) -> None:
-        self.name, self.__doc__ = body.__name__, body.__doc__
-        self._body = body
-        self._twins: dict[tuple[int, bool], Any] = {}
-
-    def twin(self, rank: int, parallel: bool) -> Any:
-        """Return the function for grids of a rank, compiled by Numba."""
-        found = self._twins.get((rank, parallel))
-        if found is None:
-            found = self._twins[rank, parallel] = compiled(lambda cache: self._compile(rank, parallel, cache))
-        return found
-
-    def _compile(self, rank: int, parallel: bool, cache: bool) -> Any:
-        signature = types.boolean(types.UniTuple(types.int64, rank), types.Array(types.int64, 1, "C"))
+    def convolve(grid, table):
+        if parallel and swap(table[BUSY], 1) != 0:
+            return False
+        for worker in prange(table[WORKERS]):
+            memory = table[MEMORY] + 8 * worker * table[NUMBERS]
+            call(table[RUN_TASKS], (table[ADDRESS], memory, table[SCRATCH] + worker * table[SCRATCH_BYTES]))
         if parallel:
-            return njit(signature, parallel=True, cache=cache, **OPTIONS)(self._body(True))
-        return njit(signature, cache=cache, **OPTIONS)(self._body(False))
+            swap(table[BUSY], 0)
+        return True
 
-    def compile(self, rank: int, tasks: int, workers: int | None, useful: int) -> None:
-        """Compile what `run` calls for so many tasks, ahead of it."""
-        self.twin(rank, min(team_size(workers, useful), tasks) > 1 and may_use_threads())
+    return convolve
 
-    def run(self, table: np.ndarray, grid: tuple[int, ...], workers: int | None, useful: int) -> None:
-        """Run all tasks of a table.
 
-        Parameters
-        ----------
-        table : ndarray
-            The table (`tables`). It is written to.
-        grid : tuple of int
-            The number of tiles along each axis.
-        workers, useful : int
-            As in `team_size`.
-        """
-        tasks = int(table[TASKS])
-        count = min(team_size(workers, useful), tasks)
-        scratch = aligned(count * int(table[SCRATCH_BYTES]))
-        memory, next_task = np.empty(count * int(table[NUMBERS]), np.int64), np.zeros(1, np.int64)
-        table[SCRATCH], table[MEMORY], table[ADDRESS] = scratch.ctypes.data, memory.ctypes.data, table.ctypes.data
-        table[NEXT_TASK], table[BUSY] = next_task.ctypes.data, _BUSY_ADDRESS
-        done, step = 0, max(count, tasks * count * _SHORT // useful)
-        while done < tasks:  # a signal's handler runs between
-            begin = perf_counter()
-            table[TASKS] = done = min(tasks, done + step)
-            table[WORKERS] = count
-            if count == 1 or not self._run_in_threads(grid, table):
-                table[WORKERS] = 1
-                self.twin(len(grid), False)(grid, table)
-            next_task[0] = done
-            step = max(count, int(step * min(4.0, _SLICE / (perf_counter() - begin))))
+@cache
+def twin(rank: int, parallel: bool) -> Any:
+    """Return the kernel function for grids of a rank, compiled by Numba when first needed."""
+    signature = types.boolean(types.UniTuple(types.int64, rank), types.Array(types.int64, 1, "C"))
+    options = {**OPTIONS, "parallel": True} if parallel else OPTIONS
+    return compiled(lambda cache: njit(signature, cache=cache, **options)(kernel(parallel)))
 
-    def _run_in_threads(self, grid: tuple[int, ...], table: np.ndarray) -> bool:
-        """Run the parallel twin; return whether the threads were there to be had."""
-        return may_use_threads() and bool(self.twin(len(grid), True)(grid, table))
+
+def compile_kernel(rank: int, tasks: int, workers: int | None, useful: int) -> None:
+    """Compile the kernel function that `run_tasks` calls for so many tasks, ahead of it."""
+    twin(rank, min(team_size(workers, useful), tasks) > 1 and may_use_threads())
+
+
+def run_tasks(table: np.ndarray, grid: tuple[int, ...], workers: int | None, useful: int) -> None:
+    """Run all tasks of a table, which is written to, on a grid of so many tiles along each axis.
+
+    ``workers`` and ``useful`` are those of `team_size`.
+    """
+    tasks = int(table[TASKS])
+    count = min(team_size(workers, useful), tasks)
+    scratch = aligned(count * int(table[SCRATCH_BYTES]))
+    memory, next_task = np.empty(count * int(table[NUMBERS]), np.int64), np.zeros(1, np.int64)
+    table[SCRATCH], table[MEMORY], table[ADDRESS] = scratch.ctypes.data, memory.ctypes.data, table.ctypes.data
+    table[NEXT_TASK], table[BUSY] = next_task.ctypes.data, _BUSY_ADDRESS
+    done, step = 0, max(count, tasks * count * _SHORT // useful)
+    while done < tasks:  # a signal's handler runs between
+        begin = perf_counter()
+        table[TASKS] = done = min(tasks, done + step)
+        table[WORKERS] = count
+        if count == 1 or not (may_use_threads() and twin(len(grid), True)(grid, table)):
+            table[WORKERS] = 1
+            twin(len(grid), False)(grid, table)
+        next_task[0] = done
+        step = max(count, int(step * min(4.0, _SLICE / (perf_counter() - begin))))
 
 
 def _starts_threads() -> bool:

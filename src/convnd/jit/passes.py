@@ -6,20 +6,17 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
 
 from . import tables as t
-from .compile import HELPER, function
+from .compile import function
 from .gather import arrays
-from .intrinsics.memory import call, indices_at, read_sample, swap, take_next, write_sample
+from .intrinsics.memory import call, indices_at, read_sample, take_next, write_sample
 from .lines import pointer_to
-from .parallel import Kernel
 
 BLOCK = 2**14  # elements that a call of the C function goes through, at most, and those of a task, at least
 
 
-@njit(**HELPER)
-def _run_lines(table_address):
+def run_lines(table_address, _memory_address, _scratch):
     """Call a C function for lines of three arrays of one shape, each task the next that no worker has taken.
 
     It takes the addresses of a line of each array, of what it reads or writes beside them, and of the steps along the
@@ -46,22 +43,6 @@ def _run_lines(table_address):
                 number //= length
             call(table[t.LINE_FUNCTION], (first, second, third, table[t.BESIDE], table_address + 8 * last_steps, count))
         task = take_next(table[t.NEXT_TASK])
-
-
-@Kernel
-def run_lines(parallel):
-    """Run a C function over the lines of arrays: each worker takes the next lines."""
-
-    def run_tasks_of_lines(grid, table):
-        if parallel and swap(table[t.BUSY], 1) != 0:
-            return False
-        for _worker in prange(table[t.WORKERS]):
-            _run_lines(table[t.ADDRESS])
-        if parallel:
-            swap(table[t.BUSY], 0)
-        return True
-
-    return run_tasks_of_lines
 
 
 @lru_cache(maxsize=8)

@@ -23,8 +23,9 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     X, OUT, WEIGHTS, FILLS,
     # places: the channels' offsets, the runs of positions of a line, and how many
     X_CHANNELS, OUT_CHANNELS, RUNS, RUN_COUNT,
-    # C functions: gather; read a line of x; write a line of the result; search for the largest magnitude
-    GATHER, READ, WRITE, LARGEST,
+    # C functions: what a worker does; gather; read a line of x, write one of the result; search for the largest
+    # magnitude
+    RUN_TASKS, GATHER, READ, WRITE, LARGEST,
     # channels that are gathered together, sample by sample (or 1); bytes of a sample of x, of one that is computed with
     FRAME, STORED, ITEM,
     # input channels of a group and the bytes between their windows; groups; output channels of a group
@@ -37,7 +38,7 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # whole numbers of the table; the addresses of the table and of the workers' whole numbers
     SIZE, ADDRESS, MEMORY,
     COLUMNS,
-) = range(37)  # fmt: skip
+) = range(38)  # fmt: skip
 
 # Of a job of the direct and the separable method, behind those.
 (
@@ -45,10 +46,9 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     X_LOW, X_HIGH,
     # whether the register tile may read x itself, and the channels' lowest and highest offset there
     READS_X, CHANNELS_LOW, CHANNELS_HIGH,
-    # C functions: what a worker does, run the blocks of a tile, the register tile along a line; its rows (neighbours
-    # along ROW_AXIS, ROW_SPACING apart, or channels), its block of a line, and the blocks whose results wait to be
-    # stored
-    RUN_TASKS, RUN_TILE, RUN_LINE, TILE_FUNCTION, ROW_AXIS, ROWS, ROW_SPACING, BLOCK, PIECES,
+    # C functions: run the blocks of a tile, the register tile along a line; its rows (neighbours along ROW_AXIS,
+    # ROW_SPACING apart, or channels), its block of a line, and the blocks whose results wait to be stored
+    RUN_TILE, RUN_LINE, TILE_FUNCTION, ROW_AXIS, ROWS, ROW_SPACING, BLOCK, PIECES,
     # phases of an upsampled problem, one where it is none (place): `PHASE_COLUMNS` numbers of each, and by how many
     # outputs it has fewer than most along each axis; blocks of weights and output channels of one
     PHASES, PHASE_BLOCKS, PHASE_FILTERS,
@@ -66,7 +66,7 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # bytes from the fill values to what the function that writes lines of results reads
     BESIDE_FILLS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 35)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 34)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (
@@ -93,13 +93,12 @@ SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of 
     # the last transform: whether its slabs are transposed, how many there are, and how many neighbours share one of a
     # spectrum; the address of its twist, 0 for none
     TRANSPOSED, SLABS, ALIKE, TWIST,
-    # C functions: what transforms, multiplies and transforms back; products of slabs by the twist, its conjugate, a
-    # spectrum
-    CONVOLVE_TILE, TWIST_BY, UNTWIST_BY, MULTIPLY, MULTIPLY_ADD,
+    # C functions: products of slabs by the twist, its conjugate, a spectrum
+    TWIST_BY, UNTWIST_BY, MULTIPLY, MULTIPLY_ADD,
     # the filters: their address, the copy of weights to their places in a tile, bytes of a filter and of its spectrum
     FILTERS, COPY, PLACE_RUNS, PLACE_COUNT, FILTER_BYTES, SPECTRUM_BYTES,
     FFT_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 24)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 23)  # fmt: skip
 
 # Of a dimension that is transformed: ``OUTER`` times around it, ``INNER`` vectors inside it, ``DIMENSION_PITCH`` bytes
 # apart.
@@ -115,8 +114,8 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     # into how many lines the last axis is folded, 1 where it is not, and then the bytes between lines of a window;
     # lines and outputs of a tile along these axes, and its planes
     FOLDS, LINE_PITCH, HEIGHT, WIDTH, PLANES_OF_TILE,
-    # C functions: of a box, of a block of filters; transforms; the place of the terms' offsets and of the bounds
-    CONVOLVE_BOX, TRANSFORM_LINE, TRANSFORM_TILES, TRANSFORM_SUMS, TRANSFORM_FILTERS, TERM_OFFSETS, BOUNDS,
+    # C functions: transforms; the place of the terms' offsets and of the bounds
+    TRANSFORM_LINE, TRANSFORM_TILES, TRANSFORM_SUMS, TRANSFORM_FILTERS, TERM_OFFSETS, BOUNDS,
     # bytes of the lanes of an item, of a channel, of a row of sums; of the planes between two transforms, of windows,
     # of sums, of lines of outputs
     ITEM_ROW, CHANNEL_ROW, SUMS_ROW, BETWEEN_PLANE, WINDOWS_PLANE, SUMS_PLANE, RESULTS_PLANE,
@@ -131,7 +130,7 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     # address of the bits of each one's largest magnitude
     TAPS, TAPS_BYTES, FILTER_BLOCKS, LARGEST_TAPS,
     WINOGRAD_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 34)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 33)  # fmt: skip
 
 # Of a job of a small call, behind those of the direct one.
 (

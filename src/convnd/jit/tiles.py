@@ -7,13 +7,10 @@ addresses stand in the table.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
-
 from numba import njit
 
 from . import tables as t
-from .compile import HELPER, function
+from .compile import HELPER
 from .gather import advance, arrays, start, total
 from .intrinsics.memory import call, passed, run
 
@@ -73,7 +70,7 @@ def store(results, results_step, target, row_step, rows, channel, length, job, t
             advance(memory, t.LINES, t.LINE_PLACE, rank)
 
 
-def _run_rows(arguments):
+def run_rows(arguments):
     """Run the register tile along a line of several rows, block by block, and store its results."""
     (
         table_address, memory_address, job, source, step, target, row_step, rows, channel, length, offsets, bounds,
@@ -107,7 +104,7 @@ def _run_rows(arguments):
         done += count
 
 
-def _run_channels(arguments):
+def run_channels(arguments):
     """Run a register tile whose lanes are output channels along a line, and store its results."""
     (
         table_address, memory_address, job, source, step, target, row_step, filters, channel, length, offsets, bounds,
@@ -180,7 +177,7 @@ def _count_outputs(phase, job, table, memory):
     return length
 
 
-def _run_tile(arguments):
+def run_tile(arguments):
     """Run the register tile over a tile, for one part of a group's blocks of weights, and store its results."""
     table_address, memory_address, job, group, part, samples, reads_x, results, out = passed(arguments, 9)
     table, memory = arrays(table_address, memory_address)
@@ -221,15 +218,3 @@ def _run_tile(arguments):
                     ),
                 )  # fmt: skip
             advance(memory, t.STARTS, t.PLACE, rank)
-
-
-@lru_cache(maxsize=2)
-def compile_line(across: bool) -> Any:
-    """Compile the run of a register tile along a line: of rows, or of lanes that are output channels."""
-    return function(_run_channels if across else _run_rows)
-
-
-@lru_cache(maxsize=1)
-def compile_tile() -> Any:
-    """Compile the run of a register tile over a tile."""
-    return function(_run_tile)

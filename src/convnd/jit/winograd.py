@@ -9,17 +9,13 @@ rows, and for taps the *terms*: every input channel, and of it the lanes so many
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
-
-from numba import njit, prange
+from numba import njit
 
 from . import tables as t
-from .compile import HELPER, function
-from .gather import advance, arrays, clear, find_tile, is_in_range, start, total, worker_addresses
-from .intrinsics.memory import call, indices_at, run, swap, take_next
+from .compile import HELPER
+from .gather import advance, arrays, clear, find_tile, is_in_range, start, total
+from .intrinsics.memory import call, indices_at, run, take_next
 from .intrinsics.minimal import FLOAT, OUTPUTS, PLANES, TAPS
-from .parallel import Kernel
 
 
 @njit(**HELPER)
@@ -132,9 +128,9 @@ def _store_outputs(channel, target, table, memory, results):
         advance(memory, t.LINES, t.PLACE, rank)
 
 
-def _convolve_box(table_address, memory_address, group, part, scratch):
+@njit(**HELPER)
+def _convolve_box(group, part, table, memory, scratch):
     """Turn the gathered windows of a box into the outputs of a part of a group's channels."""
-    table, memory = arrays(table_address, memory_address)
     rank, rows, filters = table[t.RANK], table[t.ROWS], table[t.GROUP_FILTERS]
     _transform_windows(table, memory, scratch)
     _count_items(False, t.LINES, table, memory)
@@ -159,9 +155,9 @@ def _convolve_box(table_address, memory_address, group, part, scratch):
             _store_outputs(group * filters + first * rows + row, target, table, memory, results)
 
 
-def _transform_block(table_address, memory_address, group, block, scratch):
+@njit(**HELPER)
+def _transform_block(group, block, table, scratch):
     """Transform the filters of as many output channels as there are lanes."""
-    table, _ = arrays(table_address, memory_address)
     lanes, rows, filters = table[t.LANES], table[t.ROWS], table[t.GROUP_FILTERS]
     transposed, line, size = scratch + table[t.PLANES_AT], lanes * FLOAT, table[t.TAPS_BYTES]
     first = block * lanes
@@ -180,12 +176,6 @@ def _transform_block(table_address, memory_address, group, block, scratch):
         run(table[t.TRANSFORM_FILTERS], (transposed, to, plane, PLANES * plane, terms))
 
 
-@lru_cache(maxsize=2)
-def compile_box(of_filters: bool) -> Any:
-    """Compile what is done with a block of filters, or with a box."""
-    return function(_transform_block if of_filters else _convolve_box)
-
-
 @njit(**HELPER)
 def _is_whole(table, memory):
     """Return whether a box has all the outputs that its window has room for."""
@@ -196,66 +186,29 @@ def _is_whole(table, memory):
     return whole
 
 
-@njit(**HELPER)
-def _run_tasks(rank, table_address, memory_address, scratch):
+def convolve_by_winograd(table_address, memory_address, scratch):
     """Run tasks until none is left. A box out of range is left alone and flagged."""
     table, memory = arrays(table_address, memory_address)
-    addresses = table_address, memory_address
     window = scratch + table[t.WINDOW_AT]
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         rest = task // table[t.GROUP_TASKS]
         group = rest % table[t.GROUPS]
-        find_tile(rest // table[t.GROUPS], rank, 0, table, memory)
+        find_tile(rest // table[t.GROUPS], table, memory)
         if not _is_whole(table, memory):  # a tile's sums cancel what lies beyond the outputs that exist
             clear(window, table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH])
-        call(table[t.GATHER], (*addresses, 0, group, window))
+        call(table[t.GATHER], (table_address, memory_address, 0, group, window))
         if is_in_range(window, 0, table, memory_address):
-            call(table[t.CONVOLVE_BOX], (*addresses, group, task % table[t.GROUP_TASKS], scratch))
+            _convolve_box(group, task % table[t.GROUP_TASKS], table, memory, scratch)
         else:
             indices_at(table[t.FLAGS])[rest] = 1
         task = take_next(table[t.NEXT_TASK])
 
 
-@Kernel
-def convolve_by_winograd(parallel):
-    """Convolve by minimal filtering: each worker takes the next box of the ``grid``, whose length is the rank."""
-
-    def convolve_boxes_by_winograd(grid, table):
-        if parallel and swap(table[t.BUSY], 1) != 0:
-            return False
-        for worker in prange(table[t.WORKERS]):
-            _run_tasks(len(grid), table[t.ADDRESS], *worker_addresses(worker, table))
-        if parallel:
-            swap(table[t.BUSY], 0)
-        return True
-
-    return convolve_boxes_by_winograd
-
-
-@njit(**HELPER)
-def _run_filters(table_address, memory_address, scratch):
+def transform_filters(table_address, memory_address, scratch):
     """Transform blocks of filters, each the next that no worker has taken."""
     table, _ = arrays(table_address, memory_address)
-    addresses = table_address, memory_address
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
-        group, block = task // table[t.FILTER_BLOCKS], task % table[t.FILTER_BLOCKS]
-        call(table[t.CONVOLVE_BOX], (*addresses, group, block, scratch))
+        _transform_block(task // table[t.FILTER_BLOCKS], task % table[t.FILTER_BLOCKS], table, scratch)
         task = take_next(table[t.NEXT_TASK])
-
-
-@Kernel
-def transform_filters(parallel):
-    """Transform filters: each worker takes the next block of the ``grid`` of blocks."""
-
-    def transform_filter_blocks(grid, table):
-        if parallel and swap(table[t.BUSY], 1) != 0:
-            return False
-        for worker in prange(table[t.WORKERS]):
-            _run_filters(table[t.ADDRESS], *worker_addresses(worker, table))
-        if parallel:
-            swap(table[t.BUSY], 0)
-        return True
-
-    return transform_filter_blocks

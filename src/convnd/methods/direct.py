@@ -12,11 +12,12 @@ import numpy as np
 
 from ..jit import parallel
 from ..jit import tables as t
+from ..jit.compile import compile_once
 from ..jit.intrinsics.register_tile import register_tile
 from ..jit.intrinsics.transpose import transpose
-from ..jit.kernels import compile_tasks, convolve
+from ..jit.kernels import convolve_directly
 from ..jit.machine import CACHE_LINE
-from ..jit.tiles import compile_line, compile_tile
+from ..jit.tiles import run_channels, run_rows, run_tile
 from ..problem.axis import Branch, Window, window
 from ..problem.canonical import Problem
 from ..problem.request import Request
@@ -101,7 +102,8 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     channel_step = max(channel_steps, default=0)
     columns = {
         t.CHANNEL_PITCH: channel_pitch, t.FRAME: together,
-        t.RUN_TILE: compile_tile().address, t.RUN_LINE: compile_line(tile.across).address,
+        t.RUN_TILE: compile_once(run_tile).address,
+        t.RUN_LINE: compile_once(run_channels if tile.across else run_rows).address,
         t.TILE_FUNCTION: tile_function.address,
         t.PHASES: builder.add(phase_table(problem, fields)), t.PHASE_BLOCKS: blocks,
         t.PHASE_FILTERS: problem.branch_channels,
@@ -165,7 +167,6 @@ class DirectPlan:
         tile = self.layout.tile
         return [
             f"taps      {self.problem.in_channels * self.problem.taps} for each output",
-            f"kernel    {self.tasks.kernel.name}, rank {len(self.tasks.grid)}",
             f"tile      {self.layout.shape} outputs, {tile.rows} x {tile.block} of them at once in registers",
         ]
 
@@ -252,12 +253,12 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     x_channels = offsets(problem.x_channel_steps)
     builder.set({
         **columns, **compiled, **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
-        t.AXES: builder.add(axes), t.RUN_TASKS: compile_tasks().address, t.READS_X: layout.inside,
+        t.AXES: builder.add(axes), t.RUN_TASKS: compile_once(convolve_directly).address, t.READS_X: layout.inside,
         t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
         t.AHEAD: rows_ahead(problem, layout.sharing, layout.tile.rows) if layout.inside else 0,
         t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: tiles * group_tasks,
     })  # fmt: skip
-    own = Tasks(convolve, builder.table(), tuple(begins), (kept, tile_pass.kept))
+    own = Tasks(builder.table(), tuple(begins), (kept, tile_pass.kept))
     return DirectPlan(problem, layout, cycles, tile_pass, workers, own)
 
 

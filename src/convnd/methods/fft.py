@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.fourier import compile_transform, convolve_by_fft, transform_filters
+from ..jit.compile import compile_once
+from ..jit.fourier import convolve_by_fft, transform_filters
 from ..jit.intrinsics.butterfly import butterflies, products
 from ..jit.intrinsics.transpose import transpose
 from ..jit.lines import compile_reader
@@ -75,7 +76,6 @@ class SpectralPlan:
         lengths = " x ".join(str(self.layout.lengths[a]) for a in self.layout.transformed)
         return [
             f"taps      {self.problem.in_channels * self.problem.taps} for each output",
-            f"kernel    {self.tasks.kernel.name}, rank {len(self.tasks.grid)}",
             f"tile      {self.layout.shape} outputs, transforms of {lengths} complex samples in {self.working}",
         ]
 
@@ -125,15 +125,14 @@ def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
     """Lay out the tables of a problem."""
     builder = Builder(columns=t.FFT_COLUMNS)
     begins, kept = lay_out(builder, problem, layout)
-    transforms, table, count = [compile_transform(False), compile_transform(True)], builder.table(), filters(problem)
+    table, count = builder.table(), filters(problem)
     filter_table = table.copy()
-    table[t.CONVOLVE_TILE], filter_table[t.CONVOLVE_TILE] = (own.address for own in transforms)
-    filter_table[t.TASKS] = count
+    table[t.RUN_TASKS] = compile_once(convolve_by_fft).address
+    filter_table[t.RUN_TASKS], filter_table[t.TASKS] = compile_once(transform_filters).address, count
     useful = direct.useful_workers(problem, cycles(problem, layout) * int(table[t.TASKS]))
     return SpectralPlan(
         problem, layout, transform_type(problem), useful,
-        Tasks(convolve_by_fft, table, begins, (*kept, transforms)),
-        Tasks(transform_filters, filter_table, (np.arange(count + 1),), (*kept, transforms)),
+        Tasks(table, begins, kept), Tasks(filter_table, (np.arange(count + 1),), kept),
     )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from math import prod
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.kernels import compile_separable_tasks, convolve_separably
+from ..jit.compile import compile_once
+from ..jit.kernels import convolve_separably
 from ..jit.lines import compile_largest, compile_writer
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.parallel import available, team_size
@@ -87,14 +88,13 @@ class SeparablePlan:
         )
         return [
             f"taps      {self.problem.taps} for each output, {self.factor_taps} after factoring: {passes}",
-            f"kernel    {self.tasks.kernel.name}, rank {len(self.tasks.grid)}",
             f"tile      {self.shape} outputs, in {len(self.factors)} passes",
         ]
 
     def prepare(self, kernel: np.ndarray, factors: Sequence[Factor]) -> Factors:
         """Return the canonical kernel, and its factors as the routines read them."""
         packed = []
-        compile_separable_tasks()  # not with the plan, which is made for an estimate too
+        compile_once(convolve_separably)  # not with the plan, which is made for an estimate too
         for factor, own in zip(factors, self.passes, strict=True):
             weights = factor.weights.astype(self.problem.working)
             groups = np.repeat(weights.reshape(1, len(weights), -1), self.problem.groups, axis=0)
@@ -110,7 +110,7 @@ class SeparablePlan:
         columns = [{t.WEIGHTS: packed, t.OUT: out, t.MOST: weights.most} for packed in weights.packed]
         columns[0] |= {
             t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags,
-            t.RUN_TASKS: compile_separable_tasks().address,
+            t.RUN_TASKS: compile_once(convolve_separably).address,
         }  # fmt: skip
         self.tasks.run(columns[0], workers, self.workers, columns[1:])
         direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
@@ -168,7 +168,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     end = round_up(at + max(own.results_bytes for own in passes), CACHE_LINE)
     for p in range(len(passes)):
         builder.set({t.RESULTS_AT: at, t.SCRATCH_BYTES: end}, p)
-    tasks = Tasks(convolve_separably, builder.table(), tuple(begins), (kept, [own.kept for own in passes]))
+    tasks = Tasks(builder.table(), tuple(begins), (kept, [own.kept for own in passes]))
     return SeparablePlan(problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), tasks)
 
 

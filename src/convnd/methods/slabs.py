@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit import tables as t
+from ..jit.compile import compile_once
 from ..jit.passes import BLOCK, run_lines
 from ..problem.axis import Axis
 from ..problem.boundary import CONSTANT
@@ -142,12 +143,13 @@ def over_lines(compiled: Any, operands: Sequence[np.ndarray], beside: np.ndarray
     lines, blocks, together = prod(outer), -(-length // BLOCK), max(1, BLOCK // length)
     builder = Builder(columns=t.LINES_COLUMNS)
     builder.set({
-        t.RANK: len(axes), t.TASKS: blocks * -(-lines // together), t.LINE_FUNCTION: compiled.address,
+        t.RUN_TASKS: compile_once(run_lines).address, t.LINE_FUNCTION: compiled.address, t.RANK: len(axes),
+        t.TASKS: blocks * -(-lines // together),
         t.LENGTHS: builder.add([n for n, *_ in axes] + [step for _, *own in axes for step in own]),
         t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks, t.TASK_LINES: together,
     })  # fmt: skip
     columns = dict(zip((t.BESIDE, t.FIRST, t.SECOND, t.THIRD), (beside, *operands), strict=False))
-    tasks = Tasks(run_lines, builder.table(), (np.arange(2),), ())
+    tasks = Tasks(builder.table(), (np.arange(2),), ())
     tasks.run(columns, workers, lines * length // _SERIAL + 1)
 
 

@@ -44,11 +44,11 @@ class SmallCall:
         table[t.SCRATCH_AT] = round_up(int(table[t.MEMORY_AT] + 8 * table[t.NUMBERS]), CACHE_LINE)
         table[t.IS_CLEAR] = 1
         self._bytes = int(table[t.SCRATCH_AT]) + plan.scratch_bytes
-        self._grid, self._table = plan.tasks.grid, table.ctypes.data
+        self._table = table.ctypes.data
         #: Blocks that no call is in, with their addresses: as many as have run at once. What a call leaves in the
         #: windows are samples.
         self._unused: list[tuple[np.ndarray, int]] = []
-        self._run = compile_small(len(self._grid))
+        self._run = compile_small()
 
     def __call__(self, x: np.ndarray, weights: int, out: np.ndarray) -> None:
         """Convolve ``x`` into ``out``, by what the plan made of a kernel, at the address ``weights``."""
@@ -56,7 +56,7 @@ class SmallCall:
             memory = self._unused.pop()
         except IndexError:
             memory = _zeros(self._bytes)
-        self._run(self._grid, self._table, memory[1], x.ctypes.data, weights, out.ctypes.data)
+        self._run(self._table, memory[1], x.ctypes.data, weights, out.ctypes.data)
         if self._bytes <= _MEMORY:
             self._unused.append(memory)
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.gather import compile_gather
+from ..jit.compile import compile_once
+from ..jit.gather import gather
 from ..jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
 from ..jit.machine import CACHE_LINE
-from ..jit.parallel import Kernel
+from ..jit.parallel import compile_kernel, run_tasks
 from ..problem.axis import Window
 from ..problem.canonical import Levels, Problem
 from .layout import distinct, round_up
@@ -55,8 +56,6 @@ class Tasks:
 
     Parameters
     ----------
-    kernel : Kernel
-        What runs them.
     table : ndarray
         The table, but for the addresses of a call.
     begins : tuple of ndarray
@@ -65,7 +64,6 @@ class Tasks:
         What the table holds addresses of.
     """
 
-    kernel: Kernel
     table: np.ndarray
     begins: tuple[np.ndarray, ...]
     kept: tuple[Any, ...]
@@ -95,7 +93,7 @@ class Tasks:
 
     def compile(self, workers: int | None, useful: int) -> None:
         """Compile the kernel function that `run` calls, ahead of it."""
-        self.kernel.compile(len(self.grid), int(self.table[t.TASKS]), workers, useful)
+        compile_kernel(len(self.grid), int(self.table[t.TASKS]), workers, useful)
 
     def run(self, columns: Columns, workers: int | None, useful: int, jobs: Sequence[Columns] = ()) -> None:
         """Run the tasks in as many threads as are wanted and useful.
@@ -113,7 +111,7 @@ class Tasks:
         for job, own in enumerate((columns, *jobs)):
             for column, value in own.items():
                 table[job * t.JOB_COLUMNS + column] = value.ctypes.data if isinstance(value, np.ndarray) else value
-        self.kernel.run(table, self.grid, workers, useful)
+        run_tasks(table, self.grid, workers, useful)
 
 
 def dense_pitches(windows: Sequence[Window], item: int) -> list[int]:
@@ -207,7 +205,7 @@ def _functions(
     updates: bool,
 ) -> tuple[Columns, Any]:
     found = {
-        t.GATHER: compile_gather(), t.READ: compile_reader(stored, working, nan),
+        t.GATHER: compile_once(gather), t.READ: compile_reader(stored, working, nan),
         t.WRITE: writer(computed, result, near, is_whole, updates),
     }  # fmt: skip
     if ranged:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..jit import tables as t
+from ..jit.compile import compile_once
 from ..jit.intrinsics.transpose import transpose
-from ..jit.kernels import pack as pack_blocks
+from ..jit.kernels import pack_blocks
 from ..jit.lines import compile_writer
 from ..jit.machine import VECTOR_BYTES
+from ..jit.parallel import run_tasks
 from .taps import Sharing, Taps, filter_blocks
 
 _PACKED_BY_ONE = 2**16  #: weights, up to which one thread packs them sooner than two
@@ -62,8 +64,9 @@ def _pack_filters(kernel: np.ndarray, taps: Taps, sharing: Sharing, workers: int
     for column, value in {
         t.X: kernel.ctypes.data, t.OUT: packed.ctypes.data, t.GROUP_FILTERS: filters, t.ROWS: sharing.rows,
         t.BLOCK: count, t.BLOCKS: blocks, t.ITEM: item, t.LANES: side, t.TASKS: groups * blocks,
+        t.RUN_TASKS: compile_once(pack_blocks).address,
         t.TRANSPOSE: turn.address, t.WRITE: writer.address, t.SIZE: t.JOB_COLUMNS,
     }.items():  # fmt: skip
         table[column] = value
-    pack_blocks.run(table, (groups * blocks,), workers, 1 + packed.size // _PACKED_BY_ONE)
+    run_tasks(table, (groups * blocks,), workers, 1 + packed.size // _PACKED_BY_ONE)
     return packed

@@ -9,6 +9,7 @@ from math import inf, prod
 import numpy as np
 
 from ..jit import tables as t
+from ..jit.compile import compile_once
 from ..jit.intrinsics.minimal import (
     FLOAT,
     OUTPUTS,
@@ -25,7 +26,7 @@ from ..jit.intrinsics.minimal import (
 from ..jit.intrinsics.register_tile import RegisterTile, register_tile
 from ..jit.intrinsics.transpose import transpose
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES
-from ..jit.winograd import compile_box, convolve_by_winograd, transform_filters
+from ..jit.winograd import convolve_by_winograd, transform_filters
 from ..problem.axis import Window, window
 from ..problem.canonical import Problem
 from ..problem.dtypes import bits
@@ -97,7 +98,6 @@ class WinogradPlan:
         products, tiles = planes_of(problem) / (height * OUTPUTS), prod(self.layout.shape) // prod(units(problem))
         return [
             f"taps      {problem.in_channels * problem.taps} for each output, by {products} products in place of 9",
-            f"kernel    {self.tasks.kernel.name}, rank {len(self.tasks.grid)}",
             f"tile      {self.layout.shape} outputs, {tiles} tiles of {height} x {OUTPUTS} at once",
         ]
 
@@ -225,16 +225,16 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     boxes = prod(len(own) - 1 for own in begins)
     boxes_and_parts = boxes * problem.groups * -(-blocks // chunk)
     filter_blocks = -(-problem.out_channels // lanes)
-    functions_of_box = [compile_box(False), compile_box(True)]
-    kept += [taps, bounds, emitted, functions_of_box]
+    kept += [taps, bounds, emitted]
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: size,
         t.DOWN: down, t.LANES: lanes, t.FOLDS: folds(problem), t.LINE_PITCH: FLOAT * line_samples,
         t.HEIGHT: height, t.WIDTH: units(problem)[last], t.PLANES_OF_TILE: planes_of(problem),
         t.PARTS: parts, t.PART_TERMS: part_terms, t.PART_BYTES: part_bytes,
         t.TERMS: terms, t.ITEM_ROW: item_row, t.CHANNEL_ROW: row, t.SUMS_ROW: sums_row, **plane_bytes, **places,
-        **{column: own.address for column, own in emitted.items()}, t.CONVOLVE_BOX: functions_of_box[0].address,
-        t.TERM_OFFSETS: taps.ctypes.data, t.BOUNDS: bounds.ctypes.data,
+        **{column: own.address for column, own in emitted.items()},
+        t.RUN_TASKS: compile_once(convolve_by_winograd).address, t.TERM_OFFSETS: taps.ctypes.data,
+        t.BOUNDS: bounds.ctypes.data,
         t.FILTER_BLOCKS: filter_blocks, t.ROWS: layout.rows, t.BLOCK: block,
         t.BLOCKS: round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, t.TASK_BLOCKS: chunk,
         t.BLOCKS_AT_ONCE: span, t.GROUP_TASKS: -(-blocks // chunk),
@@ -244,11 +244,11 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     })  # fmt: skip
     table = builder.table()
     filter_table, count = table.copy(), problem.groups * filter_blocks
-    filter_table[t.TASKS], filter_table[t.CONVOLVE_BOX] = count, functions_of_box[1].address
+    filter_table[t.TASKS], filter_table[t.RUN_TASKS] = count, compile_once(transform_filters).address
     useful = direct.useful_workers(problem, cycles(problem, layout) * boxes)
     return WinogradPlan(
-        problem, layout, useful, Tasks(convolve_by_winograd, table, tuple(begins), tuple(kept)),
-        Tasks(transform_filters, filter_table, (np.arange(count + 1),), tuple(kept)),
+        problem, layout, useful, Tasks(table, tuple(begins), tuple(kept)),
+        Tasks(filter_table, (np.arange(count + 1),), tuple(kept)),
     )  # fmt: skip
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from ..compile import function, within_compilation
-from ..gather import compile_gather
+from ..compile import compile_once, within_compilation
+from ..gather import gather
 from ..intrinsics.memory import call, indices_at
-from ..kernels import compile_tasks
-from ..tiles import compile_line, compile_tile
+from ..kernels import convolve_directly
+from ..tiles import run_rows, run_tile
 from . import columns as c
 from .build import build
 from .canonical import canonicalize
@@ -30,7 +30,7 @@ def _serve(columns, functions, wanted):
         lay_out(columns)
     else:
         table = build(d, indices_at(functions))
-        arguments = d[c.AXES], table, table + 8 * d[c.WORKER_AT], table + 8 * d[c.SCRATCH_AT]
+        arguments = table, table + 8 * d[c.WORKER_AT], table + 8 * d[c.SCRATCH_AT]
         call(indices_at(functions)[RUN_TASKS], arguments)
 
 
@@ -38,7 +38,7 @@ def _serve(columns, functions, wanted):
 def load() -> Any:
     """Compile the C functions, or load them from the cache, and put them into the table."""
     with within_compilation():
-        functions = function(_serve), compile_gather(), compile_tile(), compile_line(False), compile_tasks()
+        functions = [compile_once(own) for own in (_serve, gather, run_tile, run_rows, convolve_directly)]
     TABLE[GATHER:] = [own.address for own in functions[1:]]
     TABLE[SERVE] = functions[0].address
     return functions
