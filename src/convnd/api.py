@@ -39,6 +39,7 @@ def convnd(
     boundary: Boundary = "constant",
     fill_value: complex = 0,
     nan_policy: NanPolicy = "propagate",
+    mask: ArrayLike | None = None,
     method: Method = "auto",
     dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
@@ -104,6 +105,10 @@ def convnd(
     nan_policy : {"propagate", "raise", "omit"}, optional
         What NaN in `x` does: it reaches the outputs whose window touches it; it is an error; or it counts as missing,
         and each output is normalised by the weights of the samples that its window does have (see the notes).
+    mask : array_like, optional
+        What samples count for, of the shape of `x`: True where they are valid, or weights from 0 to 1. Each output is
+        normalised by the weights in its window, as where NaN is omitted. A sample of weight 0 is not looked at. Not for
+        work block by block, streams and arrays of dask; the plan has no `Plan.adjoint`.
     method : {"auto", "direct", "separable", "fft", "winograd"}, optional
         How it is computed; what the result means does not depend on it. "auto" takes what is estimated to be fastest.
         "separable" takes kernels that are a short sum of outer products, "fft" any kernel, "winograd" 3 x 3 taps, or
@@ -152,9 +157,10 @@ def convnd(
     Resampling: with ``upsample=up, stride=down, padding="full"`` a signal becomes `scipy.signal.upfirdn` of it, with
     "same" and an odd number of taps each output stands where its sample would.
 
-    ``nan_policy="omit"`` is normalised convolution [1]_: with ``w`` the kernel,
-    ``sum(w * x over valid samples) * sum(|w|) / sum(|w| over valid samples)``, and NaN where that last sum is 0. What
+    `mask` and ``nan_policy="omit"`` are normalised convolution [1]_: with ``w`` the kernel and ``m`` the mask, or 1 for
+    valid samples without one, ``sum(w * m * x) * sum(|w|) / sum(|w| * m)``, and NaN where that last sum is 0. What
     stands outside `x` under "constant" is valid; the zeros of `upsample` are no samples, and have no part in the sums.
+    With a mask whole numbers are summed in double precision.
 
     Transposed convolution: torch's ``conv_transpose2d(x, w, stride=s, padding=p, output_padding=q, dilation=d)``, with
     ``w`` of shape ``(C_in, C_out, *K)``, is ``convnd(x, w.swapaxes(0, 1), upsample=s, dilation=d, channel_axis=1,
@@ -195,6 +201,8 @@ def convnd(
 
     >>> convnd([1.0, 2, np.nan, 4, 5], np.ones(3) / 3, nan_policy="omit")
     array([1.5, 3. , 4.5])
+    >>> convnd([1, 2, 99, 4, 5], np.ones(3) / 3, mask=[True, True, False, True, True])
+    array([1.5, 3. , 4.5])
 
     Three samples for each two, by straight lines between them:
 
@@ -209,7 +217,7 @@ def convnd(
     """
     options = Options(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
-        method, dtype, beta, bias, workers,
+        mask, method, dtype, beta, bias, workers,
     )  # fmt: skip
     is_plain = type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray)
     return (convolve if is_plain else convolve_any)(x, kernel, out, options)
@@ -234,6 +242,7 @@ def plan(
     boundary: Boundary = "constant",
     fill_value: complex = 0,
     nan_policy: NanPolicy = "propagate",
+    mask: ArrayLike | None = None,
     method: Method = "auto",
     dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
@@ -251,8 +260,9 @@ def plan(
         The weights.
     padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary
         As in `convnd`.
-    fill_value, nan_policy, method, dtype, out, beta, bias, workers
-        As in `convnd`. `out` tells the result's dtype and memory layout; it is not written to.
+    fill_value, nan_policy, mask, method, dtype, out, beta, bias, workers
+        As in `convnd`. The plan keeps a copy of `mask`, for all arrays to come. `out` tells the result's dtype and
+        memory layout; it is not written to.
 
     Returns
     -------
@@ -276,7 +286,8 @@ def plan(
     """
     options = Options(
         padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary, fill_value, nan_policy,
-        method, dtype, beta, bias, workers,
+        mask, method, dtype, beta, bias, workers,
     )  # fmt: skip
     request = parse(x, kernel, out, options)
-    return Plan(replace(request, kernel=request.kernel.copy()))
+    mask = None if request.mask is None else request.mask.copy()
+    return Plan(replace(request, kernel=request.kernel.copy(), mask=mask))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
 from .methods.update import Updated, is_stored_so
 from .problem import dtypes
-from .problem.arguments import check_x, parse
+from .problem.arguments import check_mask, check_x, parse
 from .problem.calls import explained
 from .problem.canonical import canonical, fills
 from .problem.exchange import Exchange, find_exchange
@@ -30,6 +31,7 @@ from .problem.recent import Recent
 from .problem.request import Request, description, without_values
 from .problem.result import allocation, check_out, plain_out
 
+Array = np.ndarray | None
 Ready = tuple[Prepared, int]  # and the address of the weights for a small call, or 0
 
 _DESCRIPTION = ("method", "why", "estimates", "flops", "scratch_bytes", "_text")
@@ -78,31 +80,31 @@ class Plan(LinearMap, Printed):
     def __init__(self, request: Request, keeps_kernel: bool = True) -> None:
         x, out = without_values(request.x), None if request.out is None else without_values(request.out)
         kernel = request.kernel if keeps_kernel else without_values(request.kernel)  # else every call has its own
-        request = replace(request, x=x, kernel=kernel, out=out)
+        mask = request.mask if keeps_kernel or request.mask is None else without_values(request.mask)
+        request = replace(request, x=x, kernel=kernel, out=out, mask=mask)
         super().__init__(request)
         self._allocate = allocation(request)
         self._layouts: Recent[Plan] = Recent(_LAYOUTS)
         self._variants: dict[str, Plan] = {}
-        # What was made of the last kernel, with its bytes.
-        self._latest: tuple[bytes, Plan] | None = None
+        self._latest: tuple[bytes, Plan] | None = None  # what was made of the last kernel, with its bytes
         self._latest_ready: tuple[bytes, Ready] | None = None
         self._key = _traits(x, out)
         self._is_real_part = request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind)
         self._is_exact = not keeps_kernel and dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
         self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
         self.flops, self.scratch_bytes, self._text = 0, 0, list[str]()
-        self._keeps_kernel, self._omits = keeps_kernel, request.nan_policy == "omit"
+        self._is_of_kernel = keeps_kernel or not (request.updates or request.normalises)  # else made for each kernel
+        self._keeps_kernel, self._may_lack_weight = keeps_kernel, False
         self._exchanged: tuple[Plan, Exchange] | None = None
         self._updated: Updated | None = None
-        self._normalised: Normalised | None = None
         self._is_empty, self._updates = 0 in self.output_shape, request.updates
-        if self._is_empty or (self._updates and not keeps_kernel):  # such a plan is made for each kernel
+        if self._is_empty or not self._is_of_kernel:
             return
         if self._updates:
             plain = Plan(request.plain)
             if plain.method != "direct" or plain._exchanged or not is_stored_so(request):
                 vars(self).update({name: vars(plain)[name] for name in _DESCRIPTION})
-                self._updated = Updated(request, Plan)
+                self._updated = Updated(request, lambda own: Plan(own)._call)
                 return
             request = self._request = replace(request, method="direct")
         like = self._allocate.imagined() if out is None else out
@@ -110,7 +112,7 @@ class Plan(LinearMap, Printed):
         self._fills = fills(request, self._problem)
         self._small: SmallCall | None = None
         self._ready: Ready | None = None
-        if not self._updates and (exchange := find_exchange(request, like)) is not None:
+        if not (self._updates or request.normalises) and (exchange := find_exchange(request, like)) is not None:
             self._exchanged = Plan(exchange.request, keeps_kernel=False), exchange
         if keeps_kernel:
             self._prepare(np.broadcast_to(x.dtype.type(0), x.shape), kernel)  # values of x are not known
@@ -119,9 +121,8 @@ class Plan(LinearMap, Printed):
         """Make a kernel ready, the plan's own where it keeps one, and say what runs."""
         request = self._request
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
-            other = self._exchanged[0]
-            other._prepare(*arrays)
-            vars(self).update({name: vars(other)[name] for name in _DESCRIPTION})
+            self._exchanged[0]._prepare(*arrays)
+            vars(self).update({name: vars(self._exchanged[0])[name] for name in _DESCRIPTION})
             return
         ready = (choice, plan, _), small = self._make_ready(kernel)
         self._ready = ready if self._keeps_kernel else None
@@ -131,8 +132,11 @@ class Plan(LinearMap, Printed):
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
         self.flops, self.scratch_bytes = plan.flops, threads * plan.scratch_bytes + plan.weight_bytes
         self._text = [*plan.describe(), f"kernel    convolve, rank {len(plan.tasks.grid)}", f"threads   {threads}"]
-        if self._omits and (self._problem.is_upsampled or not kernel.all()):  # outputs may have no weight
-            self._normalised = Normalised(request, self.method, Plan)
+        self._may_lack_weight = request.normalises and (self._problem.is_upsampled or not kernel.all())
+
+    @cached_property
+    def _normalised(self) -> Normalised:
+        return Normalised(self._request, self.method, lambda own: Plan(own)._call)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy what is asked: the copy is made anew."""
@@ -167,6 +171,10 @@ class Plan(LinearMap, Printed):
         >>> difference(np.array([1.0, 2, 4, 8]))
         array([1., 2., 4.])
         """
+        return self._call(x, out, self._request.mask)
+
+    def _call(self, x: Any, out: Array = None, mask: Array = None) -> np.ndarray:
+        """Convolve an array of the plan's shape and dtype, and of any strides, with a mask of its own."""
         target, own = out, None
         if type(x) is np.ndarray and (out is None or type(out) is np.ndarray) and x.dtype == self._request.x_dtype:
             own = self._like(x, out)
@@ -176,11 +184,11 @@ class Plan(LinearMap, Printed):
             x, target = request.x, request.out
             own = self._like(x, target) or self._layouts.add(_traits(x, target), Plan(request))
         if out is None or target is None:
-            return own._run(x, self._request.kernel, None)
+            return own._run(x, self._request.kernel, None, mask)
         if np.may_share_memory(target, x):
-            target[...] = self(x, target.copy() if self._request.beta else None)
+            target[...] = self._call(x, target.copy() if self._request.beta else None, mask)
         else:
-            own._run(x, self._request.kernel, target)
+            own._run(x, self._request.kernel, target, mask)
         return out
 
     def _like(self, x: np.ndarray, out: np.ndarray | None) -> Plan | None:
@@ -188,33 +196,32 @@ class Plan(LinearMap, Printed):
         key = _traits(x, out)
         return self if key == self._key else self._layouts.get(key)
 
-    def _run(self, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps neither."""
+    def _run(self, x: np.ndarray, kernel: np.ndarray, out: Array, mask: Array = None) -> np.ndarray:
+        """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps no other."""
         request = self._request
-        if (self._updates or self._omits) and not self._keeps_kernel:
-            return self._for_kernel(kernel)._run(x, kernel, out)
+        if not self._is_of_kernel:
+            latest, values = self._latest, kernel.tobytes()
+            if latest is None or latest[0] != values:  # making such a plan takes its time, and kernels seldom change
+                latest = self._latest = values, Plan(replace(request, kernel=kernel.copy()))
+            return latest[1]._run(x, kernel, out, mask)
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             return self._exchanged[0]._run(*arrays, self._allocate() if out is None else out)
         if self._is_exact:  # which type holds the sums is a matter of the kernel's values
             working = dtypes.working(x.dtype, kernel, self.dtype, request.fill)
             if working != request.working:
-                if working not in self._variants:
-                    self._variants[working] = Plan(replace(request, working=working), keeps_kernel=False)
-                return self._variants[working]._run(x, kernel, out)
+                variant = self._variants.get(working) or Plan(replace(request, working=working), keeps_kernel=False)
+                return self._variants.setdefault(working, variant)._run(x, kernel, out)
         if request.nan_policy == "raise":
             check_nan(x, request.workers)
-        if out is None:
-            if request.beta:
-                raise ValueError(f"beta is {request.beta}, the factor of what out holds, but there is no out")
-            out = self._allocate()
+        if out is None and request.beta:
+            raise ValueError(f"beta is {request.beta}, the factor of what out holds, but there is no out")
+        out = self._allocate() if out is None else out
         if self._is_empty:
             return out
         if self._updated is not None:
-            self._updated(x, out)
-        elif self._omits and holds_nan(x, request.workers):
-            if self._normalised is None:
-                self._normalised = Normalised(request, self.method, Plan)
-            self._normalised(x, out)
+            self._updated(x, out, mask)
+        elif mask is not None or (request.nan_policy == "omit" and holds_nan(x, request.workers)):
+            self._normalised(x, out, mask)
         else:
             prepared, weights = self._ready or self._ready_for(kernel)
             if weights and self._small:
@@ -223,7 +230,7 @@ class Plan(LinearMap, Printed):
                 prepared.plan(x, prepared.weights, self._fills, out, request.workers)
         if self._is_real_part and not self._updates:
             out.imag = 0
-        if self._normalised is not None:
+        if self._may_lack_weight:
             self._normalised.fill_without_weight(out)
         return out
 
@@ -248,29 +255,20 @@ class Plan(LinearMap, Printed):
             self._latest_ready = values, ready
         return ready
 
-    def _for_kernel(self, kernel: np.ndarray) -> Plan:
-        """Return the plan that keeps a kernel: making it takes its time, and kernels seldom change."""
-        latest, values = self._latest, kernel.tobytes()
-        if latest is None or latest[0] != values:
-            latest = self._latest = values, Plan(replace(self._request, kernel=kernel.copy()))
-        return latest[1]
-
     def __str__(self) -> str:
-        estimated = ", ".join(f"{name} {ms:.3g} ms" for name, ms in self.estimates.items())
         return "\n".join([
             *description(self._request),
             f"method    {self.method}: {self.why}",
             *self._text,
             f"work      {self.flops:.3g} operations, {self.scratch_bytes / 2**20:.3g} MiB beside the arrays",
-            f"estimated {estimated or 'nothing'}",
+            f"estimated {', '.join(f'{name} {ms:.3g} ms' for name, ms in self.estimates.items()) or 'nothing'}",
         ])  # fmt: skip
 
 
 def _traits(x: np.ndarray, out: np.ndarray | None) -> tuple[Hashable, ...]:
     """Return what a plan is laid out for."""
-    if out is None:
-        return x.shape, x.strides, x.dtype
-    return x.shape, x.strides, x.dtype, out.shape, out.strides, out.dtype, out.flags.writeable
+    own = () if out is None else (out.shape, out.strides, out.dtype, out.flags.writeable)
+    return x.shape, x.strides, x.dtype, *own
 
 
 _PLANS: Recent[Plan] = Recent(_REMEMBERED)
@@ -278,9 +276,11 @@ _PLANS: Recent[Plan] = Recent(_REMEMBERED)
 
 def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
     """Do what `convnd.convnd` promises of what becomes NumPy's arrays, by a plan that is remembered or by a new one."""
-    key = plan = target = None
+    key = plan = target = mask = None
     if type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray):
-        target, meaning = out, meaning_of(options)
+        if options.mask is not None:
+            mask = check_mask(options.mask, x.shape)
+        target, meaning = out, meaning_of(options if mask is None else options._replace(mask=mask.dtype))
         if meaning is not None:
             key = _traits(x, out), kernel.shape, kernel.strides, kernel.dtype, meaning, tuning.TUNING
             plan = _PLANS.get(key)
@@ -289,12 +289,12 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
         plan = Plan(request, keeps_kernel=False)
         if key is not None and request.x is x:
             _PLANS.add(key, plan)
-        x, kernel, target = request.x, request.kernel, request.out
+        x, kernel, target, mask = request.x, request.kernel, request.out, request.mask
     if target is None:
-        return plan._run(x, kernel, None)
-    if np.may_share_memory(target, x) or np.may_share_memory(target, kernel):
+        return plan._run(x, kernel, None, mask)
+    if any(np.may_share_memory(target, other) for other in (x, kernel, mask) if other is not None):
         own = target.copy() if options.beta is not None and np.any(options.beta) else None
         target[...] = convolve(x, kernel, own, options._replace(dtype=target.dtype))
     else:
-        plan._run(x, kernel, target)
+        plan._run(x, kernel, target, mask)
     return out

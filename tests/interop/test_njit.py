@@ -180,6 +180,7 @@ def call(**given):
         ({"upsample": 2}, ValueError, "upsample must be 1 in compiled code"),
         ({"beta": 0.5}, ValueError, "beta must be 0 in compiled code"),
         ({"bias": 1}, ValueError, "bias must be None in compiled code"),
+        ({"mask": 1}, ValueError, "mask must be None in compiled code"),
         ({"workers": 2}, ValueError, "workers must be None or 1 in compiled code"),
         ({"fill_value": 1j}, TypeError, "fill_value must be real"),
         ({"dtype": "int7"}, TypeError, "dtype must name a numeric type"),

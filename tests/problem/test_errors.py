@@ -470,7 +470,7 @@ def test_signature():
         convnd(LINE)
     keywords = " ".join(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY)
     expected = "padding stride dilation upsample groups axes channel_axis convention boundary fill_value"
-    assert keywords == f"{expected} nan_policy method dtype out beta bias workers"
+    assert keywords == f"{expected} nan_policy mask method dtype out beta bias workers"
 
 
 def test_an_error_leaves_out_as_it_was():

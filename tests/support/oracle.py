@@ -236,17 +236,17 @@ def saturated(value, low, high):
     return low if value <= low else high if value >= high else round(value)
 
 
-def normalised(x, kernel, *, fill_value=0, dtype=None, **options):
-    """What `nan_policy="omit"` means, in the widest type: sum of the valid * all weight / weight of the valid.
+def normalised(x, kernel, *, mask=None, fill_value=0, dtype=None, **options):
+    """What a mask means, or `nan_policy="omit"` without one, in the widest type.
 
-    And how many times larger that last quotient makes an error.
+    It is the sum of weighed samples * all weight / weight found. And how many times larger that makes an error.
     """
-    valid, kernel = ~np.isnan(x), np.asarray(kernel)
+    valid, kernel = ~np.isnan(x) if mask is None else np.asarray(mask), np.asarray(kernel)
     widest = np.clongdouble if "c" in (x.dtype.kind, kernel.dtype.kind) else np.longdouble
-    kernel = kernel.astype(widest)
-    sums = convnd(np.where(valid, x, 0).astype(widest), kernel, fill_value=fill_value, **options)
+    kernel, valid = kernel.astype(widest), valid.astype(np.longdouble)
+    sums = convnd(np.where(valid > 0, x, 0).astype(widest) * valid, kernel, fill_value=fill_value, **options)
     weights = {"kernel": np.abs(kernel), "fill_value": 1, **options}
-    found = convnd(valid.astype(np.longdouble), **weights)
+    found = convnd(valid, **weights)
     with np.errstate(all="ignore"):
         larger = convnd(np.ones(x.shape, np.longdouble), **weights) / found
         return np.where(found > 0, sums * larger, np.nan), np.where(found > 0, larger, 1)

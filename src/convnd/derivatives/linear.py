@@ -203,3 +203,5 @@ class LinearMap(ABC):
     def _check_linear(self) -> None:
         if self._request.nan_policy == "omit":
             raise ValueError("nan_policy is 'omit', but a map that depends on where x holds NaN has no transpose")
+        if self._request.mask is not None:
+            raise ValueError("mask is given, but the transpose of a normalised convolution is not offered")

@@ -24,7 +24,7 @@ from ..problem.arguments import parse
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.calls import explained
 from ..problem.messages import shown
-from ..problem.options import Options, options_of
+from ..problem.options import Options, options_of, without_mask
 from ..problem.request import Request, imagined
 from ..problem.result import too_large
 from ..problem.values import whole
@@ -130,7 +130,8 @@ def convolve(
         if not storage.is_writeable(out):
             raise TypeError(f"out must have shape, dtype and __setitem__, but is a {type(out).__name__}")
         like = imagined(out.shape, storage.dtype_of(out), writeable=True)
-    request = replace(parse(stand_in(x.shape, storage.dtype_of(x)), kernel, like, options), out=None)
+    checked = without_mask(options, "work block by block")
+    request = replace(parse(stand_in(x.shape, storage.dtype_of(x)), kernel, like, checked), out=None)
     if out is None:
         try:
             out = np.empty(request.out_shape, request.result)

@@ -21,7 +21,7 @@ import numpy as np
 from ..jit.parallel import available, lent
 from ..problem.arguments import parse
 from ..problem.dtypes import is_masked
-from ..problem.options import Options
+from ..problem.options import Options, without_mask
 from ..problem.request import Request
 from .blocks import Block, Plans, block, join, line, stand_in
 
@@ -47,7 +47,7 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:
     unknown = [a for a, lengths in enumerate(x.chunks) if any(n != n for n in lengths)]
     if unknown:
         raise ValueError(f"x has chunks of unknown length along axis {unknown[0]}: call x.compute_chunk_sizes() first")
-    request = parse(stand_in(x.shape, x.dtype), kernel, None, options)
+    request = parse(stand_in(x.shape, x.dtype), kernel, None, without_mask(options, "dask"))
     chunked = Chunked(x.dtype, x.chunks, request.kernel.copy(), options)  # the user's kernel may change meanwhile
     dtype, chunks, dropped = request.result, chunked.output_chunks, request.dropped
     if 0 in request.out_shape:

@@ -19,12 +19,12 @@ def register(convnd: Callable[..., Any]) -> None:
     @overload(convnd, prefer_literal=True, jit_options={"error_model": "numpy"})
     def convnd_in_compiled_code(
         x, kernel, padding="valid", stride=1, dilation=1, upsample=1, groups=1, axes=None, channel_axis=None,
-        convention="convolution", boundary="constant", fill_value=0, nan_policy="propagate", method="auto", dtype=None,
-        out=None, beta=0, bias=None, workers=None,
+        convention="convolution", boundary="constant", fill_value=0, nan_policy="propagate", mask=None, method="auto",
+        dtype=None, out=None, beta=0, bias=None, workers=None,
     ):  # fmt: skip
         from .njit_call_1 import implementation  # its import compiles
 
         return implementation(
             x, kernel, padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary,
-            fill_value, nan_policy, method, dtype, out, beta, bias, workers,
+            fill_value, nan_policy, mask, method, dtype, out, beta, bias, workers,
         )  # fmt: skip

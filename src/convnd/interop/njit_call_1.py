@@ -167,13 +167,13 @@ def _codes_known(boundary):
 
 def implementation(
     x: Any, kernel: Any, padding: Any, stride: Any, dilation: Any, upsample: Any, groups: Any, axes: Any,
-    channel_axis: Any, convention: Any, boundary: Any, fill_value: Any, nan_policy: Any, method: Any, dtype: Any,
-    out: Any, beta: Any, bias: Any, workers: Any,
+    channel_axis: Any, convention: Any, boundary: Any, fill_value: Any, nan_policy: Any, mask: Any, method: Any,
+    dtype: Any, out: Any, beta: Any, bias: Any, workers: Any,
 ) -> Any:  # fmt: skip
     """Check the types of a call's arguments and return the function that does it."""
     facts = facts_of(x, kernel, padding, axes, channel_axis, convention, boundary, fill_value, dtype, out)
     spatial, columns, size, result = facts.spatial, facts.columns, c.size(x.ndim), facts.result.type
-    check_rest(spatial, stride, dilation, upsample, groups, nan_policy, method, beta, bias, workers)
+    check_rest(spatial, stride, dilation, upsample, groups, nan_policy, mask, method, beta, bias, workers)
     codes = _codes_known if boundary_codes(boundary, spatial) is not None else _codes_at_run_time
     write_fill = _write_whole_fill if facts.is_whole else _write_fill
     about_fill = facts.is_unsigned if facts.is_whole else facts.precision == "float32"
@@ -200,8 +200,8 @@ def implementation(
 
     def convolve(
         x, kernel, padding="valid", stride=1, dilation=1, upsample=1, groups=1, axes=None, channel_axis=None,
-        convention="convolution", boundary="constant", fill_value=0, nan_policy="propagate", method="auto", dtype=None,
-        out=None, beta=0, bias=None, workers=None,
+        convention="convolution", boundary="constant", fill_value=0, nan_policy="propagate", mask=None, method="auto",
+        dtype=None, out=None, beta=0, bias=None, workers=None,
     ):  # fmt: skip
         d = numbers_on_stack(indices_at(0), size)
         prepare(d, x, kernel, padding, stride, dilation, groups, axes, channel_axis, boundary, fill_value)

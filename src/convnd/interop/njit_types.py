@@ -231,14 +231,14 @@ def _ways(x: np.dtype[Any], kernel: np.dtype[Any], result: np.dtype[Any], workin
 
 
 def check_rest(
-    spatial: int, stride: Any, dilation: Any, upsample: Any, groups: Any, nan_policy: Any, method: Any, beta: Any,
-    bias: Any, workers: Any,
+    spatial: int, stride: Any, dilation: Any, upsample: Any, groups: Any, nan_policy: Any, mask: Any,
+    method: Any, beta: Any, bias: Any, workers: Any,
 ) -> None:  # fmt: skip
     """Check the types of the arguments that decide no types."""
     _check_numbers(stride, "stride", spatial)
     _check_numbers(dilation, "dilation", spatial)
     _check_whole(groups, "groups")
-    for name, typ, only in (("upsample", upsample, 1), ("beta", beta, 0), ("bias", bias, None)):
+    for name, typ, only in (("upsample", upsample, 1), ("mask", mask, None), ("beta", beta, 0), ("bias", bias, None)):
         if value_of(typ) != only:
             raise ValueError(f"{name} must be {only} in compiled code, but is {_shown(typ)}")
     if _word(nan_policy, "nan_policy") != "propagate":

@@ -12,7 +12,7 @@ from ..plan import Plan
 from ..problem.arguments import as_array, parse
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.calls import explained
-from ..problem.options import options_of
+from ..problem.options import options_of, without_mask
 from ..problem.recent import Recent
 from ..problem.request import Request
 from ..problem.spatial import axis_index, spatial_axes
@@ -58,7 +58,8 @@ class Stream:
 
     @explained
     def __init__(self, kernel: Any, *, axis: int | None = None, **options: Any) -> None:
-        self._kernel, self._asked_axis, self._options = np.array(kernel), axis, options_of(options)
+        self._options = without_mask(options_of(options), "Stream")
+        self._kernel, self._asked_axis = np.array(kernel), axis
         self._has_begun, self._has_ended = False, False
         self._start = self._came = 0  # of all samples, the first that is kept, and how many came
         self._done = 0  # outputs that were returned

@@ -11,7 +11,7 @@ from ..plan import Plan
 from ..problem.arguments import check_x, parse
 from ..problem.calls import explained
 from ..problem.messages import shown
-from ..problem.options import options_of
+from ..problem.options import options_of, without_mask
 from .blocks import Block, block, stand_in
 from .storage import dtype_of, is_readable
 
@@ -139,7 +139,7 @@ def window(x: Any, kernel: Any, outputs: Any, **options: Any) -> Window:
     """
     if not is_readable(x):
         x = np.asarray(x)
-    request = parse(stand_in(x.shape, dtype_of(x)), kernel, None, options_of(options))
+    request = parse(stand_in(x.shape, dtype_of(x)), kernel, None, without_mask(options_of(options), "window"))
     shape, cuts, box = request.out_shape, outputs if isinstance(outputs, tuple) else (outputs,), []
     if len(cuts) > len(shape):
         raise ValueError(f"outputs has {len(cuts)} entries but the result has {len(shape)} axes {shape}")

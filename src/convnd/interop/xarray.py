@@ -31,6 +31,10 @@ def numbered(x: Any, kernel: Any, options: Options) -> Options:
         axes = names  # the kernel says what it goes along
     axes = tuple(_axis(a, "axes", x) for a in axes) if is_sequence(axes) else _axis(axes, "axes", x)
     options = options._replace(axes=axes, channel_axis=_axis(options.channel_axis, "channel_axis", x))
+    if (named := getattr(options.mask, "dims", None)) is not None:
+        if set(named) != set(x.dims):
+            raise ValueError(f"mask must have the dimensions of x, {x.dims}, but has {named}")
+        options = options._replace(mask=options.mask.transpose(*x.dims))
     if isinstance(options.boundary, Mapping):
         options = options._replace(boundary=_boundaries(options, x, np.asarray(kernel)))
     return options

@@ -74,6 +74,29 @@ def compile_nan_search(stored: str) -> Any:
     return function(search_half if size == 2 else search, pointer_to(dtype))
 
 
+@lru_cache(maxsize=16)
+def compile_weighing(stored: str, marks: str, working: str) -> Any:
+    """Compile the product of a line of samples with their weights, in the working type; 0 where the weight is 0."""
+    sample_type, mark_type, native = np.dtype(stored), np.dtype(marks), np.dtype(working)
+    size, sample_size, mark_size, convert = native.itemsize, sample_type.itemsize, mark_type.itemsize, native.type
+    zero = convert(0)
+
+    def weigh(values, samples, mask, _beside, steps, count):
+        value_step, sample_step, mark_step = indices_at(steps)[0], indices_at(steps)[1], indices_at(steps)[2]
+        if (value_step, sample_step, mark_step) == (size, sample_size, mark_size):
+            for k in range(count):
+                weight = convert(mask[k])
+                value = convert(samples[k]) * weight
+                values[k] = value if weight != zero else zero
+        else:
+            for k in range(count):
+                weight = convert(read_sample(mask, k * mark_step, 0))
+                value = convert(read_sample(samples, k * sample_step, 0)) * weight
+                write_sample(values, k * value_step, value if weight != zero else zero, 0)
+
+    return function(weigh, pointer_to(native), pointer_to(sample_type), pointer_to(mark_type))
+
+
 @lru_cache(maxsize=4)
 def compile_normalisation(sums: str, weights: str) -> Any:
     """Compile the product of a line of sums with the whole weight over the weight found, NaN where that is too little.

@@ -1,7 +1,7 @@
-"""NaN as missing samples: normalised convolution (Knutsson and Westin, 1993), slab by slab.
+"""Samples that are missing or weighed: normalised convolution (Knutsson and Westin, 1993), slab by slab.
 
-It is two plain convolutions: of the samples, with zeros in place of NaN, and of which samples there are, with the
-magnitudes of the weights. The second is the weight that an output has found; it divides the first.
+It is two plain convolutions: of the samples times a mask, and of the mask with the magnitudes of the kernel's weights.
+The second is the weight that an output has found; it divides the first. Omitting NaN takes 0 in the mask where NaN is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..jit.passes import compile_nan_search, compile_normalisation
+from ..jit.passes import compile_nan_search, compile_normalisation, compile_weighing
 from ..problem import dtypes
 from ..problem.axis import polyphase
 from ..problem.boundary import FILLED
@@ -48,7 +48,7 @@ def check_nan(x: np.ndarray, workers: int | None) -> None:
 
 
 class Normalised:
-    """A convolution with one kernel that takes NaN in ``x`` for missing samples.
+    """A convolution with one kernel of samples that a mask weighs, or of which NaN is missing.
 
     Parameters
     ----------
@@ -57,21 +57,27 @@ class Normalised:
     method : str
         What convolves the samples.
     plan : function
-        What returns the plan of a request.
+        What returns a function that convolves an array into another, with a mask, as a request asks.
     """
 
     def __init__(self, request: Request, method: str, plan: Callable[[Request], Any]) -> None:
-        native = np.dtype(request.working if request.working != "int64" else "float64")
+        is_exact = dtypes.is_integer(request.x.dtype) and dtypes.is_integer(request.kernel.dtype)
+        native, mask = np.dtype("float64" if is_exact else request.working), request.mask
         wide, is_complex = np.result_type(native, np.complex64), request.x.dtype.kind == "c"
-        self._values = wide if is_complex else None  # else the convolutions read x, and what NaN counts as
+        self._omits = request.nan_policy == "omit"
+        is_parted = is_complex or mask is not None  # else the convolutions read x, and what NaN counts as
+        self._values = (wide if is_complex else native) if is_parted else None
         sums = wide if is_complex or request.kernel.dtype.kind == "c" else native
         self._slabs = Slabs(request, plan)
         self._adding = replace(
-            request, method=method, result=sums, out=None, nan_policy="propagate", nan="kept" if is_complex else "zero"
-        )
+            request, method=method, working=native.name, result=sums, out=None, nan_policy="propagate", mask=None,
+            nan="kept" if is_parted else "zero",
+        )  # fmt: skip
         self._storing = stored_as(replace(self._adding, result=request.result), native)
         weights = np.abs(request.kernel.astype(np.result_type(native, request.kernel)))
-        self._weighing, least = _weighing(request, weights.astype("float64" if method == "fft" else native))
+        marks = None if not is_parted else _BOOL if mask is None else mask.dtype
+        weights = weights.astype("float64" if method == "fft" else native)
+        self._weighing, least = _weighing(replace(request, mask=None), weights, marks)
         self._least = np.array([least], self._weighing.result)
         self._normalise = compile_normalisation(dtypes.real(sums).name, self._weighing.result.name)
         self._total = _total(self._weighing, plan)
@@ -81,15 +87,16 @@ class Normalised:
             self._without_weight = [tuple(map(slice, place, [None] * len(phases), phases)) for place in places]
 
     @np.errstate(all="ignore")
-    def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
+    def __call__(self, x: np.ndarray, out: np.ndarray, mask: np.ndarray | None) -> None:
         """Convolve ``x`` into ``out``, which do not overlap."""
         like = self._slabs.memory()
         for slab in self._slabs.all:
             samples, target = x[slab.read], out[slab.outputs]
             values = valid = samples
             if self._values is not None:
-                values, valid = like(samples, "values", self._values), like(samples, "valid", _BOOL)
-                _part(samples, values, valid)
+                valid = self._valid(samples, None if mask is None else mask[slab.read])
+                values = like(samples, "values", self._values)
+                _weigh(samples, valid, values, self._adding.workers)
             sums = target if out.dtype == self._adding.result else like(target, "sums", self._adding.result)
             found = like(target, "found", self._weighing.result)
             self._slabs.run(self._adding, slab.axes, values, sums)
@@ -105,6 +112,13 @@ class Normalised:
         for place in self._without_weight:
             out[place] = np.nan
 
+    def _valid(self, samples: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """Return the weights of samples, 0 for NaN where it is omitted."""
+        if not self._omits:
+            assert mask is not None
+            return mask
+        return samples == samples if mask is None else mask * (samples == samples)
+
     def _total_of(self, slab: Slab, shape: Sequence[int]) -> np.ndarray:
         """Return the whole weight of every output of a slab, or what broadcasts to it."""
         total = self._total
@@ -115,27 +129,37 @@ class Normalised:
         return total
 
 
-def _part(samples: np.ndarray, values: np.ndarray, valid: np.ndarray) -> None:
-    """Write samples as values, 0 in place of NaN, and which of them are valid."""
-    missing = np.isnan(samples, out=valid)
-    np.copyto(values, samples)
-    np.copyto(values, 0, where=missing)
-    np.logical_not(missing, out=valid)
+def _weigh(samples: np.ndarray, mask: np.ndarray, values: np.ndarray, workers: int | None) -> None:
+    """Write samples times their weights; 0 where that is 0, whatever the sample is."""
+    if samples.dtype.kind == "c":
+        _weigh(samples.real, mask, values.real, workers)
+        _weigh(samples.imag, mask, values.imag, workers)
+        return
+    samples, mask = (
+        own.astype(values.dtype) if own.dtype == np.float16 or not own.dtype.isnative else own
+        for own in (samples, mask)
+    )
+    weigh = compile_weighing(samples.dtype.name, mask.dtype.name, values.dtype.name)
+    over_lines(weigh, [values, samples, mask], np.zeros(1), workers)
 
 
-def _weighing(request: Request, weights: np.ndarray) -> tuple[Request, float]:
-    """Return the request that finds the weight of valid samples, and what is none: outside ``x`` all are valid."""
-    if request.x.dtype.kind == "c":
-        request = replace(request, x=_in_order(request.x, request.x.shape, imagined, _BOOL), x_dtype=_BOOL)
+def _weighing(request: Request, weights: np.ndarray, marks: np.dtype[Any] | None) -> tuple[Request, float]:
+    """Return the request that finds the weight of valid samples, and what is none: outside ``x`` all are valid.
+
+    It reads what says which are valid, of the type ``marks``, or ``x`` itself where that is None.
+    """
+    if marks is not None:
+        request = replace(request, x=_in_order(request.x, request.x.shape, imagined, marks), x_dtype=marks)
     request = replace(
         request, kernel=weights, fill=1, out=None, working=str(weights.dtype), result=weights.dtype,
         nan_policy="propagate", method="direct" if request.method == "direct" else "auto",
-        nan="kept" if request.x.dtype == _BOOL else "marked",
+        nan="marked" if marks is None else "kept",
     )  # fmt: skip
     problem, kernel = canonical(request, allocation(request).imagined()), canonical_kernel(request)
     choice, least = choose(request, problem, kernel), float(kernel.min(where=kernel > 0, initial=np.inf))
-    if choice.method == "fft" and fft.rounding(problem, kernel, 1) < least / 2:
-        return replace(request, method="fft"), least / 2  # which tells one sample from none
+    tells = marks is None or marks == _BOOL  # from none; weights of a mask may be as small as rounding
+    if choice.method == "fft" and tells and fft.rounding(problem, kernel, 1) < least / 2:
+        return replace(request, method="fft"), least / 2
     if choice.method == "separable" and keep_zeros(choice.factors, kernel):
         return replace(request, method="separable"), 0.0
     return replace(request, method="direct"), 0.0

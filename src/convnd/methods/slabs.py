@@ -41,20 +41,22 @@ class Slabs:
     request : Request
         What the user asks for.
     plan : function
-        What returns the plan of a request.
+        What returns a function that convolves an array into another, with a mask, as a request asks.
     """
 
     def __init__(self, request: Request, plan: Callable[[Request], Any]) -> None:
         self.all = list(_slabs(request))
         self._plan, self._plans = plan, Recent[Any](_PLANS)
 
-    def run(self, request: Request, axes: tuple[Axis, ...], x: np.ndarray, out: np.ndarray) -> None:
+    def run(
+        self, request: Request, axes: tuple[Axis, ...], x: np.ndarray, out: np.ndarray, mask: np.ndarray | None = None
+    ) -> None:
         """Run a request along axes of its own."""
         key = id(request), axes, x.shape, x.strides
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans.add(key, self._plan(replace(request, x=x, x_dtype=x.dtype, axes=axes)))
-        plan(x, out)
+        plan(x, out, mask)
 
     def memory(self) -> Callable[[np.ndarray, str, np.dtype[Any]], np.ndarray]:
         """Return a function that gives arrays like others by name; one of the last slab's shape is given again.

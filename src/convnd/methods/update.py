@@ -21,7 +21,7 @@ from .slabs import Slabs, over_lines, stored_as
 def is_stored_so(request: Request) -> bool:
     """Return whether direct sums can be added as they are stored."""
     one_bias = request.bias is None or request.bias.ndim == 0
-    return one_bias and request.result == np.dtype(request.working) and request.nan_policy != "omit"
+    return one_bias and request.result == np.dtype(request.working) and not request.normalises
 
 
 class Updated:
@@ -32,7 +32,7 @@ class Updated:
     request : Request
         What the user asks for.
     plan : function
-        What returns the plan of a request.
+        What returns a function that convolves an array into another, with a mask, as a request asks.
     """
 
     def __init__(self, request: Request, plan: Callable[[Request], Any]) -> None:
@@ -49,13 +49,14 @@ class Updated:
         self._update = None if native.kind == "c" else compile_update(native.name)
 
     @np.errstate(all="ignore")
-    def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
+    def __call__(self, x: np.ndarray, out: np.ndarray, mask: np.ndarray | None) -> None:
         """Convolve ``x`` into ``out``, which do not overlap."""
         like, native = self._slabs.memory(), self._adding.result
         for slab in self._slabs.all:
             target = out[slab.outputs]
             sums, total = like(target, "sums", native), target
-            self._slabs.run(self._adding, slab.axes, x[slab.read], sums)
+            own = None if mask is None else mask[slab.read]
+            self._slabs.run(self._adding, slab.axes, x[slab.read], sums, own)
             if out.dtype != native:
                 total = like(target, "total", native)
                 if self._beta[0] != 0:

@@ -53,11 +53,12 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     given = x.dtype
     if fill.imag and x.dtype.kind != "c":
         x = _converted(x, np.result_type(x, np.complex64))  # the samples have a second plane after all: outside x
+    mask = None if options.mask is None else check_mask(options.mask, x.shape)
     request = Request(
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, fill,
         dtypes.working(x.dtype, kernel, result, fill), result, out,
         None if options.workers is None else whole(options.workers, "workers", 1), method,
-        chosen(options.nan_policy, "nan_policy"),
+        chosen(options.nan_policy, "nan_policy"), mask=mask,
     )  # fmt: skip
     check_out(request.out, request.out_shape, request.result)
     if options.beta == 0 and type(options.beta) is int and options.bias is None:
@@ -82,6 +83,19 @@ def _bias(
         raise ValueError(f"bias has shape {array.shape}, but there are {there}: it has one of the shapes {expected}")
     entries = [dtypes.scalar(entry, "bias", integer, is_complex, precision) for entry in array.ravel().tolist()]
     return np.array(entries, integer or array.dtype).reshape(array.shape)
+
+
+def check_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a mask of samples of a shape as an array."""
+    array = as_array(mask, "mask")
+    if array.shape != shape:
+        raise ValueError(f"mask must have the shape of x, {shape}, but has {array.shape}")
+    if array.dtype.kind not in "bf":
+        raise TypeError(f"mask must be boolean, or floating weights from 0 to 1, but has dtype {array.dtype}")
+    if array.dtype.kind == "f" and not (array.min(initial=0) >= 0 and array.max(initial=0) <= 1):
+        first = tuple(map(int, np.argwhere(~((array >= 0) & (array <= 1)))[0]))
+        raise ValueError(f"mask must have weights from 0 to 1, but has {array[first]:.6g} at index {first}")
+    return array
 
 
 def as_array(value: Any, name: str) -> np.ndarray:

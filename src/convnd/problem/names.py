@@ -26,6 +26,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "boundary": ("mode", "padding_mode", "border_mode", "border", "borderType", "edge_mode"),
     "fill_value": ("cval", "fillvalue", "fill", "constant_values", "borderValue"),
     "nan_policy": ("nan_treatment", "preserve_nan", "skipna"),
+    "mask": ("valid", "where", "confidence", "certainty"),
     "method": ("algorithm", "backend"),
     "dtype": ("ddepth", "preferred_element_type", "output_dtype"),
     "out": ("output", "dst"),

@@ -28,6 +28,7 @@ class Options(NamedTuple):
     boundary: Any = "constant"
     fill_value: Any = 0
     nan_policy: Any = "propagate"
+    mask: Any = None
     method: Any = "auto"
     dtype: Any = None
     beta: Any = 0
@@ -47,6 +48,13 @@ def options_of(given: Mapping[str, Any]) -> Options:
     if unknown:
         raise unknown_argument("convnd", ("x", "kernel", *Options._fields, "out"), unknown)
     return Options(**given)
+
+
+def without_mask(options: Options, taker: str) -> Options:
+    """Return options after checking that they have no mask, for what works block by block."""
+    if options.mask is not None:
+        raise ValueError(f"mask is given, but {taker} takes none: write NaN to x instead, and nan_policy='omit'")
+    return options
 
 
 def meaning_of(options: Options) -> Hashable:

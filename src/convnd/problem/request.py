@@ -37,6 +37,7 @@ class Request:
     nan_policy: str
     beta: complex = 0
     bias: np.ndarray | None = None  # of each output channel, or one for all
+    mask: np.ndarray | None = None  # the weights of samples; a plan that is made for any has one without values
     nan: str = "kept"  # what NaN in x counts as where omitting it: "zero", or "marked" where other samples count as 1
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -53,6 +54,11 @@ class Request:
     def updates(self) -> bool:
         """Whether the result is more than the convolution: `beta` times what ``out`` holds, or a bias."""
         return self.beta != 0 or self.bias is not None
+
+    @property
+    def normalises(self) -> bool:
+        """Whether the result is divided by the weight of the samples that are valid."""
+        return self.nan_policy == "omit" or self.mask is not None
 
     @property
     def divides_planes(self) -> bool:
