@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.compile import compile_once
+from ..jit.compile import function
 from ..jit.gather import gather
 from ..jit.gradient import Y, compile_addition, compile_products, sum_gradient, sum_spectra, sum_tile
 from ..jit.lines import compile_largest, compile_reader
@@ -71,7 +71,7 @@ def _describe(
     """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes, and what to keep alive."""
     axes, described = add_axes(builder, problem, read, begins, pitches)
     reader = compile_reader(problem.stored, working)
-    compiled = {t.GATHER: compile_once(gather).address, t.READ: reader.address, t.ITEM: np.dtype(working).itemsize}
+    compiled = {t.GATHER: function(gather).address, t.READ: reader.address, t.ITEM: np.dtype(working).itemsize}
     builder.set({**described, t.AXES: builder.add(axes), **compiled, **columns}, job)
     return int(described[t.NUMBERS]), reader
 
@@ -182,7 +182,7 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
         offsets.append((builder.add(np.pad(own[bases], (0, tap_blocks * columns - len(bases)), "edge")), 0, 0, 0))
     products = compile_products(working, rows * shifted, columns)
     builder.set({
-        t.RUN_TASKS: compile_once(sum_gradient).address, t.SUM_TILE: compile_once(sum_tile).address,
+        t.RUN_TASKS: function(sum_gradient).address, t.SUM_TILE: function(sum_tile).address,
         t.SUM_PRODUCTS: products.address, t.NUMBERS: max(of_x[0], of_y[0]),
         t.PHASES: builder.add(phase_table(problem, offsets)), t.PHASE_COUNT: problem.branches, t.FLAT: last - first,
         t.ROWS: rows * shifted, t.ROW_BLOCKS: row_blocks, t.BLOCK_PITCH: y_pitch * rows,
@@ -227,7 +227,7 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     of_y = _describe(builder, 1, other, at, begins, pitches, working, both)
     spectra_at = channels * channel_pitch + (channels + 1) * slab_bytes
     builder.set({
-        **both, t.RUN_TASKS: compile_once(sum_gradient).address, t.SUM_TILE: compile_once(sum_spectra).address,
+        **both, t.RUN_TASKS: function(sum_gradient).address, t.SUM_TILE: function(sum_spectra).address,
         t.ADD_TAPS: addition.address, t.SPECTRA_AT: spectra_at,
         t.NUMBERS: max(of_y[0], int(table[t.NUMBERS])), t.SLABS_AT: channels * channel_pitch,
         t.SCRATCH_BYTES: round_up(spectra_at + pairs * int(table[t.SLABS]) * slab_bytes, CACHE_LINE),

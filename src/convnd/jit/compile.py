@@ -15,15 +15,14 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import types
@@ -128,7 +127,7 @@ def _compile(make: Callable[[bool], Compiled]) -> Compiled:
     return make(False)
 
 
-_compiling = _thread.allocate_lock()
+COMPILING = _thread.allocate_lock()  #: held by the thread that calls LLVM
 _seconds = 0.0  # that compilations took so far
 
 
@@ -157,37 +156,45 @@ def within_compilation() -> Iterator[None]:
         _thread_state.compiles = False
 
 
-def _compile_within(make: Callable[[bool], Compiled]) -> Compiled:
-    """Return what ``make(cache)`` compiles, without the cache where another thread has it: that one waits for this."""
-    if not _compiling.acquire(blocking=False):
-        return make(False)
+_kept: dict[Hashable, Any] = {}  # what was compiled: its addresses stand in tables, so nothing is let go
+
+
+def _compile_once(key: Hashable, make: Callable[[bool], Any]) -> None:
+    """Keep what ``make(cache)`` compiles, where another thread has not done so meanwhile."""
+    if key not in _kept:
+        start = time.perf_counter()
+        _kept[key] = _compile(make)
+        _tell(time.perf_counter() - start)
+
+
+def _compile_within(key: Hashable, make: Callable[[bool], Any]) -> None:
+    """Compile in this thread, without the cache where another thread has it: that one waits for this."""
+    if not COMPILING.acquire(blocking=False):
+        _kept.setdefault(key, make(False))
+        return
     try:
-        return _compile_timed(make)
+        _compile_once(key, make)
     finally:
-        _compiling.release()
+        COMPILING.release()
 
 
-def _compile_timed(make: Callable[[bool], Compiled]) -> Compiled:
-    start = time.perf_counter()
-    result = _compile(make)
-    _tell(time.perf_counter() - start)
-    return result
+def compiled(key: Hashable, make: Callable[[bool], Compiled]) -> Compiled:
+    """Return what ``make(cache)`` compiles, the first time that the process asks for the key.
 
-
-def compiled(make: Callable[[bool], Compiled]) -> Compiled:
-    """Return what ``make(cache)`` compiles, in a thread of its own where the system allows one.
-
-    LLVM calls Python back, where what a signal's handler raises would be lost.
+    A thread of its own compiles, where the system allows one: LLVM calls Python back, where what a signal's handler
+    raises would be lost.
     """
+    if key in _kept:
+        return _kept[key]
     if getattr(_thread_state, "compiles", False):
-        return _compile_within(make)
-    results: list[Compiled] = []
+        _compile_within(key, make)
+        return _kept[key]
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
-            with _compiling:
-                results.append(_compile_timed(make))
+            with COMPILING:
+                _compile_once(key, make)
         except BaseException as error:
             failed.append(error)
         finally:
@@ -199,17 +206,19 @@ def compiled(make: Callable[[bool], Compiled]) -> Compiled:
     try:  # not `threading`, which an exception in the midst leaves in disorder
         _thread.start_new_thread(work, ())
     except (RuntimeError, MemoryError):
-        return _compile(make)
+        with COMPILING:
+            _compile_once(key, make)
+        return _kept[key]
     finally:
         _thread.stack_size(size)
     done.acquire()
     if failed:
         raise failed.pop()
-    return results[0]
+    return _kept[key]
 
 
 def function(body: Callable[..., None], *arguments: Any, fastmath: set[str] | None = None) -> Any:
-    """Compile a C function: of int64 arguments, but for those whose types are given. It is called by its address.
+    """Compile a C function, once in a process: of int64 arguments, but for those whose types are given.
 
     ``fastmath`` are LLVM's words for what floating sums may lose.
     """
@@ -219,35 +228,24 @@ def function(body: Callable[..., None], *arguments: Any, fastmath: set[str] | No
     def make(cache: bool) -> Any:
         return numba.cfunc(signature, cache=cache, error_model="numpy", fastmath=fastmath or False)(body)
 
-    return compiled(make)
-
-
-@cache
-def compile_once(body: Callable[..., None]) -> Any:
-    """Compile a C function of int64 arguments that is a function of a module."""
-    return function(body)
+    captured = tuple(cell.cell_contents for cell in body.__closure__ or ())
+    return compiled((body.__code__, captured, signature, frozenset(fastmath or ())), make)
 
 
 def _before_fork() -> None:
-    """Wait for a compilation in another thread: a child would find the compiler's locks taken for ever.
-
-    A thread in which Python's garbage collector frees what a compilation left holds LLVM's lock as well. A call of LLVM
-    waits for it; a second one waits for a thread that waited beside the first.
-    """
-    _thread_state.waited = _compiling.acquire(timeout=_PATIENCE)
-    for _ in range(2):
-        llvm.get_default_triple()
+    """Wait for a compilation in another thread: a child would find the compiler's locks taken for ever."""
+    _thread_state.waited = COMPILING.acquire(timeout=_PATIENCE)
 
 
 def _after_fork() -> None:
     if _thread_state.waited:
-        _compiling.release()
+        COMPILING.release()
 
 
 def _at_exit() -> None:
     """Wait for a compilation that was given up: LLVM is taken down with the process."""
-    if _compiling.acquire(timeout=_PATIENCE):
-        _compiling.release()
+    if COMPILING.acquire(timeout=_PATIENCE):
+        COMPILING.release()
 
 
 atexit.register(_at_exit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from numba import njit, types
@@ -133,11 +132,10 @@ def convolve_separably(table_address, memory_address, scratch):
         task = take_next(table[t.NEXT_TASK])
 
 
-@cache
 def compile_small() -> Any:
     """Compile the small call."""
     signature = types.void(*[types.int64] * 5)
-    return compiled(lambda cache: njit(signature, cache=cache, **OPTIONS)(_convolve_small))
+    return compiled(_convolve_small, lambda cache: njit(signature, cache=cache, **OPTIONS)(_convolve_small))
 
 
 def _convolve_small(template, place, x, weights, out):

@@ -14,7 +14,6 @@ import _thread
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +21,7 @@ import numba
 import numpy as np
 from numba import njit, prange, types
 
-from .compile import OPTIONS, compiled
+from .compile import COMPILING, OPTIONS, compiled
 from .intrinsics.memory import call, swap
 from .machine import CACHE_LINE
 from .tables import ADDRESS, BUSY, MEMORY, NEXT_TASK, NUMBERS, RUN_TASKS, SCRATCH, SCRATCH_BYTES, TASKS, WORKERS
@@ -63,12 +62,11 @@ def kernel(parallel):
     return convolve
 
 
-@cache
 def twin(rank: int, parallel: bool) -> Any:
     """Return the kernel function for grids of a rank, compiled by Numba when first needed."""
     signature = types.boolean(types.UniTuple(types.int64, rank), types.Array(types.int64, 1, "C"))
     options = {**OPTIONS, "parallel": True} if parallel else OPTIONS
-    return compiled(lambda cache: njit(signature, cache=cache, **options)(kernel(parallel)))
+    return compiled((kernel, rank, parallel), lambda cache: njit(signature, cache=cache, **options)(kernel(parallel)))
 
 
 def compile_kernel(rank: int, tasks: int, workers: int | None, useful: int) -> None:
@@ -104,7 +102,8 @@ def _starts_threads() -> bool:
     try:
         for _ in range(numba.config.NUMBA_NUM_THREADS - 1):
             _thread.start_new_thread(int, ())
-        numba.get_num_threads()
+        with COMPILING:  # Numba starts them by LLVM
+            numba.get_num_threads()
     except (RuntimeError, MemoryError, ValueError, ImportError):  # the last two of a layer that is not there
         return False
     return True

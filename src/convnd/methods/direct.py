@@ -12,7 +12,7 @@ import numpy as np
 
 from ..jit import parallel
 from ..jit import tables as t
-from ..jit.compile import compile_once
+from ..jit.compile import function
 from ..jit.intrinsics.register_tile import register_tile
 from ..jit.intrinsics.transpose import transpose
 from ..jit.kernels import convolve_directly
@@ -102,8 +102,8 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     channel_step = max(channel_steps, default=0)
     columns = {
         t.CHANNEL_PITCH: channel_pitch, t.FRAME: together,
-        t.RUN_TILE: compile_once(run_tile).address,
-        t.RUN_LINE: compile_once(run_channels if tile.across else run_rows).address,
+        t.RUN_TILE: function(run_tile).address,
+        t.RUN_LINE: function(run_channels if tile.across else run_rows).address,
         t.TILE_FUNCTION: tile_function.address,
         t.PHASES: builder.add(phase_table(problem, fields)), t.PHASE_BLOCKS: blocks,
         t.PHASE_FILTERS: problem.branch_channels,
@@ -253,7 +253,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     x_channels = offsets(problem.x_channel_steps)
     builder.set({
         **columns, **compiled, **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
-        t.AXES: builder.add(axes), t.RUN_TASKS: compile_once(convolve_directly).address, t.READS_X: layout.inside,
+        t.AXES: builder.add(axes), t.RUN_TASKS: function(convolve_directly).address, t.READS_X: layout.inside,
         t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
         t.AHEAD: rows_ahead(problem, layout.sharing, layout.tile.rows) if layout.inside else 0,
         t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: tiles * group_tasks,

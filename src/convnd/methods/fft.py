@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.compile import compile_once
+from ..jit.compile import function
 from ..jit.fourier import convolve_by_fft, transform_filters
 from ..jit.intrinsics.butterfly import butterflies, products
 from ..jit.intrinsics.transpose import transpose
@@ -127,8 +127,8 @@ def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
     begins, kept = lay_out(builder, problem, layout)
     table, count = builder.table(), filters(problem)
     filter_table = table.copy()
-    table[t.RUN_TASKS] = compile_once(convolve_by_fft).address
-    filter_table[t.RUN_TASKS], filter_table[t.TASKS] = compile_once(transform_filters).address, count
+    table[t.RUN_TASKS] = function(convolve_by_fft).address
+    filter_table[t.RUN_TASKS], filter_table[t.TASKS] = function(transform_filters).address, count
     useful = direct.useful_workers(problem, cycles(problem, layout) * int(table[t.TASKS]))
     return SpectralPlan(
         problem, layout, transform_type(problem), useful,

@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.compile import compile_once
+from ..jit.compile import function
 from ..jit.kernels import convolve_separably
 from ..jit.lines import compile_largest, compile_writer
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES
@@ -94,7 +94,7 @@ class SeparablePlan:
     def prepare(self, kernel: np.ndarray, factors: Sequence[Factor]) -> Factors:
         """Return the canonical kernel, and its factors as the routines read them."""
         packed = []
-        compile_once(convolve_separably)  # not with the plan, which is made for an estimate too
+        function(convolve_separably)  # not with the plan, which is made for an estimate too
         for factor, own in zip(factors, self.passes, strict=True):
             weights = factor.weights.astype(self.problem.working)
             groups = np.repeat(weights.reshape(1, len(weights), -1), self.problem.groups, axis=0)
@@ -110,7 +110,7 @@ class SeparablePlan:
         columns = [{t.WEIGHTS: packed, t.OUT: out, t.MOST: weights.most} for packed in weights.packed]
         columns[0] |= {
             t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags,
-            t.RUN_TASKS: compile_once(convolve_separably).address,
+            t.RUN_TASKS: function(convolve_separably).address,
         }  # fmt: skip
         self.tasks.run(columns[0], workers, self.workers, columns[1:])
         direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)

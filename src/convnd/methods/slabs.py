@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.compile import compile_once
+from ..jit.compile import function
 from ..jit.passes import BLOCK, run_lines
 from ..problem.axis import Axis
 from ..problem.boundary import CONSTANT
@@ -145,7 +145,7 @@ def over_lines(compiled: Any, operands: Sequence[np.ndarray], beside: np.ndarray
     lines, blocks, together = prod(outer), -(-length // BLOCK), max(1, BLOCK // length)
     builder = Builder(columns=t.LINES_COLUMNS)
     builder.set({
-        t.RUN_TASKS: compile_once(run_lines).address, t.LINE_FUNCTION: compiled.address, t.RANK: len(axes),
+        t.RUN_TASKS: function(run_lines).address, t.LINE_FUNCTION: compiled.address, t.RANK: len(axes),
         t.TASKS: blocks * -(-lines // together),
         t.LENGTHS: builder.add([n for n, *_ in axes] + [step for _, *own in axes for step in own]),
         t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks, t.TASK_LINES: together,

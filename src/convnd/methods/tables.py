@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.compile import compile_once
+from ..jit.compile import function
 from ..jit.gather import gather
 from ..jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
 from ..jit.machine import CACHE_LINE
@@ -205,7 +205,7 @@ def _functions(
     updates: bool,
 ) -> tuple[Columns, Any]:
     found = {
-        t.GATHER: compile_once(gather), t.READ: compile_reader(stored, working, nan),
+        t.GATHER: function(gather), t.READ: compile_reader(stored, working, nan),
         t.WRITE: writer(computed, result, near, is_whole, updates),
     }  # fmt: skip
     if ranged:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.compile import compile_once
+from ..jit.compile import function
 from ..jit.intrinsics.transpose import transpose
 from ..jit.kernels import pack_blocks
 from ..jit.lines import compile_writer
@@ -64,7 +64,7 @@ def _pack_filters(kernel: np.ndarray, taps: Taps, sharing: Sharing, workers: int
     for column, value in {
         t.X: kernel.ctypes.data, t.OUT: packed.ctypes.data, t.GROUP_FILTERS: filters, t.ROWS: sharing.rows,
         t.BLOCK: count, t.BLOCKS: blocks, t.ITEM: item, t.LANES: side, t.TASKS: groups * blocks,
-        t.RUN_TASKS: compile_once(pack_blocks).address,
+        t.RUN_TASKS: function(pack_blocks).address,
         t.TRANSPOSE: turn.address, t.WRITE: writer.address, t.SIZE: t.JOB_COLUMNS,
     }.items():  # fmt: skip
         table[column] = value

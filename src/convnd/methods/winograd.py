@@ -9,7 +9,7 @@ from math import inf, prod
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.compile import compile_once
+from ..jit.compile import function
 from ..jit.intrinsics.minimal import (
     FLOAT,
     OUTPUTS,
@@ -233,7 +233,7 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
         t.PARTS: parts, t.PART_TERMS: part_terms, t.PART_BYTES: part_bytes,
         t.TERMS: terms, t.ITEM_ROW: item_row, t.CHANNEL_ROW: row, t.SUMS_ROW: sums_row, **plane_bytes, **places,
         **{column: own.address for column, own in emitted.items()},
-        t.RUN_TASKS: compile_once(convolve_by_winograd).address, t.TERM_OFFSETS: taps.ctypes.data,
+        t.RUN_TASKS: function(convolve_by_winograd).address, t.TERM_OFFSETS: taps.ctypes.data,
         t.BOUNDS: bounds.ctypes.data,
         t.FILTER_BLOCKS: filter_blocks, t.ROWS: layout.rows, t.BLOCK: block,
         t.BLOCKS: round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, t.TASK_BLOCKS: chunk,
@@ -244,7 +244,7 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
     })  # fmt: skip
     table = builder.table()
     filter_table, count = table.copy(), problem.groups * filter_blocks
-    filter_table[t.TASKS], filter_table[t.RUN_TASKS] = count, compile_once(transform_filters).address
+    filter_table[t.TASKS], filter_table[t.RUN_TASKS] = count, function(transform_filters).address
     useful = direct.useful_workers(problem, cycles(problem, layout) * boxes)
     return WinogradPlan(
         problem, layout, useful, Tasks(table, tuple(begins), tuple(kept)),

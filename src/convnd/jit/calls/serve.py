@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from ..compile import compile_once, within_compilation
+from ..compile import function, within_compilation
 from ..gather import gather
 from ..intrinsics.memory import call, indices_at
 from ..kernels import convolve_directly
@@ -38,7 +38,7 @@ def _serve(columns, functions, wanted):
 def load() -> Any:
     """Compile the C functions, or load them from the cache, and put them into the table."""
     with within_compilation():
-        functions = [compile_once(own) for own in (_serve, gather, run_tile, run_rows, convolve_directly)]
+        functions = [function(own) for own in (_serve, gather, run_tile, run_rows, convolve_directly)]
     TABLE[GATHER:] = [own.address for own in functions[1:]]
     TABLE[SERVE] = functions[0].address
     return functions
