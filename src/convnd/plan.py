@@ -238,7 +238,7 @@ class Plan(LinearMap, Printed):
     def _make_ready(self, kernel: np.ndarray) -> Ready:
         """Choose a method and make a kernel ready for it."""
         prepared = prepare(replace(self._request, kernel=kernel), self._problem)
-        if prepared.choice.method != "direct":
+        if prepared.choice.method != "direct" or prepared.plan.problem.pattern:
             return prepared, 0
         self._small = self._small or small_call(self._request, prepared.plan, self._fills)
         return prepared, prepared.weights.ctypes.data if self._small else 0

@@ -38,11 +38,19 @@ def _clear_windows(table, scratch):
     clear(scratch + table[t.WINDOW_AT], (table[t.RESULTS_AT] - table[t.WINDOW_AT]) // 8 * 8)
 
 
+@njit(**HELPER)
+def _is_finite(window, table, memory_address):
+    """Return whether a worker's window holds neither NaN nor infinity; what other tiles have left there counts too."""
+    count = (table[t.RESULTS_AT] - table[t.WINDOW_AT]) // table[t.ITEM]
+    return largest_of(window, count, table[t.LARGEST], memory_address) <= table[t.MOST]
+
+
 def convolve_directly(table_address, memory_address, scratch):
     """Run tasks, each the next that no worker has taken: a tile, a group, and a part of the group's output channels."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
     window, results, gathered = scratch + table[t.WINDOW_AT], scratch + table[t.RESULTS_AT], -1
+    is_finite = True
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         rest = task // table[t.GROUP_TASKS]
@@ -55,9 +63,13 @@ def convolve_directly(table_address, memory_address, scratch):
                 _clear_windows(table, scratch)
             if gathered != rest:  # the tasks of a group's tile share its window
                 call(table[t.GATHER], (*addresses, 0, group, window))
+                is_finite = table[t.MOST] == 0 or _is_finite(window, table, memory_address)
             samples, gathered = window, rest
-        out = _first_output(0, table, memory)
-        run(table[t.RUN_TILE], (*addresses, 0, group, part, samples, reads_x, results, out))
+        if is_finite:
+            out = _first_output(0, table, memory)
+            run(table[t.RUN_TILE], (*addresses, 0, group, part, samples, reads_x, results, out))
+        else:
+            indices_at(table[t.FLAGS])[rest] = 1
         task = take_next(table[t.NEXT_TASK])
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..problem.canonical import Problem, canonical_kernel
 from ..problem.request import Request
-from . import direct, fft, separable, tuning, winograd
+from . import direct, fft, separable, sparse, tuning, winograd
 from .factors import MOST_CACHED, Factor, Structure, factors_of, structure
 
 #: By how much an estimate must be less than others: Winograd's rounding errors are larger.
@@ -84,6 +84,8 @@ def prepare(request: Request, problem: Problem) -> Prepared:
     """Choose a method for a request, whose canonical form the problem is, and make the kernel ready for it."""
     kernel = canonical_kernel(request)
     choice = choose(request, problem, kernel)
+    if choice.method == "direct":
+        return Prepared(choice, *sparse.prepare(problem, kernel, request.workers))
     method = _BY_NAME[choice.method]
     return Prepared(choice, *method.prepare(problem, kernel, choice.factors, request.workers))
 
@@ -121,7 +123,7 @@ def _fastest(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
 
     Methods are asked for an estimate where they may be faster than those before them.
     """
-    estimates = {"direct": direct.estimate(problem, ())}
+    estimates = {"direct": direct.estimate(sparse.without_zeros(problem, kernel), ())}
     weights, reason = kernel.size, ""
     factors: tuple[Factor, ...] = ()
     if weights <= MOST_CACHED:

@@ -6,7 +6,6 @@ The constants were fitted to timings of single tiles (AMD Zen 5, AVX-512).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import NamedTuple
 
 from ..jit.intrinsics.register_tile import RegisterTile
@@ -109,13 +108,12 @@ def gather_cycles(length: float) -> float:
     return tuning.TUNING.gather_line_cycles + tuning.TUNING.gather_cycles * length
 
 
-def block_cycles(axes: Sequence[Axis], in_channels: int, tile: RegisterTile, sharing: Sharing) -> float:
-    """Estimate the cycles of one block.
+def block_cycles(axes: Sequence[Axis], in_channels: int, taps: int, tile: RegisterTile, sharing: Sharing) -> float:
+    """Estimate the cycles of one block, of so many taps in all channels.
 
     A core starts two multiply-adds and two loads of a vector in a cycle; a vector that crosses a cache line, as
     most do, loads twice.
     """
-    taps = in_channels * prod(axis.taps for axis in axes)
     if tile.across:
         return _block_cycles_across(taps, axes[-1].taps, tile)
     axis = None if sharing.axis is None else axes[sharing.axis]
@@ -123,7 +121,7 @@ def block_cycles(axes: Sequence[Axis], in_channels: int, tile: RegisterTile, sha
     block: float = 12 + 2 * tile.rows * tile.vectors + 2 * len(tile.runs) * (in_channels if axis else 1)
     runs = shared_runs(axis, sharing)
     # Every line of the window that the block reads comes from the second level once.
-    beside = other_taps if tile.interleaved else other_taps // axes[-1].taps * sum(runs.values())
+    beside = other_taps if tile.interleaved else -(-other_taps // axes[-1].taps) * sum(runs.values())
     block += (1 if sharing.channels else 3) * beside * tile.vectors * (tile.rows if tile.interleaved else 1)
     for (r0, r1), count in runs.items():
         loads = (2 * tile.vectors + (r1 - r0) + 1) / 2

@@ -37,7 +37,7 @@ from .tables import (
     window_columns,
     writer,
 )
-from .taps import Sharing, Taps, filter_blocks, tap_offsets, taps_of
+from .taps import Sharing, Taps, counted, filter_blocks, tap_offsets, taps_of
 from .weights import pack
 
 
@@ -80,17 +80,16 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     for phase in product(*branches):
         about = tuple([(len(own.taps), axis.stride, axis.dilation) for own, axis in zip(phase, along, strict=True)])
         own = taps_of(about, (count, *[axis.taps for axis in along]), shared, tile.runs)
-        places.append(tap_offsets(own, [b.shift for b in phase], *lines, channels))
-        first = places[-1].ctypes.data
-        fields.append((first, first + places[-1].nbytes // 2, own.bounds.ctypes.data, len(own.bounds)))
+        own, place = counted(own, tap_offsets(own, [b.shift for b in phase], *lines, channels), problem.pattern)
+        fields.append((place[0].ctypes.data, place[1].ctypes.data, own.bounds.ctypes.data, len(own.bounds)))
+        places.append(place)
         taps.append(own)
     tile_function = register_tile.compile(tile)
     kept: list[Any] = [taps, places, tile_function]
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
     x_row = problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 and problem.reads_native else 0
-    has_steps = problem.branch_channels > 1
-    channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist()) if has_steps else ()
+    channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist())
     pieces = -(-line_length(problem, layout) // tile.block)  # of several axes' lines, taken apart when stored
     block_bytes = sharing.rows * tile.block * item
     if layout.flat == 0:
@@ -150,7 +149,7 @@ class DirectPlan:
     @property
     def flops(self) -> int:
         """Operations of a call."""
-        return 2 * self.problem.in_channels * self.problem.taps * self.problem.outputs
+        return 2 * self.problem.weights * self.problem.outputs
 
     @property
     def scratch_bytes(self) -> int:
@@ -166,7 +165,7 @@ class DirectPlan:
         """Say what runs."""
         tile = self.layout.tile
         return [
-            f"taps      {self.problem.in_channels * self.problem.taps} for each output",
+            f"taps      {self.problem.weights} for each output",
             f"tile      {self.layout.shape} outputs, {tile.rows} x {tile.block} of them at once in registers",
         ]
 
@@ -182,6 +181,7 @@ class DirectPlan:
         out: np.ndarray,
         workers: int | None,
         region: Region | None = None,
+        columns: Columns | None = None,
     ) -> None:
         """Convolve ``x`` into ``out``.
 
@@ -197,13 +197,13 @@ class DirectPlan:
             Threads asked for.
         region : sequence of (int, int), optional
             The first output along each of the problem's axes and the one behind the last; all by default.
+        columns : mapping, optional
+            Columns of the table beside those.
         """
         tasks = self.tasks if region is None else self.tasks.restricted(region)
         low, high = self.problem.bounds(x)
-        tasks.run(
-            {t.X: x, t.OUT: out, t.WEIGHTS: weights, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high},
-            workers, self.workers,
-        )  # fmt: skip
+        own: Columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high}
+        tasks.run({**own, **(columns or {})}, workers, self.workers)
 
 
 def repair(
@@ -244,7 +244,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     tile_pass = lay_out_pass(builder, problem, layout, windows)
     pitches = dense_pitches(windows, np.dtype(problem.working).itemsize * tile_pass.columns[t.FRAME])
     axes, columns = add_axes(builder, problem, windows, begins, pitches)
-    compiled, kept = functions(problem, problem.working)
+    compiled, kept = functions(problem, problem.working, ranged=problem.is_searched)
     tiles = prod(len(b) - 1 for b in begins) * problem.groups
     workers = useful_workers(problem, cycles)
     tasks = tuning.TUNING.tasks_per_worker * min(workers, parallel.available()) if workers > 1 else 1

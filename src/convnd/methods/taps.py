@@ -168,6 +168,15 @@ def tap_offsets(
     return both if channels.shape[1] == 1 else (channels[:, :, None] + both[:, None]).reshape(2, -1)
 
 
+def counted(taps: Taps, places: np.ndarray, pattern: bytes) -> tuple[Taps, np.ndarray]:
+    """Return the taps of a weight that counts in a problem's pattern, and their columns of ``places``."""
+    if not pattern:
+        return taps, places
+    there = np.append(np.frombuffer(pattern, bool), False)[taps.source].any(axis=1)
+    bounds = np.append(0, np.cumsum(there))[taps.bounds]
+    return Taps(bounds, taps.source[there], taps.positions), np.compress(there, places, axis=1)
+
+
 @dataclass(frozen=True)
 class TapLine:
     """The taps along an axis, or those of one of its branches.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ class Kind(NamedTuple):
     working: str
     axes: tuple[tuple[int, int, int, int, tuple[int, ...], int], ...]
     in_channels: int
+    weights: int
     branches: int
     branch_channels: int
     reads_inside: bool
@@ -55,7 +57,7 @@ def kind_of(problem: Problem, spans: Sequence[Span]) -> Kind:
         outputs = unit * size if size < _SIZES else _LONG
         axes.append((axis.taps, axis.stride, axis.dilation, axis.spread, branches, outputs))
     return Kind(
-        problem.working, tuple(axes), problem.in_channels, problem.branches, problem.branch_channels,
+        problem.working, tuple(axes), problem.in_channels, problem.weights, problem.branches, problem.branch_channels,
         problem.reads_inside, problem.reads_native,
     )  # fmt: skip
 
@@ -121,7 +123,7 @@ def _way(
     kind: Kind, axes: Sequence[Axis], tile: RegisterTile, sharing: Sharing, flat: int, inside: bool, apart: int
 ) -> Way:
     blocks = kind.branches * filter_blocks(kind.branch_channels, sharing)
-    cycles = blocks * block_cycles(axes, kind.in_channels, tile, sharing)
+    cycles = blocks * block_cycles(axes, kind.in_channels, kind.weights, tile, sharing)
     return Way(tile, sharing, flat, inside, apart, blocks, cycles)
 
 
@@ -134,6 +136,8 @@ def _sharings(
         return
     if kind.branch_channels > 1 and rows < 2 * kind.branch_channels:
         yield Sharing(rows, channels=True), False, 1
+    if kind.weights < kind.in_channels * prod(axis.taps for axis in axes):
+        return  # rows of neighbours share taps that are next to each other
     for a, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
         spacing, is_last = axis.tap_spacing, a == len(axes) - 1
         apart = rows * (lanes if is_last else spacing)

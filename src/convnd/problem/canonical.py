@@ -48,11 +48,22 @@ class Problem:
     nan: str  # what NaN in x counts as, as `lines.compile_reader` has it
     updates: bool  # whether results are added to a bias and a multiple of what out holds
     kernel_order: tuple[int, ...] = ()  # the axes in the kernel's order, in which taps are summed; () as they are here
+    pattern: bytes = b""  # which of a filter's weights (C_in, taps) count, as bool, where the others' taps are left out
 
     @cached_property
     def taps(self) -> int:
         """Taps of an output in one input channel."""
         return prod(axis.taps for axis in self.axes)
+
+    @cached_property
+    def weights(self) -> int:
+        """Weights of a filter that count."""
+        return self.pattern.count(1) or self.in_channels * self.taps
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether windows must be finite: NaN and infinity reach outputs by weights of zero too."""
+        return self.pattern != b"" and not self.exact
 
     @cached_property
     def kernel_axes(self) -> tuple[int, ...]:
@@ -106,7 +117,8 @@ class Problem:
     @cached_property
     def reads_native(self) -> bool:
         """Whether the routine can read samples of the array as it is."""
-        return self.stored == np.dtype(self.working).str and self.nan == "kept" and self._reads_near
+        native = self.stored == np.dtype(self.working).str and self.nan == "kept" and not self.is_searched
+        return native and self._reads_near
 
     @cached_property
     def _reads_near(self) -> bool:
@@ -132,7 +144,6 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
     axes = [polyphase(request.along(a).plain) for a in kept]
     x_steps = [x.strides[a] for a in kept]
     out_steps = [out.strides[a - (a > request.dropped)] for a in kept]
-
     groups = request.groups
     in_channels = 1 if channel is None else x.shape[channel] // groups
     out_channels = request.out_channels // groups
@@ -162,14 +173,13 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
         axes.append(Axis(2))
         x_steps.append(x_part)
         out_steps.append(out_part)
-    accumulated = request.working
-    if accumulated == "int64" and dtypes.default_result(x.dtype, request.kernel.dtype).kind == "u":
-        accumulated = "uint64"
+    is_unsigned = request.working == "int64" and dtypes.default_result(x.dtype, request.kernel.dtype).kind == "u"
     return Problem(
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
         tuple(x_levels), tuple(out_levels), request.fill == 0,
-        dtypes.real(x.dtype).str, request.working, accumulated, dtypes.real(out.dtype).str,
-        dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype), request.nan, request.updates,
+        dtypes.real(x.dtype).str, request.working, "uint64" if is_unsigned else request.working,
+        dtypes.real(out.dtype).str, dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype),
+        request.nan, request.updates,
     )  # fmt: skip
 
 
@@ -267,16 +277,14 @@ def _branched(weights: np.ndarray, axes: list[Axis]) -> np.ndarray:
 
 def branch_weights(axes: list[Axis]) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     """Yield for each branch of a problem where its weights are in the kernel, and in canonical form."""
-    everything = [(slice(None), slice(None))]
-    for branch in product(*([own.weights for own in axis.branches] or everything for axis in axes)):
+    for branch in product(*([own.weights for own in axis.branches] or [(slice(None), slice(None))] for axis in axes)):
         yield (..., *(taps for taps, _ in branch)), (..., *(there for _, there in branch))
 
 
 def fills(request: Request, problem: Problem) -> np.ndarray:
     """Return the fill values of every input channel, in the working type."""
-    planes = np.array([request.fill.real, request.fill.imag])
-    if not np.issubdtype(np.dtype(problem.working), np.floating):
-        planes = np.array([request.fill, 0], dtype=object)
+    is_whole = problem.working == "int64"
+    planes = np.array([request.fill, 0], object) if is_whole else np.array([request.fill.real, request.fill.imag])
     rows = problem.groups * problem.in_channels
     if request.divides_planes:
         table = np.repeat(planes, rows // 2)
@@ -284,7 +292,7 @@ def fills(request: Request, problem: Problem) -> np.ndarray:
         table = np.tile(planes, rows // 2)
     else:
         table = np.full(rows, planes[0])
-    if problem.working == "int64":  # modulo 2^64
+    if is_whole:  # modulo 2^64
         return np.array([int(v) & (2**64 - 1) for v in table], np.uint64).view(np.int64)
     if problem.updates:
         bias = 0 if request.bias is None else request.bias.item()

@@ -1,0 +1,59 @@
+"""Kernels of many zeros: direct sums leave their taps out.
+
+A zero makes NaN of NaN and infinity. Tiles of floating samples that hold any are summed with all taps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..jit import tables as t
+from ..problem.canonical import Problem
+from ..problem.dtypes import bits
+from . import direct, tuning
+from .layout import turned
+
+_MOST = 0.5  #: of the weights, that may count: sums of neighbouring outputs share what they read for all taps
+_CLEARLY = 0.9  #: of the time of all taps, that the others may take
+
+
+def without_zeros(problem: Problem, kernel: np.ndarray) -> Problem:
+    """Return a problem that leaves out the taps at which a canonical kernel is zero, where that saves time."""
+    counts = np.asarray(kernel.any(axis=(0, 1)))
+    if problem.is_upsampled or not 0 < np.count_nonzero(counts) <= _MOST * counts.size:
+        return problem
+    whole, sparse = direct.estimate(problem, ()), replace(problem, pattern=counts.tobytes())
+    saves = whole >= tuning.TUNING.looking_ms and direct.estimate(sparse, ()) < _CLEARLY * whole
+    return sparse if saves else problem
+
+
+@dataclass(frozen=True)
+class SearchedPlan:
+    """A direct plan whose tiles must be finite; another one, of all taps, does the rest."""
+
+    sparse: direct.DirectPlan
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the plan of most tiles says of itself."""
+        return getattr(self.sparse, name)
+
+    def __call__(
+        self, x: np.ndarray, weights: tuple[np.ndarray, np.ndarray], fills: np.ndarray, out: np.ndarray,
+        workers: int | None,
+    ) -> None:  # fmt: skip
+        """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
+        (packed, kernel), problem, tasks = weights, self.sparse.problem, self.sparse.tasks
+        flags = np.zeros(int(tasks.table[t.TASKS] // tasks.table[t.GROUP_TASKS]), np.int64)
+        largest = bits(float(np.finfo(problem.working).max), problem.working)
+        self.sparse(x, packed, fills, out, workers, columns={t.FLAGS: flags, t.MOST: largest})
+        direct.repair(replace(problem, pattern=b""), tasks, flags, x, kernel, fills, out, workers)
+
+
+def prepare(problem: Problem, kernel: np.ndarray, workers: int | None) -> tuple[Any, Any]:
+    """Return the direct plan of a problem, and its kernel ready for it."""
+    own = direct.plan(turned(without_zeros(problem, kernel)))
+    packed = own.prepare(kernel, workers)
+    return (SearchedPlan(own), (packed, kernel)) if own.problem.is_searched else (own, packed)
