@@ -13,7 +13,7 @@ from convnd.interop.blocks import block, line, stand_in
 from convnd.plan import Plan
 from convnd.problem.arguments import parse
 from convnd.problem.axis import Axis
-from convnd.problem.boundary import MODES, source_position
+from convnd.problem.boundary import MODES, input_index
 from convnd.problem.options import options_of
 from support.check import rounding, same
 from support.strategies import Array, Problem, problems
@@ -48,12 +48,12 @@ def test_every_tap_of_a_block_reads_the_sample_it_reads_in_the_whole(axis, data)
         return samples(sample)
 
     def of_window(sample):
-        place = source_position(sample, len(window), own.axis.boundary)
+        place = input_index(sample, len(window), 1, *own.axis.boundary)
         return window[place] if place >= 0 else -1
 
     for output in range(end - first):
         for tap in range(axis.taps):
-            whole = supplier(axis, first + output, tap, lambda i: source_position(i, axis.length, axis.boundary))
+            whole = supplier(axis, first + output, tap, lambda i: input_index(i, axis.length, 1, *axis.boundary))
             inside = supplier(own.axis, output, tap, of_window)
             assert inside == whole
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from numba import carray, config, njit
 
+from ..problem.boundary import OUTSIDE
 from . import tables as t
 from .compile import HELPER
-from .index import OUTSIDE, input_index, input_position
+from .index import input_index, input_position
 from .intrinsics.memory import call, indices_at, words_at
 
 # In place of an offset: the fill value is meant, or no output of the tile reads the place.

@@ -58,7 +58,7 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
         "convolution": ("conv", "convolve"),
         "correlation": ("corr", "correlate", "cross-correlation", "cross_correlation", "xcorr"),
     },
-    "boundary": {name: mode.others for name, mode in boundary.MODES.items()},
+    "boundary": boundary.MODES,
     "nan_policy": {"propagate": ("allow", "keep"), "raise": ("error",), "omit": ("ignore", "interpolate", "skip")},
     "method": {
         "auto": ("best", "default"),
