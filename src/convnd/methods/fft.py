@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import log2, prod
 from typing import Any
 
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.compile import function
 from ..jit.fourier import convolve_by_fft, transform_filters
 from ..jit.intrinsics.butterfly import butterflies, products
 from ..jit.intrinsics.transpose import transpose
@@ -20,82 +18,17 @@ from ..jit.parallel import aligned
 from ..jit.radices import factors, frequencies, turns, twiddle_table
 from ..problem.axis import Window, window
 from ..problem.canonical import Problem
-from ..problem.dtypes import bits, largest
+from ..problem.dtypes import largest
 from ..problem.request import Request
 from . import direct, tuning
 from .factors import Factor, Structure
 from .layout import even_begins, round_up
 from .spectral_layout import SpectralLayout
-from .tables import Builder, Tasks, add_axes, functions
+from .tables import Builder, add_axes, functions
+from .transform import Transformed, TransformPlan, bits_between, tasks_of
 from .windows import best, cycles, elapsed, filters, least_cycles, prepared, tap_order, transform_type
 
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
-
-
-@dataclass(frozen=True)
-class Spectra:
-    """A kernel's filters, their spectra, and the bits of the magnitudes between which samples must lie."""
-
-    kernel: np.ndarray
-    spectra: np.ndarray
-    least: int
-    most: int
-
-
-@dataclass(frozen=True)
-class SpectralPlan:
-    """All of a problem that does not depend on the arrays' contents and addresses, laid out for compiled code."""
-
-    problem: Problem
-    layout: SpectralLayout
-    working: str
-    workers: int
-    tasks: Tasks
-    filter_tasks: Tasks
-
-    @property
-    def flops(self) -> int:
-        """Operations of a call, the filters' transforms not counted."""
-        samples, channels = self.layout.samples, self.problem.in_channels + self.problem.out_channels
-        beside = prod(n for a, n in enumerate(self.layout.shape) if a not in self.layout.transformed)
-        products = 6 * self.problem.in_channels * self.problem.out_channels * samples
-        return int(int(self.tasks.table[t.TASKS]) * beside * (channels * 5 * samples * log2(samples) + products))
-
-    @property
-    def scratch_bytes(self) -> int:
-        """Bytes that a thread takes."""
-        return int(self.tasks.table[t.SCRATCH_BYTES])
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes that the spectra take."""
-        return int(self.tasks.table[t.SPECTRUM_BYTES]) * filters(self.problem)
-
-    def describe(self) -> list[str]:
-        """Say what runs."""
-        lengths = " x ".join(str(self.layout.lengths[a]) for a in self.layout.transformed)
-        return [
-            f"taps      {self.problem.in_channels * self.problem.taps} for each output",
-            f"tile      {self.layout.shape} outputs, transforms of {lengths} complex samples in {self.working}",
-        ]
-
-    def prepare(self, kernel: np.ndarray, workers: int | None) -> Spectra:
-        """Return the spectra of the filters of every group, `problem.canonical_kernel`."""
-        weights = kernel.astype(np.float64)
-        scaled = (weights / self.layout.samples).astype(self.working)
-        spectra = aligned(self.weight_bytes)
-        self.filter_tasks.run({t.FILTERS: scaled, t.WEIGHTS: spectra}, workers, filters(self.problem))
-        return Spectra(kernel, spectra, *_range(weights, self.layout.samples, self.working))
-
-    def __call__(
-        self, x: np.ndarray, weights: Spectra, fills: np.ndarray, out: np.ndarray, workers: int | None
-    ) -> None:
-        """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
-        flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
-        own_fills = fills.astype(self.working)
-        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.spectra, t.FILLS: own_fills, t.FLAGS: flags}
-        self.tasks.run(columns | {t.LEAST: weights.least, t.MOST: weights.most}, workers, self.workers)
-        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
 
 
 def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:
@@ -108,31 +41,28 @@ def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:
     gain = min(1.0, sums / samples)
     least = float(info.tiny) / float(info.eps) / gain if gain else 0.0
     most = float(info.max) / (8.0 * samples * max(1.0, sums))
-    if not (np.isfinite(sums) and least <= most):
-        return 1, 0
-    return bits(least, working), bits(most, working)
+    return bits_between(least, most if np.isfinite(sums) else 0.0, working)
 
 
 @tuning.remembered(64)
-def plan(problem: Problem) -> SpectralPlan:
-    """Return the plan of a prepared problem that has a layout."""
-    layout = best(problem)
+def plan(problem: Problem) -> TransformPlan:
+    """Lay out the tables of a prepared problem that has a layout."""
+    layout, builder, working = best(problem), Builder(columns=t.FFT_COLUMNS), transform_type(problem)
     assert layout is not None
-    return build(problem, layout)
-
-
-def build(problem: Problem, layout: SpectralLayout) -> SpectralPlan:
-    """Lay out the tables of a problem."""
-    builder = Builder(columns=t.FFT_COLUMNS)
     begins, kept = lay_out(builder, problem, layout)
-    table, count = builder.table(), filters(problem)
-    filter_table = table.copy()
-    table[t.RUN_TASKS] = function(convolve_by_fft).address
-    filter_table[t.RUN_TASKS], filter_table[t.TASKS] = function(transform_filters).address, count
-    useful = direct.useful_workers(problem, cycles(problem, layout) * int(table[t.TASKS]))
-    return SpectralPlan(
-        problem, layout, transform_type(problem), useful,
-        Tasks(table, begins, kept), Tasks(filter_table, (np.arange(count + 1),), kept),
+    table, pairs, samples = builder.table(), problem.in_channels * problem.out_channels, layout.samples
+    beside = prod(n for a, n in enumerate(layout.shape) if a not in layout.transformed)
+    of_transforms = 5 * samples * log2(samples) * (problem.in_channels + problem.out_channels)
+    lengths = " x ".join(str(layout.lengths[a]) for a in layout.transformed)
+    return TransformPlan(
+        problem, layout, working, direct.useful_workers(problem, cycles(problem, layout) * int(table[t.TASKS])),
+        *tasks_of(table, begins, kept, convolve_by_fft, transform_filters, filters(problem)),
+        int(int(table[t.TASKS]) * beside * (of_transforms + 6 * pairs * samples)),
+        int(table[t.SPECTRUM_BYTES]) * filters(problem),
+        [
+            f"taps      {problem.in_channels * problem.taps} for each output",
+            f"tile      {layout.shape} outputs, transforms of {lengths} complex samples in {working}",
+        ],
     )  # fmt: skip
 
 
@@ -178,7 +108,7 @@ def lay_out(
         t.MULTIPLY: by_table[1].address, t.MULTIPLY_ADD: by_table[2].address,
         t.COPY: copy.address, t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
         t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: layout.slabs // layout.alike * slab_bytes,
-        t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups,
+        t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups, t.GROUP_TASKS: 1,
         t.SCRATCH_BYTES: round_up(slabs_at + (problem.in_channels + 1) * slab_bytes, CACHE_LINE),
     })  # fmt: skip
     return tuple(begins), tuple(kept)
@@ -261,10 +191,13 @@ def least_estimate(problem: Problem) -> float:
 
 def prepare(
     problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
-) -> tuple[SpectralPlan, Spectra]:
-    """Return the plan of a problem, and its kernel ready for it."""
+) -> tuple[TransformPlan, Transformed]:
+    """Return the plan of a problem, and the spectra of a kernel's filters."""
     own, order = plan(prepared(problem)), tap_order(problem)
     if np.any(order[1:] < order[:-1]):
         kernel = kernel.reshape(*kernel.shape[:2], -1, len(order))[..., order].reshape(kernel.shape)
         kernel = np.ascontiguousarray(kernel)  # of planes that share weights, NumPy leaves the axes in another order
-    return own, own.prepare(kernel, workers)
+    weights, samples = kernel.astype(np.float64), own.layout.samples
+    scaled, spectra = (weights / samples).astype(own.working), aligned(own.weight_bytes)
+    own.filter_tasks.run({t.FILTERS: scaled, t.WEIGHTS: spectra}, workers, filters(own.problem))
+    return own, Transformed(kernel, spectra, *_range(weights, samples, own.working))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf, prod
 
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.compile import function
 from ..jit.intrinsics.minimal import (
     FLOAT,
     OUTPUTS,
@@ -29,11 +27,9 @@ from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.winograd import convolve_by_winograd, transform_filters
 from ..problem.axis import Window, window
 from ..problem.canonical import Problem
-from ..problem.dtypes import bits
 from ..problem.request import Request
 from . import direct, tuning
 from .boxes import (
-    WinogradLayout,
     best,
     cycles,
     folds,
@@ -51,81 +47,8 @@ from .boxes import (
 )
 from .factors import Factor, Structure
 from .layout import even_begins, round_up
-from .tables import Builder, Tasks, add_axes, functions
-
-
-@dataclass(frozen=True)
-class Filters:
-    """A kernel, its transformed filters, and the bits of the magnitudes between which samples must lie."""
-
-    kernel: np.ndarray
-    transformed: np.ndarray
-    least: int
-    most: int
-
-
-@dataclass(frozen=True)
-class WinogradPlan:
-    """All of a problem that does not depend on the arrays' contents and addresses, laid out for compiled code."""
-
-    problem: Problem
-    layout: WinogradLayout
-    workers: int
-    tasks: Tasks
-    filter_tasks: Tasks
-
-    @property
-    def flops(self) -> int:
-        """Operations of a call: the products and their sums."""
-        tiles = prod(-(-a.outputs // unit) for a, unit in zip(self.problem.axes, units(self.problem), strict=True))
-        filters = self.problem.groups * self.problem.out_channels * terms_of(self.problem)
-        return 2 * planes_of(self.problem) * tiles * filters
-
-    @property
-    def scratch_bytes(self) -> int:
-        """Bytes that a thread takes."""
-        return int(self.tasks.table[t.SCRATCH_BYTES])
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes that the transformed filters take."""
-        table = self.tasks.table
-        return int(table[t.GROUPS] * table[t.BLOCKS] * table[t.WEIGHTS_PLANE]) * PLANES
-
-    def describe(self) -> list[str]:
-        """Say what runs."""
-        problem, height = self.problem, tile_height(self.problem)
-        products, tiles = planes_of(problem) / (height * OUTPUTS), prod(self.layout.shape) // prod(units(problem))
-        return [
-            f"taps      {problem.in_channels * problem.taps} for each output, by {products} products in place of 9",
-            f"tile      {self.layout.shape} outputs, {tiles} tiles of {height} x {OUTPUTS} at once",
-        ]
-
-    def prepare(self, kernel: np.ndarray, workers: int | None) -> Filters:
-        """Return the transformed filters of every group, `problem.canonical_kernel`."""
-        table, (groups, filters, taps) = self.filter_tasks.table, kernel.shape
-        planar = kernel
-        if folds(self.problem) > 1:  # neighbouring taps are in different lines
-            planar = kernel.reshape(-1, TAPS, TAPS).swapaxes(1, 2).reshape(kernel.shape)
-        shape = groups, int(table[t.FILTER_BLOCKS] * table[t.LANES]), int(table[t.TAPS_BYTES]) // FLOAT
-        padded = np.ascontiguousarray(planar)
-        if kernel.shape != shape:
-            padded = np.zeros(shape, kernel.dtype)
-            padded[:, :filters, :taps] = planar
-        transformed, bits_ = np.empty(self.weight_bytes, np.uint8), np.empty(groups * filters, np.int64)
-        self.filter_tasks.run({t.TAPS: padded, t.WEIGHTS: transformed, t.LARGEST_TAPS: bits_}, workers, self.workers)
-        largest = bits_.astype(np.int32).view(np.float32)
-        return Filters(kernel, transformed, *_range(largest, taps))
-
-    def __call__(
-        self, x: np.ndarray, weights: Filters, fills: np.ndarray, out: np.ndarray, workers: int | None
-    ) -> None:
-        """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
-        table = self.tasks.table
-        flags = np.zeros(int(table[t.TASKS] // table[t.GROUP_TASKS]), np.int64)
-        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.transformed, t.FILLS: fills, t.FLAGS: flags}
-        self.tasks.run(columns | {t.LEAST: weights.least, t.MOST: weights.most}, workers, self.workers)
-        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
+from .tables import Builder, add_axes, functions
+from .transform import Transformed, TransformPlan, bits_between, tasks_of
 
 
 def _range(largest: np.ndarray, taps: int) -> tuple[int, int]:
@@ -138,15 +61,9 @@ def _range(largest: np.ndarray, taps: int) -> tuple[int, int]:
     least = float(info.tiny) / float(info.eps)
     sums = max(1.0, float(used.max(initial=0)) * taps)
     most = float(info.max) / (8 * (SAMPLES_GAIN * OUTPUTS_GAIN) ** 2 * sums)
-    if not np.isfinite(largest).all() or used.min(initial=1) < least or least > most:
-        return 1, 0
-    return bits(least, "float32"), bits(most, "float32")
-
-
-@tuning.remembered(64)
-def plan(problem: Problem) -> WinogradPlan:
-    """Return the plan of a prepared problem."""
-    return build(problem, best(problem)[0])
+    if not np.isfinite(largest).all() or used.min(initial=1) < least:
+        most = 0.0
+    return bits_between(least, most, "float32")
 
 
 def folded(line: Window, count: int) -> tuple[Window, int]:
@@ -160,9 +77,10 @@ def folded(line: Window, count: int) -> tuple[Window, int]:
     return Window(positions, places, np.array(runs, np.int64)), len(lines[0])
 
 
-def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
-    """Lay out the tables and the job of a problem."""
-    lanes = VECTOR_BYTES // FLOAT
+@tuning.remembered(64)
+def plan(problem: Problem) -> TransformPlan:
+    """Lay out the tables of a prepared problem."""
+    layout, lanes = best(problem)[0], VECTOR_BYTES // FLOAT
     down, last = plane_axes(problem)
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
@@ -233,8 +151,7 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
         t.PARTS: parts, t.PART_TERMS: part_terms, t.PART_BYTES: part_bytes,
         t.TERMS: terms, t.ITEM_ROW: item_row, t.CHANNEL_ROW: row, t.SUMS_ROW: sums_row, **plane_bytes, **places,
         **{column: own.address for column, own in emitted.items()},
-        t.RUN_TASKS: function(convolve_by_winograd).address, t.TERM_OFFSETS: taps.ctypes.data,
-        t.BOUNDS: bounds.ctypes.data,
+        t.TERM_OFFSETS: taps.ctypes.data, t.BOUNDS: bounds.ctypes.data,
         t.FILTER_BLOCKS: filter_blocks, t.ROWS: layout.rows, t.BLOCK: block,
         t.BLOCKS: round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, t.TASK_BLOCKS: chunk,
         t.BLOCKS_AT_ONCE: span, t.GROUP_TASKS: -(-blocks // chunk),
@@ -242,13 +159,19 @@ def build(problem: Problem, layout: WinogradLayout) -> WinogradPlan:
         t.TAPS_BYTES: FLOAT * round_up(terms * TAPS**2, lanes),
         t.TASKS: boxes_and_parts, t.SCRATCH_BYTES: round_up(at, CACHE_LINE),
     })  # fmt: skip
-    table = builder.table()
-    filter_table, count = table.copy(), problem.groups * filter_blocks
-    filter_table[t.TASKS], filter_table[t.RUN_TASKS] = count, function(transform_filters).address
-    useful = direct.useful_workers(problem, cycles(problem, layout) * boxes)
-    return WinogradPlan(
-        problem, layout, useful, Tasks(table, tuple(begins), tuple(kept)),
-        Tasks(filter_table, (np.arange(count + 1),), tuple(kept)),
+    table, outputs = builder.table(), height * OUTPUTS
+    tiles = prod(-(-axis.outputs // unit) for axis, unit in zip(problem.axes, units(problem), strict=True))
+    return TransformPlan(
+        problem, layout, "float32", direct.useful_workers(problem, cycles(problem, layout) * boxes),
+        *tasks_of(table, begins, kept, convolve_by_winograd, transform_filters, problem.groups * filter_blocks),
+        2 * planes_of(problem) * tiles * problem.groups * problem.out_channels * terms,
+        int(table[t.GROUPS] * table[t.BLOCKS] * table[t.WEIGHTS_PLANE]) * PLANES,
+        [
+            f"taps      {problem.in_channels * problem.taps} for each output, "
+            f"by {planes_of(problem) / outputs} products in place of 9",
+            f"tile      {layout.shape} outputs, {prod(layout.shape) // prod(units(problem))} tiles of "
+            f"{height} x {OUTPUTS} at once",
+        ],
     )  # fmt: skip
 
 
@@ -270,7 +193,18 @@ def least_estimate(problem: Problem) -> float:
 
 def prepare(
     problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
-) -> tuple[WinogradPlan, Filters]:
-    """Return the plan of a problem, and its kernel ready for it."""
+) -> tuple[TransformPlan, Transformed]:
+    """Return the plan of a problem, and the transformed filters of a kernel."""
     own = plan(prepared(problem))
-    return own, own.prepare(kernel, workers)
+    table, (groups, filters, taps) = own.filter_tasks.table, kernel.shape
+    planar = kernel
+    if folds(own.problem) > 1:  # neighbouring taps are in different lines
+        planar = kernel.reshape(-1, TAPS, TAPS).swapaxes(1, 2).reshape(kernel.shape)
+    shape = groups, int(table[t.FILTER_BLOCKS] * table[t.LANES]), int(table[t.TAPS_BYTES]) // FLOAT
+    padded = np.ascontiguousarray(planar)
+    if kernel.shape != shape:
+        padded = np.zeros(shape, kernel.dtype)
+        padded[:, :filters, :taps] = planar
+    transformed, bits = np.empty(own.weight_bytes, np.uint8), np.empty(groups * filters, np.int64)
+    own.filter_tasks.run({t.TAPS: padded, t.WEIGHTS: transformed, t.LARGEST_TAPS: bits}, workers, own.workers)
+    return own, Transformed(kernel, transformed, *_range(bits.astype(np.int32).view(np.float32), taps))

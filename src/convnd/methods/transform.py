@@ -1,0 +1,76 @@
+"""What methods that transform windows share: transformed filters, and tiles that the direct method has to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..jit import tables as t
+from ..jit.compile import function
+from ..problem.canonical import Problem
+from ..problem.dtypes import bits
+from . import direct
+from .tables import Tasks
+
+
+class Transformed(NamedTuple):
+    """A kernel, its transformed filters, and the bits of the magnitudes between which samples must lie."""
+
+    kernel: np.ndarray
+    filters: np.ndarray
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class TransformPlan:
+    """All of a problem that does not depend on the arrays' contents and addresses, laid out for compiled code."""
+
+    problem: Problem
+    layout: Any  # the method's
+    working: str
+    workers: int
+    tasks: Tasks
+    filter_tasks: Tasks
+    flops: int  # of a call, the filters' transforms not counted
+    weight_bytes: int  # that the transformed filters take
+    text: list[str]
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes that a thread takes."""
+        return int(self.tasks.table[t.SCRATCH_BYTES])
+
+    def describe(self) -> list[str]:
+        """Say what runs."""
+        return self.text
+
+    def __call__(
+        self, x: np.ndarray, weights: Transformed, fills: np.ndarray, out: np.ndarray, workers: int | None
+    ) -> None:
+        """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
+        table = self.tasks.table
+        flags = np.zeros(int(table[t.TASKS] // table[t.GROUP_TASKS]), np.int64)
+        own_fills = fills.astype(self.working)
+        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.filters, t.FILLS: own_fills, t.FLAGS: flags}
+        self.tasks.run(columns | {t.LEAST: weights.least, t.MOST: weights.most}, workers, self.workers)
+        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
+
+
+def tasks_of(
+    table: np.ndarray, begins: Sequence[np.ndarray], kept: Any, convolve: Callable[..., None],
+    transform: Callable[..., None], filters: int,
+) -> tuple[Tasks, Tasks]:  # fmt: skip
+    """Return the tasks of tiles and those of so many filters, whose C functions read one table."""
+    filter_table = table.copy()
+    table[t.RUN_TASKS] = function(convolve).address
+    filter_table[t.RUN_TASKS], filter_table[t.TASKS] = function(transform).address, filters
+    return Tasks(table, tuple(begins), kept), Tasks(filter_table, (np.arange(filters + 1),), kept)
+
+
+def bits_between(least: float, most: float, working: str) -> tuple[int, int]:
+    """Return the bits of the least and the most magnitude of samples; where there is none between, of no sample."""
+    return (bits(least, working), bits(most, working)) if least <= most < np.inf else (1, 0)
