@@ -22,7 +22,7 @@ from support.strategies import problems
 
 
 @given(problems(), st.data())
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_blocks_of_chunks_have_the_bits_of_the_whole(tuned, problem, data):
     x, kernel, options = problem.make()
     del options["out"]

@@ -125,7 +125,7 @@ class TestJax:
         assert found.dtype == "int32"
         assert found.tolist() == [2**31 - 1] * 4
 
-    @pytest.mark.parametrize("dtype", ["float32", "complex64"])
+    @pytest.mark.parametrize("dtype", ["float32", pytest.param("complex64", marks=pytest.mark.slow)])
     @pytest.mark.parametrize("layer", LAYERS)
     def test_gradients_are_those_of_jaxs_convolutions(self, layer, dtype):
         jax, (shape, bank, options) = self.jax, LAYERS[layer]

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 _common = hypothesis.settings(deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
-hypothesis.settings.register_profile("ci", _common, max_examples=600, derandomize=True, database=None)
+hypothesis.settings.register_profile("ci", _common, max_examples=300, derandomize=True, database=None)
 hypothesis.settings.register_profile("long", _common, max_examples=100_000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
