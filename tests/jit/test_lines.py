@@ -20,7 +20,7 @@ rng = np.random.default_rng(0)
 
 
 def run(function, *arguments):
-    ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * len(arguments))(function.address)(*arguments)
+    ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * len(arguments))(function)(*arguments)
 
 
 def samples(dtype, count):

@@ -32,5 +32,5 @@ def test_register_tile(rows, vectors, dtype):
         x.ctypes.data, in_bytes.ctypes.data, weights.ctypes.data, bounds.ctypes.data, steps,
         out.ctypes.data, out.strides[0], blocks, 0, 0,
     ])  # fmt: skip
-    ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(register_tile.compile(tile).address)(arguments.ctypes.data)
+    ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(register_tile.compile(tile))(arguments.ctypes.data)
     np.testing.assert_array_equal(out, expected)

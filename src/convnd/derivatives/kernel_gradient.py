@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -67,13 +66,16 @@ class GradientPlan:
 def _describe(
     builder: Builder, job: int, problem: Problem, read: Sequence[Window], begins: Sequence[np.ndarray],
     pitches: Sequence[int], working: str, columns: Columns,
-) -> tuple[int, Any]:  # fmt: skip
-    """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes, and what to keep alive."""
+) -> int:  # fmt: skip
+    """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes."""
     axes, described = add_axes(builder, problem, read, begins, pitches)
-    reader = compile_reader(problem.stored, working)
-    compiled = {t.GATHER: function(gather).address, t.READ: reader.address, t.ITEM: np.dtype(working).itemsize}
+    compiled = {
+        t.GATHER: function(gather),
+        t.READ: compile_reader(problem.stored, working),
+        t.ITEM: np.dtype(working).itemsize,
+    }
     builder.set({**described, t.AXES: builder.add(axes), **compiled, **columns}, job)
-    return int(described[t.NUMBERS]), reader
+    return int(described[t.NUMBERS])
 
 
 def _windows_of_y(problem: Problem, groups: int, shape: Sequence[int]) -> tuple[Problem, list[Window]]:
@@ -180,10 +182,9 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
             places = np.pad(places, (0, problem.axes[a].taps - len(places)), "edge" if len(places) else "constant")
             own = (own[:, None] + places * pitches[a]).ravel()
         offsets.append((builder.add(np.pad(own[bases], (0, tap_blocks * columns - len(bases)), "edge")), 0, 0, 0))
-    products = compile_products(working, rows * shifted, columns)
     builder.set({
-        t.RUN_TASKS: function(sum_gradient).address, t.SUM_TILE: function(sum_tile).address,
-        t.SUM_PRODUCTS: products.address, t.NUMBERS: max(of_x[0], of_y[0]),
+        t.RUN_TASKS: function(sum_gradient), t.SUM_TILE: function(sum_tile),
+        t.SUM_PRODUCTS: compile_products(working, rows * shifted, columns), t.NUMBERS: max(of_x, of_y),
         t.PHASES: builder.add(phase_table(problem, offsets)), t.PHASE_COUNT: problem.branches, t.FLAT: last - first,
         t.ROWS: rows * shifted, t.ROW_BLOCKS: row_blocks, t.BLOCK_PITCH: y_pitch * rows,
         t.ROW_PITCH: y_pitch if shifted == 1 else -shift, t.BEYOND: margin // item, t.Y_AT: y_at,
@@ -192,7 +193,7 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
         t.FILTER_TASKS: filter_tasks, t.TASK_TILES: task_tiles, t.END_TILE: tiles, t.TASKS: tile_tasks * y_groups,
     })  # fmt: skip
     return GradientPlan(
-        Tasks(builder.table(), tuple(begins), (of_x, of_y, products)),
+        builder.tasks(begins),
         (tile_tasks, problem.groups, problem.branches, filter_tasks, row_blocks * rows, shifted, tap_blocks * columns),
         working, useful_workers(problem, 2 * taps * problem.outputs / (VECTOR_BYTES // item)), numbers,
     )  # fmt: skip
@@ -205,7 +206,7 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     if layout is None:
         return None
     builder, item, info = Builder(2, t.GRADIENT_COLUMNS), np.dtype(working).itemsize, np.finfo(working)
-    begins, kept = fft.lay_out(builder, problem, layout)
+    begins = fft.lay_out(builder, problem, layout)
     table, pitches = builder.table(), [item * pitch for pitch in layout.pitches]
     pairs, channels = problem.out_channels * problem.in_channels, problem.out_channels + problem.in_channels
     read = [window(axis, n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
@@ -220,22 +221,21 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     # Products of spectra are sums of products of samples: half of each type's range is either's.
     limits = (float(info.tiny) / float(info.eps)) ** 0.5, float(info.max) ** 0.5 / (8 * layout.samples)
     least, most = (dtypes.bits(limit, working) for limit in limits)
-    largest, addition = compile_largest(working), compile_addition(working)
     channel_pitch, slab_bytes = int(table[t.CHANNEL_PITCH]), int(table[t.SLAB_BYTES])
-    both = {t.LEAST: least, t.MOST: most, t.LARGEST: largest.address, t.CHANNEL_PITCH: channel_pitch}
+    both = {t.LEAST: least, t.MOST: most, t.LARGEST: compile_largest(working), t.CHANNEL_PITCH: channel_pitch}
     other, at = _windows_of_y(problem, problem.groups, layout.shape)
     of_y = _describe(builder, 1, other, at, begins, pitches, working, both)
     spectra_at = channels * channel_pitch + (channels + 1) * slab_bytes
     builder.set({
-        **both, t.RUN_TASKS: function(sum_gradient).address, t.SUM_TILE: function(sum_spectra).address,
-        t.ADD_TAPS: addition.address, t.SPECTRA_AT: spectra_at,
-        t.NUMBERS: max(of_y[0], int(table[t.NUMBERS])), t.SLABS_AT: channels * channel_pitch,
+        **both, t.RUN_TASKS: function(sum_gradient), t.SUM_TILE: function(sum_spectra),
+        t.ADD_TAPS: compile_addition(working), t.SPECTRA_AT: spectra_at,
+        t.NUMBERS: max(of_y, int(table[t.NUMBERS])), t.SLABS_AT: channels * channel_pitch,
         t.SCRATCH_BYTES: round_up(spectra_at + pairs * int(table[t.SLABS]) * slab_bytes, CACHE_LINE),
         t.PHASES: builder.add(places), t.SUMS_PITCH: places.size, t.TASK_TILES: task_tiles, t.END_TILE: tiles,
         t.TASKS: tile_tasks * problem.groups,
     })  # fmt: skip
     return GradientPlan(
-        Tasks(builder.table(), begins, (kept, of_y, largest, addition)),
+        builder.tasks(begins),
         (tile_tasks, problem.groups, problem.out_channels, problem.in_channels, *places.shape), working,
         useful_workers(problem, cycles * tiles * problem.groups), taps, layout.samples,
     )  # fmt: skip

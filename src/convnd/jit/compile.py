@@ -217,19 +217,22 @@ def compiled(key: Hashable, make: Callable[[bool], Compiled]) -> Compiled:
     return _kept[key]
 
 
-def function(body: Callable[..., None], *arguments: Any, fastmath: set[str] | None = None) -> Any:
-    """Compile a C function, once in a process: of int64 arguments, but for those whose types are given.
+@lru_cache(maxsize=256)
+def function(body: Callable[..., None], *arguments: Any, fastmath: frozenset[str] = frozenset()) -> int:
+    """Compile a C function, once in a process, and return its address.
 
-    ``fastmath`` are LLVM's words for what floating sums may lose.
+    Its arguments are int64, but for those whose types are given. ``fastmath`` are LLVM's words for what floating sums
+    may lose.
     """
     count = body.__code__.co_argcount
     signature = types.void(*arguments, *[types.int64] * (count - len(arguments)))
 
     def make(cache: bool) -> Any:
-        return numba.cfunc(signature, cache=cache, error_model="numpy", fastmath=fastmath or False)(body)
+        return numba.cfunc(signature, cache=cache, error_model="numpy", fastmath=set(fastmath) or False)(body)
 
     captured = tuple(cell.cell_contents for cell in body.__closure__ or ())
-    return compiled((body.__code__, captured, signature, frozenset(fastmath or ())), make)
+    address: int = compiled((body.__code__, captured, signature, fastmath), make).address
+    return address
 
 
 def _before_fork() -> None:

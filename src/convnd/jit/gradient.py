@@ -9,7 +9,6 @@ conjugate of that of y is the spectrum of their correlation, and the tiles of a 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -26,7 +25,7 @@ Y = t.GRADIENT_COLUMNS  # the job of y
 
 
 @lru_cache(maxsize=64)
-def compile_products(working: str, rows: int, columns: int) -> Any:
+def compile_products(working: str, rows: int, columns: int) -> int:
     """Compile dot products along a line: of ``rows`` lines of y with ``columns`` taps of x.
 
     The function takes the addresses of the line in x, in y and of the sums that it adds to, of the taps' offsets, of
@@ -50,11 +49,11 @@ def compile_products(working: str, rows: int, columns: int) -> Any:
             for c in range(columns):
                 sums[r * indices_at(pitches)[1] + c] += line[r * columns + c]
 
-    return function(sum_products, pointer, pointer, pointer, fastmath={"reassoc", "contract"})
+    return function(sum_products, pointer, pointer, pointer, fastmath=frozenset({"reassoc", "contract"}))
 
 
 @lru_cache(maxsize=2)
-def compile_addition(working: str) -> Any:
+def compile_addition(working: str) -> int:
     """Compile the addition of samples, each so many bytes behind an address, to neighbouring sums."""
     pointer = pointer_to(np.dtype(working))
 

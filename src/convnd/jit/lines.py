@@ -58,7 +58,7 @@ Body = tuple[Callable[..., None], Any, Any]  # of a C function, and the types of
 
 
 @lru_cache(maxsize=256)
-def compile_reader(stored: str, working: str, nan: str = "kept") -> Any:
+def compile_reader(stored: str, working: str, nan: str = "kept") -> int:
     """Compile what `reader` returns."""
     return function(*reader(stored, working, nan))
 
@@ -130,7 +130,7 @@ def _reader_without_nan(dtype: np.dtype[Any], result: np.dtype[Any], marks: int)
 
 
 @lru_cache(maxsize=256)
-def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -> Any:
+def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -> int:
     """Compile what `writer` returns."""
     return function(*writer(working, stored, near, whole))
 
@@ -158,7 +158,7 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
 
 
 @lru_cache(maxsize=4)
-def compile_updating_writer(working: str) -> Any:
+def compile_updating_writer(working: str) -> int:
     """Compile a writer that adds: ``target = source + bias + beta * target``, of one type.
 
     It reads beta and the bias where its last argument says, and the target only where beta is not 0.
@@ -239,7 +239,7 @@ def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int)
 
 
 @lru_cache(maxsize=8)
-def compile_largest(working: str, counts_nan: bool = True) -> Any:
+def compile_largest(working: str, counts_nan: bool = True) -> int:
     """Compile the search for the largest magnitude of a line: its bits, which order as magnitudes do, NaN last.
 
     The function takes the addresses of the line and of the bits, and the number of samples.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -46,7 +45,7 @@ def run_lines(table_address, _memory_address, _scratch):
 
 
 @lru_cache(maxsize=8)
-def compile_nan_search(stored: str) -> Any:
+def compile_nan_search(stored: str) -> int:
     """Compile the search of a line for NaN: it sets ``beside`` to 1 where there is one."""
     dtype = np.dtype(stored)
     size, swapped = dtype.itemsize, int(not dtype.isnative)
@@ -75,7 +74,7 @@ def compile_nan_search(stored: str) -> Any:
 
 
 @lru_cache(maxsize=16)
-def compile_weighing(stored: str, marks: str, working: str) -> Any:
+def compile_weighing(stored: str, marks: str, working: str) -> int:
     """Compile the product of a line of samples with their weights, in the working type; 0 where the weight is 0."""
     sample_type, mark_type, native = np.dtype(stored), np.dtype(marks), np.dtype(working)
     size, sample_size, mark_size, convert = native.itemsize, sample_type.itemsize, mark_type.itemsize, native.type
@@ -98,7 +97,7 @@ def compile_weighing(stored: str, marks: str, working: str) -> Any:
 
 
 @lru_cache(maxsize=4)
-def compile_normalisation(sums: str, weights: str) -> Any:
+def compile_normalisation(sums: str, weights: str) -> int:
     """Compile the product of a line of sums with the whole weight over the weight found, NaN where that is too little.
 
     ``beside`` is the largest weight that is none.
@@ -124,7 +123,7 @@ def compile_normalisation(sums: str, weights: str) -> Any:
 
 
 @lru_cache(maxsize=4)
-def compile_update(native: str) -> Any:
+def compile_update(native: str) -> int:
     """Compile ``total = sums + bias + beta * total`` of lines; ``total`` is not read where beta, ``beside``, is 0."""
     dtype = np.dtype(native)
     size = dtype.itemsize

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -45,14 +44,13 @@ from .weights import pack
 class TilePass:
     """One pass of a register tile over the windows of tiles, laid out for compiled code.
 
-    ``kept`` is what the columns hold addresses of. ``window_bytes`` have room for the vectors and rows that are read
+    ``window_bytes`` have room for the vectors and rows that are read
     behind the window and dropped. ``blocks`` are those of a group's weights, of all phases.
     """
 
     sharing: Sharing
     taps: list[Taps]  # of each phase
     columns: Columns
-    kept: tuple[Any, ...]
     blocks: int
     window_bytes: int
     results_bytes: int
@@ -76,16 +74,13 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     along, lines = ordered(axes), (ordered(windows), ordered(pitches), ordered(problem.x_steps))
     shared = sharing if sharing.axis is None else sharing._replace(axis=problem.kernel_axes.index(sharing.axis))
     branches = [axis.branches or (Branch(range(axis.taps), 0, 0),) for axis in along]
-    taps, places, fields = [], [], []
+    taps, fields = [], []
     for phase in product(*branches):
         about = tuple([(len(own.taps), axis.stride, axis.dilation) for own, axis in zip(phase, along, strict=True)])
         own = taps_of(about, (count, *[axis.taps for axis in along]), shared, tile.runs)
         own, place = counted(own, tap_offsets(own, [b.shift for b in phase], *lines, channels), problem.pattern)
-        fields.append((place[0].ctypes.data, place[1].ctypes.data, own.bounds.ctypes.data, len(own.bounds)))
-        places.append(place)
+        fields.append((*map(builder.address, (place[0], place[1], own.bounds)), len(own.bounds)))
         taps.append(own)
-    tile_function = register_tile.compile(tile)
-    kept: list[Any] = [taps, places, tile_function]
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     spacing = problem.axes[row_axis].tap_spacing
     x_row = problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 and problem.reads_native else 0
@@ -101,9 +96,8 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
     channel_step = max(channel_steps, default=0)
     columns = {
         t.CHANNEL_PITCH: channel_pitch, t.FRAME: together,
-        t.RUN_TILE: function(run_tile).address,
-        t.RUN_LINE: function(run_channels if tile.across else run_rows).address,
-        t.TILE_FUNCTION: tile_function.address,
+        t.RUN_TILE: function(run_tile), t.RUN_LINE: function(run_channels if tile.across else run_rows),
+        t.TILE_FUNCTION: register_tile.compile(tile),
         t.PHASES: builder.add(phase_table(problem, fields)), t.PHASE_BLOCKS: blocks,
         t.PHASE_FILTERS: problem.branch_channels,
         t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,
@@ -117,22 +111,20 @@ def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Se
         t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
     }  # fmt: skip
     if tile.across:
-        turn = transpose.compile(problem.working, tile.lanes)
         near = len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1])
         size = np.dtype(problem.result).itemsize
         neighbours = channel_step == size if near else problem.results_near
         write = writer(problem.accumulated, problem.result, neighbours, False, problem.updates)
-        kept += [turn, write]
         results_bytes = 2 * sharing.rows * round_up(pieces * tile.block, tile.lanes) * item
         columns |= {
-            t.LANES: tile.lanes, t.TRANSPOSE: turn.address, t.WRITE: write.address,
+            t.LANES: tile.lanes, t.TRANSPOSE: transpose.compile(problem.working, tile.lanes), t.WRITE: write,
             t.CHANNELS_NEAR: near,
             t.WRITES_OUT: problem.stores_native and channel_step == item,
         }  # fmt: skip
     # The last vectors and the rows that do not exist read behind the window.
     beyond = tile.rows * pitches[-1] if tile.across else 2 * tile.rows * tile.block * item + rows_beyond
     window_bytes = round_up(problem.in_channels * prod(lengths) * item + beyond, CACHE_LINE)
-    return TilePass(sharing, taps, columns, tuple(kept), len(taps) * blocks, window_bytes, results_bytes)
+    return TilePass(sharing, taps, columns, len(taps) * blocks, window_bytes, results_bytes)
 
 
 @dataclass(frozen=True)
@@ -244,7 +236,7 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     tile_pass = lay_out_pass(builder, problem, layout, windows)
     pitches = dense_pitches(windows, np.dtype(problem.working).itemsize * tile_pass.columns[t.FRAME])
     axes, columns = add_axes(builder, problem, windows, begins, pitches)
-    compiled, kept = functions(problem, problem.working, ranged=problem.is_searched)
+    compiled = functions(problem, problem.working, ranged=problem.is_searched)
     tiles = prod(len(b) - 1 for b in begins) * problem.groups
     workers = useful_workers(problem, cycles)
     tasks = tuning.TUNING.tasks_per_worker * min(workers, parallel.available()) if workers > 1 else 1
@@ -253,12 +245,12 @@ def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
     x_channels = offsets(problem.x_channel_steps)
     builder.set({
         **columns, **compiled, **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
-        t.AXES: builder.add(axes), t.RUN_TASKS: function(convolve_directly).address, t.READS_X: layout.inside,
+        t.AXES: builder.add(axes), t.RUN_TASKS: function(convolve_directly), t.READS_X: layout.inside,
         t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
         t.AHEAD: rows_ahead(problem, layout.sharing, layout.tile.rows) if layout.inside else 0,
         t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: tiles * group_tasks,
     })  # fmt: skip
-    own = Tasks(builder.table(), tuple(begins), (kept, tile_pass.kept))
+    own = builder.tasks(begins)
     return DirectPlan(problem, layout, cycles, tile_pass, workers, own)
 
 

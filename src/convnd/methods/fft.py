@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log2, prod
-from typing import Any
 
 import numpy as np
 
@@ -49,14 +48,14 @@ def plan(problem: Problem) -> TransformPlan:
     """Lay out the tables of a prepared problem that has a layout."""
     layout, builder, working = best(problem), Builder(columns=t.FFT_COLUMNS), transform_type(problem)
     assert layout is not None
-    begins, kept = lay_out(builder, problem, layout)
+    begins = lay_out(builder, problem, layout)
     table, pairs, samples = builder.table(), problem.in_channels * problem.out_channels, layout.samples
     beside = prod(n for a, n in enumerate(layout.shape) if a not in layout.transformed)
     of_transforms = 5 * samples * log2(samples) * (problem.in_channels + problem.out_channels)
     lengths = " x ".join(str(layout.lengths[a]) for a in layout.transformed)
     return TransformPlan(
         problem, layout, working, direct.useful_workers(problem, cycles(problem, layout) * int(table[t.TASKS])),
-        *tasks_of(table, begins, kept, convolve_by_fft, transform_filters, filters(problem)),
+        *tasks_of(builder.tasks(begins), convolve_by_fft, transform_filters, filters(problem)),
         int(int(table[t.TASKS]) * beside * (of_transforms + 6 * pairs * samples)),
         int(table[t.SPECTRUM_BYTES]) * filters(problem),
         [
@@ -66,10 +65,8 @@ def plan(problem: Problem) -> TransformPlan:
     )  # fmt: skip
 
 
-def lay_out(
-    builder: Builder, problem: Problem, layout: SpectralLayout
-) -> tuple[tuple[np.ndarray, ...], tuple[Any, ...]]:
-    """Lay out the transforms of a problem's tiles, and return the tiles' first outputs and what is to be kept alive."""
+def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[np.ndarray]:
+    """Lay out the transforms of a problem's tiles, and return the tiles' first outputs."""
     working, lanes = transform_type(problem), layout.lanes
     item = np.dtype(working).itemsize
     vector = lanes * item
@@ -78,7 +75,7 @@ def lay_out(
     pitches = [item * pitch for pitch in layout.pitches]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
     axes, columns = add_axes(builder, problem, windows, begins, pitches)
-    compiled, kept = functions(problem, working, problem.exact, ranged=True)
+    compiled = functions(problem, working, problem.exact, ranged=True)
     steps: list[tuple[int, ...]] = []
     dimensions: list[tuple[int, ...]] = []
     for d, (length, pitch, outer) in enumerate(layout.dimensions):
@@ -87,31 +84,28 @@ def lay_out(
             blocks, span = length // span, span // radix
             folded = (d, blocks) == (0, 1)
             both = [butterflies.compile(working, lanes, radix, inverse, span > 1, folded) for inverse in (False, True)]
-            twiddles = twiddle_table(radix, span, working, folded)
-            steps.append((both[0].address, both[1].address, blocks, span, twiddles.ctypes.data))
-            kept += [twiddles, *both]
+            twiddles = builder.address(twiddle_table(radix, span, working, folded))
+            steps.append((*both, blocks, span, twiddles))
         dimensions.append((length, pitch * item, outer, max(1, pitch // lanes), first, len(steps) - first))
     slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
-    twist = _twist(layout, working) if layout.split else None
+    twist = builder.address(_twist(layout, working)) if layout.split else 0
     runs = _place_runs(problem, windows, pitches, 1 if layout.transposed else lanes, item)
     by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]
-    turn, copy = transpose.compile(working, lanes), compile_reader(np.dtype(working).str, working)
-    kept += [*by_table, turn, copy, twist]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: 2 * plane, t.ROW_AXIS: -1,
         t.PLANE: plane, t.ROW: layout.row * item, t.VECTOR: vector, t.SLAB_BYTES: slab_bytes, t.SLABS_AT: slabs_at,
         t.DIMENSIONS: builder.add(dimensions), t.DIMENSION_COUNT: len(dimensions), t.STEPS: builder.add(steps),
         t.TRANSPOSED: layout.transposed, t.SLABS: layout.slabs, t.ALIKE: layout.alike,
-        t.TWIST: 0 if twist is None else twist.ctypes.data,
-        t.TRANSPOSE: turn.address, t.TWIST_BY: by_table[0].address, t.UNTWIST_BY: by_table[1].address,
-        t.MULTIPLY: by_table[1].address, t.MULTIPLY_ADD: by_table[2].address,
-        t.COPY: copy.address, t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
+        t.TWIST: twist, t.TWIST_BY: by_table[0], t.UNTWIST_BY: by_table[1],
+        t.MULTIPLY: by_table[1], t.MULTIPLY_ADD: by_table[2], t.TRANSPOSE: transpose.compile(working, lanes),
+        t.COPY: compile_reader(np.dtype(working).str, working),
+        t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
         t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: layout.slabs // layout.alike * slab_bytes,
         t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups, t.GROUP_TASKS: 1,
         t.SCRATCH_BYTES: round_up(slabs_at + (problem.in_channels + 1) * slab_bytes, CACHE_LINE),
     })  # fmt: skip
-    return tuple(begins), tuple(kept)
+    return begins
 
 
 def _twist(layout: SpectralLayout, working: str) -> np.ndarray:

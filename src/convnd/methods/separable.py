@@ -110,7 +110,7 @@ class SeparablePlan:
         columns = [{t.WEIGHTS: packed, t.OUT: out, t.MOST: weights.most} for packed in weights.packed]
         columns[0] |= {
             t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags,
-            t.RUN_TASKS: function(convolve_separably).address,
+            t.RUN_TASKS: function(convolve_separably),
         }  # fmt: skip
         self.tasks.run(columns[0], workers, self.workers, columns[1:])
         direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
@@ -135,10 +135,8 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
 
     builder = Builder(len(steps))
     axes, columns = add_axes(builder, problem, windows, begins, dense_pitches(windows, item))
-    compiled, kept = functions(problem, problem.working, ranged=True)
-    search = compile_largest(problem.working, counts_nan=False)
+    compiled = functions(problem, problem.working, ranged=True)
     done = {a for a, axis in enumerate(problem.axes) if axis.taps == 1}
-    kept.append(search)
     passes, at = [], 0
     for p, (step, (layout, _), (along, terms, _)) in enumerate(zip(steps, chosen, factors, strict=True)):
         own_windows = [
@@ -146,8 +144,6 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
         ]
         own = lay_out_pass(builder, step, layout, own_windows)
         passes.append(own)
-        writer = compile_writer(step.accumulated, step.result, step.results_near)
-        kept.append(writer)
         done |= set(along)
         own_axes = axes.copy()
         own_axes[:, t.PITCH], own_axes[:, t.OUT_STEP] = dense_pitches(own_windows, item), step.out_steps
@@ -156,11 +152,11 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
             own_axes[a, t.KEPT], own_axes[a, t.HALO] = length, length - shape[a] if reach + 1 == length else length
         builder.set({
             **columns, **compiled, **own.columns, t.AXES: builder.add(own_axes), t.WINDOW_AT: at,
-            t.WRITE: writer.address,
+            t.WRITE: compile_writer(step.accumulated, step.result, step.results_near),
             t.OUT_CHANNELS: builder.add(_channels_of(step)),
             t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms, t.PASSES: len(steps),
             t.TASKS: tiles * problem.groups,
-            t.LARGEST_NUMBER: search.address,
+            t.LARGEST_NUMBER: compile_largest(problem.working, counts_nan=False),
             t.READS_X: inside, t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
             t.AHEAD: rows_ahead(problem, own.sharing, int(own.columns[t.ROWS])) if inside else 0,
         }, p)  # fmt: skip
@@ -168,7 +164,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     end = round_up(at + max(own.results_bytes for own in passes), CACHE_LINE)
     for p in range(len(passes)):
         builder.set({t.RESULTS_AT: at, t.SCRATCH_BYTES: end}, p)
-    tasks = Tasks(builder.table(), tuple(begins), (kept, [own.kept for own in passes]))
+    tasks = builder.tasks(begins)
     return SeparablePlan(problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), tasks)
 
 

@@ -18,7 +18,7 @@ from ..problem.boundary import CONSTANT
 from ..problem.recent import Recent
 from ..problem.request import Request, memory_order
 from . import tuning
-from .tables import Builder, Tasks
+from .tables import Builder
 
 _MOST = 2**24  # bytes of a slab's samples, however far its windows reach
 _SERIAL = 2**18  # elements that are worth a thread
@@ -136,7 +136,7 @@ def _sizes(request: Request) -> list[int]:
     return sizes
 
 
-def over_lines(compiled: Any, operands: Sequence[np.ndarray], beside: np.ndarray, workers: int | None) -> None:
+def over_lines(of_line: int, operands: Sequence[np.ndarray], beside: np.ndarray, workers: int | None) -> None:
     """Run a C function of `passes` over the lines of three arrays, or of fewer, that broadcast to the first's shape."""
     shape, absent = operands[0].shape, [(0,) * operands[0].ndim] * (3 - len(operands))
     steps = [np.broadcast_to(operand, shape).strides for operand in operands] + absent
@@ -145,13 +145,13 @@ def over_lines(compiled: Any, operands: Sequence[np.ndarray], beside: np.ndarray
     lines, blocks, together = prod(outer), -(-length // BLOCK), max(1, BLOCK // length)
     builder = Builder(columns=t.LINES_COLUMNS)
     builder.set({
-        t.RUN_TASKS: function(run_lines).address, t.LINE_FUNCTION: compiled.address, t.RANK: len(axes),
+        t.RUN_TASKS: function(run_lines), t.LINE_FUNCTION: of_line, t.RANK: len(axes),
         t.TASKS: blocks * -(-lines // together),
         t.LENGTHS: builder.add([n for n, *_ in axes] + [step for _, *own in axes for step in own]),
         t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks, t.TASK_LINES: together,
     })  # fmt: skip
     columns = dict(zip((t.BESIDE, t.FIRST, t.SECOND, t.THIRD), (beside, *operands), strict=False))
-    tasks = Tasks(builder.table(), (np.arange(2),), ())
+    tasks = builder.tasks([np.arange(2)])
     tasks.run(columns, workers, lines * length // _SERIAL + 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import product
 from math import prod
 from typing import Any
@@ -31,12 +31,18 @@ class Builder:
 
     def __init__(self, jobs: int = 1, columns: int = t.JOB_COLUMNS) -> None:
         self._columns, self._numbers = columns, array("q", bytes(8 * jobs * columns))
+        self._kept: list[np.ndarray] = []
 
     def add(self, values: Any) -> int:
         """Add whole numbers and return their place."""
         place = len(self._numbers)
         self._numbers.frombytes(np.asarray(values, np.int64).tobytes())
         return place
+
+    def address(self, values: np.ndarray) -> int:
+        """Return the address of an array, which the tasks keep alive."""
+        self._kept.append(values)
+        return values.ctypes.data
 
     def set(self, columns: Columns, job: int = 0) -> None:
         """Set columns of a job."""
@@ -49,24 +55,18 @@ class Builder:
         self._numbers[t.SIZE] = len(self._numbers)
         return np.array(self._numbers)
 
+    def tasks(self, begins: Sequence[np.ndarray]) -> Tasks:
+        """Return the tasks of the table, on tiles that begin at these outputs."""
+        return Tasks(self.table(), tuple(begins), tuple(self._kept))
+
 
 @dataclass(frozen=True)
 class Tasks:
-    """The tasks of a problem: one for each tile of a grid, each group, and each part of a group's output channels.
+    """The tasks of a problem: one for each tile of a grid, each group, and each part of a group's output channels."""
 
-    Parameters
-    ----------
-    table : ndarray
-        The table, but for the addresses of a call.
-    begins : tuple of ndarray
-        The first output of every tile along each axis, and the number of outputs behind them.
-    kept : tuple
-        What the table holds addresses of.
-    """
-
-    table: np.ndarray
-    begins: tuple[np.ndarray, ...]
-    kept: tuple[Any, ...]
+    table: np.ndarray  # but for the addresses of a call
+    begins: tuple[np.ndarray, ...]  # the first output of every tile along each axis, and the number behind them
+    kept: tuple[np.ndarray, ...]  # what the table holds addresses of
 
     @cached_property
     def grid(self) -> tuple[int, ...]:
@@ -163,55 +163,23 @@ def add_axes(
     return np.array(axes, np.int64), columns
 
 
-def functions(
-    problem: Problem, working: str, is_whole: bool = False, ranged: bool = False
-) -> tuple[Columns, list[Any]]:
-    """Return the columns of a job that hold C functions, and these functions.
+def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bool = False) -> Columns:
+    """Return the columns of a job that depend on dtypes alone.
 
-    Parameters
-    ----------
-    problem : Problem
-        What is computed.
-    working : str
-        The dtype of windows and results.
-    is_whole : bool
-        Whether results are whole numbers but for rounding.
-    ranged : bool
-        Whether the method looks for the largest magnitude of a window.
+    ``working`` is that of windows and results. ``is_whole`` says whether results are whole numbers but for rounding,
+    ``ranged`` whether the method looks for the largest magnitude of a window.
     """
     computed = problem.accumulated if working == problem.working else working
-    columns, found = _functions(
-        problem.stored, working, computed, problem.result, problem.results_near, is_whole, ranged, problem.nan,
-        problem.updates,
-    )  # fmt: skip
-    return columns, [found]
+    return {
+        t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working, problem.nan),
+        t.WRITE: writer(computed, problem.result, problem.results_near, is_whole, problem.updates),
+        t.LARGEST: compile_largest(working) if ranged else 0, t.ITEM: np.dtype(working).itemsize,
+    }  # fmt: skip
 
 
-def writer(computed: str, result: str, near: bool, is_whole: bool, updates: bool) -> Any:
+def writer(computed: str, result: str, near: bool, is_whole: bool, updates: bool) -> int:
     """Return the C function that writes lines of results, or adds them to what is there."""
     return compile_updating_writer(computed) if updates else compile_writer(computed, result, near, is_whole)
-
-
-@lru_cache(maxsize=256)
-def _functions(
-    stored: str,
-    working: str,
-    computed: str,
-    result: str,
-    near: bool,
-    is_whole: bool,
-    ranged: bool,
-    nan: str,
-    updates: bool,
-) -> tuple[Columns, Any]:
-    found = {
-        t.GATHER: function(gather), t.READ: compile_reader(stored, working, nan),
-        t.WRITE: writer(computed, result, near, is_whole, updates),
-    }  # fmt: skip
-    if ranged:
-        found[t.LARGEST] = compile_largest(working)
-    columns = {column: own.address for column, own in found.items()}
-    return {**columns, t.ITEM: np.dtype(working).itemsize}, tuple(found.values())
 
 
 def window_columns(columns: Columns, window_bytes: int, results_bytes: int = 0) -> Columns:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,14 +61,13 @@ class TransformPlan:
 
 
 def tasks_of(
-    table: np.ndarray, begins: Sequence[np.ndarray], kept: Any, convolve: Callable[..., None],
-    transform: Callable[..., None], filters: int,
-) -> tuple[Tasks, Tasks]:  # fmt: skip
+    tasks: Tasks, convolve: Callable[..., None], transform: Callable[..., None], filters: int
+) -> tuple[Tasks, Tasks]:
     """Return the tasks of tiles and those of so many filters, whose C functions read one table."""
-    filter_table = table.copy()
-    table[t.RUN_TASKS] = function(convolve).address
-    filter_table[t.RUN_TASKS], filter_table[t.TASKS] = function(transform).address, filters
-    return Tasks(table, tuple(begins), kept), Tasks(filter_table, (np.arange(filters + 1),), kept)
+    filter_table = tasks.table.copy()
+    tasks.table[t.RUN_TASKS] = function(convolve)
+    filter_table[t.RUN_TASKS], filter_table[t.TASKS] = function(transform), filters
+    return tasks, replace(tasks, table=filter_table, begins=(np.arange(filters + 1),))
 
 
 def bits_between(least: float, most: float, working: str) -> tuple[int, int]:

@@ -64,8 +64,8 @@ def _pack_filters(kernel: np.ndarray, taps: Taps, sharing: Sharing, workers: int
     for column, value in {
         t.X: kernel.ctypes.data, t.OUT: packed.ctypes.data, t.GROUP_FILTERS: filters, t.ROWS: sharing.rows,
         t.BLOCK: count, t.BLOCKS: blocks, t.ITEM: item, t.LANES: side, t.TASKS: groups * blocks,
-        t.RUN_TASKS: function(pack_blocks).address,
-        t.TRANSPOSE: turn.address, t.WRITE: writer.address, t.SIZE: t.JOB_COLUMNS,
+        t.RUN_TASKS: function(pack_blocks),
+        t.TRANSPOSE: turn, t.WRITE: writer, t.SIZE: t.JOB_COLUMNS,
     }.items():  # fmt: skip
         table[column] = value
     run_tasks(table, (groups * blocks,), workers, 1 + packed.size // _PACKED_BY_ONE)

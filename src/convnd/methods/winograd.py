@@ -95,7 +95,7 @@ def plan(problem: Problem) -> TransformPlan:
         pitches[a], size = size, size * lengths[a]
     builder = Builder(columns=t.WINOGRAD_COLUMNS)
     axes, columns = add_axes(builder, problem, windows, begins, pitches)
-    compiled, kept = functions(problem, problem.working, ranged=True)
+    compiled = functions(problem, problem.working, ranged=True)
 
     block, parts = layout.vectors * lanes, parts_of(problem)
     height, rows = tile_height(problem), layout.rows
@@ -143,15 +143,14 @@ def plan(problem: Problem) -> TransformPlan:
     boxes = prod(len(own) - 1 for own in begins)
     boxes_and_parts = boxes * problem.groups * -(-blocks // chunk)
     filter_blocks = -(-problem.out_channels // lanes)
-    kept += [taps, bounds, emitted]
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: size,
         t.DOWN: down, t.LANES: lanes, t.FOLDS: folds(problem), t.LINE_PITCH: FLOAT * line_samples,
         t.HEIGHT: height, t.WIDTH: units(problem)[last], t.PLANES_OF_TILE: planes_of(problem),
         t.PARTS: parts, t.PART_TERMS: part_terms, t.PART_BYTES: part_bytes,
         t.TERMS: terms, t.ITEM_ROW: item_row, t.CHANNEL_ROW: row, t.SUMS_ROW: sums_row, **plane_bytes, **places,
-        **{column: own.address for column, own in emitted.items()},
-        t.TERM_OFFSETS: taps.ctypes.data, t.BOUNDS: bounds.ctypes.data,
+        **emitted,
+        t.TERM_OFFSETS: builder.address(taps), t.BOUNDS: builder.address(bounds),
         t.FILTER_BLOCKS: filter_blocks, t.ROWS: layout.rows, t.BLOCK: block,
         t.BLOCKS: round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, t.TASK_BLOCKS: chunk,
         t.BLOCKS_AT_ONCE: span, t.GROUP_TASKS: -(-blocks // chunk),
@@ -163,7 +162,7 @@ def plan(problem: Problem) -> TransformPlan:
     tiles = prod(-(-axis.outputs // unit) for axis, unit in zip(problem.axes, units(problem), strict=True))
     return TransformPlan(
         problem, layout, "float32", direct.useful_workers(problem, cycles(problem, layout) * boxes),
-        *tasks_of(table, begins, kept, convolve_by_winograd, transform_filters, problem.groups * filter_blocks),
+        *tasks_of(builder.tasks(begins), convolve_by_winograd, transform_filters, problem.groups * filter_blocks),
         2 * planes_of(problem) * tiles * problem.groups * problem.out_channels * terms,
         int(table[t.GROUPS] * table[t.BLOCKS] * table[t.WEIGHTS_PLANE]) * PLANES,
         [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from ..compile import function, within_compilation
 from ..gather import gather
@@ -35,10 +34,9 @@ def _serve(columns, functions, wanted):
 
 
 @lru_cache(maxsize=1)
-def load() -> Any:
+def load() -> None:
     """Compile the C functions, or load them from the cache, and put them into the table."""
     with within_compilation():
-        functions = [function(own) for own in (_serve, gather, run_tile, run_rows, convolve_directly)]
-    TABLE[GATHER:] = [own.address for own in functions[1:]]
-    TABLE[SERVE] = functions[0].address
-    return functions
+        serve, *others = (function(own) for own in (_serve, gather, run_tile, run_rows, convolve_directly))
+    TABLE[GATHER:] = others
+    TABLE[SERVE] = serve

@@ -34,8 +34,8 @@ class Emitter:
         _EMITTERS[self._name] = self
         self.compile = lru_cache(maxsize=256)(self._compile)
 
-    def _compile(self, *about: Any) -> Any:
-        """Compile what numbers, words and tuples of them say."""
+    def _compile(self, *about: Any) -> int:
+        """Compile what numbers, words and tuples of them say, and return its address."""
         text = json.dumps([self._name, *about])
 
         def run_emitted(arguments):
