@@ -23,13 +23,7 @@ _TRANSPOSES = 8  # for outputs of different types
 
 
 class LinearMap(ABC):
-    """What a plan can do as a linear map of ``x``, and of the kernel.
-
-    Parameters
-    ----------
-    request : Request
-        What the user asks for, with the values of the kernel.
-    """
+    """What a plan can do as a linear map of ``x``, and of the kernel."""
 
     method: str
 

@@ -74,15 +74,9 @@ class Block(NamedTuple):
 
 
 def block(request: Request, outputs: Sequence[tuple[int, int]]) -> Block:
-    """Return a block of a request's result.
+    """Return a block of a request's result, of whose ``x`` the shape and the dtype count.
 
-    Parameters
-    ----------
-    request : Request
-        The convolution of the complete array; the shape and the dtype of its ``x`` count.
-    outputs : sequence of (int, int)
-        Along each axis of the result the first output of the block and the one behind the last. A block has all
-        channels.
+    ``outputs`` are along each axis of the result the block's first and the one behind its last; it has all channels.
     """
     spans, channel = list(outputs), request.channel_axis
     if channel is not None:

@@ -135,14 +135,9 @@ def available() -> int:
 
 
 def team_size(wanted: int | None, useful: int) -> int:
-    """Return how many threads a call takes.
+    """Return how many threads a call takes that is large enough for so many ``useful`` ones.
 
-    Parameters
-    ----------
-    wanted : int or None
-        What the user asked for; more than there are means all.
-    useful : int
-        The number of threads that the work is large enough for.
+    ``wanted`` is what the user asked for; more than there are means all.
     """
     if useful == 1 or wanted == 1:
         return 1

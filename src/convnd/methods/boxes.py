@@ -37,39 +37,21 @@ _NEAR_FILTERS = 2**24  # bytes of transformed filters, up to which they do not
 
 @dataclass(frozen=True)
 class WinogradLayout:
-    """How a problem is cut.
+    """How a problem is cut."""
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Outputs of a box along each axis, whole tiles.
-    rows, vectors : int
-        The register tile: output channels, and vectors of lanes.
-    chunks : int
-        Tasks that the output channels of a box are divided among.
-    """
-
-    shape: tuple[int, ...]
-    rows: int
-    vectors: int
-    chunks: int
+    shape: tuple[int, ...]  # outputs of a box along each axis, whole tiles
+    rows: int  # of the register tile, output channels
+    vectors: int  # of the register tile, of lanes
+    chunks: int  # tasks that the output channels of a box are divided among
 
 
 @dataclass(frozen=True)
 class Items:
-    """The items of a box: a plane of outputs or of samples, at each place along the other axes.
+    """The items of a box: a plane of outputs or of samples, at each place along the other axes."""
 
-    Parameters
-    ----------
-    tiles : int
-        Winograd's tiles of one.
-    outputs, windows : tuple of int
-        Their counts, of outputs and of what these read, along each axis; 1 along those of the planes.
-    """
-
-    tiles: int
-    outputs: tuple[int, ...]
-    windows: tuple[int, ...]
+    tiles: int  # of Winograd's, in one
+    outputs: tuple[int, ...]  # items of outputs along each axis, 1 along those of the planes
+    windows: tuple[int, ...]  # items of what these read
 
     @property
     def lanes(self) -> int:

@@ -52,24 +52,12 @@ _BY_NAME = {method.__name__.rpartition(".")[2]: method for method in METHODS}
 
 @dataclass(frozen=True)
 class Choice:
-    """A method for a problem.
-
-    Parameters
-    ----------
-    method : str
-        "direct", "separable", "fft" or "winograd".
-    why : str
-        The reason in a few words.
-    estimates : dict
-        Estimated milliseconds of each method that was considered.
-    factors : tuple of Factor
-        The kernel's factors, for the separable method.
-    """
+    """A method for a problem."""
 
     method: str
     why: str
-    estimates: dict[str, float]
-    factors: tuple[Factor, ...] = ()
+    estimates: dict[str, float]  # milliseconds of each method that was considered
+    factors: tuple[Factor, ...] = ()  # of the kernel, for the separable method
 
 
 class Prepared(NamedTuple):

@@ -83,18 +83,10 @@ def keep_zeros(factors: Sequence[Factor], kernel: np.ndarray) -> bool:
 
 
 def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -> list[Factor] | None:
-    """Return the train of least taps of a kernel, or None where there is none.
+    """Return the train of least taps of a real kernel, or None where there is none.
 
-    Parameters
-    ----------
-    kernel : ndarray
-        Real weights, one axis for each spatial axis.
-    exact : bool
-        Whether the weights are whole numbers whose factors must be, too.
-    epsilon : float
-        The residual allowed, relative to the sum of the weights' magnitudes.
-    most_terms : int
-        The most terms between two factors; there are fewer where that is all that the shape allows.
+    Factors of ``exact`` weights are whole numbers. Others leave a residual of ``epsilon`` times the sum of magnitudes,
+    at most.
     """
     axes = tuple(a for a, taps in enumerate(kernel.shape) if taps > 1)
     kernel = kernel.astype(np.float64)

@@ -21,17 +21,7 @@ _MOST_WORKERS = 16  #: that the work of a call by one thread is large enough for
 
 
 class SmallCall:
-    """The direct method for kernels of one shape.
-
-    Parameters
-    ----------
-    request : Request
-        What the user asks for; of its arrays only shape, strides and types are read.
-    plan : DirectPlan
-        Its plan, of work for one thread.
-    fills : ndarray
-        What stands outside every channel, `canonical.fills`.
-    """
+    """The direct method for kernels of one shape. Of the request's arrays only shape, strides and types are read."""
 
     def __init__(self, request: Request, plan: DirectPlan, fills: np.ndarray) -> None:
         table = plan.tasks.table.copy()

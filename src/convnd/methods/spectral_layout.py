@@ -12,25 +12,14 @@ from .layout import round_up
 class SpectralLayout:
     """How a problem is cut into windows and how these are transformed.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Outputs of a window along each axis.
-    lengths : tuple of int
-        Complex samples along each axis of a transform; along an axis without taps, those of the window.
-    transformed : tuple of int
-        The axes that have taps. Along the first, which is folded, a complex sample is two of the window's.
-    split : bool
-        Whether the last axis is transformed alone, as two dimensions.
-    lanes : int
-        Lines that are transformed at once.
+    Along the first axis that is transformed, which is folded, a complex sample is two of the window's.
     """
 
-    shape: tuple[int, ...]
-    lengths: tuple[int, ...]
-    transformed: tuple[int, ...]
-    split: bool
-    lanes: int
+    shape: tuple[int, ...]  # outputs of a window along each axis
+    lengths: tuple[int, ...]  # complex samples of a transform along each axis; of the window along one without taps
+    transformed: tuple[int, ...]  # the axes that have taps
+    split: bool  # whether the last axis is transformed alone, as two dimensions
+    lanes: int  # lines that are transformed at once
 
     @property
     def samples(self) -> int:

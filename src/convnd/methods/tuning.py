@@ -79,17 +79,10 @@ def remembered(most: int) -> Callable[[Callable[Arguments, Result]], Callable[Ar
 
 
 def milliseconds(problem: Problem, cycles: float, beside: float, times: float, share: float) -> float:
-    """Estimate the time of a call.
+    """Estimate the time of a call, of so many cycles in its tasks.
 
-    Parameters
-    ----------
-    problem : Problem
-        What is computed.
-    cycles : float
-        Estimated cycles of its tasks.
-    beside, times, share : float
-        As fitted for a method: milliseconds beside the tasks; the time of an estimated cycle in cycles; and how much of
-        the time in which memory carries x and the result does not pass behind the tasks.
+    The rest is fitted for a method: milliseconds ``beside`` the tasks, the time of an estimated cycle in cycles, and
+    the ``share`` of the time in which memory carries x and the result that does not pass behind the tasks.
     """
     samples = problem.groups * problem.in_channels * prod(axis.length for axis in problem.axes)
     moved = samples * problem.stored_bytes + problem.outputs * np.dtype(problem.result).itemsize

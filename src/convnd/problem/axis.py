@@ -178,11 +178,7 @@ def polyphase(axis: Axis) -> Axis:
     Output ``o`` and tap ``t`` read a sample where ``u`` divides ``stride*o + dilation*t - before``. Outputs that are
     ``n = u / gcd(stride, u)`` apart read samples by the same taps, which are ``u / gcd(dilation, u)`` apart: they are
     a branch, an axis without zeros. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983, section 3.3.)
-
-    Raises
-    ------
-    ValueError
-        Where there are too many branches, or the samples that they read are too far apart, for tables of them.
+    It is a `ValueError` where there are too many, or what they read is too far apart, for tables of them.
     """
     up = axis.upsample
     if up == 1:

@@ -11,20 +11,10 @@ from typing import Any
 def complete(
     function: Callable[..., Any], meanings: Mapping[str, str], raises: str, setup: str, returns: str = ""
 ) -> None:
-    """Give a function's docstring all its sections; its last paragraph is the example.
+    """Give a function's docstring all its sections; its last paragraph is the example, which ``setup`` comes before.
 
-    Parameters
-    ----------
-    function : callable
-        The function, which is changed in place.
-    meanings : mapping of str
-        ``"type: meaning"`` of each argument.
-    raises : str
-        The section of that name.
-    setup : str
-        The lines before the example.
-    returns : str, optional
-        What is returned; by default the paragraph before the example says it.
+    ``meanings`` has ``"type: meaning"`` of each argument. What is returned is said by ``returns``, or by the paragraph
+    before the example.
     """
     if not function.__doc__:  # "python -OO" leaves out docstrings
         return

@@ -79,18 +79,7 @@ def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: c
 def scalar(value: Any, name: str, integer: np.dtype[Any] | None, is_complex: bool, precision: str) -> complex:
     """Return an argument that is one sample, such as the fill value, as a number that the working type holds.
 
-    Parameters
-    ----------
-    value : object
-        The argument.
-    name : str
-        Its name.
-    integer : dtype or None
-        The type of an exact result, or None where the result is not exact.
-    is_complex : bool
-        Whether x or the kernel is complex.
-    precision : str
-        The real working type.
+    That is ``integer`` where sums are exact, else ``precision``, complex where x or the kernel is.
     """
     number = value
     if not isinstance(value, (int, float, complex)):

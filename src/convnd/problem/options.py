@@ -37,13 +37,7 @@ class Options(NamedTuple):
 
 
 def options_of(given: Mapping[str, Any]) -> Options:
-    """Return keywords of `convnd.convnd` as its options.
-
-    Raises
-    ------
-    TypeError
-        Where a keyword is none of its options.
-    """
+    """Return keywords of `convnd.convnd` as its options; it is a `TypeError` where one is none of them."""
     unknown = {name: value for name, value in given.items() if name not in Options._fields}
     if unknown:
         raise unknown_argument("convnd", ("x", "kernel", *Options._fields, "out"), unknown)
