@@ -226,9 +226,11 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
     def cost(shape: tuple[int, ...]) -> tuple[bool, float]:
         lengths = [window_length(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
         windows = [prod(lengths)]
-        # A window that is read in place costs its way from memory, however often tiles read it.
-        read = tuning.TUNING.inside_cycles * lengths[-1] if problem.reads_inside else gather_cycles(lengths[-1])
-        work = prod(lengths[:-1]) * read
+        # A window that is read in place costs its way from memory, however often it is read; at an end it is gathered.
+        ends = (2 * n >= axis.outputs and (axis.before > 0 or axis.after > 0) for axis, n in zip(problem.axes, shape))
+        in_place = problem.reads_inside and not any(ends)
+        work = 1.0 * prod(lengths[:-1])
+        work *= tuning.TUNING.inside_cycles * lengths[-1] if in_place else gather_cycles(lengths[-1])
         for along, terms, before in factors:
             for a in along:
                 lengths[a] = shape[a]
@@ -242,10 +244,8 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
             windows.append(terms * prod(lengths))
         tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
         between = max(map(sum, pairwise(windows[1:])), default=0)
-        held = item * max(between, windows[0] / tuning.TUNING.rolling) / tuning.TUNING.window_bytes
-        if held > 1:
-            work *= _BEYOND
-        fits = held <= _MOST_WINDOWS
+        held = item * max(between, windows[0] / (tuning.TUNING.rolling if in_place else 1)) / tuning.TUNING.window_bytes
+        work, fits = work * _BEYOND if held > 1 else work, held <= _MOST_WINDOWS
         rounds = -(-tiles // available()) if tiles * work > tuning.TUNING.serial_below else tiles
         return not fits, work * rounds if fits else sum(windows)
 
