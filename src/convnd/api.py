@@ -111,9 +111,9 @@ def convnd(
         work block by block, streams and arrays of dask; the plan has no `Plan.adjoint`.
     method : {"auto", "direct", "separable", "fft", "winograd"}, optional
         How it is computed; what the result means does not depend on it. "auto" takes what is estimated to be fastest.
-        "separable" takes kernels that are a short sum of outer products, "fft" any kernel, "winograd" 3 x 3 taps, or
-        9 along one axis, and sums over many channels in float32; what they cannot do as promised in the notes they hand
-        to "direct".
+        "separable" takes one input channel and kernels that are a short sum of outer products (the filters of a bank
+        share passes), "fft" any kernel, "winograd" 3 x 3 taps, or 9 along one axis, and sums over many channels in
+        float32; what they cannot do as promised in the notes they hand to "direct".
     dtype : dtype, optional
         The result's type. A floating type is computed at least at that precision; to an integer type results are
         rounded half to even and saturated (NaN becomes 0; bool is an integer from 0 to 1). Default:

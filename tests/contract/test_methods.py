@@ -5,7 +5,8 @@ import pytest
 
 from convnd import convnd, plan
 from convnd.methods import direct
-from support.check import TOLERANCE, bound, check, close, integers, near, reals
+from support import oracle
+from support.check import TOLERANCE, bound, check, close, integers, near, reals, same
 from support.oracle import BOUNDARIES
 from support.strategies import outer
 
@@ -209,9 +210,96 @@ def test_kernels_that_are_not_separable(taps, dtype):
     assert (out == 7).all()
 
 
-def test_channels_are_not_separable():
-    with pytest.raises(ValueError, match=r"'separable'.* channel_axis is 0"):
+def test_sums_over_channels_are_not_separable():
+    with pytest.raises(ValueError, match="'separable' takes one input channel, but x has 3 along axis 0"):
         convnd(np.ones((3, 9)), np.ones((2, 3, 3)), method="separable", channel_axis=0)
+    with pytest.raises(ValueError, match="'separable' needs a kernel that is a short sum"):
+        convnd(
+            np.ones((9, 9, 1)),
+            np.stack([np.eye(3), np.ones((3, 3))], axis=-1)[:, :, None],
+            method="separable",
+            channel_axis=2,
+        )
+
+
+#: Along the axes of each filter: lines that several begin with, whole numbers.
+BANKS = {
+    "gradient": [(0, 1, 1), (1, 0, 1), (1, 1, 0)],
+    "Hessian": [(2, 1, 1), (0, 0, 1), (0, 1, 0), (1, 2, 1), (1, 0, 0), (1, 1, 2)],
+    "unlike": [(0, 1, 2), (2, 2, 2), (1, 0, 1)],
+    "alike": [(1, 1, 1), (1, 1, 1), (-1, 1, 1), (1, 1, -1)],
+    "one": [(0, 1, 2)],
+}
+LINES = np.array([[-1, -2, 0, 2, 1], [1, 4, 6, 4, 1], [1, 0, -2, 0, 1]])
+
+
+def bank_of(name, rank):
+    """Filters, in front of their axes, that are products of lines."""
+    lines = [[np.sign(k) * LINES[abs(k)] if k else LINES[0] for k in own[:rank]] for own in BANKS[name]]
+    return np.stack([outer(*own) for own in lines])
+
+
+@pytest.mark.parametrize("name", BANKS)
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "int16", "complex64"])
+def test_a_bank_shares_passes(tuning, name, rank, dtype):
+    bank = bank_of(name, rank).astype(np.int16 if dtype == "int16" else np.float32)
+    x = integers((13, 21, 34)[-rank:], dtype, largest=9)
+    spread = {"stride": 2, "dilation": (1, 2, 1)[-rank:], "padding": 4, "fill_value": 3}
+    for options in {"padding": "same", "boundary": "reflect"}, spread:
+        own = options | {"channel_axis": 0}
+        found = convnd(x[None], bank[:, None], method="separable", **own)
+        expected = oracle.convnd(x[None], bank[:, None], **own)
+        if dtype == "int16":
+            same(found, expected)
+        np.testing.assert_allclose(found, expected, atol=1e-5 * 9 * 16**rank)
+        own["channel_axis"] = -1
+        last = np.moveaxis(bank, 0, -1)[..., None, :]
+        same(convnd(x[..., None], last, method="separable", **own), np.moveaxis(found, 0, -1))
+
+
+def test_a_bank_takes_a_batch_and_any_workers(tuning):
+    bank, x = bank_of("Hessian", 2).astype(np.float32), reals((3, 1, 40, 50), np.float32)
+    options = {"channel_axis": 1, "axes": (2, 3), "padding": "same", "method": "separable"}
+    found = convnd(x, bank[:, None], **options)
+    assert plan(x, bank[:, None], **options).method == "separable"
+    for workers in 1, 2:
+        same(np.concatenate([convnd(x[k : k + 1], bank[:, None], workers=workers, **options) for k in range(3)]), found)
+
+
+def test_filters_of_groups_are_no_bank(tuning):
+    bank, x = bank_of("Hessian", 2).astype(np.float32), integers((6, 40, 50), np.float32, largest=9)
+    options = {"channel_axis": 0, "groups": 6, "padding": "same"}
+    same(convnd(x, bank[:, None], **options), oracle.convnd(x, bank[:, None], **options))
+    assert plan(np.empty((6, 900, 900), np.float32), np.ones((6, 1, 15, 15)), **options).method != "separable"
+
+
+def test_filters_of_a_bank_may_be_sums(tuning):
+    line = np.array([1, 4, 6, 4, 1.0])
+    second = np.array([1, 0, -2, 0, 1.0])
+    bank = np.stack([outer(line, second) + outer(second, line), outer(line, line), outer(second, second)])
+    x = reals((40, 50))
+    found = convnd(x[None], bank[:, None], channel_axis=0, padding="same", method="separable")
+    np.testing.assert_allclose(found, oracle.convnd(x[None], bank[:, None], channel_axis=0, padding="same"), atol=1e-12)
+
+
+def test_what_is_out_of_range_spreads_through_a_bank_as_it_does_through_a_filter(tuning):
+    bank = bank_of("gradient", 2).astype(np.float32)
+    for value in np.nan, np.inf, 3e38:
+        x = integers((30, 50), np.float32)
+        x[11, 17] = value
+        options = {"padding": "same", "channel_axis": 0}
+        found, expected = (convnd(x[None], bank[:, None], method=m, **options) for m in ("separable", "direct"))
+        for kind in np.isnan, np.isposinf, np.isneginf:
+            same(kind(found), kind(expected))
+        normal = np.abs(expected) < 1e6
+        np.testing.assert_allclose(found[normal], expected[normal], atol=1e-3)
+
+
+def test_auto_takes_a_bank_apart():
+    bank = np.stack([outer(*[np.hanning(11)] * 3), outer(np.hanning(11), np.arange(11.0), np.hanning(11))])[:, None]
+    own = plan(np.empty((1, 60, 70, 80), np.float32), bank.astype(np.float32), channel_axis=0, padding="same")
+    assert own.method == "separable" and own.flops == 2 * (1 + 2 + 2) * 11 * 60 * 70 * 80
 
 
 @pytest.mark.parametrize("function", [convnd, plan])

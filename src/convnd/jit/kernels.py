@@ -93,32 +93,27 @@ def _only_nan_is_out(group, reads_x, table, addresses, scratch):
     if reads_x:
         call(table[t.GATHER], (*addresses, 0, group, window))
     count = table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH] // table[t.ITEM]
-    return largest_of(window, count, table[t.LARGEST_NUMBER], addresses[1]) <= table[t.JOB_COLUMNS + t.MOST]
+    return largest_of(window, count, table[t.LARGEST_NUMBER], addresses[1]) <= table[t.MOST]
 
 
 @njit(**HELPER)
 def _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
-    """Run one pass after the other, each into the window of the next and the last into the result.
+    """Run one pass after the other, each into the windows of those that follow it or into the result.
 
     Return whether they could: none goes on from a window whose samples are out of range.
     """
-    last, first_reads_x = (table[t.PASSES] - 1) * t.JOB_COLUMNS, reads_x
-    for job in range(0, last + 1, t.JOB_COLUMNS):
-        if job > 0:
-            samples, reads_x = scratch + table[job + t.WINDOW_AT], 0
-        if job == t.JOB_COLUMNS and table[job + t.MOST] > 0:
-            count = table[job + t.IN_CHANNELS] * table[job + t.CHANNEL_PITCH] // table[job + t.ITEM]
-            is_out = largest_of(samples, count, table[job + t.LARGEST], addresses[1]) > table[job + t.MOST]
-            if is_out and not _only_nan_is_out(group, first_reads_x, table, addresses, scratch):
+    for job in range(0, table[t.PASSES] * t.JOB_COLUMNS, t.JOB_COLUMNS):
+        source, in_place = (samples, reads_x) if job == 0 else (scratch + table[job + t.WINDOW_AT], 0)
+        target = scratch + table[job + t.TARGET_AT]
+        out = _first_output(job, table, memory) if target == scratch else target
+        arguments = (*addresses, job, group, 0, source, in_place, scratch + table[job + t.RESULTS_AT], out)
+        run(table[job + t.RUN_TILE], arguments)
+        if table[job + t.CHECKED] > 0 and table[job + t.MOST] > 0:
+            is_out = (
+                largest_of(target, table[job + t.CHECKED], table[job + t.LARGEST], addresses[1]) > table[job + t.MOST]
+            )
+            if is_out and not _only_nan_is_out(group, reads_x, table, addresses, scratch):
                 return False
-        out = _first_output(job, table, memory) if job == last else scratch + table[job + t.JOB_COLUMNS + t.WINDOW_AT]
-        run(
-            table[job + t.RUN_TILE],
-            (
-                *addresses, job, group, 0, samples, reads_x,
-                scratch + table[job + t.RESULTS_AT], out,
-            ),
-        )  # fmt: skip
     return True
 
 

@@ -65,8 +65,10 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     LANES, CHANNELS_NEAR, TRANSPOSE,
     # bytes from the fill values to what the function that writes lines of results reads
     BESIDE_FILLS,
+    # where a pass writes in a worker's scratch, 0 for the result; how many samples of what it wrote must be in range
+    TARGET_AT, CHECKED,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 34)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 36)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

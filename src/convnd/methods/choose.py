@@ -15,7 +15,8 @@ import numpy as np
 from ..problem.canonical import Problem, canonical_kernel
 from ..problem.request import Request
 from . import direct, fft, separable, sparse, tuning, winograd
-from .factors import MOST_CACHED, Factor, Structure, factors_of, structure
+from .bank import MOST_CACHED, factors_of
+from .factors import Factor, Structure, structure
 
 #: By how much an estimate must be less than others: Winograd's rounding errors are larger.
 _CLEARLY = {"winograd": 0.85}

@@ -3,24 +3,22 @@
 A kernel is a *train* of factors (Oseledets, 2011, "Tensor-train decomposition"): factor ``p`` has weights
 ``w_p[r, q, t]`` for terms ``q`` of the factor before it, terms ``r`` of its own and the taps ``t`` of its axes, and
 the kernel is the sum over all terms of their products. The first and the last have one term on the outside. In two
-dimensions that is the singular value decomposition; a factor may keep several axes together.
+dimensions that is the singular value decomposition; a factor may keep several axes together. The trains of a bank's
+filters are a tree: where they begin alike, they share their factors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import combinations
 from math import prod
 
 import numpy as np
 
-from ..problem.canonical import Problem, merged
+from ..problem.canonical import Problem
 from ..problem.dtypes import bits
-from ..problem.request import Request
 
-MOST_CACHED = 2**15  #: weights of a kernel whose factors are remembered
 MOST_GROWTH = 16.0  #: of rounding errors: sum of the terms' magnitudes against the kernel's
 _SAMPLE = 32  # rows and columns of a large matrix that are tried before it
 _MOST_ORDERED = 4  # axes, beyond which they come apart in their own order only
@@ -28,44 +26,30 @@ _MOST_ORDERED = 4  # axes, beyond which they come apart in their own order only
 
 @dataclass(frozen=True)
 class Factor:
-    """One factor of a train: its kernel axes and its weights, (terms, terms of the factor before, *taps)."""
+    """One factor of a train: its kernel axes and its weights, (terms, terms of the factor before, *taps).
+
+    ``source`` is the place of the factor before it, -1 for none, and the first of its terms there; ``channel`` is the
+    filter whose last factor it is, -1 where others follow.
+    """
 
     axes: tuple[int, ...]
     weights: np.ndarray
+    source: tuple[int, int] = (-1, 0)
+    channel: int = -1
 
 
-#: What a plan needs to know of a factor: its axes, its terms, and those of the factor before it.
-Structure = tuple[tuple[tuple[int, ...], int, int], ...]
+#: What a plan needs to know of a factor: its axes, its terms and those that it reads, its source, and its channel.
+Structure = tuple[tuple[tuple[int, ...], int, int, tuple[int, int], int], ...]
 
 
 def structure(factors: Sequence[Factor]) -> Structure:
     """Return what a plan needs to know of a kernel's factors."""
-    return tuple((factor.axes, *factor.weights.shape[:2]) for factor in factors)
+    return tuple((own.axes, *own.weights.shape[:2], own.source, own.channel) for own in factors)
 
 
 def rounding_of(working: str) -> float:
     """Return the residual of factors that is rounding: of the working type, and of a kernel that was made in it."""
     return 2 * float(np.finfo(working if working != "int64" else "float64").eps)
-
-
-def factors_of(request: Request, problem: Problem, kernel: np.ndarray, most_terms: int) -> tuple[Factor, ...]:
-    """Return the factors of a canonical kernel along the axes of the merged problem; none where it has no such."""
-    if problem.is_upsampled or request.channel_axis is not None or request.kernel.dtype.kind == "c":
-        return ()
-    weights = kernel[0].reshape([axis.taps for axis in merged(problem).axes])
-    about = problem.exact, rounding_of(problem.working), most_terms
-    if kernel.size > MOST_CACHED:
-        found = factored(weights, *about)
-    else:
-        found = _cached(weights.tobytes(), weights.shape, problem.working, *about)
-    return tuple(found or ())
-
-
-@lru_cache(maxsize=32)
-def _cached(
-    weights: bytes, shape: tuple[int, ...], working: str, exact: bool, epsilon: float, most_terms: int
-) -> list[Factor] | None:
-    return factored(np.frombuffer(weights, working).reshape(shape), exact, epsilon, most_terms)
 
 
 def keep_zeros(factors: Sequence[Factor], kernel: np.ndarray) -> bool:
@@ -75,7 +59,7 @@ def keep_zeros(factors: Sequence[Factor], kernel: np.ndarray) -> bool:
     """
     result = np.ones((), bool)
     for factor in factors:
-        if factor.weights.shape[:2] != (1, 1) or (factor.weights < 0).any():
+        if factor.channel > 0 or factor.weights.shape[:2] != (1, 1) or (factor.weights < 0).any():
             return False
         result = np.multiply.outer(result, factor.weights[0, 0] != 0)
     order = [a for factor in factors for a in factor.axes]

@@ -2,14 +2,15 @@
 
 Each pass is the direct method's routine along the axes of one factor, from a window that holds outputs along the
 axes done and positions along those to come, in the caches throughout: the array crosses memory once. The terms of a
-sum are channels of the windows in between.
+sum are channels of the windows in between. The filters of a bank read a window in common, and share the passes of the
+factors that they share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -24,9 +25,10 @@ from ..problem.axis import Axis, window
 from ..problem.canonical import Levels, Problem, merged
 from ..problem.request import Request
 from . import direct, tuning
+from .bank import check_separable
 from .costs import gather_cycles
 from .direct import TilePass, lay_out_pass, rows_ahead, useful_workers
-from .factors import Factor, Structure, is_short, most_bits, rounding_of, structure
+from .factors import Factor, Structure, most_bits, structure
 from .layout import best_of_tile, even_begins, round_up, window_length
 from .tables import Builder, Tasks, add_axes, dense_pitches, functions, offsets
 
@@ -61,7 +63,7 @@ class SeparablePlan:
     @property
     def flops(self) -> int:
         """Operations of a call, the halos of tiles not counted."""
-        return 2 * self.factor_taps * self.problem.outputs
+        return 2 * self.factor_taps * self.problem.outputs // self.problem.out_channels
 
     @property
     def scratch_bytes(self) -> int:
@@ -77,14 +79,14 @@ class SeparablePlan:
     def factor_taps(self) -> int:
         """Taps of all factors and terms."""
         return sum(
-            terms * before * prod(self.problem.axes[a].taps for a in along) for along, terms, before in self.factors
+            terms * before * prod(self.problem.axes[a].taps for a in along) for along, terms, before, *_ in self.factors
         )
 
     def describe(self) -> list[str]:
         """Say what runs."""
         passes = ", ".join(
             f"{terms * before} of {' x '.join(str(self.problem.axes[a].taps) for a in along)}"
-            for along, terms, before in self.factors
+            for along, terms, before, *_ in self.factors
         )
         return [
             f"taps      {self.problem.taps} for each output, {self.factor_taps} after factoring: {passes}",
@@ -136,40 +138,52 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     builder = Builder(len(steps))
     axes, columns = add_axes(builder, problem, windows, begins, dense_pitches(windows, item))
     compiled = functions(problem, problem.working, ranged=True)
-    done = {a for a, axis in enumerate(problem.axes) if axis.taps == 1}
-    passes, at = [], 0
-    for p, (step, (layout, _), (along, terms, _)) in enumerate(zip(steps, chosen, factors, strict=True)):
+    done = {-1: {a for a, axis in enumerate(problem.axes) if axis.taps == 1}}
+    passes, room = [], dict[int, int]()  # bytes of what a pass writes, and of the gathered window
+    channel_bytes = {-1: 0} | {p: item * prod(axis.outputs for axis in step.axes) for p, step in enumerate(steps)}
+    for p, (step, (layout, _)) in enumerate(zip(steps, chosen, strict=True)):
+        along, terms, _, (source, first), channel = factors[p]
         own_windows = [
             own if a in along else window(step.axes[a], step.axes[a].outputs) for a, own in enumerate(windows)
         ]
         own = lay_out_pass(builder, step, layout, own_windows)
         passes.append(own)
-        done |= set(along)
+        done[p] = done[source] | set(along)
+        room[source] = max(room.get(source, 0), first * channel_bytes[source] + own.window_bytes)
         own_axes = axes.copy()
         own_axes[:, t.PITCH], own_axes[:, t.OUT_STEP] = dense_pitches(own_windows, item), step.out_steps
-        for a in set(range(len(shape))) - done:
+        for a in set(range(len(shape))) - done[p]:
             length, reach = len(windows[a].positions), int(windows[a].positions.max())
             own_axes[a, t.KEPT], own_axes[a, t.HALO] = length, length - shape[a] if reach + 1 == length else length
         builder.set({
-            **columns, **compiled, **own.columns, t.AXES: builder.add(own_axes), t.WINDOW_AT: at,
+            **columns, **compiled, **own.columns, t.AXES: builder.add(own_axes),
             t.WRITE: compile_writer(step.accumulated, step.result, step.results_near),
-            t.OUT_CHANNELS: builder.add(_channels_of(step)),
+            t.OUT_CHANNELS: builder.add(_channels_of(problem, step, channel)),
             t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms, t.PASSES: len(steps),
             t.TASKS: tiles * problem.groups,
             t.LARGEST_NUMBER: compile_largest(problem.working, counts_nan=False),
             t.READS_X: inside, t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
             t.AHEAD: rows_ahead(problem, own.sharing, int(own.columns[t.ROWS])) if inside else 0,
         }, p)  # fmt: skip
-        at += own.window_bytes
-    end = round_up(at + max(own.results_bytes for own in passes), CACHE_LINE)
-    for p in range(len(passes)):
-        builder.set({t.RESULTS_AT: at, t.SCRATCH_BYTES: end}, p)
+    at = {-1: 0}  # where windows are: those of passes that do not follow each other share a place
+    for p, (*_, (source, _), channel) in enumerate(factors):
+        at |= {p: at[source] + room[source]} if channel < 0 else {}
+    results_at = max(at[p] + room[p] for p in at)
+    end = round_up(results_at + max(own.results_bytes for own in passes), CACHE_LINE)
+    for p, (_, terms, _, (source, first), _) in enumerate(factors):
+        builder.set({
+            t.WINDOW_AT: at[source] + first * channel_bytes[source], t.TARGET_AT: at.get(p, 0),
+            t.CHECKED: terms * channel_bytes[p] // item if p in at and source < 0 else 0,
+            t.RESULTS_AT: results_at, t.SCRATCH_BYTES: end,
+        }, p)  # fmt: skip
     tasks = builder.tasks(begins)
     return SeparablePlan(problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), tasks)
 
 
-def _channels_of(step: Problem) -> np.ndarray:
+def _channels_of(problem: Problem, step: Problem, channel: int) -> np.ndarray:
     """Return the offset of each output channel of a pass, of every group."""
+    if channel >= 0:
+        return offsets(problem.out_channel_steps)[channel :: problem.out_channels]
     *groups, (terms, channel_step) = step.out_channel_steps
     return (offsets(tuple(groups))[:, None] + channel_step * np.arange(terms)).ravel()
 
@@ -183,33 +197,26 @@ def _groups_of(problem: Problem, last: bool) -> Levels:
 def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[Problem]:
     """Return the problem that each pass is, from the window of a tile on."""
     item = np.dtype(problem.working).itemsize
-    lengths = [len(window(axis, n).positions) for axis, n in zip(problem.axes, shape, strict=True)]
+    lengths_of = {-1: [len(window(axis, n).positions) for axis, n in zip(problem.axes, shape, strict=True)]}
     passes = []
-    for p, (along, terms, before) in enumerate(factors):
+    for p, (along, terms, before, (source, _), channel) in enumerate(factors):
         axes = [
             replace(axis, length=axis.stride * (n - 1) + axis.extent, before=0, after=0, unit=1)
             if a in along
             else Axis(length)
-            for a, (axis, n, length) in enumerate(zip(problem.axes, shape, lengths, strict=True))
+            for a, (axis, n, length) in enumerate(zip(problem.axes, shape, lengths_of[source], strict=True))
         ]
-        lengths = [axis.outputs for axis in axes]
-        last = p == len(factors) - 1
+        lengths = lengths_of[p] = [axis.outputs for axis in axes]
+        last = channel >= 0
         native = np.dtype(problem.working).str
         steps = [item * prod(lengths[a + 1 :]) for a in range(len(lengths))]
-        passes.append(
-            replace(
-                problem,
-                axes=tuple(axes),
-                x_steps=problem.x_steps if p == 0 else (0,) * len(axes),
-                out_steps=problem.out_steps if last else tuple(steps),
-                in_channels=before,
-                out_channels=terms,
-                x_channel_steps=(*problem.x_channel_steps[:-1], (before, 0)) if p == 0 else ((before, 0),),
-                out_channel_steps=(*_groups_of(problem, last), (terms, 0 if last else item * prod(lengths))),
-                accumulated=problem.accumulated if last else problem.working,
-                result=problem.result if last else native,
-            )
-        )
+        passes.append(replace(
+            problem, axes=tuple(axes), x_steps=problem.x_steps if p == 0 else (0,) * len(axes),
+            out_steps=problem.out_steps if last else tuple(steps), in_channels=before, out_channels=terms,
+            x_channel_steps=(*problem.x_channel_steps[:-1], (before, 0)) if p == 0 else ((before, 0),),
+            out_channel_steps=(*_groups_of(problem, last), (terms, 0 if last else item * prod(lengths))),
+            accumulated=problem.accumulated if last else problem.working, result=problem.result if last else native,
+        ))  # fmt: skip
     return passes
 
 
@@ -225,15 +232,14 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
 
     def cost(shape: tuple[int, ...]) -> tuple[bool, float]:
         lengths = [window_length(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
-        windows = [prod(lengths)]
+        lengths_of, windows, between = {-1: lengths}, [prod(lengths)], 0
         # A window that is read in place costs its way from memory, however often it is read; at an end it is gathered.
         ends = (2 * n >= axis.outputs and (axis.before > 0 or axis.after > 0) for axis, n in zip(problem.axes, shape))
         in_place = problem.reads_inside and not any(ends)
         work = 1.0 * prod(lengths[:-1])
         work *= tuning.TUNING.inside_cycles * lengths[-1] if in_place else gather_cycles(lengths[-1])
-        for along, terms, before in factors:
-            for a in along:
-                lengths[a] = shape[a]
+        for p, (along, terms, before, (source, _), _) in enumerate(factors):
+            lengths = lengths_of[p] = [shape[a] if a in along else n for a, n in enumerate(lengths_of[source])]
             lines = prod(round_up(n, _ROWS) if a in along else n for a, n in enumerate(lengths[:-1]))
             vectors = terms * lines * (round_up(lengths[-1], line) / lanes + 1)
             taps = before * prod(problem.axes[a].taps for a in along)
@@ -242,8 +248,9 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
             if last not in along and rows * lengths[-1] * item > tuning.TUNING.first_level_bytes:
                 work += vectors * tuning.TUNING.second_level_cycles
             windows.append(terms * prod(lengths))
+            if source >= 0:
+                between = max(between, windows[source + 1] + windows[-1])
         tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
-        between = max(map(sum, pairwise(windows[1:])), default=0)
         held = item * max(between, windows[0] / (tuning.TUNING.rolling if in_place else 1)) / tuning.TUNING.window_bytes
         work, fits = work * _BEYOND if held > 1 else work, held <= _MOST_WINDOWS
         rounds = -(-tiles // available()) if tiles * work > tuning.TUNING.serial_below else tiles
@@ -262,15 +269,8 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
     """
     if factors:
         return ""
-    asked = request.method == "separable" and np.isfinite(request.kernel).all()
-    if asked and not is_short(request.kernel.astype(np.complex128), rounding_of(problem.working)):
-        given = request.kernel.dtype
-        is_rounded = given.kind == "f" and is_short(request.kernel.astype(np.float64), rounding_of(given.name))
-        cause = f", in which it is computed: it was rounded to {given}, make it in {problem.working}"
-        raise ValueError(
-            f"method 'separable' needs a kernel that is a short sum of outer products, but the kernel of shape "
-            f"{request.kernel.shape} is none within the rounding of {problem.working}{cause if is_rounded else ''}"
-        )
+    if request.method == "separable":
+        check_separable(request, problem.working)
     why = "its factors are not whole numbers" if problem.exact else "its factors are complex or lose precision"
     if problem.is_upsampled:
         why = "the branches of an upsampled axis are short"

@@ -29,8 +29,10 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     spatial = spatial_axes(options.axes, x, kernel, channel)
     first, bank = _kernel_layout(x, kernel, spatial, channel)
     method = chosen(options.method, "method")
-    if method == "separable" and channel is not None:
-        raise ValueError(f"method 'separable' takes no channels, but channel_axis is {channel}")
+    if method == "separable" and channel is not None and x.shape[channel] > 1:
+        raise ValueError(
+            f"method 'separable' takes one input channel, but x has {x.shape[channel]} along axis {channel}"
+        )
     groups = whole(options.groups, "groups", 1)
     if channel is not None:
         batch = "" if options.axes is not None else as_bank(x, kernel)
