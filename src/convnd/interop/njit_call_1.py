@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from ..jit import tables as t
 from ..jit.calls import columns as c
 from ..jit.calls import serve, symbols
 from ..jit.calls.check import MESSAGES
@@ -31,8 +32,8 @@ serve.load()
 
 _SYMBOL = symbols.SYMBOL
 _NOT_LOADED = "the compiled code of convnd is not loaded: clear the cache of the function that calls it, which is older"
-_CHECK, _LAY_OUT, _RUN = serve.CHECK, serve.LAY_OUT, serve.RUN
-_X, _KERNEL, _OUT, _GROUPS, _CHANNEL = c.X, c.KERNEL, c.OUT, c.GROUPS, c.CHANNEL
+_CHECK, _LAY_OUT, _RUN = symbols.CHECK, symbols.LAY_OUT, symbols.RUN
+_X, _KERNEL, _OUT, _GROUPS, _CHANNEL = t.X, c.KERNEL, t.OUT, c.GROUPS, c.CHANNEL
 _FILL, _FILL_IMAG, _LARGEST, _STATUS, _OVERLAPS = c.FILL, c.FILL_IMAG, c.LARGEST, c.STATUS, c.OVERLAPS
 _MEMORY, _BYTES, _ROW = c.MEMORY, c.BYTES, c.ROW_COLUMNS
 _X_LENGTH, _KERNEL_LENGTH, _OUT_LENGTH = (c.ROWS_BEGIN + k for k in (c.X_LENGTH, c.KERNEL_LENGTH, c.OUT_LENGTH))
@@ -44,13 +45,13 @@ _MOST_SINGLE = float(np.finfo(np.float32).max)
 
 
 @njit
-def _serve(address, wanted):
-    """Ask for something of the call whose columns lie at an address."""
+def _serve(address, number):
+    """Ask a C function, by its number in the table, for something of the call whose columns lie at an address."""
     functions = symbol_address(_SYMBOL)
-    function = indices_at(functions)[0]
+    function = indices_at(functions)[number]
     if function == 0:
         raise RuntimeError(_NOT_LOADED)
-    call(function, (address, functions, wanted))
+    call(function, (address, functions))
 
 
 @njit

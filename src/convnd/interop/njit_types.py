@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from ..jit import tables as t
 from ..jit.calls import columns as c
-from ..jit.calls.shapes import ALL_RUNS, LINE_VECTORS, LONG_VECTORS, ROW_VECTORS, SHARED_ROWS
+from ..jit.calls.columns import ALL_RUNS, LINE_VECTORS, LONG_VECTORS, ROW_VECTORS, SHARED_ROWS
 from ..jit.intrinsics.register_tile import RegisterTile
 from ..jit.machine import VECTOR_BYTES
 from ..problem import dtypes
@@ -184,11 +185,13 @@ def facts_of(
     precision = "float64" if is_whole else dtypes.working(own, np.zeros(1, weights), result, 0)
     is_unsigned = is_whole and dtypes.default_result(own, weights).kind == "u"
     columns = {
-        c.RANK: x.ndim, c.KERNEL_RANK: kernel.ndim, c.SPATIAL: spatial, c.HAS_CHANNEL: int(has_channel),
+        **dict.fromkeys(range(t.JOB_COLUMNS), 0), t.FRAME: 1, t.PASSES: 1, t.BLOCK_FILTERS: 1, t.GROUP_TASKS: 1,
+        c.CALL_SIZE: c.size(x.ndim), c.X_RANK: x.ndim, c.KERNEL_RANK: kernel.ndim, c.SPATIAL: spatial,
+        c.HAS_CHANNEL: int(has_channel),
         c.IS_BANK: int(has_channel and extra == 2), c.HAS_AXES: int(value_of(axes) is not None),
         c.IS_FLIPPED: int(_word(convention, "convention") == "convolution"),
         c.PADDING: _check_padding(padding, spatial), c.X_PLANES: planes[0], c.KERNEL_PLANES: planes[1],
-        c.STORED: own.itemsize // planes[0], c.KERNEL_STORED: weights.itemsize // planes[1],
+        t.STORED: own.itemsize // planes[0], c.KERNEL_STORED: weights.itemsize // planes[1],
         c.RESULT: dtypes.real(result).itemsize, c.RESULT_BYTES: result.itemsize, c.IS_WHOLE: int(is_whole),
         c.RESULT_IS_WHOLE: int(dtypes.is_integer(result)),
         **_ways(own, weights, result, ["float32", "float64", "int64"][own.itemsize > 2 :] if is_whole else [precision]),

@@ -9,11 +9,12 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
 # Of an axis. ``WINDOW`` positions are gathered for a full tile; ``REACH`` is the extent - 1. The places are of the
 # tiles' first outputs, and of the window's positions. A pass that leaves the axis as it is carries ``KEPT`` positions
 # along, ``HALO`` more than outputs at most; ``KEPT`` is 0 where it finds its outputs. ``MAP`` is the axis' place in a
-# worker's map.
+# worker's map. What begins with ``OF_`` is there in calls from compiled code alone.
 (
     LENGTH, STRIDE, BEFORE, REACH, UNIT, MODE_BEFORE, MODE_AFTER, X_STEP, OUT_STEP, TILES, BEGINS, WINDOW, POSITIONS,
-    MAP, PITCH, KEPT, HALO, AXIS_COLUMNS,
-) = range(18)  # fmt: skip
+    MAP, PITCH, KEPT, HALO, OF_TAPS, OF_DILATION, OF_AFTER, OF_OUTPUTS, OF_PHASES, OF_SHAPE, OF_KERNEL_STEP,
+    OF_PLACES, AXIS_COLUMNS,
+) = range(26)  # fmt: skip
 
 # Of a job, whatever its method.
 (

@@ -1,4 +1,4 @@
-"""The table of a call's one job, in the columns of `tables`, and its weights: packed for the register tile."""
+"""The table of a call's one job: it continues the call's columns, with windows, taps and packed weights."""
 
 from __future__ import annotations
 
@@ -7,239 +7,243 @@ from numba import njit
 
 from .. import tables as t
 from ..compile import HELPER
-from ..gather import clear
-from ..intrinsics.memory import indices_at, moved, words_at
+from ..intrinsics.memory import call, indices_at, moved, words_at
 from ..machine import CACHE_LINE
 from ..taps import fed_rows, phase_length, run_number, union_length, write_order, write_window
 from . import columns as c
-from .canonical import of, summed_planes
-from .layout import border_of, most_pieces, write_begins
-from .pack import pack
-from .shapes import LONG, RUNS, SHARED_ROWS
+from .canonical import axis_row
 
 
 @njit(**HELPER)
-def _write_axes(d, m):
-    """Write the axes' columns with their tiles and windows; return the runs of the last axis' window."""
-    count, begins, positions = d[c.AXES], d[c.BEGINS_AT], d[c.POSITIONS_AT]
-    taps = 0
-    for a in range(count):
-        taps += d[of(d, a) + c.OF_TAPS]
-    runs_at = moved(m, d[c.RUNS_AT])
-    runs, map_at = 0, t.MEMORY_ROWS * count
-    for a in range(count):
-        own, axis = of(d, a), d[c.AXES_AT] + a * t.AXIS_COLUMNS
-        n, stride = d[own + c.OF_TAPS], d[own + c.OF_STRIDE]
-        dilation, phases = d[own + c.OF_DILATION], d[own + c.OF_PHASES]
-        places = moved(m, d[c.PLACES_AT] + d[own + c.OF_PLACES_AT])
-        order = moved(m, d[c.ORDER_AT] + d[own + c.OF_PLACES_AT])
-        firsts = moved(m, d[c.ORDER_AT] + taps + d[own + c.OF_PLACES_AT])
-        write_order(n, stride, dilation, phases, firsts, order)
-        runs = write_window(n, stride, dilation, phases, d[own + c.OF_SHAPE], firsts, places, runs_at)
-        window = runs_at[4 * runs - 4] + runs_at[4 * runs - 3]
-        d[own + c.OF_WINDOW] = window
-        m[axis + t.POSITIONS] = positions
-        if a < count - 1:
-            for k in range(runs):
-                for position in range(runs_at[4 * k + 1]):
-                    m[positions] = runs_at[4 * k + 2] + position * runs_at[4 * k + 3]
-                    positions += 1
-        tiles = write_begins(
-            d[own + c.OF_LENGTH], stride, d[own + c.OF_BEFORE], d[own + c.OF_EXTENT], d[own + c.OF_OUTPUTS],
-            d[own + c.OF_SHAPE], border_of(d, a), moved(m, begins),
-        )  # fmt: skip
-        m[axis + t.LENGTH], m[axis + t.STRIDE], m[axis + t.BEFORE] = d[own + c.OF_LENGTH], stride, d[own + c.OF_BEFORE]
-        m[axis + t.REACH], m[axis + t.UNIT] = d[own + c.OF_EXTENT] - 1, d[own + c.OF_UNIT]
-        m[axis + t.MODE_BEFORE], m[axis + t.MODE_AFTER] = d[own + c.OF_MODE_BEFORE], d[own + c.OF_MODE_AFTER]
-        m[axis + t.X_STEP] = d[own + c.OF_X_STEP]
-        m[axis + t.OUT_STEP], m[axis + t.TILES], m[axis + t.BEGINS] = d[own + c.OF_OUT_STEP], tiles, begins
-        m[axis + t.WINDOW], m[axis + t.MAP], m[axis + t.KEPT], m[axis + t.HALO] = window, map_at, 0, 0
-        begins += tiles + 1
-        map_at += window
-    pitch = d[d[c.WAY] + c.ITEM]
-    for back in range(1, count + 1):
-        axis = d[c.AXES_AT] + (count - back) * t.AXIS_COLUMNS
-        m[axis + t.PITCH] = pitch
-        pitch *= m[axis + t.WINDOW]
-    m[t.CHANNEL_PITCH] = pitch
-    m[t.NUMBERS] = map_at + t.SEGMENT * 4 * runs
-    return runs
+def _write_begins(axis, border, begins):
+    """Write the first output of every tile along an axis, and the number of outputs behind them; return the tiles.
 
-
-@njit(**HELPER)
-def _write_channels(d, m):
-    """Write the channels' offsets and fill values."""
-    at, groups, way = d[c.CHANNELS_AT], d[c.GROUPS], d[c.WAY]
-    channels, filters = d[c.IN_CHANNELS] // summed_planes(d), d[c.FILTERS] // d[c.KERNEL_PLANES]
-    m[t.X_CHANNELS] = at
-    low = high = 0
-    fill = m[t.FILLS]
-    for plane in range(d[c.GROUP_PLANES]):
-        for channel in range(groups * channels):
-            for part in range(summed_planes(d)):
-                offset = channel * d[c.X_CHANNEL_STEP] + (plane + part) * d[c.STORED]
-                low, high = min(low, offset), max(high, offset)
-                m[at] = offset
-                at += 1
-                value = d[c.FILL_IMAG] if plane + part > 0 else d[c.FILL]
-                if d[way + c.ITEM] == 4:
-                    number = np.float64(value) if d[c.IS_WHOLE] != 0 else np.int64(value).view(np.float64)
-                    words_at(fill)[0] = np.float32(number).view(np.uint32)
-                elif d[way + c.CODE] == c.FLOAT64 and d[c.IS_WHOLE] != 0:
-                    indices_at(fill)[0] = np.float64(value).view(np.int64)
-                else:
-                    indices_at(fill)[0] = value
-                fill += d[way + c.ITEM]
-    m[t.CHANNELS_LOW], m[t.CHANNELS_HIGH] = low, high
-    m[t.OUT_CHANNELS] = at
-    for plane in range(d[c.GROUP_PLANES]):
-        for channel in range(groups * filters):
-            for part in range(d[c.KERNEL_PLANES]):
-                m[at] = channel * d[c.OUT_CHANNEL_STEP] + (plane + part) * d[c.RESULT]
-                at += 1
-
-
-@njit(**HELPER)
-def _expand(sums, count, size, m, order, n, places, pitch, positions_step, step):
-    """Write the sums of each of ``count`` triples with those of an axis' taps; return how many these are.
-
-    A triple is an offset in the window, one in x and one in the kernel; they lie ``size`` numbers apart.
+    Where the register tile can read the array itself (``border`` > 0), the outputs whose windows leave the array get
+    tiles of their own, as thin as multiples of ``border`` can be.
     """
-    for back in range(count):
-        at = count - 1 - back
-        window, x, kernel = sums[at], sums[size + at], sums[2 * size + at]
-        for last in range(n):
-            k = n - 1 - last
-            tap, to = m[order + k], at * n + k
-            sums[to] = window + m[places + tap] * pitch
-            sums[size + to] = x + tap * positions_step
-            sums[2 * size + to] = kernel + tap * step
-    return count * n
+    outputs, stride, unit = axis[t.OF_OUTPUTS], axis[t.STRIDE], max(1, border)
+    head = tail = outputs
+    if border > 0:
+        inside = (axis[t.LENGTH] + axis[t.BEFORE] - axis[t.REACH] - 1) // stride + 1  # outputs up to the last inside
+        before = max(0, -(-axis[t.BEFORE] // stride))
+        head = min(outputs, -(-before // border) * border)
+        tail = head + max(0, min(inside, outputs) - head) // border * border
+    count, first = 0, 0
+    begins[0] = 0
+    for part in range(3):
+        mark = head if part == 0 else tail if part == 1 else outputs
+        if mark > first:
+            tiles = max(1, -(-(mark - first) // axis[t.OF_SHAPE]))
+            step = (mark - first + tiles - 1) // tiles
+            step = -(-step // unit) * unit
+            while first < mark:
+                first = min(first + step, mark)
+                count += 1
+                begins[count] = first
+    return count
 
 
 @njit(**HELPER)
-def _write_sums(d, m, first, end, sums, size, with_channels):
-    """Write the triples of the taps along the axes from ``first`` to ``end``, behind the channels where these count."""
-    count = 1
-    sums[0] = sums[size] = sums[2 * size] = 0
-    if with_channels:
-        planes, count = summed_planes(d), d[c.IN_CHANNELS]
-        for channel in range(count):
-            sums[channel] = channel * m[t.CHANNEL_PITCH]
-            sums[size + channel] = m[m[t.X_CHANNELS] + channel]
-            sums[2 * size + channel] = channel // planes * d[c.KERNEL_CHANNEL_STEP]
-    for a in range(first, end):
-        own, axis = of(d, a), d[c.AXES_AT] + a * t.AXIS_COLUMNS
-        count = _expand(
-            sums, count, size, m, d[c.ORDER_AT] + d[own + c.OF_PLACES_AT], d[own + c.OF_TAPS],
-            d[c.PLACES_AT] + d[own + c.OF_PLACES_AT], m[axis + t.PITCH], d[own + c.OF_DILATION] * d[own + c.OF_X_STEP],
-            d[own + c.OF_KERNEL_STEP],
-        )  # fmt: skip
+def _write_axes(m):
+    """Write the axes' tiles and windows, and the steps of the windows; return the number of tiles."""
+    count, begins, positions, tiles = m[t.RANK], m[c.BEGINS_AT], m[c.POSITIONS_AT], m[t.GROUPS]
+    runs, places, order = moved(m, m[t.RUNS]), m[c.PLACES_AT], moved(m, m[c.ORDER_AT])
+    map_at, number, pitch = t.MEMORY_ROWS * count, 0, m[t.ITEM]
+    for a in range(count):
+        axis = axis_row(m, a)
+        n, stride, dilation, phases = axis[t.OF_TAPS], axis[t.STRIDE], axis[t.OF_DILATION], axis[t.OF_PHASES]
+        firsts = moved(order, n)
+        write_order(n, stride, dilation, phases, firsts, order)
+        number = write_window(n, stride, dilation, phases, axis[t.OF_SHAPE], firsts, moved(m, places), runs)
+        axis[t.OF_PLACES] = places
+        places += n
+        last = moved(runs, 4 * number - 4)
+        axis[t.WINDOW] = window = last[0] + last[1]
+        axis[t.POSITIONS], axis[t.MAP], axis[t.BEGINS] = positions, map_at, begins
+        map_at += window
+        for k in range(number if a < count - 1 else 0):
+            run = moved(runs, 4 * k)
+            for position in range(run[1]):
+                m[positions] = run[2] + position * run[3]
+                positions += 1
+        border = 0
+        if m[t.READS_X] != 0:
+            border = m[t.BLOCK] if a == count - 1 else m[t.ROWS] * m[t.ROW_SPACING] if a == m[t.ROW_AXIS] else 1
+        axis[t.TILES] = _write_begins(axis, border, moved(m, begins))
+        begins += axis[t.TILES] + 1
+        tiles *= axis[t.TILES]
+    for back in range(1, count + 1):
+        axis = axis_row(m, count - back)
+        axis[t.PITCH] = pitch
+        pitch *= axis[t.WINDOW]
+    m[t.CHANNEL_PITCH], m[t.RUN_COUNT], m[t.NUMBERS] = pitch, number, map_at + t.SEGMENT * 4 * number
+    return tiles
 
 
 @njit(**HELPER)
-def _write_line_taps(d, m, inner):
-    """Write the taps of a register tile of one row: their offsets, and those of their weights in the kernel."""
-    count, offsets, kernel = d[c.INNER_TAPS], d[c.OFFSETS_AT], d[c.KERNEL_OFFSETS_AT]
+def _write_channels(m):
+    """Write the channels' offsets and fill values."""
+    channels, fills = moved(m, m[t.X_CHANNELS]), indices_at(m[t.FILLS])
+    summed, filters, planes = m[c.SUMMED_PLANES], m[t.GROUP_FILTERS], m[c.KERNEL_PLANES]
+    count = m[t.GROUPS] * m[t.IN_CHANNELS]
+    of_plane = count // m[c.GROUP_PLANES]
     for k in range(count):
-        m[offsets + k], m[offsets + d[c.ROW_TAPS] + k] = inner[k], inner[count + k]
-        m[kernel + k] = inner[2 * count + k]
-    m[d[c.BOUNDS_AT]], m[d[c.BOUNDS_AT] + 1] = 0, count
+        plane = k // of_plane + k % summed  # of which one is 0
+        offset = k % of_plane // summed * m[c.X_CHANNEL_STEP] + plane * m[t.STORED]
+        channels[k] = offset
+        m[t.CHANNELS_LOW], m[t.CHANNELS_HIGH] = min(m[t.CHANNELS_LOW], offset), max(m[t.CHANNELS_HIGH], offset)
+        value = m[c.FILL + plane]
+        if m[c.IS_WHOLE] != 0 and m[m[c.WAY] + c.CODE] != c.INT64:
+            value = np.float64(value).view(np.int64)
+        if m[t.ITEM] == 4:
+            words_at(m[t.FILLS])[k] = np.float32(np.int64(value).view(np.float64)).view(np.uint32)
+        else:
+            fills[k] = value
+    outs = moved(m, m[t.OUT_CHANNELS])
+    of_plane = m[t.GROUPS] // m[c.GROUP_PLANES] * filters
+    for k in range(m[t.GROUPS] * filters):
+        plane = k // of_plane + k % planes
+        outs[k] = k % of_plane // planes * m[c.OUT_CHANNEL_STEP] + plane * m[c.RESULT]
 
 
 @njit(**HELPER)
-def _write_row_taps(d, m, shared, outer, inner):
-    """Write the taps of a register tile whose rows share them: offsets, and the bounds of their groups."""
-    own, axis = of(d, shared), d[c.AXES_AT] + shared * t.AXIS_COLUMNS
-    n, phases, lag = d[own + c.OF_TAPS], d[own + c.OF_PHASES], d[c.LAG]
-    order, places = d[c.ORDER_AT] + d[own + c.OF_PLACES_AT], d[c.PLACES_AT] + d[own + c.OF_PLACES_AT]
-    apart = d[c.SPACING] * lag  # outputs from a row to the next
-    pitch, x_step = m[axis + t.PITCH], d[own + c.OF_X_STEP]
-    within, offsets, at, bound = d[c.INNER_TAPS], d[c.OFFSETS_AT], 0, d[c.BOUNDS_AT]
-    for o in range(d[c.OUTER_TAPS]):
-        begin = 0
-        for _ in range(phases):
-            first = m[order + begin]
-            length, number = phase_length(n, phases, first), 0
-            begin = 0 if begin + length == n else begin + length
-            m[bound] = at
-            for position in range(union_length(length, SHARED_ROWS, lag)):
-                row, end = fed_rows(position, length, SHARED_ROWS, lag)
+def _write_sums(m, sums):
+    """Write the sums of taps along the axes before the shared one, and along those behind it; return how many.
+
+    The channels are with the first, or with the others where no axis is shared. A sum is three numbers: an offset in
+    the window, one in x, and one in the kernel.
+    """
+    shared, planes, order, outers, count = m[c.SHARED], m[c.SUMMED_PLANES], moved(m, m[c.ORDER_AT]), 0, 0
+    for side in range(2):
+        sums, outers, count = moved(sums, 3 * count), count, 1
+        sums[0] = sums[1] = sums[2] = 0
+        if (shared < 0) == (side == 1):
+            count = m[t.IN_CHANNELS]
+            for k in range(count):
+                to = moved(sums, 3 * k)
+                to[0], to[1] = k * m[t.CHANNEL_PITCH], m[m[t.X_CHANNELS] + k]
+                to[2] = k // planes * m[c.KERNEL_CHANNEL_STEP]
+        for a in range(m[t.RANK]):
+            if a == shared or (a < shared) == (side == 1):
+                continue
+            axis = axis_row(m, a)
+            n, dilation, places = axis[t.OF_TAPS], axis[t.OF_DILATION], moved(m, axis[t.OF_PLACES])
+            write_order(n, axis[t.STRIDE], dilation, axis[t.OF_PHASES], moved(order, n), order)
+            count *= n
+            for back in range(1, count + 1):  # from the last: what is read is not written yet
+                to, source = moved(sums, 3 * (count - back)), moved(sums, (count - back) // n * 3)
+                tap = order[(count - back) % n]
+                to[2] = source[2] + tap * axis[t.OF_KERNEL_STEP]
+                to[1] = source[1] + tap * dilation * axis[t.X_STEP]
+                to[0] = source[0] + places[tap] * axis[t.PITCH]
+    return outers, count
+
+
+@njit(**HELPER)
+def _write_taps(m):
+    """Write the taps in the order in which every output sums them: offsets, bounds of groups, places of weights.
+
+    Where the rows of the register tile share taps, row ``r`` reads what row ``r+1`` reads ``lag`` taps earlier, and
+    each position feeds a run of rows. Rows that a tap does not feed have a weight that is not read.
+    """
+    shared, rows, lag, outer = m[c.SHARED], 1, m[c.LAG], moved(m, m[c.SUMS_AT])
+    outers, inners = _write_sums(m, outer)
+    inner, order, axis = moved(outer, 3 * outers), moved(m, m[c.ORDER_AT]), axis_row(m, max(0, shared))
+    n, phases, pitch, x_step, kernel_step = 1, 1, 0, 0, 0
+    groups, places, at = 1, moved(m, axis[t.OF_PLACES]), 0
+    if shared >= 0:
+        n, phases, rows, groups = axis[t.OF_TAPS], axis[t.OF_PHASES], c.SHARED_ROWS, c.RUN_COUNT
+        pitch, x_step, kernel_step = axis[t.PITCH], axis[t.X_STEP], axis[t.OF_KERNEL_STEP]
+    apart, dilation = m[t.ROW_SPACING] * lag, axis[t.OF_DILATION]  # outputs from a row to the next
+    firsts = moved(order, n)
+    write_order(n, axis[t.STRIDE], dilation, phases, firsts, order)
+    bounds, windows, source = moved(m, m[c.BOUNDS_AT]), moved(m, m[c.OFFSETS_AT]), moved(m, m[c.SOURCE_AT])
+    xs = moved(windows, m[c.TAPS])
+    for o in range(outers):
+        own = moved(outer, 3 * o)
+        for k in range(phases):
+            first, number = firsts[k], 0
+            length = phase_length(n, phases, first)
+            bounds[0] = at
+            for position in range(union_length(length, rows, lag)):
+                row, end = fed_rows(position, length, rows, lag)
                 if row >= end:
                     continue
-                own_number = run_number(row, end, SHARED_ROWS)
-                while number < own_number:
+                while number < run_number(row, end, rows):
                     number += 1
-                    m[bound + number] = at
+                    bounds[number] = at
                 tap = first + (position - lag * row) * phases
-                window = (m[places + tap] + row * apart) * pitch
-                x = (tap * d[own + c.OF_DILATION] + row * apart * d[own + c.OF_STRIDE]) * x_step
-                for i in range(within):
-                    m[offsets + at] = outer[o] + window + inner[i]
-                    m[offsets + d[c.ROW_TAPS] + at] = outer[d[c.OUTER_TAPS] + o] + x + inner[within + i]
+                window = own[0] + (places[tap] + row * apart) * pitch
+                x = own[1] + (tap * dilation + row * apart * axis[t.STRIDE]) * x_step
+                for i in range(inners):
+                    one = moved(inner, 3 * i)
+                    windows[at], xs[at] = window + one[0], x + one[1]
+                    for r in range(rows):
+                        weight = tap + (row - r) * lag * phases if row <= r < end else tap
+                        source[at * rows + r] = own[2] + weight * kernel_step + one[2]
                     at += 1
-            while number < RUNS:
+            while number < groups:
                 number += 1
-                m[bound + number] = at
-            bound += RUNS + 1
-        for tap in range(n):
-            kernel = d[c.KERNEL_OFFSETS_AT] + (o * n + tap) * within
-            for i in range(within):
-                m[kernel + i] = outer[2 * d[c.OUTER_TAPS] + o] + tap * d[own + c.OF_KERNEL_STEP] + inner[2 * within + i]
+                bounds[number] = at
+            bounds = moved(bounds, groups + 1)
 
 
 @njit(**HELPER)
-def build(d, functions):
+def _negate(target, count, item):
+    """Change the sign of neighbouring floating numbers."""
+    for k in range(count):
+        if item == 4:
+            words_at(target)[k] ^= np.uint32(2**31)
+        else:
+            indices_at(target)[k] ^= np.int64(-(2**63))
+
+
+@njit(**HELPER)
+def _pack(m, base):
+    """Read the weights of every filter as the register tile does."""
+    way, planes, summed, item = moved(m, m[c.WAY]), m[c.KERNEL_PLANES], m[c.SUMMED_PLANES], m[t.ITEM]
+    filters = m[t.GROUPS] // m[c.GROUP_PLANES] * m[t.GROUP_FILTERS]
+    parts = m[t.IN_CHANNELS] if planes == 2 else 1  # each of one plane of the kernel
+    count = (m[c.SUMS_AT] - m[c.SOURCE_AT]) // parts
+    for k in range(filters * m[c.GROUP_PLANES]):
+        first = m[c.KERNEL] + m[c.KERNEL_FIRST] + k % filters // planes * m[c.FILTER_STEP]
+        for part in range(parts):  # (a + ib)(x + iy) = (ax - by) + i(bx + ay)
+            plane, of_x = k % planes, part % summed
+            target = m[t.WEIGHTS] + k * m[t.WEIGHTS_BLOCK] + part * count * item
+            source = base + 8 * (m[c.SOURCE_AT] + part * count)
+            call(way[c.READ_KERNEL], (first + (plane ^ of_x) * m[c.KERNEL_STORED], target, count, 0, source))
+            if plane < of_x:
+                _negate(target, count, item)
+
+
+@njit(**HELPER)
+def build(d):
     """Write the table of a call, in the memory that the caller gave, and return its address."""
     base = -(-d[c.MEMORY] // CACHE_LINE) * CACHE_LINE
-    m, way, axes = indices_at(base), d[c.WAY], d[c.AXES]
-    clear(base, 8 * t.JOB_COLUMNS)
-    item, groups = d[way + c.ITEM], d[c.GROUPS] * d[c.GROUP_PLANES]
-    m[t.RANK], m[t.AXES], m[t.X], m[t.OUT] = axes, d[c.AXES_AT], d[c.X], d[c.OUT]
-    m[t.WEIGHTS], m[t.FILLS] = base + 8 * d[c.WEIGHTS_AT], base + 8 * d[c.FILLS_AT]
-    m[t.RUNS], m[t.FRAME], m[t.STORED], m[t.ITEM], m[t.PASSES] = d[c.RUNS_AT], 1, d[c.STORED], item, 1
-    m[t.IN_CHANNELS], m[t.GROUPS], m[t.GROUP_FILTERS] = d[c.IN_CHANNELS], groups, d[c.FILTERS]
-    m[t.RUN_COUNT] = _write_axes(d, m)
-    _write_channels(d, m)
-    shared = axes - 1 if d[c.TILE] == LONG else d[c.ROW_AXIS]
-    outer, inner = moved(m, d[c.SUMS_AT]), moved(m, d[c.SUMS_AT] + 3 * d[c.OUTER_TAPS])
-    _write_sums(d, m, 0, max(0, shared), outer, d[c.OUTER_TAPS], shared >= 0)
-    _write_sums(d, m, shared + 1, axes, inner, d[c.INNER_TAPS], shared < 0)
-    if shared < 0:
-        _write_line_taps(d, m, inner)
-    else:
-        _write_row_taps(d, m, shared, outer, inner)
-    pack(d, m, base, shared)
-    tiles = groups
-    for a in range(axes):
-        tiles *= m[d[c.AXES_AT] + a * t.AXIS_COLUMNS + t.TILES]
-    m[t.TASKS], m[t.SIZE], m[t.ADDRESS] = tiles, d[c.PHASE_AT] + t.PHASE_COLUMNS + axes, base
-    m[t.NEXT_TASK] = base + 8 * d[c.NEXT_AT]
-    m[d[c.NEXT_AT]] = 0
-    m[t.X_LOW], m[t.X_HIGH], m[t.READS_X] = d[c.X_LOW], d[c.X_HIGH], d[c.INSIDE]
-    m[t.GATHER], m[t.RUN_TILE], m[t.RUN_LINE] = functions[1], functions[2], functions[3]
-    m[t.READ] = d[way + c.READ_X]
-    last = of(d, axes - 1)
-    near = d[last + c.OF_OUT_STEP] == d[c.RESULT]
-    m[t.WRITE] = d[way + (c.WRITE_NEAR if near else c.WRITE)]
-    m[t.WRITES_OUT] = 1 if near and d[way + c.STORES_NATIVE] != 0 else 0
-    m[t.TILE_FUNCTION] = d[way + c.LINE_TILE + d[c.TILE]]
-    m[t.ROW_AXIS], m[t.ROWS], m[t.ROW_SPACING], m[t.BLOCK] = d[c.ROW_AXIS], d[c.ROWS], d[c.SPACING], d[c.BLOCK]
-    m[t.PIECES] = most_pieces(d)
-    phase = m[t.PHASES] = d[c.PHASE_AT]
-    m[phase], m[phase + 1] = base + 8 * d[c.OFFSETS_AT], base + 8 * (d[c.OFFSETS_AT] + d[c.ROW_TAPS])
-    m[phase + 2], m[phase + 3] = base + 8 * d[c.BOUNDS_AT], d[c.STEPS]
-    for a in range(axes):
-        m[phase + t.PHASE_COLUMNS + a] = 0
-    m[t.PHASE_BLOCKS] = m[t.PHASE_FILTERS] = m[t.BLOCKS] = m[t.TASK_BLOCKS] = d[c.FILTERS]
-    m[t.BLOCK_FILTERS] = m[t.GROUP_TASKS] = 1
-    m[t.WEIGHTS_BLOCK] = d[c.FILTER_BYTES]
-    if d[c.ROW_AXIS] >= 0 and d[way + c.READS_NATIVE] != 0:
-        own = of(d, d[c.ROW_AXIS])
-        m[t.X_ROW] = d[own + c.OF_X_STEP] * d[own + c.OF_STRIDE]
-    if d[c.INSIDE] != 0 and axes > 1:
-        own = of(d, 0)
-        rows = SHARED_ROWS * d[own + c.OF_STRIDE] if d[c.ROW_AXIS] == 0 else 0
-        m[t.AHEAD] = d[own + c.OF_X_STEP] * (d[own + c.OF_EXTENT] + rows)
-    m[t.WINDOW_AT], m[t.RESULTS_AT] = 0, d[c.WINDOW_BYTES]
+    m = indices_at(base)
+    for k in range(d[c.CALL_SIZE]):
+        m[k] = d[k]
+    rank, phase, way = m[t.RANK], moved(m, m[t.PHASES]), moved(m, m[c.WAY])
+    line = axis_row(m, rank - 1)
+    m[t.SIZE], m[t.ADDRESS], m[t.NEXT_TASK] = m[c.WORKER_AT], base, base + 8 * (m[t.FILLS] - 1)
+    m[m[t.FILLS] - 1] = m[t.CHANNELS_LOW] = m[t.CHANNELS_HIGH] = 0
+    m[t.WEIGHTS], m[t.FILLS] = base + 8 * m[t.WEIGHTS], base + 8 * m[t.FILLS]
+    m[t.TASKS] = _write_axes(m)
+    _write_channels(m)
+    _write_taps(m)
+    _pack(m, base)
+    is_near = line[t.OUT_STEP] == m[c.RESULT]
+    m[t.WRITE], m[t.WRITES_OUT] = way[c.WRITE_NEAR if is_near else c.WRITE], is_near and way[c.STORES_NATIVE] != 0
+    phase[0], phase[2], phase[3] = base + 8 * m[c.OFFSETS_AT], base + 8 * m[c.BOUNDS_AT], m[c.STEPS]
+    phase[1] = phase[0] + 8 * m[c.TAPS]
+    for a in range(rank):
+        phase[t.PHASE_COLUMNS + a] = 0
+    m[t.PHASE_BLOCKS] = m[t.PHASE_FILTERS] = m[t.BLOCKS] = m[t.TASK_BLOCKS] = m[t.GROUP_FILTERS]
+    if m[t.READS_X] != 0 and rank > 1:
+        first = axis_row(m, 0)
+        rows = c.SHARED_ROWS * first[t.STRIDE] if m[t.ROW_AXIS] == 0 else 0
+        m[t.AHEAD] = first[t.X_STEP] * (first[t.REACH] + 1 + rows)
+    if m[t.ROW_AXIS] >= 0 and way[c.READS_NATIVE] != 0:
+        shared = axis_row(m, m[t.ROW_AXIS])
+        m[t.X_ROW] = shared[t.X_STEP] * shared[t.STRIDE]
     return base

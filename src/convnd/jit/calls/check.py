@@ -5,6 +5,7 @@ from __future__ import annotations
 from numba import njit
 
 from ..compile import HELPER
+from ..intrinsics.memory import moved
 from . import columns as c
 
 _MOST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64
@@ -35,37 +36,37 @@ MESSAGES = (
 
 
 @njit(**HELPER)
-def row(i):
-    """Return where the row of axis ``i`` begins."""
-    return c.ROWS_BEGIN + i * c.ROW_COLUMNS
+def row(d, i):
+    """Return the row of axis ``i``."""
+    return moved(d, c.ROWS_BEGIN + i * c.ROW_COLUMNS)
 
 
 @njit(**HELPER)
 def _find_axes(d):
     """Write which axes of x are spatial, counted from the first; return the status."""
-    rank, channel = d[c.RANK], -1
+    rank, channel = d[c.X_RANK], -1
     if d[c.HAS_CHANNEL] != 0:
         channel = d[c.CHANNEL]
         if channel < -rank or channel >= rank:
             return BAD_CHANNEL
         channel %= rank
-    d[c.CHANNEL] = channel
-    axis = rank - d[c.SPATIAL] - d[c.HAS_CHANNEL]
-    d[c.CHANNELS_FIRST] = 1
+    d[c.CHANNEL], d[c.CHANNELS_FIRST] = channel, 1
+    axis, found = rank - d[c.SPATIAL] - d[c.HAS_CHANNEL], 0
     for i in range(d[c.SPATIAL]):
+        own = row(d, i)
         if d[c.HAS_AXES] != 0:
-            axis = d[row(i) + c.AXIS]
+            axis = own[c.AXIS]
             if axis < -rank or axis >= rank:
                 return BAD_AXES
             axis %= rank
-            for other in range(i):
-                if d[row(other) + c.AXIS] == axis:
-                    return AXES_TWICE
+            if found >> axis & 1 != 0:
+                return AXES_TWICE
             if axis == channel:
                 return AXES_CHANNEL
+            found |= 1 << axis
         elif axis == channel:
             axis += 1
-        d[row(i) + c.AXIS] = axis
+        own[c.AXIS] = axis
         if axis < channel:
             d[c.CHANNELS_FIRST] = 0
         axis += 1
@@ -74,92 +75,87 @@ def _find_axes(d):
 
 @njit(**HELPER)
 def _check_channels(d):
-    groups, channel = d[c.GROUPS], d[c.CHANNEL]
+    """Check the kernel and the channels, and write the axes of the result; return the status."""
+    groups, channel, dropped = d[c.GROUPS], d[c.CHANNEL], d[c.X_RANK]
     for i in range(d[c.KERNEL_RANK]):
-        if d[row(i) + c.KERNEL_LENGTH] == 0:
+        if row(d, i)[c.KERNEL_LENGTH] == 0:
             return EMPTY_KERNEL
     if channel < 0:
+        d[c.DROPPED] = dropped
         return NO_GROUPS if groups != 1 else 0
-    channels = d[row(channel) + c.X_LENGTH]
+    within, filters = kernel_channel_axes(d)
+    channels, count = row(d, channel)[c.X_LENGTH], 1
+    if d[c.IS_BANK] != 0:
+        count = row(d, filters)[c.KERNEL_LENGTH]
+        row(d, channel)[c.OUT_LENGTH] = count
+    else:
+        dropped = channel
+    d[c.DROPPED] = dropped
     if channels == 0:
         return NO_CHANNELS
-    within, filters = kernel_channel_axes(d)
-    count = d[row(filters) + c.KERNEL_LENGTH] if d[c.IS_BANK] != 0 else 1
     if groups < 1 or channels % groups != 0 or count % groups != 0:
         return BAD_GROUPS
-    return BAD_KERNEL_CHANNELS if d[row(within) + c.KERNEL_LENGTH] != channels // groups else 0
+    return BAD_KERNEL_CHANNELS if row(d, within)[c.KERNEL_LENGTH] != channels // groups else 0
 
 
 @njit(**HELPER)
 def kernel_channel_axes(d):
     """Return the kernel's axes of input channels and of filters, of which the second may not exist."""
-    if d[c.CHANNELS_FIRST] != 0:
-        return d[c.IS_BANK], 0
-    return d[c.SPATIAL], d[c.SPATIAL] + 1
+    first = d[c.IS_BANK] if d[c.CHANNELS_FIRST] != 0 else d[c.SPATIAL]
+    return first, 0 if d[c.CHANNELS_FIRST] != 0 else first + 1
 
 
 @njit(**HELPER)
-def first_kernel_axis(d):
-    """Return the kernel's first spatial axis."""
-    return 1 + d[c.IS_BANK] if d[c.CHANNEL] >= 0 and d[c.CHANNELS_FIRST] != 0 else 0
-
-
-@njit(**HELPER)
-def extent(taps, dilation):
-    """Return the number of input positions from the first tap to the last."""
-    return dilation * (taps - 1) + 1
+def kernel_row(d, i):
+    """Return the row of the kernel's axis of spatial axis ``i``."""
+    return row(d, i + (1 + d[c.IS_BANK] if d[c.CHANNEL] >= 0 and d[c.CHANNELS_FIRST] != 0 else 0))
 
 
 @njit(**HELPER)
 def _count_outputs(d, i):
     """Write the padding of spatial axis ``i`` and the length of the result along it; return the status."""
-    at, axis = row(i), row(d[row(i) + c.AXIS])
-    length, taps = d[axis + c.X_LENGTH], d[row(first_kernel_axis(d) + i) + c.KERNEL_LENGTH]
-    stride, dilation = min(d[at + c.STRIDE], _MOST), d[at + c.DILATION]
+    own = row(d, i)
+    axis, dilation, reach = row(d, own[c.AXIS]), own[c.DILATION], kernel_row(d, i)[c.KERNEL_LENGTH] - 1
+    length = axis[c.X_LENGTH]
     if length == 0:
         return EMPTY_X
-    if stride < 1:
+    if own[c.STRIDE] < 1:
         return BAD_STRIDE
     if dilation < 1:
         return BAD_DILATION
-    if taps - 1 > _MOST // dilation:
+    if reach > _MOST // dilation:
         return TOO_LARGE
-    reach = extent(taps, dilation) - 1
+    reach *= dilation
     if d[c.PADDING] == c.SAME:
-        d[at + c.BEFORE] = reach - reach // 2 if d[c.IS_FLIPPED] != 0 else reach // 2
-        d[at + c.AFTER] = reach - d[at + c.BEFORE]
+        own[c.BEFORE] = (reach + d[c.IS_FLIPPED]) // 2
+        own[c.AFTER] = reach - own[c.BEFORE]
     elif d[c.PADDING] == c.FULL:
-        d[at + c.BEFORE] = d[at + c.AFTER] = reach
-    before, after = d[at + c.BEFORE], d[at + c.AFTER]
+        own[c.BEFORE] = own[c.AFTER] = reach
+    before, after = own[c.BEFORE], own[c.AFTER]
     if before < 0 or after < 0:
         return BAD_PADDING
     if before > _MOST or after > _MOST or length + before + after > _MOST:
         return TOO_LARGE
-    outputs = (length + before + after - reach - 1) // stride + 1
-    if outputs < 1:
+    if length + before + after <= reach:
         return NO_OUTPUT
-    d[at + c.STRIDE] = stride
-    d[axis + c.OUT_LENGTH] = outputs
+    own[c.STRIDE] = min(own[c.STRIDE], _MOST)
+    axis[c.OUT_LENGTH] = (length + before + after - reach - 1) // own[c.STRIDE] + 1
     return 0
 
 
 @njit(**HELPER)
 def check(d):
     """Check what a caller wrote, and write the shape of the result; return the status."""
+    rank = d[c.X_RANK]
+    for a in range(rank):
+        own = row(d, a)
+        own[c.OUT_LENGTH] = own[c.X_LENGTH]
     status = _find_axes(d)
-    status = _check_channels(d) if status == 0 else status
-    rank = d[c.RANK]
-    for a in range(rank if status == 0 else 0):
-        d[row(a) + c.OUT_LENGTH] = d[row(a) + c.X_LENGTH]
+    if status == 0:
+        status = _check_channels(d)
     for i in range(d[c.SPATIAL]):
-        status = _count_outputs(d, i) if status == 0 else status
-    if status != 0:
-        return status
-    d[c.DROPPED] = rank
-    if d[c.IS_BANK] != 0:
-        d[row(d[c.CHANNEL]) + c.OUT_LENGTH] = d[row(kernel_channel_axes(d)[1]) + c.KERNEL_LENGTH]
-    elif d[c.CHANNEL] >= 0:
-        d[c.DROPPED] = d[c.CHANNEL]
-        for a in range(d[c.CHANNEL], rank - 1):
-            d[row(a) + c.OUT_LENGTH] = d[row(a + 1) + c.OUT_LENGTH]
-    return 0
+        if status == 0:
+            status = _count_outputs(d, i)
+    for a in range(d[c.DROPPED] if status == 0 else rank, rank - 1):
+        row(d, a)[c.OUT_LENGTH] = row(d, a + 1)[c.OUT_LENGTH]
+    return status

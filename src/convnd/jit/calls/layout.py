@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from .. import tables as t
 from ..compile import HELPER
-from ..intrinsics.memory import indices_at
+from ..intrinsics.memory import call, moved
 from ..machine import CACHE_LINE
-from ..taps import tap_spacing
+from ..taps import phase_length, tap_spacing
 from . import columns as c
-from .canonical import of
+from .canonical import axis_row
 from .check import row
-from .shapes import LINE, LINE_VECTORS, LONG, LONG_VECTORS, ROW_VECTORS, ROWS, RUNS, SHARED_ROWS
-from .ways import choose_way
 
 _WINDOW_BYTES, _ROLLING, _RESULTS_BYTES = 512 * 1024, 4, 8 * 1024
 _LINE_PRICE, _SMALL_HALO = 16.0, 1 / 128
@@ -22,13 +21,47 @@ _PAGE = 4096  # bytes: where no gap is longer, all of an array's memory can be r
 
 
 @njit(**HELPER)
-def _extent(d, address, rank, lengths, steps):
-    """Return the addresses of an array's lowest and highest sample, by the columns of its axes."""
+def _magnitudes(d, base, read):
+    """Return the sum of the kernel's magnitudes, read as float64 by a C function."""
+    total, count = 0.0, 1
+    for i in range(d[c.KERNEL_RANK]):
+        count *= row(d, i)[c.KERNEL_LENGTH]
+    for k in range(count):
+        rest, place = k, d[c.KERNEL]
+        for back in range(1, d[c.KERNEL_RANK] + 1):
+            own = row(d, d[c.KERNEL_RANK] - back)
+            place += rest % own[c.KERNEL_LENGTH] * own[c.KERNEL_STEP]
+            rest //= own[c.KERNEL_LENGTH]
+        call(read, (place, base + 8 * c.BYTES, 1, 0, 0))
+        total += abs(np.int64(d[c.BYTES]).view(np.float64))
+    return total
+
+
+@njit(**HELPER)
+def _choose_way(d, base):
+    """Write the place of the type that the sums are computed in: whole numbers are exact in it."""
+    d[c.WAY], code = c.HEAD, c.INT64
+    if d[c.WAYS] > 1:
+        double = d[c.HEAD + (d[c.WAYS] - 2) * c.WAY_COLUMNS + c.READ_KERNEL]
+        bound = _magnitudes(d, base, double) * np.int64(d[c.LARGEST]).view(np.float64) * (1 + 1e-9)
+        if bound < 2.0**53 or (bound >= 2.0**63 and d[c.RESULT_IS_WHOLE] == 0):
+            code = c.FLOAT32 if bound < 2.0**24 else c.FLOAT64
+        while d[d[c.WAY] + c.CODE] < code:  # from the narrowest: where that has no float32, float64 holds as much
+            d[c.WAY] += c.WAY_COLUMNS
+    return moved(d, d[c.WAY])
+
+
+@njit(**HELPER)
+def _extent(d, address, rank, column):
+    """Return the addresses of an array's lowest and highest sample, by its columns of lengths and, behind, steps."""
     low = high = address
     for a in range(rank):
-        span = d[row(a) + steps] * (d[row(a) + lengths] - 1)
-        low += min(0, span)
-        high += max(0, span)
+        own = moved(row(d, a), column)
+        span = own[1] * (own[0] - 1)
+        if span < 0:
+            low += span
+        else:
+            high += span
     return low, high
 
 
@@ -38,241 +71,158 @@ def _find_memory(d):
 
     Where gaps are long, memory between the samples may be there for nobody to read: both addresses are 0 then.
     """
-    rank, sample = d[c.RANK], d[c.STORED] * d[c.X_PLANES]
-    reach, has_gaps = sample, False
+    rank, sample = d[c.X_RANK], d[t.STORED] * d[c.X_PLANES]
+    low, high = _extent(d, d[t.X], rank, c.X_LENGTH)
+    d[t.X_LOW], d[t.X_HIGH], reach = low, high + sample - d[t.STORED], sample
     for back in range(1, rank + 1):
-        at = row(d[row(rank - back) + c.ORDER])
-        length, step = d[at + c.X_LENGTH], abs(d[at + c.X_STEP])
+        own = row(d, row(d, rank - back)[c.ORDER])
+        length, step = own[c.X_LENGTH], abs(own[c.X_STEP])
         if length > 1 and step != 0:
-            has_gaps |= step - reach > _PAGE
+            if step - reach > _PAGE:
+                d[t.X_LOW] = d[t.X_HIGH] = 0
             reach += step * (length - 1)
-    low, high = _extent(d, d[c.X], rank, c.X_LENGTH, c.X_STEP)
-    d[c.X_LOW], d[c.X_HIGH] = low, high + sample - d[c.STORED]
-    if has_gaps:
-        d[c.X_LOW] = d[c.X_HIGH] = 0
-    first, last = _extent(d, d[c.OUT], rank - (1 if d[c.DROPPED] < rank else 0), c.OUT_LENGTH, c.OUT_STEP)
-    least, most = _extent(d, d[c.KERNEL], d[c.KERNEL_RANK], c.KERNEL_LENGTH, c.KERNEL_STEP)
-    end = last + d[c.RESULT_BYTES]
-    overlaps = (first < high + sample and low < end) or (
-        first < most + d[c.KERNEL_STORED] * d[c.KERNEL_PLANES] and least < end
-    )
-    d[c.OVERLAPS] = 1 if overlaps else 0
+    first, last = _extent(d, d[t.OUT], rank - (d[c.DROPPED] < rank), c.OUT_LENGTH)
+    least, most = _extent(d, d[c.KERNEL], d[c.KERNEL_RANK], c.KERNEL_LENGTH)
+    end, kernel_end = last + d[c.RESULT_BYTES], most + d[c.KERNEL_STORED] * d[c.KERNEL_PLANES]
+    d[c.OVERLAPS] = (first < high + sample and low < end) or (first < kernel_end and least < end)
 
 
 @njit(**HELPER)
-def _choose_tile(d):
+def _choose_tile(d, way):
     """Write the register tile: rows along the axis of most taps, or vectors of a line, far apart or neighbours."""
-    last, lanes = d[c.AXES] - 1, d[d[c.WAY] + c.LANES]
-    d[c.TILE], d[c.ROW_AXIS], d[c.SPACING], d[c.LAG], d[c.ROWS] = LINE, -1, 1, 1, 1
-    d[c.BLOCK] = LINE_VECTORS * lanes
-    most = 1
-    for a in range(last):
-        at = of(d, a)
-        spacing = tap_spacing(d[at + c.OF_STRIDE], d[at + c.OF_DILATION])
-        if d[at + c.OF_TAPS] >= most and d[at + c.OF_TAPS] > 1 and d[at + c.OF_OUTPUTS] >= SHARED_ROWS * spacing:
-            most = d[at + c.OF_TAPS]
-            d[c.TILE], d[c.ROW_AXIS], d[c.SPACING], d[c.ROWS] = ROWS, a, spacing, SHARED_ROWS
-            d[c.BLOCK] = ROW_VECTORS * lanes
-    at = of(d, last)
-    spacing, block = tap_spacing(d[at + c.OF_STRIDE], d[at + c.OF_DILATION]), SHARED_ROWS * LONG_VECTORS * lanes
-    taps = d[at + c.OF_TAPS] // d[at + c.OF_PHASES] * spacing
-    if d[c.TILE] == LINE and lanes % spacing == 0 and taps >= lanes and d[at + c.OF_OUTPUTS] >= block:
-        d[c.TILE], d[c.LAG], d[c.BLOCK], d[c.SPACING] = LONG, lanes // spacing, block, spacing
+    last, lanes, most = d[t.RANK] - 1, way[c.LANES], 1
+    d[t.TILE_FUNCTION], d[t.BLOCK], d[t.ROWS] = way[c.LINE_TILE], c.LINE_VECTORS * lanes, 1
+    d[t.ROW_AXIS] = d[c.SHARED] = -1
+    d[t.ROW_SPACING] = d[c.LAG] = 1
+    for a in range(last + 1):
+        axis = axis_row(d, a)
+        taps, outputs = axis[t.OF_TAPS], axis[t.OF_OUTPUTS]
+        spacing = tap_spacing(axis[t.STRIDE], axis[t.OF_DILATION])
+        if a < last and taps >= most and taps > 1 and outputs >= c.SHARED_ROWS * spacing:
+            most, d[t.ROW_AXIS], d[c.SHARED], d[t.ROW_SPACING], d[t.ROWS] = taps, a, a, spacing, c.SHARED_ROWS
+            d[t.TILE_FUNCTION], d[t.BLOCK] = way[c.ROWS_TILE], c.ROW_VECTORS * lanes
+        block = c.SHARED_ROWS * c.LONG_VECTORS * lanes
+        is_long = taps // axis[t.OF_PHASES] * spacing >= lanes and lanes % spacing == 0 and outputs >= block
+        if a == last and is_long and d[c.SHARED] < 0:
+            d[t.TILE_FUNCTION], d[t.BLOCK] = way[c.LONG_TILE], block
+            d[c.SHARED], d[c.LAG], d[t.ROW_SPACING] = a, lanes // spacing, spacing
 
 
 @njit(**HELPER)
-def _unit(d, a):
-    """Return the outputs along an axis that the register tile computes at once."""
-    if a == d[c.AXES] - 1:
-        return d[c.BLOCK]
-    return d[c.ROWS] * d[c.SPACING] if a == d[c.ROW_AXIS] else 1
+def _least(d, a, lanes):
+    """Return the least outputs of a tile along an axis, and what a tile reads twice along it, in outputs."""
+    axis, unit, read = axis_row(d, a), 1, 0.0
+    if a == d[t.RANK] - 1:  # a line costs something to begin with, too
+        unit, read = min(d[t.BLOCK], -(-axis[t.OF_OUTPUTS] // lanes) * lanes), _LINE_PRICE
+    elif a == d[t.ROW_AXIS]:
+        unit = d[t.ROWS] * d[t.ROW_SPACING]
+    return unit, (axis[t.REACH] + read) / axis[t.STRIDE]
 
 
 @njit(**HELPER)
-def _window_length(d, at, outputs):
-    """Return the number of positions that neighbouring outputs read along an axis, or a little more."""
-    return min(d[at + c.OF_PHASES] * outputs + d[at + c.OF_EXTENT] - 1, d[at + c.OF_TAPS] * outputs)
-
-
-@njit(**HELPER)
-def _halo(d, a):
-    """Return what a tile reads twice along an axis, in outputs; a line costs something to begin with, too."""
-    at = of(d, a)
-    price = _LINE_PRICE if a == d[c.AXES] - 1 else 0.0
-    return (d[at + c.OF_EXTENT] - 1 + price) / d[at + c.OF_STRIDE]
-
-
-@njit(**HELPER)
-def _least(d, a):
-    """Return the least outputs of a tile along an axis."""
-    lanes = d[d[c.WAY] + c.LANES]
-    if a == d[c.AXES] - 1:
-        return min(d[c.BLOCK], -(-d[of(d, a) + c.OF_OUTPUTS] // lanes) * lanes)
-    return _unit(d, a)
-
-
-@njit(**HELPER)
-def _shape_tiles(d):
-    """Write the outputs of a tile along each axis: the least halo that a window of so many positions allows.
+def _shape_tiles(d, room, lanes):
+    """Write the outputs of a tile along each axis, and their windows: the least halo that so many positions allow.
 
     Axes are cut in two, each time that of least halo, until a tile is small enough.
     """
-    count, is_long = d[c.AXES], False
-    room = _WINDOW_BYTES / (d[c.IN_CHANNELS] * d[d[c.WAY] + c.ITEM]) * (_ROLLING if d[c.INSIDE] != 0 else 1)
+    count, is_long = d[t.RANK], False
     for a in range(count):
-        at, halo, unit = of(d, a), _halo(d, a), _least(d, a)
-        n = d[at + c.OF_OUTPUTS]
+        axis, (unit, halo) = axis_row(d, a), _least(d, a, lanes)
+        n = axis[t.OF_OUTPUTS]
         if 0 < halo < _SMALL_HALO * n:  # longer tiles bring nothing
             n, is_long = max(unit, int(halo / _SMALL_HALO)), True
-        d[at + c.OF_SHAPE] = -(-n // unit) * unit
-    for a in range(count if is_long else 0):
-        if _halo(d, a) == 0:
-            d[of(d, a) + c.OF_SHAPE] = _least(d, a)
+        axis[t.OF_SHAPE] = -(-n // unit) * unit
     while True:
         read, cut, least = 1.0, -1, 0.0
         for a in range(count):
-            at = of(d, a)
-            read *= _window_length(d, at, d[at + c.OF_SHAPE])
-            halo = _halo(d, a) / d[at + c.OF_SHAPE]
-            if d[at + c.OF_SHAPE] > _least(d, a) and (cut < 0 or halo < least):
-                cut, least = a, halo
+            axis, (unit, halo) = axis_row(d, a), _least(d, a, lanes)
+            if is_long and halo == 0:
+                axis[t.OF_SHAPE] = unit
+            n = axis[t.OF_SHAPE]
+            axis[t.WINDOW] = min(axis[t.OF_PHASES] * n + axis[t.REACH], axis[t.OF_TAPS] * n)  # or a little less
+            read *= axis[t.WINDOW]
+            if n > unit and (cut < 0 or halo / n < least):
+                cut, least = a, halo / n
         if read <= room or cut < 0:
             break
-        at, unit, excess = of(d, cut), _least(d, cut), read / room
-        n = d[at + c.OF_SHAPE]
-        smaller = int(n / (min(excess, 2.0) if least > 0 else excess)) // unit * unit
-        d[at + c.OF_SHAPE] = max(unit, min(n - unit, smaller))
+        axis, (unit, _) = axis_row(d, cut), _least(d, cut, lanes)
+        n, excess = axis[t.OF_SHAPE], read / room
+        smaller = int(n / (2.0 if least > 0 and excess > 2 else excess)) // unit * unit
+        axis[t.OF_SHAPE] = max(unit, min(n - unit, smaller))
     for a in range(count):  # tiles of equal size in place of a last one that is nearly empty
-        at, unit = of(d, a), _least(d, a)
-        outputs = d[at + c.OF_OUTPUTS]
-        d[at + c.OF_SHAPE] = -(-outputs // (-(-outputs // d[at + c.OF_SHAPE]) * unit)) * unit
-
-
-@njit(**HELPER)
-def write_begins(length, stride, before, extent, outputs, size, border, begins):
-    """Write the first output of every tile along an axis, and the number of outputs behind them; return the tiles.
-
-    Where the register tile can read the array itself (``border`` > 0), the outputs whose windows leave the array get
-    tiles of their own, as thin as multiples of ``border`` can be.
-    """
-    head, tail, unit = outputs, outputs, max(1, border)
-    if border > 0:
-        inside = (length + before - extent) // stride + 1  # outputs up to the last inside
-        head = min(outputs, -(-max(0, -(-before // stride)) // border) * border)
-        tail = head + max(0, min(inside, outputs) - head) // border * border
-    count, first = 0, 0
-    begins[0] = 0
-    for mark in (head, tail, outputs):
-        if mark > first:
-            tiles = max(1, -(-(mark - first) // size))
-            step = (mark - first + tiles - 1) // tiles
-            step = -(-step // unit) * unit
-            while first < mark:
-                first = min(first + step, mark)
-                count += 1
-                begins[count] = first
-    return count
-
-
-@njit(**HELPER)
-def _most_begins(d, at):
-    """Return how many numbers `write_begins` writes, or a few more."""
-    return d[at + c.OF_OUTPUTS] // d[at + c.OF_SHAPE] + 5
+        axis, (unit, _) = axis_row(d, a), _least(d, a, lanes)
+        outputs = axis[t.OF_OUTPUTS]
+        axis[t.OF_SHAPE] = -(-outputs // (-(-outputs // axis[t.OF_SHAPE]) * unit)) * unit
 
 
 @njit(**HELPER)
 def _count_taps(d):
-    """Write how many taps there are: around the axis that rows share, along it, and inside it."""
-    shared = d[c.AXES] - 1 if d[c.TILE] == LONG else d[c.ROW_AXIS]
-    outer, inner, along, phases = 1, 1, 1, 1
-    for a in range(d[c.AXES]):
-        taps = d[of(d, a) + c.OF_TAPS]
+    """Write how many taps the register tile's rows have together; return those around its axis, and inside it."""
+    outer, inner, own, shared = 1, d[t.IN_CHANNELS], 1, d[c.SHARED]
+    d[c.STEPS] = 1
+    if shared >= 0:
+        outer, inner, axis = inner, 1, axis_row(d, shared)
+        taps, phases, own = axis[t.OF_TAPS], axis[t.OF_PHASES], axis[t.OF_TAPS]
+        for first in range(phases):
+            own += (c.SHARED_ROWS - 1) * min(d[c.LAG], phase_length(taps, phases, first))
+        d[c.STEPS] = phases
+    for a in range(d[t.RANK]):
+        taps = axis_row(d, a)[t.OF_TAPS]
         if a < shared:
             outer *= taps
-        elif a == shared:
-            along, phases = taps, d[of(d, a) + c.OF_PHASES]
-        else:
+        elif a > shared:
             inner *= taps
-    if shared < 0:
-        inner *= d[c.IN_CHANNELS]
-        row_taps = inner
-    else:
-        outer *= d[c.IN_CHANNELS]
-        row_taps = outer * (along + phases * (SHARED_ROWS - 1) * d[c.LAG]) * inner
-    d[c.OUTER_TAPS], d[c.SHARED_TAPS], d[c.INNER_TAPS], d[c.ROW_TAPS], d[c.STEPS] = (
-        outer, along, inner, row_taps, outer * phases,
-    )  # fmt: skip
+    if shared >= 0:
+        d[c.STEPS] *= outer
+    d[c.TAPS] = outer * own * inner
+    return outer + inner
 
 
 @njit(**HELPER)
-def _place_all(d):
+def _place_all(d, way):
     """Write where everything lies in memory, and how much that takes."""
-    axes, way = d[c.AXES], d[c.WAY]
-    groups, item = d[c.GROUPS] * d[c.GROUP_PLANES], d[way + c.ITEM]
-    begins = positions = taps = window = runs = 0
-    samples = d[c.IN_CHANNELS]
-    for a in range(axes):
-        at = of(d, a)
-        length = _window_length(d, at, d[at + c.OF_SHAPE])
-        samples *= length
-        begins += _most_begins(d, at)
-        window += length
-        positions += length if a < axes - 1 else 0
-        d[at + c.OF_PLACES_AT] = taps
-        taps += d[at + c.OF_TAPS]
-        runs = max(runs, d[at + c.OF_TAPS])  # each axis' are written there, the last one's remain
-    weights = d[c.OUTER_TAPS] * d[c.SHARED_TAPS] * d[c.INNER_TAPS]
-    rows = SHARED_ROWS if d[c.TILE] != LINE else 1
-    d[c.FILTER_BYTES] = -(-d[c.ROW_TAPS] * rows * item // 8) * 8
-    d[c.WINDOW_BYTES] = -(-(samples + 2 * rows * d[c.BLOCK]) * item // CACHE_LINE) * CACHE_LINE
-    pieces = most_pieces(d)
-    at = 0
-    d[c.AXES_AT] = at = t.JOB_COLUMNS
-    d[c.BEGINS_AT] = at = at + axes * t.AXIS_COLUMNS
-    d[c.RUNS_AT] = at = at + begins
-    d[c.POSITIONS_AT] = at = at + 4 * runs
-    d[c.CHANNELS_AT] = at = at + positions
-    d[c.PHASE_AT] = at = at + groups * (d[c.IN_CHANNELS] + d[c.FILTERS])
-    d[c.PLACES_AT] = at = at + t.PHASE_COLUMNS + axes
-    d[c.ORDER_AT] = at = at + taps
-    d[c.BOUNDS_AT] = at = at + 2 * taps
-    d[c.OFFSETS_AT] = at = at + d[c.STEPS] * (RUNS + 1)
-    d[c.SUMS_AT] = at = at + 2 * d[c.ROW_TAPS]
-    d[c.KERNEL_OFFSETS_AT] = at = at + 3 * (d[c.OUTER_TAPS] + d[c.INNER_TAPS])
-    d[c.WORKER_AT] = at = at + 2 * weights
-    d[c.NEXT_AT] = at = at + t.MEMORY_ROWS * axes + window + t.SEGMENT * 4 * runs
-    d[c.FILLS_AT] = at = at + 1
-    d[c.WEIGHTS_AT] = at = at + groups * d[c.IN_CHANNELS]
-    at = (at + groups * d[c.FILTERS] * d[c.FILTER_BYTES] // 8 + 7) // 8 * 8
-    d[c.SCRATCH_AT] = at
-    d[c.BYTES] = 8 * at + d[c.WINDOW_BYTES] + pieces * d[c.ROWS] * d[c.BLOCK] * item + 2 * CACHE_LINE
+    count, groups, item, samples = d[t.RANK], d[t.GROUPS], way[c.ITEM], d[t.IN_CHANNELS]
+    sums, shared_rows, most, window = _count_taps(d), c.SHARED_ROWS if d[c.SHARED] >= 0 else 1, 1, 0
+    d[c.BEGINS_AT] = at = d[c.CALL_SIZE]
+    for a in range(count):
+        axis = axis_row(d, a)
+        axis[t.WINDOW] = min(axis[t.OF_PHASES] * axis[t.OF_SHAPE] + axis[t.REACH], axis[t.OF_TAPS] * axis[t.OF_SHAPE])
+        at += axis[t.OF_OUTPUTS] // axis[t.OF_SHAPE] + 5  # tiles, or a few less
+        window += axis[t.WINDOW]
+        samples *= axis[t.WINDOW]
+        most = max(most, axis[t.OF_TAPS])
+    d[t.RUNS], d[c.POSITIONS_AT] = at, at + 4 * most  # each axis' runs are written there, the last one's remain
+    at += 4 * most + window
+    d[c.PLACES_AT], d[c.ORDER_AT] = at, at + count * most
+    at += count * most + 2 * most
+    d[c.BOUNDS_AT], d[t.X_CHANNELS] = at, at + d[c.STEPS] * (c.RUN_COUNT + 1)
+    at = d[t.X_CHANNELS] + groups * d[t.IN_CHANNELS]
+    d[t.OUT_CHANNELS], d[t.PHASES] = at, at + groups * d[t.GROUP_FILTERS]
+    d[c.OFFSETS_AT] = at = d[t.PHASES] + t.PHASE_COLUMNS + count
+    d[c.SOURCE_AT] = at = at + 2 * d[c.TAPS]
+    d[c.SUMS_AT] = at = at + d[c.TAPS] * shared_rows
+    d[c.WORKER_AT] = at = at + 3 * sums
+    d[t.FILLS] = at = at + t.MEMORY_ROWS * count + window + t.SEGMENT * 4 * most + 1
+    d[t.WEIGHTS] = at = at + groups * d[t.IN_CHANNELS]
+    d[t.WEIGHTS_BLOCK] = -(-d[c.TAPS] * shared_rows * item // 8) * 8
+    d[c.SCRATCH_AT] = at = (at + groups * d[t.GROUP_FILTERS] * d[t.WEIGHTS_BLOCK] // 8 + 7) // 8 * 8
+    line, rows = axis_row(d, count - 1), d[t.ROWS]
+    pieces = -(-min(line[t.OF_SHAPE], line[t.OF_OUTPUTS]) // d[t.BLOCK])
+    d[t.PIECES] = min(pieces, max(1, _RESULTS_BYTES // (rows * d[t.BLOCK] * item)))
+    d[t.RESULTS_AT] = -(-(samples + 2 * shared_rows * d[t.BLOCK]) * item // CACHE_LINE) * CACHE_LINE
+    d[c.BYTES] = 8 * at + d[t.RESULTS_AT] + d[t.PIECES] * rows * d[t.BLOCK] * item + 2 * CACHE_LINE
 
 
 @njit(**HELPER)
-def most_pieces(d):
-    """Return the blocks of a line whose results wait to be stored."""
-    last = of(d, d[c.AXES] - 1)
-    line = -(-min(d[last + c.OF_SHAPE], d[last + c.OF_OUTPUTS]) // d[c.BLOCK])
-    return min(line, max(1, _RESULTS_BYTES // (d[c.ROWS] * d[c.BLOCK] * d[d[c.WAY] + c.ITEM])))
-
-
-@njit(**HELPER)
-def border_of(d, a):
-    """Return what `write_begins` takes as the border."""
-    return _unit(d, a) if d[c.INSIDE] != 0 else 0
-
-
-@njit(**HELPER)
-def lay_out(base):
+def lay_out(d, base):
     """Lay out a call in canonical form, and write how many bytes it takes."""
-    d = indices_at(base)
-    choose_way(d, base)
+    way = _choose_way(d, base)
+    d[t.READ], d[t.ITEM] = way[c.READ_X], way[c.ITEM]
     _find_memory(d)
-    _choose_tile(d)
-    way, last = d[c.WAY], of(d, d[c.AXES] - 1)
-    may_read = d[way + c.READS_NATIVE] != 0 and d[last + c.OF_STRIDE] == 1 and d[c.X_LOW] != 0
-    near = d[last + c.OF_X_STEP] == d[way + c.ITEM] and d[last + c.OF_OUTPUTS] >= _INSIDE_BLOCKS * d[c.BLOCK]
-    d[c.INSIDE] = 1 if may_read and near else 0
-    _shape_tiles(d)
-    _count_taps(d)
-    _place_all(d)
+    _choose_tile(d, way)
+    line = axis_row(d, d[t.RANK] - 1)
+    near = line[t.X_STEP] == way[c.ITEM] and line[t.OF_OUTPUTS] >= _INSIDE_BLOCKS * d[t.BLOCK]
+    d[t.READS_X] = near and way[c.READS_NATIVE] != 0 and line[t.STRIDE] == 1 and d[t.X_LOW] != 0
+    room = _WINDOW_BYTES / (d[t.IN_CHANNELS] * way[c.ITEM])
+    _shape_tiles(d, room * _ROLLING if d[t.READS_X] != 0 else room, way[c.LANES])
+    _place_all(d, way)

@@ -18,7 +18,7 @@ import numpy as np
 
 INTERFACE = 1  #: of `columns`: the number in the symbol's name
 SYMBOL = f"convnd_calls_{INTERFACE}"
-SERVE, GATHER, RUN_TILE, RUN_LINE, RUN_TASKS, FUNCTIONS = range(6)
+GATHER, RUN_TILE, RUN_LINE, RUN_TASKS, CHECK, LAY_OUT, RUN, FUNCTIONS = range(8)
 
 TABLE = np.zeros(FUNCTIONS, np.int64)
 #: Tables of interfaces that were released before: no function is in them, and callers raise an error.
