@@ -12,6 +12,8 @@ from .gather import arrays, clear, find_tile, largest_of
 from .intrinsics.memory import call, indices_at, run, take_next
 from .tiles import window_in_x
 
+_SQUARES = 8  #: of a row of weights, packed before those of the next rows: lines of the cache are written at once
+
 
 @njit(**HELPER)
 def _first_output(job, table, memory):
@@ -171,14 +173,16 @@ def pack_blocks(table_address, _memory_address, _scratch):
         source = table[t.X] + (block // table[t.BLOCKS] * filters + first) * taps * item
         target = table[t.OUT] + block * taps * rows * item
         squares, squared_rows = taps // side, there // side * side
-        for row in range(0, squared_rows, side):
-            run(
-                table[t.TRANSPOSE],
-                (
-                    source + row * taps * item, taps * item, side * item,
-                    target + row * item, rows * item, side * rows * item, squares,
-                ),
-            )  # fmt: skip
+        for square in range(0, squares, _SQUARES):
+            own, column = source + square * side * item, target + square * side * rows * item
+            for row in range(0, squared_rows, side):
+                run(
+                    table[t.TRANSPOSE],
+                    (
+                        own + row * taps * item, taps * item, side * item,
+                        column + row * item, rows * item, side * rows * item, min(_SQUARES, squares - square),
+                    ),
+                )  # fmt: skip
         for row in range(there):  # what makes no square
             tap = squares * side if row < squared_rows else 0
             own, column = source + (row * taps + tap) * item, target + (tap * rows + row) * item

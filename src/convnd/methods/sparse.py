@@ -22,8 +22,11 @@ _CLEARLY = 0.9  #: of the time of all taps, that the others may take
 
 def without_zeros(problem: Problem, kernel: np.ndarray) -> Problem:
     """Return a problem that leaves out the taps at which a canonical kernel is zero, where that saves time."""
+    most = _MOST * kernel.shape[-1]
+    if problem.is_upsampled or np.count_nonzero(kernel[0, 0]) > most:  # most kernels need no look at all filters
+        return problem
     counts = np.asarray(kernel.any(axis=(0, 1)))
-    if problem.is_upsampled or not 0 < np.count_nonzero(counts) <= _MOST * counts.size:
+    if not 0 < np.count_nonzero(counts) <= most:
         return problem
     whole, sparse = direct.estimate(problem, ()), replace(problem, pattern=counts.tobytes())
     saves = whole >= tuning.TUNING.looking_ms and direct.estimate(sparse, ()) < _CLEARLY * whole

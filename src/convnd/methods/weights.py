@@ -15,7 +15,7 @@ from ..jit.machine import VECTOR_BYTES
 from ..jit.parallel import run_tasks
 from .taps import Sharing, Taps, filter_blocks
 
-_PACKED_BY_ONE = 2**16  #: weights, up to which one thread packs them sooner than two
+_PACKED_BY_ONE = 2**18  #: weights, up to which one thread packs them sooner than two
 
 
 def pack(kernel: np.ndarray, tables: Sequence[Taps], sharing: Sharing, workers: int | None) -> np.ndarray:
@@ -51,12 +51,12 @@ def _picked(kernel: np.ndarray, tables: Sequence[Taps], most: int) -> np.ndarray
 
 def _pack_filters(kernel: np.ndarray, taps: Taps, sharing: Sharing, workers: int | None) -> np.ndarray:
     """Return filters ``(groups, C_out, C_in * taps)`` block by block, as columns."""
-    groups, filters, count = len(kernel), kernel.shape[1], len(taps.source)
-    order = taps.source[:, 0]
-    in_order = np.array_equal(order, np.arange(kernel.shape[2]))
-    kernel = np.ascontiguousarray(kernel if in_order else np.take(kernel, order, axis=2))
+    groups, filters, count = kernel.shape
+    kernel = np.ascontiguousarray(kernel)
     blocks, item = filter_blocks(filters, sharing), kernel.itemsize
-    packed = np.zeros((groups, blocks, count, sharing.rows), kernel.dtype)  # filters that do not exist
+    packed = np.empty((groups, blocks, count, sharing.rows), kernel.dtype)
+    if filters % sharing.rows:
+        packed[:, -1] = 0  # filters that do not exist
     side = min(sharing.rows & -sharing.rows, VECTOR_BYTES // item)
     native = kernel.dtype.newbyteorder("=")
     turn, writer = transpose.compile(native.name, side), compile_writer(native.name, native.str, False)
@@ -69,4 +69,5 @@ def _pack_filters(kernel: np.ndarray, taps: Taps, sharing: Sharing, workers: int
     }.items():  # fmt: skip
         table[column] = value
     run_tasks(table, (groups * blocks,), workers, 1 + packed.size // _PACKED_BY_ONE)
-    return packed
+    order = taps.source[:, 0]
+    return packed if np.array_equal(order, np.arange(count)) else packed.take(order, axis=2)
