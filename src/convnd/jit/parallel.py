@@ -14,6 +14,7 @@ import _thread
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -62,6 +63,7 @@ def kernel(parallel):
     return convolve
 
 
+@cache
 def twin(rank: int, parallel: bool) -> Any:
     """Return the kernel function for grids of a rank, compiled by Numba when first needed."""
     signature = types.boolean(types.UniTuple(types.int64, rank), types.Array(types.int64, 1, "C"))
