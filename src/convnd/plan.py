@@ -29,7 +29,7 @@ from .problem.messages import Printed
 from .problem.options import Options, meaning_of
 from .problem.recent import Recent
 from .problem.request import Request, description, without_values
-from .problem.result import allocation, check_out, plain_out
+from .problem.result import check_fits, check_out, imagined_result, plain_out, too_large
 
 Array = np.ndarray | None
 Ready = tuple[Prepared, int]  # and the address of the weights for a small call, or 0
@@ -83,7 +83,9 @@ class Plan(LinearMap, Printed):
         mask = request.mask if keeps_kernel or request.mask is None else without_values(request.mask)
         request = replace(request, x=x, kernel=kernel, out=out, mask=mask)
         super().__init__(request)
-        self._allocate = allocation(request)
+        if out is None:
+            check_fits(request)
+        self._result = imagined_result(request)
         self._layouts: Recent[Plan] = Recent(_LAYOUTS)
         self._variants: dict[str, Plan] = {}
         self._latest: tuple[bytes, Plan] | None = None  # what was made of the last kernel, with its bytes
@@ -107,7 +109,7 @@ class Plan(LinearMap, Printed):
                 self._updated = Updated(request, lambda own: Plan(own)._call)
                 return
             request = self._request = replace(request, method="direct")
-        like = self._allocate.imagined() if out is None else out
+        like = self._result if out is None else out
         self._problem = canonical(request, like)
         self._fills = fills(request, self._problem)
         self._small: SmallCall | None = None
@@ -191,6 +193,13 @@ class Plan(LinearMap, Printed):
             own._run(x, self._request.kernel, target, mask)
         return out
 
+    def _allocated(self) -> np.ndarray:
+        """Return an uninitialised result."""
+        try:
+            return np.empty_like(self._result)
+        except (MemoryError, ValueError):
+            raise too_large(self._request) from None
+
     def _like(self, x: np.ndarray, out: np.ndarray | None) -> Plan | None:
         """Return the plan for arrays of such strides, this one or one that was made before, else None."""
         key = _traits(x, out)
@@ -205,7 +214,7 @@ class Plan(LinearMap, Printed):
                 latest = self._latest = values, Plan(replace(request, kernel=kernel.copy()))
             return latest[1]._run(x, kernel, out, mask)
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
-            return self._exchanged[0]._run(*arrays, self._allocate() if out is None else out)
+            return self._exchanged[0]._run(*arrays, self._allocated() if out is None else out)
         if self._is_exact:  # which type holds the sums is a matter of the kernel's values
             working = dtypes.working(x.dtype, kernel, self.dtype, request.fill)
             if working != request.working:
@@ -215,7 +224,7 @@ class Plan(LinearMap, Printed):
             check_nan(x, request.workers)
         if out is None and request.beta:
             raise ValueError(f"beta is {request.beta}, the factor of what out holds, but there is no out")
-        out = self._allocate() if out is None else out
+        out = self._allocated() if out is None else out
         if self._is_empty:
             return out
         if self._updated is not None:

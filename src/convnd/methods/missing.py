@@ -18,7 +18,7 @@ from ..problem.axis import polyphase
 from ..problem.boundary import FILLED
 from ..problem.canonical import canonical, canonical_kernel
 from ..problem.request import Request, imagined, memory_order
-from ..problem.result import allocation
+from ..problem.result import imagined_result
 from . import fft
 from .choose import choose
 from .factors import keep_zeros
@@ -155,7 +155,7 @@ def _weighing(request: Request, weights: np.ndarray, marks: np.dtype[Any] | None
         nan_policy="propagate", method="direct" if request.method == "direct" else "auto",
         nan="marked" if marks is None else "kept",
     )  # fmt: skip
-    problem, kernel = canonical(request, allocation(request).imagined()), canonical_kernel(request)
+    problem, kernel = canonical(request, imagined_result(request)), canonical_kernel(request)
     choice, least = choose(request, problem, kernel), float(kernel.min(where=kernel > 0, initial=np.inf))
     tells = marks is None or marks == _BOOL  # from none; weights of a mask may be as small as rounding
     if choice.method == "fft" and tells and fft.rounding(problem, kernel, 1) < least / 2:

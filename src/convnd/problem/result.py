@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,38 +44,12 @@ def result_type(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: np.nda
     return result
 
 
-@dataclass(frozen=True)
-class Allocation:
-    """How results are allocated in the memory order of ``x``: the shape in that order, and the axes that undo it."""
-
-    shape: tuple[int, ...]
-    axes: tuple[int, ...] | None  # None where the order is the result's own
-    request: Request
-
-    def __call__(self) -> np.ndarray:
-        """Return an uninitialised result."""
-        try:
-            out = np.empty(self.shape, self.request.result)
-        except (MemoryError, ValueError):
-            raise too_large(self.request) from None
-        return out if self.axes is None else out.transpose(self.axes)
-
-    def imagined(self) -> np.ndarray:
-        """Return what stands for a result and holds no memory."""
-        out = imagined(self.shape, self.request.result)
-        return out if self.axes is None else out.transpose(self.axes)
-
-
-def allocation(request: Request) -> Allocation:
-    """Return how the results of a request are allocated."""
-    order = memory_order(request.x)
-    shape = request.out_shape
-    if request.out is None:
-        check_fits(request)
+def imagined_result(request: Request) -> np.ndarray:
+    """Return what stands for a request's result, in the memory order of ``x``, and holds no memory."""
+    order, shape = memory_order(request.x), request.out_shape
     if request.channel_axis is not None and not request.is_bank:
         order = [a - (a > request.channel_axis) for a in order if a != request.channel_axis]
-    axes = None if order == sorted(order) else tuple(np.argsort(order).tolist())
-    return Allocation(tuple(shape[a] for a in order), axes, request)
+    return imagined([shape[a] for a in order], request.result).transpose(np.argsort(order))
 
 
 def check_out(out: np.ndarray | None, shape: tuple[int, ...], result: np.dtype[Any]) -> None:
