@@ -92,6 +92,14 @@ def read_nifti(path: Path) -> Scan:
     return Scan(np.asanyarray(image.dataobj), spatial, spacing if known else (), affine, header)
 
 
+def spacing_of_slice(name: str) -> tuple[float, ...]:
+    """Read how far apart the pixels of a DICOM slice are."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(name)
+    reader.ReadImageInformation()
+    return reader.GetSpacing()[:2]
+
+
 def read_itk(path: Path) -> Scan:
     """Read NRRD, MetaImage, DICOM and what else ITK reads: a file, or a folder with one series of DICOM slices."""
     files: str | tuple[str, ...] = str(path)
@@ -100,6 +108,8 @@ def read_itk(path: Path) -> Scan:
         if len(series) != 1:
             raise Refusal(f"cannot read {path}: it holds DICOM slices of {len(series)} series, not of one")
         files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(files, series[0])
+        if len({spacing_of_slice(name) for name in files}) > 1:  # ITK takes that of the first
+            raise Refusal(f"cannot process {path}: its slices have pixels of different sizes")
     sitk.ProcessObject.GlobalWarningDisplayOff()  # what they are about is refused here
     try:
         image = sitk.ReadImage(files[0] if len(files) == 1 else files)  # one file says more of itself

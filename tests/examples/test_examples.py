@@ -271,6 +271,7 @@ def test_dicom_of_one_slice(folder, name):
         ({"series": "9.9"}, "2 series, not of one"),
         ({"position": [5, 6, 29]}, "do not lie evenly"),
         ({"position": [5, 6, 22]}, "do not lie evenly"),
+        ({"PixelSpacing": [2.5, 1.6]}, "pixels of different sizes"),
     ],
 )
 def test_dicom_that_is_not_one_volume(dicom, refused, changes, words):
