@@ -5,11 +5,12 @@ A pure function of the problem and of constants that were measured once; nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 from ..jit.intrinsics.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
 from ..jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
@@ -45,13 +46,50 @@ class WinogradLayout:
     chunks: int  # tasks that the output channels of a box are divided among
 
 
+class Tile(NamedTuple):
+    """Winograd's tile on a prepared problem.
+
+    A last axis of nine taps is folded into three lines: sample ``3 i + c`` is the ``i``-th of line ``c``, and line
+    ``c + 3`` is line ``c`` from its next sample on. The nine taps are three by three, and a tile is four outputs of
+    each of three lines, twelve neighbours.
+    """
+
+    folds: int  # lines that the last axis is folded into, or 1
+    down: int  # the axis before the last of those that have a kernel, or the last where it is folded
+    last: int
+    height: int  # lines of outputs
+    planes: int  # products
+    units: tuple[int, ...]  # outputs along each axis
+    terms: int  # products that each plane sums: input channels, times the taps along further axes
+    parts: int  # sums that the terms are divided among: half as many in each halve what rounding adds
+
+
+@lru_cache(maxsize=256)
+def tile_of(problem: Problem) -> Tile:
+    """Return the tile of a prepared problem."""
+    folds = TAPS if problem.axes[-1].taps == TAPS**2 else 1
+    *_, down, last = (a for a, axis in enumerate(problem.axes) if not axis.is_batch for _ in range(folds))
+    height, terms = TAPS if folds > 1 else OUTPUTS, problem.in_channels * problem.taps // TAPS**2
+    return Tile(
+        folds, down, last, height, SAMPLES * (height + TAPS - 1),
+        tuple(OUTPUTS * folds if a in (down, last) else 1 for a in range(len(problem.axes))),
+        terms, 2 if terms < _LEAST_TERMS_OF_ONE_SUM else 1,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Items:
     """The items of a box: a plane of outputs or of samples, at each place along the other axes."""
 
-    tiles: int  # of Winograd's, in one
+    down: int  # rows of tiles of one
+    across: int  # tiles of a row
     outputs: tuple[int, ...]  # items of outputs along each axis, 1 along those of the planes
     windows: tuple[int, ...]  # items of what these read
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of an item."""
+        return self.down * self.across
 
     @property
     def lanes(self) -> int:
@@ -61,72 +99,28 @@ class Items:
     @property
     def summed_lanes(self) -> int:
         """Lanes from a box's first output to its last: between items there are some that only windows have."""
-        return self.tiles * (1 + self.before([count - 1 for count in self.outputs]))
-
-    def before(self, place: Sequence[int]) -> int:
-        """Return how many items of a window stand before one."""
-        index = 0
-        for own, count in zip(place, self.windows, strict=True):
-            index = index * count + own
-        return index
+        before = 0
+        for outputs, windows in zip(self.outputs, self.windows, strict=True):
+            before = before * windows + outputs - 1
+        return self.tiles * (before + 1)
 
 
 def items_of(problem: Problem, shape: tuple[int, ...]) -> Items:
     """Return the items of a box."""
-    planes = plane_axes(problem)
-    tiles = (size // unit for size, unit in zip(shape, units(problem), strict=True))
+    tile = tile_of(problem)
+    planes = tile.down, tile.last
+    down = 1 if tile.folds > 1 else shape[tile.down] // tile.units[tile.down]
     outputs = tuple(1 if a in planes else size for a, size in enumerate(shape))
     windows = tuple(
         1 if a in planes else size + (axis.taps - 1) * min(axis.dilation, size)
         for a, (axis, size) in enumerate(zip(problem.axes, shape, strict=True))
     )
-    return Items(prod(count for a, count in enumerate(tiles) if a in planes), outputs, windows)
+    return Items(down, shape[tile.last] // tile.units[tile.last], outputs, windows)
 
 
 def prepared(problem: Problem) -> Problem:
     """Return the problem with the axes of the kernel apart from those of a batch."""
     return merged(problem, most_interleaved=0)
-
-
-def folds(problem: Problem) -> int:
-    """Return into how many lines the last axis of a prepared problem is folded: three if it has nine taps, else one.
-
-    Sample ``3 i + c`` is then the ``i``-th of line ``c``, and line ``c + 3`` is line ``c`` from its next sample on: the
-    nine taps are three by three, and a tile is four outputs of each of three lines, twelve neighbours.
-    """
-    return TAPS if problem.axes[-1].taps == TAPS**2 else 1
-
-
-def plane_axes(problem: Problem) -> tuple[int, int]:
-    """Return the two axes of Winograd's tiles: the last two that have a kernel, or twice one that is folded."""
-    *_, down, last = (a for a, axis in enumerate(problem.axes) if not axis.is_batch for _ in range(folds(problem)))
-    return down, last
-
-
-def tile_height(problem: Problem) -> int:
-    """Return the lines of outputs of a tile."""
-    return TAPS if folds(problem) > 1 else OUTPUTS
-
-
-def planes_of(problem: Problem) -> int:
-    """Return the products of a tile."""
-    return SAMPLES * (tile_height(problem) + TAPS - 1)
-
-
-def units(problem: Problem) -> tuple[int, ...]:
-    """Return the outputs of a tile along each axis."""
-    planes = plane_axes(problem)
-    return tuple(OUTPUTS * folds(problem) if a in planes else 1 for a in range(len(problem.axes)))
-
-
-def terms_of(problem: Problem) -> int:
-    """Return the products that each plane sums: input channels, times the taps along further axes."""
-    return problem.in_channels * problem.taps // TAPS**2
-
-
-def parts_of(problem: Problem) -> int:
-    """Return how many sums the terms are divided among: half as many in each halve what rounding adds."""
-    return 2 if terms_of(problem) < _LEAST_TERMS_OF_ONE_SUM else 1
 
 
 def why_not(problem: Problem) -> str:
@@ -143,9 +137,10 @@ def why_not(problem: Problem) -> str:
         return "minimal filtering takes 3 x 3 taps along two axes or 9 along one, the contiguous one among them"
     if any((axis.stride, axis.unit) != (1, 1) for axis in along):
         return "minimal filtering takes no strides"
-    if terms_of(problem) < (least := _LEAST_TERMS[folds(problem)]):
+    tile = tile_of(problem)
+    if tile.terms < (least := _LEAST_TERMS[tile.folds]):
         return f"minimal filtering of fewer than {least} channels has larger rounding errors"
-    filters = problem.groups * problem.out_channels * terms_of(problem)
+    filters = problem.groups * problem.out_channels * tile.terms
     if PLANES * FLOAT * filters > _MOST_OF_MEMORY * tuning.TUNING.memory_bytes:
         return "there are too many filters for their transforms"
     return ""
@@ -177,7 +172,7 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
     """Return the shapes that a box can have, the smallest first; several of a batch are in a box as a whole only."""
     choices = []
     pieces = _PIECES if problem.taps == TAPS**2 else _FEW_PIECES
-    for axis, unit in zip(problem.axes, units(problem), strict=True):
+    for axis, unit in zip(problem.axes, tile_of(problem).units, strict=True):
         tiles = -(-axis.outputs // unit)
         choices.append(sorted({unit * -(-tiles // n) for n in pieces}))
     return [
@@ -192,32 +187,29 @@ def _shapes(problem: Problem) -> list[tuple[int, ...]]:
 
 def cycles(problem: Problem, layout: WinogradLayout, is_near: bool = False) -> float:
     """Estimate the cycles of one core for one box, every group and output channel, with its planes in a near cache."""
-    lanes = VECTOR_BYTES // FLOAT
-    _, last = plane_axes(problem)
-    items, terms = items_of(problem, layout.shape), terms_of(problem)
-    planes, height = planes_of(problem), tile_height(problem)
-    across_tiles = layout.shape[last] // units(problem)[last]
-    down_tiles = items.tiles // across_tiles
-    blocks, lines = -(-problem.out_channels // layout.rows), height * down_tiles + TAPS - 1
-    of_line = gather_cycles(OUTPUTS * across_tiles + SAMPLES - OUTPUTS) + -(-across_tiles // lanes) * _LINE_CYCLES
-    of_item = lines * of_line + -(-down_tiles * across_tiles // lanes) * _TILE_CYCLES
+    lanes, items, tile = VECTOR_BYTES // FLOAT, items_of(problem, layout.shape), tile_of(problem)
+    planes, height, terms = tile.planes, tile.height, tile.terms
+    blocks, lines = -(-problem.out_channels // layout.rows), height * items.down + TAPS - 1
+    of_line = gather_cycles(OUTPUTS * items.across + SAMPLES - OUTPUTS) + -(-items.across // lanes) * _LINE_CYCLES
+    of_item = lines * of_line + -(-items.tiles // lanes) * _TILE_CYCLES
     windows = problem.in_channels * prod(items.windows) * of_item * layout.chunks
     register_tile = max(layout.rows * layout.vectors / 2, (layout.rows + layout.vectors + 1) / 2) + 0.3
     lane_blocks = -(-items.summed_lanes // (layout.vectors * lanes))
-    products = planes * blocks * lane_blocks * (terms * register_tile + parts_of(problem) * _PRODUCT_CYCLES)
+    products = planes * blocks * lane_blocks * (terms * register_tile + tile.parts * _PRODUCT_CYCLES)
     row = FLOAT * round_up(items.summed_lanes, layout.vectors * lanes)
     windows_bytes = planes * problem.in_channels * FLOAT * round_up(items.lanes, layout.vectors * lanes)
     if not is_near and windows_bytes > tuning.TUNING.near_bytes:  # the planes come from the next level
         products += windows_bytes * blocks / span_of(layout, row, blocks) / tuning.TUNING.far_bytes
     products += planes * blocks * layout.rows * terms * FLOAT / tuning.TUNING.far_bytes / 2
     sums = -(-items.summed_lanes // lanes) * _SUM_CYCLES
-    stored = prod(items.outputs) * height * down_tiles * gather_cycles(OUTPUTS * across_tiles)
+    stored = prod(items.outputs) * height * items.down * gather_cycles(OUTPUTS * items.across)
     return problem.groups * (windows + products + problem.out_channels * (sums + stored))
 
 
 def least_cycles(problem: Problem) -> float:
     """Return cycles that all threads together take at least, whatever the boxes."""
-    shape = tuple([unit * -(-axis.outputs // unit) for axis, unit in zip(problem.axes, units(problem), strict=True)])
+    units = tile_of(problem).units
+    shape = tuple([unit * -(-axis.outputs // unit) for axis, unit in zip(problem.axes, units, strict=True)])
     ways = [WinogradLayout(shape, rows, vectors, 1) for rows, vectors in register_tiles()]
     share = 1.0 if problem.taps == TAPS**2 else 0.8  # smaller boxes have fewer lanes that no output needs
     return share * min([cycles(problem, way, is_near=True) for way in ways]) / available()
@@ -229,7 +221,7 @@ def elapsed(problem: Problem, layout: WinogradLayout) -> float:
     boxes = prod(-(-axis.outputs // size) for axis, size in zip(problem.axes, layout.shape, strict=True))
     tasks = boxes * problem.groups * layout.chunks
     rounds = -(-tasks // threads) if tasks < 8 * threads else tasks / threads
-    filters = problem.groups * problem.out_channels * terms_of(problem)
+    filters = problem.groups * problem.out_channels * tile_of(problem).terms
     each = _FILTER_CYCLES if PLANES * FLOAT * filters <= _NEAR_FILTERS else _FAR_FILTER_CYCLES
     return cycles(problem, layout) / (problem.groups * layout.chunks) * rounds + each * filters / threads
 

@@ -29,22 +29,7 @@ from ..problem.axis import Window, window
 from ..problem.canonical import Problem
 from ..problem.request import Request
 from . import direct, tuning
-from .boxes import (
-    best,
-    cycles,
-    folds,
-    items_of,
-    least_cycles,
-    parts_of,
-    plane_axes,
-    planes_of,
-    prepared,
-    span_of,
-    terms_of,
-    tile_height,
-    units,
-    why_not,
-)
+from .boxes import best, cycles, items_of, least_cycles, prepared, span_of, tile_of, why_not
 from .factors import Factor, Structure
 from .layout import even_begins, round_up
 from .tables import Builder, add_axes, functions
@@ -81,13 +66,13 @@ def folded(line: Window, count: int) -> tuple[Window, int]:
 def plan(problem: Problem) -> TransformPlan:
     """Lay out the tables of a prepared problem."""
     layout, lanes = best(problem)[0], VECTOR_BYTES // FLOAT
-    down, last = plane_axes(problem)
+    folds, down, last, height, products, units, terms, parts = tile_of(problem)
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
     lengths = [len(own.positions) for own in windows]
     line_samples = lengths[last]
-    if folds(problem) > 1:
-        windows[last], line_samples = folded(windows[last], folds(problem))
+    if folds > 1:
+        windows[last], line_samples = folded(windows[last], folds)
     pitches = [FLOAT] * len(lengths)
     size = FLOAT
     planes = dict.fromkeys((last, down))
@@ -97,8 +82,7 @@ def plan(problem: Problem) -> TransformPlan:
     axes, columns = add_axes(builder, problem, windows, begins, pitches)
     compiled = functions(problem, problem.working, ranged=True)
 
-    block, parts = layout.vectors * lanes, parts_of(problem)
-    height, rows = tile_height(problem), layout.rows
+    block, rows = layout.vectors * lanes, layout.rows
     tile = RegisterTile("float32", rows, layout.vectors, lanes, False, ((0, rows),))
     emitted = {
         t.TILE_FUNCTION: register_tile.compile(tile), t.TRANSPOSE: transpose.compile("float32", lanes),
@@ -106,18 +90,16 @@ def plan(problem: Problem) -> TransformPlan:
         t.TRANSFORM_SUMS: transform_sums.compile(lanes, height, parts),
         t.TRANSFORM_FILTERS: transform_taps.compile(lanes, layout.rows),
     }  # fmt: skip
-    terms, items = terms_of(problem), items_of(problem, layout.shape)
+    items = items_of(problem, layout.shape)
     sums_row = FLOAT * round_up(items.summed_lanes, block)
     row = sums_row + FLOAT * (items.lanes - items.summed_lanes)
-    across_tiles = layout.shape[last] // units(problem)[last]
-    down_tiles = items.tiles // across_tiles
     blocks = -(-problem.out_channels // layout.rows)
     chunk = -(-blocks // layout.chunks)
     span = span_of(layout, parts * sums_row, chunk)
     part_bytes = span * layout.rows * sums_row
     # One cache line too many keeps planes out of each other's way in the caches.
     plane_bytes = {
-        t.BETWEEN_PLANE: round_up(FLOAT * ((down_tiles + 1) * across_tiles + 2 * lanes), CACHE_LINE) + CACHE_LINE,
+        t.BETWEEN_PLANE: round_up(FLOAT * ((items.down + 1) * items.across + 2 * lanes), CACHE_LINE) + CACHE_LINE,
         t.WINDOWS_PLANE: round_up(problem.in_channels * row + FLOAT * lanes, CACHE_LINE) + CACHE_LINE,
         t.SUMS_PLANE: round_up(parts * part_bytes, CACHE_LINE) + CACHE_LINE,
         t.RESULTS_PLANE: round_up(OUTPUTS * sums_row, CACHE_LINE) + CACHE_LINE,
@@ -145,8 +127,8 @@ def plan(problem: Problem) -> TransformPlan:
     filter_blocks = -(-problem.out_channels // lanes)
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: size,
-        t.DOWN: down, t.LANES: lanes, t.FOLDS: folds(problem), t.LINE_PITCH: FLOAT * line_samples,
-        t.HEIGHT: height, t.WIDTH: units(problem)[last], t.PLANES_OF_TILE: planes_of(problem),
+        t.DOWN: down, t.LANES: lanes, t.FOLDS: folds, t.LINE_PITCH: FLOAT * line_samples,
+        t.HEIGHT: height, t.WIDTH: units[last], t.PLANES_OF_TILE: products,
         t.PARTS: parts, t.PART_TERMS: part_terms, t.PART_BYTES: part_bytes,
         t.TERMS: terms, t.ITEM_ROW: item_row, t.CHANNEL_ROW: row, t.SUMS_ROW: sums_row, **plane_bytes, **places,
         **emitted,
@@ -159,16 +141,16 @@ def plan(problem: Problem) -> TransformPlan:
         t.TASKS: boxes_and_parts, t.SCRATCH_BYTES: round_up(at, CACHE_LINE),
     })  # fmt: skip
     table, outputs = builder.table(), height * OUTPUTS
-    tiles = prod(-(-axis.outputs // unit) for axis, unit in zip(problem.axes, units(problem), strict=True))
+    tiles = prod(-(-axis.outputs // unit) for axis, unit in zip(problem.axes, units, strict=True))
     return TransformPlan(
         problem, layout, "float32", direct.useful_workers(problem, cycles(problem, layout) * boxes),
         *tasks_of(builder.tasks(begins), convolve_by_winograd, transform_filters, problem.groups * filter_blocks),
-        2 * planes_of(problem) * tiles * problem.groups * problem.out_channels * terms,
+        2 * products * tiles * problem.groups * problem.out_channels * terms,
         int(table[t.GROUPS] * table[t.BLOCKS] * table[t.WEIGHTS_PLANE]) * PLANES,
         [
             f"taps      {problem.in_channels * problem.taps} for each output, "
-            f"by {planes_of(problem) / outputs} products in place of 9",
-            f"tile      {layout.shape} outputs, {prod(layout.shape) // prod(units(problem))} tiles of "
+            f"by {products / outputs} products in place of 9",
+            f"tile      {layout.shape} outputs, {prod(layout.shape) // prod(units)} tiles of "
             f"{height} x {OUTPUTS} at once",
         ],
     )  # fmt: skip
@@ -197,7 +179,7 @@ def prepare(
     own = plan(prepared(problem))
     table, (groups, filters, taps) = own.filter_tasks.table, kernel.shape
     planar = kernel
-    if folds(own.problem) > 1:  # neighbouring taps are in different lines
+    if tile_of(own.problem).folds > 1:  # neighbouring taps are in different lines
         planar = kernel.reshape(-1, TAPS, TAPS).swapaxes(1, 2).reshape(kernel.shape)
     shape = groups, int(table[t.FILTER_BLOCKS] * table[t.LANES]), int(table[t.TAPS_BYTES]) // FLOAT
     padded = np.ascontiguousarray(planar)
