@@ -15,7 +15,7 @@ import numpy as np
 
 from .derivatives.linear import LinearMap
 from .jit.parallel import team_size
-from .methods import tuning
+from .methods import repair, tuning
 from .methods.choose import Prepared, prepare
 from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
@@ -51,7 +51,7 @@ class Plan(LinearMap, Printed):
     ----------
     method : str
         What runs: "direct", "separable", "fft" or "winograd". Tiles that the method cannot do within what `convnd`
-        promises, with infinity among their samples or NaN where they are transformed, run by the direct one.
+        promises, with infinity among their samples say, run by the direct one.
     why : str
         The reason.
     output_shape : tuple of int
@@ -236,7 +236,7 @@ class Plan(LinearMap, Printed):
             if weights and self._small:
                 self._small(x, weights, out)
             else:
-                prepared.plan(x, prepared.weights, self._fills, out, request.workers)
+                repair.run(prepared.plan, x, prepared.weights, self._fills, out, request.workers)
         if self._is_real_part and not self._updates:
             out.imag = 0
         if self._may_lack_weight:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convnd import convnd, plan
-from convnd.methods import direct
+from convnd.methods import repair
 from support import oracle
 from support.check import TOLERANCE, bound, check, close, integers, near, reals, same
 from support.oracle import BOUNDARIES
@@ -150,21 +150,54 @@ def test_not_finite_sums_become_whole_numbers(method):
         check(x, kernel, method=method, dtype=dtype, padding="same")
 
 
+@pytest.fixture
+def repaired(monkeypatch):
+    """The flags of tiles that were summed directly in another method's place, call by call."""
+    calls, sum_directly = [], repair.sum_directly
+
+    def recorded(problem, own, flags, *rest):
+        calls.append(flags.any())
+        sum_directly(problem, own, flags, *rest)
+
+    monkeypatch.setattr(repair, "sum_directly", recorded)
+    return calls
+
+
 @pytest.mark.parametrize(("value", "is_repaired"), [(np.nan, False), (np.inf, True)])
-def test_nan_alone_passes_through_factors(monkeypatch, tuning, value, is_repaired):
+def test_nan_alone_passes_through_factors(repaired, tuning, value, is_repaired):
     """Tiles with NaN need no direct sums: 560 of them in an image took 23 times as long."""
-    flagged, repair = [], direct.repair
-
-    def recorded(problem, tasks, flags, *rest):
-        flagged.append(flags.any())
-        repair(problem, tasks, flags, *rest)
-
-    monkeypatch.setattr(direct, "repair", recorded)
     for shape, taps, padding in ((70, 80), (9, 8), "same"), ((30, 31, 33), (5, 4, 5), 0):
         x = reals(shape, np.float32)
         x.flat[:: x.size // 7] = value
         agrees(x, outer(*(reals(k, np.float32, seed=k) for k in taps)), "separable", padding=padding)
-        assert flagged.pop() == is_repaired
+        assert repaired == [True] * is_repaired
+        repaired.clear()
+
+
+@pytest.mark.parametrize("marks", ["by sums along axes", "by transforms"])
+@pytest.mark.parametrize("shape, taps", [((900,), (31,)), ((70, 80), (9, 8)), ((14, 15, 33), (5, 4, 5))])
+def test_nan_all_over_is_not_summed_directly(monkeypatch, repaired, tuning, shape, taps, marks):
+    """A call by transforms took 4.9 times as long where one of 16,000 samples was NaN."""
+    monkeypatch.setattr(repair, "_SHORT", 10**6 if marks == "by sums along axes" else 0)
+    monkeypatch.setattr(repair, "_FEW", 0)
+    x, kernel = integers(shape, np.float32), integers(taps, np.float32, seed=1)
+    x.flat[5 :: x.size // 3] = np.nan
+    for options in (
+        {"padding": "full"}, {"padding": 3, "stride": 2, "dilation": 2}, {"dtype": ">f8"}, {"dtype": np.float16},
+        {"dtype": np.int16}, *({"padding": "same", "boundary": boundary} for boundary in BOUNDARIES),
+    ):  # fmt: skip
+        check(x, kernel, method="fft", **options)
+        bank = np.stack([kernel, kernel + 1])[:, None]
+        check(np.stack([x, x[::-1]]), bank, method="fft", channel_axis=0, groups=2, **options)
+        check(x[None], bank, method="fft", channel_axis=0, **options)
+    complex_ = x * np.complex64(1 + 2j)
+    complex_.imag[:2] = 1
+    by_sums, by_fft = (convnd(complex_, kernel, method=method) for method in ("direct", "fft"))
+    near(by_fft, by_sums, bound(complex_, kernel))
+    assert repaired and not any(repaired)
+    x.flat[7 :: x.size // 2] = -np.inf
+    check(x, kernel, method="fft", padding="same", fill_value=np.nan)
+    assert repaired[-1]
 
 
 # --- how a method is asked for ------------------------------------------------------------------------------

@@ -73,12 +73,12 @@ def reader(stored: str, working: str, nan: str = "kept") -> Body:
     ----------
     stored, working : str
         The dtypes.
-    nan : {"kept", "zero", "marked"}
-        What becomes of NaN: nothing; 0; or 0 where all other samples become 1.
+    nan : {"kept", "zero", "marked", "alone"}
+        What becomes of NaN: nothing; 0; 0 where all other samples become 1; or 1 where they become 0.
     """
     dtype, result = np.dtype(stored), np.dtype(working)
     if nan != "kept":
-        return _reader_without_nan(dtype, result, int(nan == "marked")), pointer_to(dtype), pointer_to(result)
+        return _reader_of_nan(dtype, result, nan), pointer_to(dtype), pointer_to(result)
     size, swapped = dtype.itemsize, int(not dtype.isnative)
 
     def read(source, target, count, step, offsets):
@@ -106,25 +106,25 @@ def reader(stored: str, working: str, nan: str = "kept") -> Body:
     return body, pointer_to(dtype), pointer_to(result)
 
 
-def _reader_without_nan(dtype: np.dtype[Any], result: np.dtype[Any], marks: int) -> Callable[..., None]:
-    size, swapped = dtype.itemsize, int(not dtype.isnative)
-    zero, one = result.type(0), result.type(1)
+def _reader_of_nan(dtype: np.dtype[Any], result: np.dtype[Any], nan: str) -> Callable[..., None]:
+    size, swapped, marks = dtype.itemsize, int(not dtype.isnative), int(nan != "zero")
+    missing, other = result.type(nan == "alone"), result.type(nan == "marked")
 
     def read(source, target, count, step, offsets):
         if step == size:
             for k in range(count):
                 sample = read_sample(source, k * size, swapped)
-                target[k] = zero if sample != sample else one if marks else sample
+                target[k] = missing if sample != sample else other if marks else sample
         else:
             for k in range(count):
                 sample = read_sample(source, indices_at(offsets)[k] if offsets != 0 else k * step, swapped)
-                target[k] = zero if sample != sample else one if marks else sample
+                target[k] = missing if sample != sample else other if marks else sample
 
     def read_half(source, target, count, step, offsets):
         for k in range(count):
             offset = indices_at(offsets)[k] if offsets != 0 else k * step
             sample = half_to_float(read_sample(source, offset, swapped))
-            target[k] = zero if sample != sample else one if marks else sample
+            target[k] = missing if sample != sample else other if marks else sample
 
     return read_half if size == 2 else read
 
@@ -155,6 +155,22 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
     is_float = dtype.kind == "f"
     body = _float_writer(dtype, int(near), int(whole)) if is_float else _integer_writer(source_type, dtype, int(near))
     return body, pointer_to(source_type), pointer_to(dtype)
+
+
+@lru_cache(maxsize=8)
+def compile_marking_writer(working: str, stored: str) -> Any:
+    """Compile a writer of what NaN becomes in a dtype, for each result that is not 0 but for rounding."""
+    dtype = np.dtype(stored)
+    swapped, convert = int(not dtype.isnative), np.uint8 if dtype.kind == "b" else dtype.type
+    is_half = dtype.kind == "f" and dtype.itemsize == 2
+    mark = np.uint16(0x7E00) if is_half else convert(np.nan if dtype.kind == "f" else 0)
+
+    def write(source, target, count, step, _beside):
+        for k in range(count):
+            if source[k] > 0.5:
+                write_sample(target, k * step, mark, swapped)
+
+    return function(write, pointer_to(np.dtype(working)), pointer_to(dtype))
 
 
 @lru_cache(maxsize=4)

@@ -22,7 +22,7 @@ from ..problem.canonical import Problem
 from ..problem.request import Request
 from . import tuning
 from .factors import Factor, Structure
-from .layout import Layout, best, distinct, frame, granularity, line_length, round_up, tile_begins, turned
+from .layout import Layout, best, frame, granularity, line_length, round_up, tile_begins, turned
 from .tables import (
     Builder,
     Columns,
@@ -196,26 +196,6 @@ class DirectPlan:
         low, high = self.problem.bounds(x)
         own: Columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high}
         tasks.run({**own, **(columns or {})}, workers, self.workers)
-
-
-def repair(
-    problem: Problem,
-    tasks: Tasks,
-    flags: np.ndarray,
-    x: np.ndarray,
-    kernel: np.ndarray,
-    fills: np.ndarray,
-    out: np.ndarray,
-    workers: int | None,
-) -> None:
-    """Compute the tiles of another method whose flags are set: those that it cannot do within what is promised."""
-    tiles = distinct(np.flatnonzero(flags) // problem.groups)
-    if len(tiles):
-        own = plan(problem)
-        weights = own.prepare(kernel, workers)
-        regions = [tasks.region(int(tile)) for tile in tiles] if 2 * len(tiles) < prod(tasks.grid) else [None]
-        for region in regions:
-            own(x, weights, fills, out, workers, region)
 
 
 @tuning.remembered(256)

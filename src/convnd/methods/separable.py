@@ -24,13 +24,13 @@ from ..jit.parallel import available, team_size
 from ..problem.axis import Axis, window
 from ..problem.canonical import Levels, Problem, merged
 from ..problem.request import Request
-from . import direct, tuning
+from . import tuning
 from .bank import check_separable
 from .costs import gather_cycles
 from .direct import TilePass, lay_out_pass, rows_ahead, useful_workers
 from .factors import Factor, Structure, most_bits, structure
 from .layout import best_of_tile, even_begins, round_up, window_length
-from .tables import Builder, Tasks, add_axes, dense_pitches, functions, offsets
+from .tables import Builder, Columns, Tasks, add_axes, dense_pitches, functions, offsets
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once
@@ -104,18 +104,21 @@ class SeparablePlan:
         return Factors(kernel, tuple(packed), most_bits(self.problem, kernel))
 
     def __call__(
-        self, x: np.ndarray, weights: Factors, fills: np.ndarray, out: np.ndarray, workers: int | None
-    ) -> None:
-        """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
+        self, x: np.ndarray, weights: Factors, fills: np.ndarray, out: np.ndarray, workers: int | None,
+        columns: Columns | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Convolve ``x`` into ``out`` by the parameters of `DirectPlan`; return which tiles are left."""
         flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
         low, high = self.problem.bounds(x)
-        columns = [{t.WEIGHTS: packed, t.OUT: out, t.MOST: weights.most} for packed in weights.packed]
-        columns[0] |= {
+        own = [{t.WEIGHTS: packed, t.OUT: out, t.MOST: weights.most} for packed in weights.packed]
+        for job, (*_, channel) in zip(own, self.factors, strict=True):
+            job.update(columns if columns and channel >= 0 else {})
+        own[0] |= {
             t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags,
             t.RUN_TASKS: function(convolve_separably),
         }  # fmt: skip
-        self.tasks.run(columns[0], workers, self.workers, columns[1:])
-        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
+        self.tasks.run(own[0], workers, self.workers, own[1:])
+        return flags
 
 
 @tuning.remembered(64)
@@ -216,6 +219,7 @@ def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[
             x_channel_steps=(*problem.x_channel_steps[:-1], (before, 0)) if p == 0 else ((before, 0),),
             out_channel_steps=(*_groups_of(problem, last), (terms, 0 if last else item * prod(lengths))),
             accumulated=problem.accumulated if last else problem.working, result=problem.result if last else native,
+            nan=problem.nan if last else "kept",
         ))  # fmt: skip
     return passes
 

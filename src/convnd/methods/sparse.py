@@ -1,12 +1,12 @@
 """Kernels of many zeros: direct sums leave their taps out.
 
-A zero makes NaN of NaN and infinity. Tiles of floating samples that hold any are summed with all taps.
+A zero makes NaN of NaN and infinity: tiles of floating samples that hold any are left to all taps.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..problem.canonical import Problem
 from ..problem.dtypes import bits
 from . import direct, tuning
 from .layout import turned
+from .tables import Columns
 
 _MOST = 0.5  #: of the weights, that may count: sums of neighbouring outputs share what they read for all taps
 _CLEARLY = 0.9  #: of the time of all taps, that the others may take
@@ -33,30 +34,41 @@ def without_zeros(problem: Problem, kernel: np.ndarray) -> Problem:
     return sparse if saves else problem
 
 
+class Sparse(NamedTuple):
+    """A canonical kernel, and the weights that count as the register tile reads them."""
+
+    kernel: np.ndarray
+    packed: np.ndarray
+
+
 @dataclass(frozen=True)
 class SearchedPlan:
-    """A direct plan whose tiles must be finite; another one, of all taps, does the rest."""
+    """A direct plan whose tiles must be finite."""
 
     sparse: direct.DirectPlan
+    working: str
 
     def __getattr__(self, name: str) -> Any:
         """Return what the plan of most tiles says of itself."""
         return getattr(self.sparse, name)
 
     def __call__(
-        self, x: np.ndarray, weights: tuple[np.ndarray, np.ndarray], fills: np.ndarray, out: np.ndarray,
-        workers: int | None,
-    ) -> None:  # fmt: skip
-        """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
-        (packed, kernel), problem, tasks = weights, self.sparse.problem, self.sparse.tasks
-        flags = np.zeros(int(tasks.table[t.TASKS] // tasks.table[t.GROUP_TASKS]), np.int64)
-        largest = bits(float(np.finfo(problem.working).max), problem.working)
-        self.sparse(x, packed, fills, out, workers, columns={t.FLAGS: flags, t.MOST: largest})
-        direct.repair(replace(problem, pattern=b""), tasks, flags, x, kernel, fills, out, workers)
+        self, x: np.ndarray, weights: Sparse, fills: np.ndarray, out: np.ndarray, workers: int | None,
+        columns: Columns | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Convolve ``x`` into ``out`` by the parameters of `DirectPlan`; return which tiles are left."""
+        table = self.sparse.tasks.table
+        flags = np.zeros(int(table[t.TASKS] // table[t.GROUP_TASKS]), np.int64)
+        most = bits(float(np.finfo(self.working).max), self.working)
+        own = {t.FLAGS: flags, t.MOST: most, **(columns or {})}
+        self.sparse(x, weights.packed, fills, out, workers, columns=own)
+        return flags
 
 
 def prepare(problem: Problem, kernel: np.ndarray, workers: int | None) -> tuple[Any, Any]:
     """Return the direct plan of a problem, and its kernel ready for it."""
     own = direct.plan(turned(without_zeros(problem, kernel)))
     packed = own.prepare(kernel, workers)
-    return (SearchedPlan(own), (packed, kernel)) if own.problem.is_searched else (own, packed)
+    if own.problem.is_searched:
+        return SearchedPlan(own, own.problem.working), Sparse(kernel, packed)
+    return own, packed

@@ -12,8 +12,7 @@ from ..jit import tables as t
 from ..jit.compile import function
 from ..problem.canonical import Problem
 from ..problem.dtypes import bits
-from . import direct
-from .tables import Tasks
+from .tables import Columns, Tasks
 
 
 class Transformed(NamedTuple):
@@ -49,15 +48,19 @@ class TransformPlan:
         return self.text
 
     def __call__(
-        self, x: np.ndarray, weights: Transformed, fills: np.ndarray, out: np.ndarray, workers: int | None
-    ) -> None:
-        """Convolve ``x`` into ``out``; the parameters are those of `DirectPlan`."""
+        self, x: np.ndarray, weights: Transformed, fills: np.ndarray, out: np.ndarray, workers: int | None,
+        columns: Columns | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Convolve ``x`` into ``out`` by the parameters of `DirectPlan`; return which tiles are left."""
         table = self.tasks.table
         flags = np.zeros(int(table[t.TASKS] // table[t.GROUP_TASKS]), np.int64)
         own_fills = fills.astype(self.working)
-        columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights.filters, t.FILLS: own_fills, t.FLAGS: flags}
-        self.tasks.run(columns | {t.LEAST: weights.least, t.MOST: weights.most}, workers, self.workers)
-        direct.repair(self.problem, self.tasks, flags, x, weights.kernel, fills, out, workers)
+        own: Columns = {
+            t.X: x, t.OUT: out, t.WEIGHTS: weights.filters, t.FILLS: own_fills, t.FLAGS: flags,
+            t.LEAST: weights.least, t.MOST: weights.most,
+        }  # fmt: skip
+        self.tasks.run({**own, **(columns or {})}, workers, self.workers)
+        return flags
 
 
 def tasks_of(

@@ -107,7 +107,7 @@ class Problem:
     @cached_property
     def stores_native(self) -> bool:
         """Whether the result is what the routine computes."""
-        return not self.updates and self.result == np.dtype(self.accumulated).str
+        return not self.updates and self.nan != "alone" and self.result == np.dtype(self.accumulated).str
 
     @cached_property
     def stores_inside(self) -> bool:

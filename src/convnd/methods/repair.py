@@ -1,0 +1,72 @@
+"""What a method leaves: tiles that it cannot do within what is promised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..jit import tables as t
+from ..jit.lines import compile_marking_writer, compile_reader
+from ..problem.canonical import Problem
+from . import direct, fft, separable
+from .factors import Factor, structure
+from .layout import distinct
+from .sparse import SearchedPlan
+from .transform import TransformPlan
+from .windows import best, prepared
+
+_FEW = 1 / 8  #: of the tiles, up to which their direct sums take less time than all tiles once more
+_SHORT = 128  #: taps of all axes, up to which NaN is found axis by axis
+
+
+def run(own: Any, x: np.ndarray, weights: Any, fills: np.ndarray, out: np.ndarray, workers: int | None) -> None:
+    """Run a method's plan on arrays, and what it leaves; the parameters are those of `DirectPlan`.
+
+    Where NaN is all over ``x``, it counts as 0 at first. Sums of all NaN in a window tell which outputs become NaN.
+    """
+    flags = own(x, weights, fills, out, workers)
+    if flags is None or not flags.any():
+        return
+    problem, many = own.problem, np.count_nonzero(flags) > _FEW * len(flags)
+    marks = many and isinstance(own, (TransformPlan, SearchedPlan)) and _marks(problem, workers)
+    if marks:
+        reader = compile_reader(problem.stored, own.working, "zero")
+        flags = own(x, weights, fills, out, workers, {t.READ: reader})
+    sum_directly(replace(problem, pattern=b""), own, flags, x, weights.kernel, fills, out, workers)
+    if marks:
+        plan, ones = marks
+        write = compile_marking_writer(plan.problem.working, problem.result)
+        plan(x, ones, np.isnan(fills).astype(plan.problem.working), out, workers, {t.WRITE: write})
+
+
+def sum_directly(
+    problem: Problem, own: Any, flags: np.ndarray, x: np.ndarray, kernel: np.ndarray, fills: np.ndarray,
+    out: np.ndarray, workers: int | None,
+) -> None:  # fmt: skip
+    """Compute the tiles whose flags are set."""
+    tiles, tasks = distinct(np.flatnonzero(flags) // problem.groups), own.tasks
+    if len(tiles):
+        plan = direct.plan(problem)
+        weights = plan.prepare(kernel, workers)
+        regions = [tasks.region(int(tile)) for tile in tiles] if 2 * len(tiles) < prod(tasks.grid) else [None]
+        for region in regions:
+            plan(x, weights, fills, out, workers, region)
+
+
+def _marks(problem: Problem, workers: int | None) -> tuple[Any, Any] | None:
+    """Return the plan that writes NaN to the outputs of a problem whose windows hold it, and its weights, or None."""
+    if problem.nan != "kept" or problem.exact or problem.updates or problem.in_channels > 1:
+        return None
+    alone = replace(problem, pattern=b"", nan="alone", kernel_order=())
+    axes = [a for a, axis in enumerate(problem.axes) if axis.taps > 1]
+    box = [Factor((a,), np.ones((1, 1, problem.axes[a].taps)), (p - 1, 0)) for p, a in enumerate(axes)]
+    box[-1:] = [replace(box[-1], channel=filter_) for filter_ in range(problem.out_channels)]
+    ones = np.ones((problem.groups, problem.out_channels, problem.taps))
+    if 1 in (problem.groups, problem.out_channels) and sum(axis.taps for axis in problem.axes) <= _SHORT:
+        own = separable.plan(alone, structure(box))
+        return own, own.prepare(ones, box)
+    alone = replace(alone, working="float64", accumulated="float64")  # errors stay far below 1
+    return fft.prepare(alone, ones, (), workers) if best(prepared(alone)) else None
