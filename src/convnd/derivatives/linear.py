@@ -16,7 +16,7 @@ from ..problem.calls import explained
 from ..problem.recent import Recent
 from ..problem.request import Request
 from ..problem.result import check_out, plain_out
-from .adjoint import Piece, fold, transposed
+from .adjoint import fold, transposed
 from .kernel_gradient import kernel_gradient
 
 _TRANSPOSES = 8  # for outputs of different types
@@ -29,7 +29,7 @@ class LinearMap(ABC):
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._transposes: Recent[list[tuple[Piece, LinearMap]]] = Recent(_TRANSPOSES)
+        self._transposes: Recent[LinearMap] = Recent(_TRANSPOSES)
         self.output_shape, self.dtype = request.out_shape, request.result
 
     @abstractmethod
@@ -75,19 +75,19 @@ class LinearMap(ABC):
         y = check_y(y, request)
         result = dtypes.default_result(y.dtype, request.kernel.dtype)
         check_out(target, request.x.shape, result)
-        pieces = self._transposes.get(y.dtype) or self._transposes.add(y.dtype, self._transposed(y.dtype))
-        (_, inside), *outside = pieces
-        own = target if target is not None and inside.dtype == result and not np.may_share_memory(target, y) else None
+        turned = self._transposes.get(y.dtype)
+        if turned is None:
+            turned = self._transposes.add(y.dtype, type(self)(transposed(request.plain, y.dtype)))
+        is_whole = (turned.output_shape, turned.dtype) == (request.x.shape, result)  # nothing is left to be done
+        own = target if target is not None and is_whole and not np.may_share_memory(target, y) else None
         outputs = y
         if request.channel_axis is not None and not request.is_bank:
             outputs = np.expand_dims(y, request.channel_axis)
-        sums = inside(outputs, own)
-        for piece, beside in outside:
-            fold(request, piece, beside(outputs), sums)
+        sums = fold(request, turned(outputs, own))
         if not np.isfinite(request.kernel).all():
             self._leave_out_outside(y, sums)
         if out is None:
-            return sums.astype(result, copy=False)
+            return sums.astype(result, copy=prod(turned.output_shape) > 2 * sums.size)  # else it is a part of more
         if own is None:
             out[...] = sums
         return out
@@ -178,9 +178,6 @@ class LinearMap(ABC):
             matvec=apply,
             rmatvec=lambda vector: self.adjoint(vector.reshape(self.output_shape)).ravel(),
         )
-
-    def _transposed(self, dtype: np.dtype[Any]) -> list[tuple[Piece, LinearMap]]:
-        return [(piece, type(self)(piece.request)) for piece in transposed(self._request.plain, dtype)]
 
     def _leave_out_outside(self, y: np.ndarray, sums: np.ndarray) -> None:
         """Give samples that no infinite or NaN weight joins to an output the sum of the others.
