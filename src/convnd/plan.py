@@ -132,7 +132,7 @@ class Plan(LinearMap, Printed):
             plan.tasks.compile(request.workers, plan.workers)
         threads = team_size(request.workers, plan.workers)
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
-        self.flops, self.scratch_bytes = plan.flops, threads * plan.scratch_bytes + plan.weight_bytes
+        self.flops, self.scratch_bytes = plan.flops, threads * plan.tasks.scratch_bytes + plan.weight_bytes
         self._text = [*plan.describe(), f"kernel    convolve, rank {len(plan.tasks.grid)}", f"threads   {threads}"]
         self._may_lack_weight = request.normalises and (self._problem.is_upsampled or not kernel.all())
 

@@ -144,11 +144,6 @@ class DirectPlan:
         return 2 * self.problem.weights * self.problem.outputs
 
     @property
-    def scratch_bytes(self) -> int:
-        """Bytes that a thread takes."""
-        return int(self.tasks.table[t.SCRATCH_BYTES])
-
-    @property
     def weight_bytes(self) -> int:
         """Bytes that the weights take."""
         return int(self.tile_pass.columns[t.WEIGHTS_BLOCK]) * self.tile_pass.blocks * self.problem.groups

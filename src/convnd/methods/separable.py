@@ -66,11 +66,6 @@ class SeparablePlan:
         return 2 * self.factor_taps * self.problem.outputs // self.problem.out_channels
 
     @property
-    def scratch_bytes(self) -> int:
-        """Bytes that a thread takes."""
-        return int(self.tasks.table[t.SCRATCH_BYTES])
-
-    @property
     def weight_bytes(self) -> int:
         """Bytes that the weights take."""
         return sum(int(own.columns[t.WEIGHTS_BLOCK]) * own.blocks for own in self.passes)

@@ -33,7 +33,7 @@ class SmallCall:
         table[t.NEXT_AT], table[t.MEMORY_AT] = at, at + CACHE_LINE
         table[t.SCRATCH_AT] = round_up(int(table[t.MEMORY_AT] + 8 * table[t.NUMBERS]), CACHE_LINE)
         table[t.IS_CLEAR] = 1
-        self._bytes = int(table[t.SCRATCH_AT]) + plan.scratch_bytes
+        self._bytes = int(table[t.SCRATCH_AT]) + plan.tasks.scratch_bytes
         self._table = table.ctypes.data
         #: Blocks that no call is in, with their addresses: as many as have run at once. What a call leaves in the
         #: windows are samples.

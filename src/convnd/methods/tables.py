@@ -73,6 +73,11 @@ class Tasks:
         """The number of tiles along each axis."""
         return tuple(len(own) - 1 for own in self.begins)
 
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes that a thread takes beside the arrays."""
+        return int(self.table[t.SCRATCH_BYTES])
+
     def region(self, tile: int) -> Region:
         """Return the outputs of a tile, by its number."""
         place = np.unravel_index(tile, self.grid)

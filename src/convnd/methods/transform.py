@@ -38,11 +38,6 @@ class TransformPlan:
     weight_bytes: int  # that the transformed filters take
     text: list[str]
 
-    @property
-    def scratch_bytes(self) -> int:
-        """Bytes that a thread takes."""
-        return int(self.tasks.table[t.SCRATCH_BYTES])
-
     def describe(self) -> list[str]:
         """Say what runs."""
         return self.text
