@@ -67,14 +67,8 @@ def reader(stored: str, working: str, nan: str = "kept") -> Body:
     """Return the copy of a line of samples to neighbouring samples of the working type.
 
     The function takes the addresses of the source and of the target, the number of samples, and the bytes from a sample
-    to the next; or the address of a table of each sample's offset in bytes, or 0.
-
-    Parameters
-    ----------
-    stored, working : str
-        The dtypes.
-    nan : {"kept", "zero", "marked", "alone"}
-        What becomes of NaN: nothing; 0; 0 where all other samples become 1; or 1 where they become 0.
+    to the next; or the address of a table of each sample's offset in bytes, or 0. NaN is "kept", or
+    becomes 0 ("zero"), or 0 where all other samples become 1 ("marked"), or 1 where they become 0 ("alone").
     """
     dtype, result = np.dtype(stored), np.dtype(working)
     if nan != "kept":
@@ -140,16 +134,8 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
 
     Integer dtypes round half to even and saturate, NaN becomes 0; bool is an integer from 0 to 1. The function takes
     the addresses of the source and of the target, the number of results, the bytes from a result to the next, and an
-    address that `compile_updating_writer` reads.
-
-    Parameters
-    ----------
-    working, stored : str
-        The dtypes.
-    near : bool
-        Whether results are neighbours in the target: vectors are written then.
-    whole : bool
-        Whether results are whole numbers but for rounding: they are rounded to them first.
+    address that `compile_updating_writer` reads. Results that are ``near`` each other in the target are written by
+    vectors; those that are ``whole`` numbers but for rounding are rounded to them first.
     """
     source_type, dtype = np.dtype(working), np.dtype(stored)
     is_float = dtype.kind == "f"

@@ -39,33 +39,15 @@ def span_of(axis: Axis) -> Span:
 
 
 class Way(NamedTuple):
-    """A register tile on problems of a kind: what its rows are, what it reads, and what it costs.
-
-    Parameters
-    ----------
-    tile : RegisterTile
-        Its shape.
-    sharing : Sharing
-        What its rows are.
-    flat : int
-        Axes that run as one line with the last.
-    inside : bool
-        Whether it reads ``x`` itself where a window lies inside it; tiles at the border are then thin.
-    rows_apart : int
-        Outputs that its rows cover along the axis on which they are neighbours.
-    blocks : int
-        Blocks of filters of a group.
-    cycles : float
-        Of one block, all blocks of filters together.
-    """
+    """A register tile on problems of a kind: what its rows are, what it reads, and what it costs."""
 
     tile: RegisterTile
-    sharing: Sharing
-    flat: int
-    inside: bool
-    rows_apart: int
-    blocks: int
-    cycles: float
+    sharing: Sharing  # what its rows are
+    flat: int  # axes that run as one line with the last
+    inside: bool  # whether it reads x itself where a window lies inside it; tiles at the border are then thin
+    rows_apart: int  # outputs that its rows cover along the axis on which they are neighbours
+    blocks: int  # of filters of a group
+    cycles: float  # of one block, all blocks of filters together
 
 
 def tile_cycles(spans: Sequence[Span], way: Way, shape: Sequence[int]) -> float:

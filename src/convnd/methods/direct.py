@@ -170,22 +170,10 @@ class DirectPlan:
         region: Region | None = None,
         columns: Columns | None = None,
     ) -> None:
-        """Convolve ``x`` into ``out``.
+        """Convolve ``x`` into ``out``, of the strides and types that the problem was made from.
 
-        Parameters
-        ----------
-        x, out : ndarray
-            Arrays of the strides and types that the problem was made from.
-        weights : ndarray
-            What `prepare` made of the kernel.
-        fills : ndarray
-            What stands outside every channel, `canonical.fills`.
-        workers : int or None
-            Threads asked for.
-        region : sequence of (int, int), optional
-            The first output along each of the problem's axes and the one behind the last; all by default.
-        columns : mapping, optional
-            Columns of the table beside those.
+        ``weights`` are what `prepare` made of the kernel, ``fills`` are `canonical.fills`. A ``region`` is the first
+        output along each of the problem's axes and the one behind the last. ``columns`` of the table go before others.
         """
         tasks = self.tasks if region is None else self.tasks.restricted(region)
         low, high = self.problem.bounds(x)

@@ -48,17 +48,7 @@ def check_nan(x: np.ndarray, workers: int | None) -> None:
 
 
 class Normalised:
-    """A convolution with one kernel of samples that a mask weighs, or of which NaN is missing.
-
-    Parameters
-    ----------
-    request : Request
-        What the user asks for.
-    method : str
-        What convolves the samples.
-    plan : function
-        What returns a function that convolves an array into another, with a mask, as a request asks.
-    """
+    """A convolution with one kernel of samples that a mask weighs, or of which NaN is missing."""
 
     def __init__(self, request: Request, method: str, plan: Callable[[Request], Any]) -> None:
         is_exact = dtypes.is_integer(request.x.dtype) and dtypes.is_integer(request.kernel.dtype)

@@ -36,12 +36,7 @@ class Slab(NamedTuple):
 class Slabs:
     """The slabs of a request's result, plans that run on them, and memory that is kept from one to the next.
 
-    Parameters
-    ----------
-    request : Request
-        What the user asks for.
-    plan : function
-        What returns a function that convolves an array into another, with a mask, as a request asks.
+    ``plan`` makes of a request a function that convolves an array into another, with a mask.
     """
 
     def __init__(self, request: Request, plan: Callable[[Request], Any]) -> None:

@@ -101,16 +101,9 @@ class Tasks:
         compile_kernel(len(self.grid), int(self.table[t.TASKS]), workers, useful)
 
     def run(self, columns: Columns, workers: int | None, useful: int, jobs: Sequence[Columns] = ()) -> None:
-        """Run the tasks in as many threads as are wanted and useful.
+        """Run the tasks in as many threads as are wanted and useful, as `parallel.team_size` has it.
 
-        Parameters
-        ----------
-        columns : mapping
-            Columns of the first job: arrays, whose addresses it takes, or whole numbers.
-        workers, useful : int
-            As in `parallel.team_size`.
-        jobs : sequence of mapping, optional
-            Columns of the jobs behind it.
+        ``columns`` are of the first job, ``jobs`` of those behind it: whole numbers, or arrays, whose addresses count.
         """
         table = self.table.copy()
         for job, own in enumerate((columns, *jobs)):
@@ -130,18 +123,8 @@ def add_axes(
 ) -> tuple[np.ndarray, Columns]:
     """Return the columns of a problem's axes, and those of a job that describe its windows.
 
-    Parameters
-    ----------
-    builder : Builder
-        Takes the tables.
-    problem : Problem
-        What is computed.
-    windows : sequence of Window
-        The window of a full tile along each axis.
-    begins : sequence of ndarray
-        The first output of every tile along each axis, and the number of outputs behind them.
-    pitches : sequence of int
-        Bytes between neighbours of the gathered window along each axis.
+    ``windows`` are those of a full tile along each axis, ``begins`` the first output of every tile and the number
+    behind them, and ``pitches`` the bytes between neighbours of a gathered window.
     """
     axes: list[list[int]] = []
     at = t.MEMORY_ROWS * len(windows)

@@ -78,18 +78,10 @@ def shared_runs(axis: Axis | None, sharing: Sharing) -> dict[Run, int]:
 def taps_of(
     axes: tuple[tuple[int, int, int], ...], kernel_shape: tuple[int, ...], sharing: Sharing, runs: tuple[Run, ...]
 ) -> Taps:
-    """Return the taps of a filter.
+    """Return the taps of a filter, by its taps, stride and dilation along each of the ``axes``.
 
-    Parameters
-    ----------
-    axes : tuple of (int, int, int)
-        Taps, stride and dilation along each axis.
-    kernel_shape : tuple of int
-        Input channels, and weights of a filter along each axis.
-    sharing : Sharing
-        What the register tile's rows are.
-    runs : tuple of (int, int)
-        The runs of rows that its groups of taps feed.
+    ``kernel_shape`` are its input channels and weights along each axis, ``runs`` the runs of rows that groups of taps
+    feed.
     """
     along = [Axis(1, taps, stride, dilation) for taps, stride, dilation in axes]
     if any(axis.taps == 0 for axis in along):  # a branch that reads zeros alone
@@ -144,18 +136,9 @@ def tap_offsets(
 ) -> np.ndarray:
     """Return the byte offsets of taps: in a gathered window, and in the array itself.
 
-    Parameters
-    ----------
-    taps : Taps
-        The taps.
-    shifts : sequence of int
-        The position along each axis that the first tap reads, in the window.
-    windows : sequence of Window
-        The window of a full tile along each axis.
-    pitches, steps : sequences of int
-        Bytes between neighbours along each axis: in the window, in the array.
-    channels : ndarray
-        Byte offset of each input channel, ``(2, C_in)``: in the window, in the array.
+    ``shifts`` are the positions in the window of a full tile that the first tap reads along each axis. ``pitches`` are
+    bytes between neighbours in the window, ``steps`` in the array. ``channels`` has the offsets of the input channels
+    in both.
     """
     positions = taps.positions
     if any(shifts):

@@ -25,15 +25,7 @@ def is_stored_so(request: Request) -> bool:
 
 
 class Updated:
-    """``out = convolution + bias + beta * out`` with one kernel, in the working type, rounded once.
-
-    Parameters
-    ----------
-    request : Request
-        What the user asks for.
-    plan : function
-        What returns a function that convolves an array into another, with a mask, as a request asks.
-    """
+    """``out = convolution + bias + beta * out`` with one kernel, in the working type, rounded once."""
 
     def __init__(self, request: Request, plan: Callable[[Request], Any]) -> None:
         native = _native(request)
