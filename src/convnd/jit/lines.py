@@ -217,16 +217,20 @@ def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int)
         return write_whole
 
     zero, lowest, beyond, last = kind(0), kind(low), kind(high + 1), convert(high)
-    between = np.int32 if low >= -(2**31) and high < 2**31 else np.int64
+    mantissa = int(np.finfo(source_type).nmant)
+    # A sum with it has no bits behind the point: it is rounded half to even, and its last bits are the integer's. The
+    # bits of sums have their order, and all negative ones stand before them.
+    rounding, whole = kind(1.5 * 2.0**mantissa), np.dtype(f"i{source_type.itemsize}").type
+    least, most = (whole((rounding + kind(limit)).view(whole)) for limit in (low, high))
 
     def write_small(source, target, count, step, _beside):
-        highest = beyond - 1
         for k in range(count):
-            value = np.rint(source[k])
-            value = lowest if value < lowest else value
-            value = highest if value > highest else value
+            value = source[k]
             value = value if value == value else zero
-            write_sample(target, k * size if near else k * step, convert(between(value)), swapped)
+            value = kind(value + rounding).view(whole)
+            value = least if value < least else value
+            value = most if value > most else value
+            write_sample(target, k * size if near else k * step, convert(value), swapped)
 
     # The type of the results has not all whole numbers up to the limit.
     def write_large(source, target, count, step, _beside):
@@ -237,7 +241,7 @@ def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int)
             result = last if value >= beyond else convert(value)
             write_sample(target, k * size if near else k * step, result, swapped)
 
-    return write_small if high < 2 ** np.finfo(source_type).nmant else write_large
+    return write_small if high < 2 ** (mantissa - 2) else write_large
 
 
 @lru_cache(maxsize=8)
