@@ -22,7 +22,7 @@ _EMITTERS: dict[str, Emitter] = {}  # by the names of their functions
 
 
 class Emitter:
-    """A kind of C functions, `memory.run` calls them, whose code a Python function emits.
+    """A kind of C function that `memory.run` calls, and whose code a Python function emits.
 
     That function takes LLVM's builder, what a C function is compiled for, and behind a slash in its signature the
     numbers that the C function takes.
