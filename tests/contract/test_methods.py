@@ -132,6 +132,23 @@ def agrees(x, kernel, method, **options):
     near(result, by_sums, 2 * size + tiny * (1 + np.abs(kernel).sum(where=np.isfinite(kernel))) * kernel.size)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("exponent", [0, 10, 30])
+def test_subnormal_samples_are_transformed(repaired, tuning, dtype, exponent):
+    """They were summed directly, in 1,500 times the time. Powers of two lift them, and results are rounded once."""
+    real = np.finfo(dtype).dtype
+    unit = np.ldexp(np.finfo(real).smallest_subnormal, exponent)
+    for shape, taps in ((400,), (9,)), ((40, 50), (7, 6)), ((9, 20, 14), (4, 3, 5)):
+        x, kernel = integers(shape, dtype, largest=60), integers(taps, dtype, seed=1)
+        x.flat[1] = 0
+        for options in {"padding": "same", "boundary": "wrap"}, {"padding": "full", "fill_value": 3 * float(unit)}:
+            fill = {"fill_value": 3} if "fill_value" in options else {}
+            expected = oracle.convnd(x, kernel, **{**options, **fill}) * unit
+            result = convnd(x * unit, kernel, method="fft", **options)
+            near(result, expected, bound(x, kernel, **fill) * unit + unit / TOLERANCE[dtype] / 2**exponent)
+    assert not any(repaired)
+
+
 # --- NaN and infinity ---------------------------------------------------------------------------------------
 
 

@@ -18,12 +18,16 @@ line is two dimensions of which the second is *twisted*, turned by the twiddles 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
 from numba import njit
 
 from . import tables as t
-from .compile import HELPER
-from .gather import arrays, clear, find_tile, is_in_range
+from .compile import HELPER, function
+from .gather import arrays, clear, find_tile, largest_in
 from .intrinsics.memory import call, indices_at, run, take_next
+from .lines import pointer_to
 from .tiles import store
 
 
@@ -192,8 +196,41 @@ def _store_window(group, table, memory, window):
         store(source, 0, target, 0, 1, channel, memory[t.OUTPUTS * rank + rank - 1], 0, table, memory)
 
 
+@lru_cache(maxsize=2)
+def compile_scaling(working: str) -> tuple[int, int, int]:
+    """Compile the product of small neighbouring samples with a power of two, in place, and the division by it.
+
+    No instruction takes a subnormal number or makes one: those that do take a hundred times as long. The division
+    rounds half to even. Return the addresses, and bits that those of all samples must be below.
+    """
+    info, real = np.finfo(working), np.dtype(working).type
+    kind, mantissa = np.dtype(f"u{np.dtype(working).itemsize}").type, int(info.nmant)
+    power = 96 if mantissa == 23 else 512
+    sign, least, shift = kind(1 << info.bits - 1), kind(1 << mantissa), kind(power << mantissa)
+    magnitudes, unit = kind(sign - 1), kind(shift + least)  # whose last bit weighs 2^power of the least number
+    weight = real(unit.view(real))
+
+    def lift(samples, count):
+        for k in range(count):
+            own = kind(samples[k] & magnitudes)
+            small = real(kind(own | unit).view(real) - weight).view(kind)
+            samples[k] = kind((small if own < least else kind(own + shift)) | (samples[k] & sign))
+
+    def lower(samples, count):
+        for k in range(count):
+            own = kind(samples[k] & magnitudes)
+            small = kind(real(own.view(real) + weight).view(kind) - unit)
+            samples[k] = kind((small if own < unit else kind(own - shift)) | (samples[k] & sign))
+
+    pointer = pointer_to(np.dtype(kind))
+    return function(lift, pointer), function(lower, pointer), int(unit)
+
+
 def convolve_by_fft(table_address, memory_address, scratch):
-    """Run tasks, each a tile and a group, until none is left. A tile out of range is left alone and flagged."""
+    """Run tasks, each a tile and a group, until none is left. A tile out of range is left alone and flagged.
+
+    Samples that are all too small, such as subnormal numbers, are transformed times a power of two.
+    """
     table, memory = arrays(table_address, memory_address)
     tile, slabs = scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT]
     task = take_next(table[t.NEXT_TASK])
@@ -202,8 +239,15 @@ def convolve_by_fft(table_address, memory_address, scratch):
         find_tile(task // table[t.GROUPS], table, memory)
         clear(tile, table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH])
         call(table[t.GATHER], (table_address, memory_address, 0, group, tile))
-        if is_in_range(tile, 0, table, memory_address):
+        largest = largest_in(tile, 0, table, memory_address)
+        is_small = 0 < largest < min(table[t.LEAST], table[t.SMALL])
+        if is_small:
+            call(table[t.LIFT], (tile, table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH] // table[t.ITEM]))
+            largest = largest_in(tile, 0, table, memory_address)
+        if largest == 0 or table[t.LEAST] <= largest <= table[t.MOST]:
             _convolve_tile(group, tile, slabs, table)
+            if is_small:
+                call(table[t.LOWER], (tile, table[t.GROUP_FILTERS] * table[t.CHANNEL_PITCH] // table[t.ITEM]))
             _store_window(group, table, memory, tile)
         else:
             indices_at(table[t.FLAGS])[task] = 1

@@ -249,10 +249,16 @@ def largest_of(samples, count, search, memory_address):
 
 
 @njit(**HELPER)
+def largest_in(window, job, table, memory_address):
+    """Return the bits of the largest magnitude in a gathered window."""
+    count = table[job + t.IN_CHANNELS] * table[job + t.CHANNEL_PITCH] // table[job + t.ITEM]
+    return largest_of(window, count, table[job + t.LARGEST], memory_address)
+
+
+@njit(**HELPER)
 def is_in_range(window, job, table, memory_address):
     """Return whether a gathered window holds zeros alone, or a largest magnitude that the method takes."""
-    count = table[job + t.IN_CHANNELS] * table[job + t.CHANNEL_PITCH] // table[job + t.ITEM]
-    bits = largest_of(window, count, table[job + t.LARGEST], memory_address)
+    bits = largest_in(window, job, table, memory_address)
     return bits == 0 or table[job + t.LEAST] <= bits <= table[job + t.MOST]
 
 

@@ -8,7 +8,7 @@ from math import log2, prod
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.fourier import convolve_by_fft, transform_filters
+from ..jit.fourier import compile_scaling, convolve_by_fft, transform_filters
 from ..jit.intrinsics.butterfly import butterflies, products
 from ..jit.intrinsics.transpose import transpose
 from ..jit.lines import compile_reader
@@ -90,6 +90,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
     slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
     twist = builder.address(_twist(layout, working)) if layout.split else 0
     runs = _place_runs(problem, windows, pitches, 1 if layout.transposed else lanes, item)
+    lift, lower, small = compile_scaling(working)
     by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
     builder.set({
@@ -100,6 +101,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
         t.TWIST: twist, t.TWIST_BY: by_table[0], t.UNTWIST_BY: by_table[1],
         t.MULTIPLY: by_table[1], t.MULTIPLY_ADD: by_table[2], t.TRANSPOSE: transpose.compile(working, lanes),
         t.COPY: compile_reader(np.dtype(working).str, working),
+        t.LIFT: lift, t.LOWER: lower, t.SMALL: small,
         t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
         t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: layout.slabs // layout.alike * slab_bytes,
         t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups, t.GROUP_TASKS: 1,
