@@ -216,7 +216,7 @@ class Plan(LinearMap, Printed):
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             return self._exchanged[0]._run(*arrays, self._allocated() if out is None else out)
         if self._is_exact:  # which type holds the sums is a matter of the kernel's values
-            working = dtypes.working(x.dtype, kernel, self.dtype, request.fill)
+            working = dtypes.working(request.held or x.dtype, kernel, self.dtype, request.fill)
             if working != request.working:
                 variant = self._variants.get(working) or Plan(replace(request, working=working), keeps_kernel=False)
                 return self._variants.setdefault(working, variant)._run(x, kernel, out)

@@ -138,3 +138,27 @@ def test_plans_exchange_too():
     for special in np.array([1, np.nan, 2]), np.array([1, np.inf, 2]):
         own = plan(special, kernel.astype(float), padding="full")
         np.testing.assert_allclose(own(special), convnd(special, kernel.astype(float), padding="full", method="direct"))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64, np.uint64, ">i8"])
+def test_a_wide_type_may_hold_small_numbers(tuning, dtype):
+    """What sums and transforms can hold is a matter of values: the same plan takes small numbers and large ones."""
+    kernel, info = integers((6, 7), np.int32, seed=1), np.iinfo(dtype)
+    x = integers((40, 30), dtype)
+    assert is_exchanged(x, kernel, padding="same")
+    assert not is_exchanged(x, kernel[:5, :6], padding="same")  # few taps: the look costs more
+    made = plan(x, kernel, padding="same")
+    for most in 9, 2**16, 2**16 + 1, info.max:
+        x[20, 10] = most
+        x[3, 4] = max(-most, info.min) if info.min else 0
+        result = check(x, kernel, padding="same")
+        np.testing.assert_array_equal(made(x), result)
+
+
+def test_whole_numbers_of_a_wide_type_are_transformed():
+    x, kernel = integers((300, 300), np.int64), integers((90, 100), np.int64, seed=1)
+    made = plan(x, kernel)
+    assert made.method == "fft"
+    check(x, kernel)
+    x[5, 5] = 2**62
+    check(x, kernel)

@@ -151,7 +151,7 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
     if problem.working == "int64":
         return "sums beyond 2^53 are exact in whole numbers only"
     weights = np.abs(kernel.astype(np.float64))
-    error = rounding(problem, weights, max(largest(request.x.dtype), abs(request.fill)))
+    error = rounding(problem, weights, max(largest(request.held or request.x.dtype), abs(request.fill)))
     return "" if error < 0.25 else "transforms of such large whole numbers would not be exact"
 
 

@@ -1,7 +1,7 @@
-"""Requests of the same result that take less time, where a kernel reaches far beyond ``x``.
+"""Requests of the same result that take less time.
 
-Convolution commutes: a kernel that is much longer than ``x`` takes its place. And along an axis of one sample every
-output has a tap of its own, which is a filter then.
+Convolution commutes: a kernel that is much longer than ``x`` takes its place. Along an axis of one sample every output
+has a tap of its own, which is a filter then. And whole numbers of a wide type may be as small as those of a narrow one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from .request import Request, imagined
 
 _LONGER = 2  # times x, that a kernel must be worth the exchange
 _FEW = 8  # taps along the other axes, at most, for filters: more are factored or transformed
+_SMALL = np.dtype(np.uint16)  # has the range of whole numbers that are looked at
+_LOOKED_AT = 32  # taps from which narrow sums, or transforms, save more than a look at all samples costs
 _NEAR = 64  # filters apart in the result, that are worth one that is not
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -38,12 +40,29 @@ def find_exchange(request: Request, out: np.ndarray) -> Exchange | None:
     x, kernel = request.x, request.kernel
     is_longer = _LONGER * x.size < kernel.size
     if not is_longer and 1 not in x.shape + kernel.shape:
-        return None
+        return narrowed(request)
     own, other = spread(request, out), exchanged(request, out)
     again = other and spread(other.request, out)
     if again and (not own or _filters(again, out) < _filters(own, out)):
         return other
-    return own or (other if is_longer else None)
+    return own or (other if is_longer else narrowed(request))
+
+
+def narrowed(request: Request) -> Exchange | None:
+    """Return the request for samples of a wide type of whole numbers that are small, or None.
+
+    Their sums fit a narrower type, in which transforms may be exact as well.
+    """
+    x, kernel = request.x, request.kernel
+    is_whole = dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
+    if not is_whole or request.held or x.dtype.itemsize <= _SMALL.itemsize or kernel.size < _LOOKED_AT:
+        return None
+    working, most = dtypes.working(_SMALL, kernel, request.result, request.fill), dtypes.largest(_SMALL)
+
+    def arrays(x: np.ndarray, kernel: np.ndarray) -> Arrays | None:
+        return (x, kernel) if x.size and -most <= x.min() and x.max() <= most else None
+
+    return Exchange(replace(request, held=_SMALL, working=working), arrays)
 
 
 def _filters(own: Exchange, out: np.ndarray) -> int:

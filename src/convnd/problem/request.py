@@ -38,6 +38,7 @@ class Request:
     beta: complex = 0
     bias: np.ndarray | None = None  # of each output channel, or one for all
     mask: np.ndarray | None = None  # the weights of samples; a plan that is made for any has one without values
+    held: np.dtype[Any] | None = None  # a type with the range of x's whole numbers, where they were looked at
     nan: str = "kept"  # what NaN in x counts as where omitting it: "zero", or "marked" where other samples count as 1
 
     def __reduce__(self) -> tuple[Any, ...]:
