@@ -13,13 +13,19 @@ import numpy as np
 
 from . import kernels
 from .api import convnd
+from .interop.blocks import Plans, block
+from .jit.passes import compile_root
+from .methods.slabs import over_lines
+from .problem.arguments import parse
+from .problem.options import options_of
 
 _BOUNDARIES: dict[str, Any] = {
     "reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap",
     "grid-wrap": "wrap", "constant": "constant", "grid-constant": "constant",
 }  # fmt: skip
 _TYPES = "?bhilqBHILQfdFD"  # that SciPy filters
-_MOST_WEIGHTS = 2**15  # of an outer product; axis by axis is faster beyond
+_MOST_WEIGHTS = 2**15  # of outer products; axis by axis is faster beyond
+_SLAB_BYTES = 2**24  # of slopes whose squares are summed while they are in a cache
 _ROUNDING = 1 + 2.0**-49  # a few units in the last place
 
 
@@ -34,8 +40,8 @@ class Line(NamedTuple):
 
 
 def correlate_axes(
-    x: np.ndarray, weights: np.ndarray, axes: Sequence[int], out: np.ndarray, mode: Any, cval: complex,
-    origins: Sequence[int], workers: int | None, divisor: int = 1, method: Any = "auto",
+    x: np.ndarray, weights: np.ndarray, axes: Sequence[int], out: np.ndarray, modes: Sequence[Any],
+    cval: complex, origins: Sequence[int], workers: int | None, divisor: int = 1, method: Any = "auto",
 ) -> None:  # fmt: skip
     """Correlate ``x`` with weights along some of its axes into ``out``, which may be ``x``."""
     for array in (x, out):
@@ -46,10 +52,9 @@ def correlate_axes(
     for origin, size in zip(origins, weights.shape):
         if not -(size // 2) <= origin <= (size - 1) // 2:
             raise ValueError("Invalid origin; origin must satisfy -(size // 2) <= origin <= (size-1) // 2")
-    if not isinstance(mode, str) and isinstance(mode, Iterable):
-        raise RuntimeError("A sequence of modes is not supported")
-    if mode not in _BOUNDARIES:
-        raise RuntimeError(f"boundary mode not supported: {mode!r} is none of {', '.join(_BOUNDARIES)}")
+    for own in modes:
+        if own not in _BOUNDARIES:
+            raise RuntimeError(f"boundary mode not supported: {own!r} is none of {', '.join(_BOUNDARIES)}")
     check_cval(cval, x)
     if x.size == 0:
         return
@@ -63,7 +68,7 @@ def correlate_axes(
     padding = [(n // 2 + origin, (n - 1) // 2 - origin) for n, origin in zip(weights.shape, origins)]
     result = convnd(
         x, (weights / divisor if is_inexact else weights).astype(working), axes=tuple(axes), padding=padding,
-        boundary=_BOUNDARIES[mode], fill_value=cval, convention="correlation", workers=workers,
+        boundary=[_BOUNDARIES[own] for own in modes], fill_value=cval, convention="correlation", workers=workers,
         dtype=None if is_inexact else float, out=out if is_inexact else None, method=method,
     )  # fmt: skip
     if not is_inexact:
@@ -88,8 +93,11 @@ def filtered(
     if not terms or [*terms] == [[]]:
         out[...] = x
         return out
-    is_plain = cval == 0 or not any(line.mode.endswith("constant") for term in terms for line in term)
-    if is_plain and out.dtype.kind in "fc" and _filter_at_once(x, terms, out, workers):
+    joined = _joined(terms, out, cval)
+    if joined is not None and len(terms) in (1, sum(map(len, terms))):  # a sum of long filters is no faster
+        method = "separable" if len(terms) == 1 else "auto"
+        total = reduce(np.add, joined.filters)
+        correlate_axes(x, total, joined.axes, out, joined.modes, cval, joined.origins, workers, method=method)
         return out
     if len(terms) > 1:
         source = x.copy() if np.may_share_memory(x, out) else x
@@ -98,30 +106,69 @@ def filtered(
             out += filtered(source, [term], np.empty_like(out), cval, workers)
         return out
     for axis, weights, mode, origin, divisor in terms[0]:
-        correlate_axes(x, weights, (axis,), out, mode, cval, [origin], workers, divisor)
+        correlate_axes(x, weights, (axis,), out, [mode], cval, [origin], workers, divisor)
         x = out
     return out
 
 
-def _filter_at_once(x: np.ndarray, terms: Sequence[Sequence[Line]], out: np.ndarray, workers: int | None) -> bool:
-    """Correlate with the outer product of all lines, or their sum, where that is faster; return whether it was done."""
+class _Joined(NamedTuple):
+    """Terms as filters of one shape: the products of their lines along the same axes, which are padded alike."""
+
+    axes: list[int]
+    filters: list[np.ndarray]
+    modes: list[str]
+    origins: list[int]
+
+
+def _joined(terms: Sequence[Sequence[Line]], out: np.ndarray, cval: complex) -> _Joined | None:
+    """Return terms as filters, None where one line after the other is rounded, padded otherwise, or faster."""
     lines = [line for term in terms for line in term]
     sizes = {line.axis: max(other.weights.size for other in lines if other.axis == line.axis) for line in lines}
-    is_short = len(terms) == 1 or len(lines) == len(terms)  # a sum of long filters is no faster than one by one
-    if not is_short or len({line.mode for line in lines}) != 1 or prod(sizes.values()) > _MOST_WEIGHTS:
-        return False
-    total = np.zeros([sizes[axis] for axis in sorted(sizes)])
+    along, shape = sorted(sizes), [sizes[axis] for axis in sorted(sizes)]
+    padded = {line.axis: (line.mode, line.origin) for line in lines}
+    is_plain = cval == 0 or not any(line.mode.endswith("constant") for line in lines)
+    if not is_plain or out.dtype.kind not in "fc" or prod(shape) * len(terms) > _MOST_WEIGHTS:
+        return None
+    if any(padded[line.axis] != (line.mode, line.origin) for line in lines):
+        return None
+    filters = []
     for term in terms:
-        along = {line.axis: line.weights / line.divisor for line in term}
-        factors = [along.get(axis, np.ones(1)) for axis in sorted(sizes)]
-        total += reduce(np.multiply.outer, [np.pad(w, (n - w.size) // 2) for w, n in zip(factors, total.shape)])
-    origins = {line.axis: line.origin for line in lines}
-    method = "separable" if len(terms) == 1 else "auto"
-    correlate_axes(
-        x, total, sorted(sizes), out, lines[0].mode, 0, [origins[axis] for axis in sorted(sizes)], workers,
-        method=method,
-    )  # fmt: skip
-    return True
+        own = {line.axis: line.weights / line.divisor for line in term}
+        factors = [own.get(axis, np.ones(1)) for axis in along]
+        filters.append(reduce(np.multiply.outer, [np.pad(w, (n - w.size) // 2) for w, n in zip(factors, shape)]))
+    modes, origins = zip(*[padded[axis] for axis in along])
+    return _Joined(along, filters, [*modes], [*origins])
+
+
+def length(
+    x: np.ndarray, terms: Sequence[Sequence[Line]], out: np.ndarray, cval: complex, workers: int | None
+) -> np.ndarray:
+    """Return in ``out``, which may be ``x``, the root of the sum of squares of what the terms make of ``x``."""
+    joined = _joined(terms, out, cval)
+    if np.may_share_memory(x, out):
+        x = x.copy()
+    is_real = x.dtype.char in "fd" and out.dtype.char in "fd" and out.dtype.isnative and not np.iscomplexobj(cval)
+    if joined is None or not is_real or x.size == 0 or not _BOUNDARIES.keys() >= {*joined.modes}:
+        squares = [np.square(filtered(x, [term], np.empty_like(out), cval, workers)) for term in terms]
+        return np.sqrt(reduce(np.add, squares), out=out, casting="unsafe")
+    along, bank = int(np.argmax(np.abs(x.strides))), np.stack(joined.filters)[:, None].astype(np.result_type(x, out))
+    options = {
+        "channel_axis": 0, "axes": [axis + 1 for axis in joined.axes], "convention": "correlation", "dtype": out.dtype,
+        "padding": [(n // 2, (n - 1) // 2) for n in bank.shape[2:]], "workers": workers,
+        "boundary": [_BOUNDARIES[mode] for mode in joined.modes],
+    }  # fmt: skip
+    request, plans, root = parse(x[None], bank, None, options_of(options)), Plans(), compile_root(out.dtype.name)
+    rows = max(1, _SLAB_BYTES * x.shape[along] // (len(terms) * out.nbytes))
+    slopes: np.ndarray | None = None
+    for first in range(0, x.shape[along], rows):
+        box = [(0, n) for n in request.out_shape]
+        box[along + 1] = first, min(first + rows, x.shape[along])
+        slab = block(request, box)
+        is_new = slopes is None or slopes.shape[along + 1] != box[along + 1][1] - first
+        slopes = plans.convolve(slab, slab.read(x[None]), None if is_new else slopes)
+        target = out[(slice(None),) * along + (slice(*box[along + 1]),)]
+        over_lines(root, [target, slopes[0]], np.array([len(terms), slopes.strides[0]]), workers)
+    return out
 
 
 def output_for(output: Any, x: np.ndarray, is_complex: bool = False) -> np.ndarray:

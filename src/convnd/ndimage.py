@@ -14,6 +14,7 @@ come out. What differs:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -29,6 +30,7 @@ from .filters import (
     filtered,
     gaussian_line,
     gaussian_lines,
+    length,
     output_for,
 )  # fmt: skip
 from .problem.docstrings import complete
@@ -69,7 +71,9 @@ def _dense(
         origins = [-o - (size % 2 == 0) for o, size in zip(origins, w.shape)]
     else:
         w = w.conj()
-    correlate_axes(x, w, sorted(along), out, mode, cval, origins, workers)
+    if not isinstance(mode, str) and isinstance(mode, Iterable):
+        raise RuntimeError("A sequence of modes is not supported")
+    correlate_axes(x, w, sorted(along), out, [mode] * w.ndim, cval, origins, workers)
     return out
 
 
@@ -185,15 +189,8 @@ def gaussian_gradient_magnitude(
     array([ 1.3, 12.2, 36.4, 36.4, 12.2,  1.3])
     """
     x, terms = derivative_lines(input, sigma, 1, mode, axes, False, kwargs)
-    if not terms:
-        return filtered(x, [], output_for(output, x), cval, workers)
     out = output_for(output, x)
-    slopes = (filtered(x, [term], np.empty_like(out), cval, workers) for term in terms)
-    squares = next(slopes)
-    squares *= squares
-    for slope in slopes:
-        squares += np.multiply(slope, slope, out=slope)
-    return np.sqrt(squares, out=out, casting="unsafe")
+    return (length if terms else filtered)(x, terms, out, cval, workers)
 
 
 def laplace(

@@ -4,7 +4,10 @@ SciPy's own tests of these functions run in `tests/scipys_own.py`.
 """
 
 import inspect
+import subprocess
+import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +97,22 @@ def test_outputs_may_be_given_and_be_the_input(name):
 def test_modes_of_each_axis(name):
     for mode in product(["nearest", "wrap", "constant"], repeat=2):
         agree(*(getattr(m, name)(samples("f4"), *FILTERS[name], mode=mode) for m in (convnd.ndimage, ndimage)))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "mirror", "nearest", "wrap", "constant"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_lengths_of_gradients_are_summed_slab_by_slab(monkeypatch, dtype, mode):
+    monkeypatch.setattr(convnd.filters, "_SLAB_BYTES", 4000)
+    x = samples(dtype, (31, 14, 9))
+    for own in x, np.asfortranarray(x), x[::-1, :, ::2], x.transpose(1, 2, 0):
+        options = {"sigma": (1, 0.7, 1.3), "mode": mode}
+        expected = ndimage.gaussian_gradient_magnitude(own, **options)
+        agree(convnd.ndimage.gaussian_gradient_magnitude(own, **options), expected)
+        wide = np.zeros((*own.shape, 2), "f8")[..., 0]
+        agree(convnd.ndimage.gaussian_gradient_magnitude(own, output=wide, **options).astype(dtype), expected)
+        own = own.copy(order="K")
+        agree(convnd.ndimage.gaussian_gradient_magnitude(own, output=own, **options), expected)
+        agree(*(m.gaussian_gradient_magnitude(x, 1, axes=(2, 0), mode=mode) for m in (convnd.ndimage, ndimage)))
 
 
 @pytest.mark.parametrize("origin", [-2, -1, 0, 1])
@@ -190,3 +209,14 @@ def test_errors_are_scipys(error, call):
     for module in (ndimage, convnd.ndimage):
         with pytest.raises(error):
             call(module)
+
+
+@pytest.mark.slow
+def test_scipys_own_tests_of_filters_pass():
+    """In a process of their own, where our functions take the place of SciPy's."""
+    script = Path(__file__).parents[1] / "scipys_own.py"
+    command = [sys.executable, script, "-q", "-k", "test_filters or test_upfirdn"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    if "installed without its tests" in run.stderr:
+        pytest.skip(run.stderr.strip())
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]

@@ -147,3 +147,31 @@ def compile_update(native: str) -> int:
 
     pointer = pointer_to(dtype)
     return function(update, pointer, pointer, pointer, pointer)
+
+
+@lru_cache(maxsize=4)
+def compile_root(native: str) -> int:
+    """Compile the root of a sum of squares, of as many lines as ``beside`` says, and so many bytes apart."""
+    dtype = np.dtype(native)
+    size = dtype.itemsize
+
+    def root(target, first, _three, beside, steps, count):
+        lines, apart = indices_at(beside)[0], indices_at(beside)[1]
+        target_step, step = indices_at(steps)[0], indices_at(steps)[1]
+        if (target_step, step) == (size, size):
+            for k in range(count):
+                target[k] = first[k] * first[k]
+            for line in range(1, lines):
+                to = line * apart // size
+                for k in range(count):
+                    target[k] += first[to + k] * first[to + k]
+            for k in range(count):
+                target[k] = np.sqrt(target[k])
+        else:
+            for k in range(count):
+                total = read_sample(first, k * step, 0) ** 2
+                for line in range(1, lines):
+                    total += read_sample(first, k * step + line * apart, 0) ** 2
+                write_sample(target, k * target_step, np.sqrt(total), 0)
+
+    return function(root, pointer_to(dtype), pointer_to(dtype))
