@@ -22,7 +22,7 @@ from ..problem.canonical import Problem
 from ..problem.request import Request
 from . import tuning
 from .factors import Factor, Structure
-from .layout import Layout, best, frame, granularity, line_length, round_up, tile_begins, turned
+from .layout import Layout, best, frame, granularity, line_length, round_up, tile_begins, turned, usable
 from .tables import (
     Builder,
     Columns,
@@ -184,7 +184,7 @@ class DirectPlan:
 @tuning.remembered(256)
 def plan(problem: Problem) -> DirectPlan:
     """Return the plan of a merged problem, by the layout of least cost."""
-    return build(problem, *best(problem))
+    return build(problem, *usable(problem))
 
 
 def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:

@@ -1,16 +1,16 @@
 """How a problem is cut: what the register tile's rows are, and which outputs a tile holds.
 
-A pure function of the problem and of constants that were measured once; nothing here changes a result's bits. For each
-shape a few of the ways that `ways` ranks are looked at.
+The estimates are a pure function of the problem and of constants that were measured once; nothing here changes a
+result's bits. For each shape a few of the ways that `ways` ranks are looked at.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,8 +25,11 @@ from .ways import kind_of, lanes_of, ranked
 
 _LOOKED_AT = 2  # ways, at most, for a shape, of those that read alike
 _LONG_LINE = 4  # vectors of an axis that takes the place of a short last one, where there is one so long
+_ALIKE = 1.1  # of the cycles of the best layout, that one of tiles that are there may take
 _FAR = 4096  # bytes from a sample to the next, beyond which each costs a page
 _LOOKING_CYCLES, _LOOKING_SHARE = 4000.0, 0.02  # that are not worth looking for
+
+T = TypeVar("T")
 
 
 class Layout(NamedTuple):
@@ -82,9 +85,45 @@ def turned(problem: Problem) -> Problem:
     return reordered(problem, [a for a in range(last + 1) if a != line] + [line])
 
 
+_tiles: set[RegisterTile] = set()  # shapes of more than one row, which layouts of this process have
+
+
+def _is_there(tile: RegisterTile) -> bool:
+    return tile.rows == 1 or tile in _tiles
+
+
+def _settled(found: T, tile: RegisterTile, cycles: float, other: Callable[[], tuple[T, float]]) -> T:
+    """Return a layout, or another one of tiles that are there: a process compiles and keeps so many and no more.
+
+    The second half of them is for those that save much.
+    """
+    if _is_there(tile):
+        return found
+    if len(_tiles) >= tuning.TUNING.most_tiles // 2:
+        there, cost = other()
+        if cost <= _ALIKE * cycles or len(_tiles) >= tuning.TUNING.most_tiles:
+            return there
+    _tiles.add(tile)
+    return found
+
+
 @tuning.remembered(256)
 def best(problem: Problem) -> tuple[Layout, float]:
     """Return the layout of least cost of those looked at, and that cost in cycles of one core."""
+    return _best_of(problem, ranked(kind_of(problem)))
+
+
+def usable(problem: Problem) -> tuple[Layout, float]:
+    """Return the layout of least cost of those that the process may have, and the cost of the best."""
+
+    def other() -> tuple[Layout, float]:
+        return _best_of(problem, [own for own in ranked(kind_of(problem)) if _is_there(own[1].tile)])
+
+    layout, cycles = best(problem)
+    return _settled(layout, layout.tile, cycles, other), cycles
+
+
+def _best_of(problem: Problem, ways: Iterable[tuple[float, Way]]) -> tuple[Layout, float]:
     spans = [span_of(axis) for axis in problem.axes]
     outputs, lines, last = 1, problem.in_channels, problem.axes[-1]
     for span in spans:
@@ -104,7 +143,7 @@ def best(problem: Problem) -> tuple[Layout, float]:
     room = tuning.TUNING.window_bytes / (problem.in_channels * np.dtype(problem.working).itemsize)
     found, least, enough = None, inf, inf
     looked_at: dict[tuple[int, bool, bool], int] = {}
-    for price, way in ranked(kind_of(problem, spans)):
+    for price, way in ways:
         routine = price * outputs
         if routine >= enough:
             break
@@ -136,14 +175,16 @@ def best_of_tile(problem: Problem, inside: bool) -> tuple[Layout, float]:
     """
     spans = [span_of(axis) for axis in problem.axes]
     shape = tuple([span.outputs for span in spans])
-    ways = (
-        way
-        for _, way in ranked(kind_of(problem, spans))
-        if not (way.inside or (inside and way.flat)) and _fits(way, spans)
-    )
-    cycles, way = min(
-        ((tile_cycles(spans, way, shape), way) for way in itertools.islice(ways, _LOOKED_AT)), key=lambda own: own[0]
-    )
+    fitting = [
+        way for _, way in ranked(kind_of(problem)) if not (way.inside or (inside and way.flat)) and _fits(way, spans)
+    ]
+
+    def least(ways: Sequence[Way]) -> tuple[Way, float]:
+        costs = [tile_cycles(spans, way, shape) for way in ways]
+        return ways[costs.index(min(costs))], min(costs)
+
+    way, cycles = least(fitting[:_LOOKED_AT])
+    way = _settled(way, way.tile, cycles, lambda: least([own for own in fitting if _is_there(own.tile)]))
     return Layout(way, shape), problem.groups * cycles
 
 

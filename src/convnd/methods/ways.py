@@ -17,7 +17,7 @@ from ..jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
 from ..problem.axis import Axis, Branch
 from ..problem.canonical import Problem
 from . import tuning
-from .costs import Span, Way, block_cycles, span_of
+from .costs import Way, block_cycles, span_of
 from .taps import Sharing, filter_blocks, shared_runs
 
 _ROWS = (1, 2, 3, 4, 6, 8, 12)
@@ -46,13 +46,13 @@ class Kind(NamedTuple):
     reads_native: bool
 
 
-def kind_of(problem: Problem, spans: Sequence[Span]) -> Kind:
+def kind_of(problem: Problem) -> Kind:
     """Return what kind a problem is; longer axes than `_SIZES` says are alike."""
-    axes, lanes = [], lanes_of(problem.working)
-    for axis, span in zip(problem.axes, spans, strict=True):
+    axes, lanes, last = [], lanes_of(problem.working), len(problem.axes) - 1
+    for a, axis in enumerate(problem.axes):
         branches = tuple([len(branch.taps) for branch in axis.branches]) if axis.branches else ()
-        size, unit = span.outputs, 1
-        if span is spans[-1] and size > 2 * lanes:
+        size, unit = axis.outputs, 1
+        if a == last and size > 2 * lanes:
             size, unit = -(-size // lanes), lanes
         outputs = unit * size if size < _SIZES else _LONG
         axes.append((axis.taps, axis.stride, axis.dilation, axis.spread, branches, outputs))

@@ -1,0 +1,23 @@
+"""How a problem is cut: what a process keeps is bounded, and whatever it has left is right."""
+
+import numpy as np
+
+from convnd import convnd
+from convnd.methods import layout
+from support import oracle
+from support.settings import tuned
+
+rng = np.random.default_rng(0)
+
+
+def test_a_process_makes_so_many_register_tiles(monkeypatch):
+    monkeypatch.setattr(layout, "_tiles", set())
+    with tuned("default", most_tiles=3):
+        for taps in (1, 2, 3, 5, 7, 9):
+            for kernel in (np.ones((taps, 2)), np.ones((1, 20 * taps)), np.ones((6, 1, taps, 3))):
+                x = rng.integers(-9, 10, (40, 1000) if kernel.ndim == 2 else (1, 30, 40)).astype(np.float32)
+                kernel = rng.integers(-9, 10, kernel.shape).astype(np.float32)
+                options = {"channel_axis": None if kernel.ndim == 2 else 0, "padding": "same"}
+                found = convnd(x, kernel, method="direct", **options)
+                assert np.array_equal(found, oracle.convnd(x, kernel, **options)), kernel.shape
+    assert len(layout._tiles) == 3
