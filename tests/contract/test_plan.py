@@ -11,7 +11,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from convnd import Plan, convnd, plan
+from convnd import Plan, Stream, convnd, plan
 from convnd.jit import parallel
 from support.check import integers, reals, same
 from support.strategies import LAYOUTS, outer
@@ -63,11 +63,14 @@ def test_a_pickled_plan_holds_the_kernel_and_no_samples():
     same(y, made(x))
 
 
-def test_another_process_takes_a_plan():
+def test_another_process_takes_a_plan_and_a_stream():
     x = reals((3, 50), np.float32)
-    made = plan(x, np.ones(5, np.float32), axes=1)
+    made, stream = plan(x, np.ones(5, np.float32), axes=1), Stream(np.ones(5, np.float32), axes=1, method="direct")
+    parts = [stream.feed(x[:, :20])]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         same(pool.submit(made, x).result(timeout=120), made(x))
+        parts.append(pool.submit(stream.feed, x[:, 20:]).result(timeout=120))
+    same(np.concatenate(parts, axis=1), convnd(x, np.ones(5, np.float32), axes=1, method="direct"))
 
 
 def test_an_exact_plan_keeps_its_type():
