@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from convnd import Stream, convnd
 from convnd.plan import Plan
-from support.check import rounding, same
+from support.check import integers, rounding, same
 from support.processes import PACKAGE
 from support.strategies import problems
 
@@ -136,6 +136,18 @@ def test_a_block_costs_neither_a_plan_nor_a_copy_of_what_is_kept(monkeypatch):
     assert not made
     assert copied == 0  # in memory that is new
     same(np.concatenate([*outputs, stream.flush()]), convnd(x, kernel, **options))
+
+
+@pytest.mark.parametrize("before", BOUNDARIES)
+@pytest.mark.parametrize("after", BOUNDARIES)
+def test_blocks_alike_read_what_they_read_along_other_axes(before, after):
+    x, kernel = integers((40, 7, 3), np.float32), integers((3, 3, 2), np.float32, seed=1)
+    for stride, padding in (3, (0, 0)), (2, (2, 1)), (1, (0, 3)):
+        options = {
+            "stride": (1, stride, 1), "padding": ((1, 1), padding, (1, 0)), "method": "direct",
+            "boundary": (("edge", "edge"), (before, after), ("constant", "constant")),
+        }  # fmt: skip
+        same(streamed(x, kernel, [4] * 9, axis=0, out_axis=0, **options), convnd(x, kernel, **options))
 
 
 @pytest.mark.parametrize(

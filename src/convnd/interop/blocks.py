@@ -68,6 +68,11 @@ class Block(NamedTuple):
         lengths = [[s.stop - s.start for s in along] for along in slices]
         return join((x[box] for box in product(*slices)), lengths, self.request.x_dtype)
 
+    def moved(self, axis: int, low: int, high: int) -> Block:
+        """Return the block that reads the samples ``low`` to ``high`` along an axis, as many as this one."""
+        line = self.lines[axis]._replace(slices=(slice(low, high),))
+        return self._replace(lines=(*self.lines[:axis], line, *self.lines[axis + 1 :]))
+
     def of(self, window: np.ndarray) -> Request:
         """Return the convolution of a window."""
         return replace(self.request, x=window.astype(self.request.x.dtype, copy=False))

@@ -16,7 +16,7 @@ from ..problem.options import options_of, without_mask
 from ..problem.recent import Recent
 from ..problem.request import Request
 from ..problem.spatial import axis_index, spatial_axes
-from .blocks import block, stand_in
+from .blocks import Block, block, stand_in
 
 _PLANS = 64  # for windows of different lengths
 _LONG = 2**31  # samples of a stream whose end is not known
@@ -63,7 +63,7 @@ class Stream:
         self._has_begun, self._has_ended = False, False
         self._start = self._came = 0  # of all samples, the first that is kept, and how many came
         self._done = 0  # outputs that were returned
-        self._plans: Recent[Plan] = Recent(_PLANS)
+        self._plans: Recent[tuple[Plan, Block | None]] = Recent(_PLANS)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has: samples of its own, and plans that it makes anew."""
@@ -212,8 +212,9 @@ class Stream:
         low, high = axis.read(first, end)
         is_inside = first < end and 0 <= low < high <= self._came  # no boundary has a part
         key = high - low, end - first, axis.upsample * low - axis.stride * first
-        if is_inside and (plan := self._plans.get(key)) is not None:
-            return plan(self._kept(low, high))
+        if is_inside and (known := self._plans.get(key)) is not None:
+            plan, box = known
+            return plan(self._kept(low, high) if box is None else box.moved(self._along, low, high).read(self))
         request = request or self._so_far()
         outputs = [(0, n) for n in request.out_shape]
         outputs[self._out_along] = first, end
@@ -224,7 +225,9 @@ class Stream:
         window = box.read(self)
         plan = Plan(box.of(window))
         if is_inside:
-            self._plans.add(key, plan)
+            whole = [(slice(0, n),) for n in self._shape(0)]  # along other axes, of which a block may read a part
+            reads_all = all(a == self._along or box.lines[a].slices == own for a, own in enumerate(whole))
+            self._plans.add(key, (plan, None if reads_all else box))
         return plan(window)
 
     def _so_far(self) -> Request:
