@@ -32,7 +32,7 @@ KINDS = {  # the text of a problem, and from which size to which each of its len
     "2-D * 7x7": ("float32 {}x{} * 7x7 same", (200, 400), 2),
     "2-D * Gaussian 17x17": ("float32 {}x{} * gaussian17x17 same", (200, 400), 2),
     "3-D * 3x3x3": ("float32 {}x{}x{} * 3x3x3 same", (40, 60), 3),
-    "layer 32 -> 32": ("float32 1x32c{}x{} * 32c3x3 pad1 correlation", (40, 70), 2),
+    "layer 32 -> 32": ("float32 1x32c{}x{} * 32c3x3 pad1 axes2,3 correlation", (40, 70), 2),
 }
 PEERS = ("numpy", "scipy", "opencv", "torch")
 WARM, TIMED = 20, 40

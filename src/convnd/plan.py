@@ -1,7 +1,6 @@
 """Plans: a convolution that is laid out once, for all arrays of the same shapes, strides and types.
 
-A user keeps one for a kernel, with its transpose and its derivative. `convnd.convnd` remembers others, which take the
-kernel of each call: then values and addresses are all that is new, and a small convolution waits for nothing else.
+A user keeps one for a kernel. `convnd.convnd` remembers others, which take the kernel of each call.
 """
 
 from __future__ import annotations
@@ -44,14 +43,12 @@ class Plan(LinearMap, Printed):
     """A convolution that is ready to run on any array of one shape and dtype.
 
     Made by `convnd.plan`. The kernel's weights are packed, factored or transformed once, for each memory layout of the
-    arrays that it is called with. Any number of threads may call it at once. It can be pickled and copied: the copy is
-    made anew.
+    arrays that it is called with. Any number of threads may call it at once. It can be pickled and copied.
 
     Attributes
     ----------
     method : str
-        What runs: "direct", "separable", "fft" or "winograd". Tiles that the method cannot do within what `convnd`
-        promises, with infinity among their samples say, run by the direct one.
+        What runs: "direct", "separable", "fft" or "winograd". Tiles whose samples it cannot do run by the direct one.
     why : str
         The reason.
     output_shape : tuple of int
@@ -59,9 +56,8 @@ class Plan(LinearMap, Printed):
     dtype : numpy.dtype
         The result's type.
     flops : int
-        Floating-point (or integer) operations of a call: two for each tap of each output, after factoring; for "fft"
-        ``5 N log2 N`` for each complex transform of ``N`` samples, and six for each product of frequencies; for
-        "winograd" two for each product.
+        Operations of a call: two for each tap of each output, after factoring; for "fft" ``5 N log2 N`` for each
+        transform of ``N`` samples, and six for each product of frequencies; for "winograd" two for each product.
     scratch_bytes : int
         Memory that a call takes beside its arrays, all threads together.
     estimates : dict
@@ -81,8 +77,7 @@ class Plan(LinearMap, Printed):
         x, out = without_values(request.x), None if request.out is None else without_values(request.out)
         kernel = request.kernel if keeps_kernel else without_values(request.kernel)  # else every call has its own
         mask = request.mask if keeps_kernel or request.mask is None else without_values(request.mask)
-        request = replace(request, x=x, kernel=kernel, out=out, mask=mask)
-        super().__init__(request)
+        super().__init__(request := replace(request, x=x, kernel=kernel, out=out, mask=mask))
         if out is None:
             check_fits(request)
         self._result = imagined_result(request)
@@ -102,7 +97,7 @@ class Plan(LinearMap, Printed):
         self._is_empty, self._updates = 0 in self.output_shape, request.updates
         if self._is_empty or not self._is_of_kernel:
             return
-        if self._updates:
+        if request.updates:
             plain = Plan(request.plain)
             if plain.method != "direct" or plain._exchanged or not is_stored_so(request):
                 vars(self).update({name: vars(plain)[name] for name in _DESCRIPTION})
@@ -124,8 +119,7 @@ class Plan(LinearMap, Printed):
         request = self._request
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             self._exchanged[0]._prepare(*arrays)
-            vars(self).update({name: vars(self._exchanged[0])[name] for name in _DESCRIPTION})
-            return
+            return vars(self).update({name: vars(self._exchanged[0])[name] for name in _DESCRIPTION})
         ready = (choice, plan, _), small = self._make_ready(kernel)
         self._ready = ready if self._keeps_kernel else None
         if not small:
@@ -181,9 +175,9 @@ class Plan(LinearMap, Printed):
         if type(x) is np.ndarray and (out is None or type(out) is np.ndarray) and x.dtype == self._request.x_dtype:
             own = self._like(x, out)
         if own is None:
-            request = replace(self._request, x=check_x(x, self._request), out=plain_out(out))
-            check_out(request.out, request.out_shape, request.result)
-            x, target = request.x, request.out
+            x, target = check_x(x, self._request), plain_out(out)
+            check_out(target, self.output_shape, self._request.result)
+            request = replace(self._request, x=x, out=target)
             own = self._like(x, target) or self._layouts.add(_traits(x, target), Plan(request))
         if out is None or target is None:
             return own._run(x, self._request.kernel, None, mask)
@@ -194,16 +188,14 @@ class Plan(LinearMap, Printed):
         return out
 
     def _allocated(self) -> np.ndarray:
-        """Return an uninitialised result."""
         try:
             return np.empty_like(self._result)
         except (MemoryError, ValueError):
             raise too_large(self._request) from None
 
-    def _like(self, x: np.ndarray, out: np.ndarray | None) -> Plan | None:
+    def _like(self, x: np.ndarray, out: Array) -> Plan | None:
         """Return the plan for arrays of such strides, this one or one that was made before, else None."""
-        key = _traits(x, out)
-        return self if key == self._key else self._layouts.get(key)
+        return self if (key := _traits(x, out)) == self._key else self._layouts.get(key)
 
     def _run(self, x: np.ndarray, kernel: np.ndarray, out: Array, mask: Array = None) -> np.ndarray:
         """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps no other."""
@@ -259,8 +251,7 @@ class Plan(LinearMap, Printed):
         latest, values = self._latest_ready, kernel.tobytes()
         if latest is not None and latest[0] == values:
             return latest[1]
-        ready = self._make_ready(kernel.copy())
-        if ready[0].plan.weight_bytes <= _MOST_KEPT:
+        if (ready := self._make_ready(kernel.copy()))[0].plan.weight_bytes <= _MOST_KEPT:
             self._latest_ready = values, ready
         return ready
 

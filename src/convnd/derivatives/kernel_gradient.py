@@ -21,8 +21,8 @@ from ..jit.lines import compile_largest, compile_reader
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
 from ..methods import fft, tuning, windows
 from ..methods.direct import useful_workers
-from ..methods.layout import round_up, tile_begins, window_length
-from ..methods.tables import Builder, Columns, Tasks, add_axes, phase_table
+from ..methods.layout import round_up, window_length
+from ..methods.tables import Builder, Columns, Tasks, add_axes, phase_table, tile_begins
 from ..methods.taps import tap_lines
 from ..problem import dtypes
 from ..problem.axis import Axis, Window, phases_apart, window

@@ -22,7 +22,7 @@ from ..problem.canonical import Problem
 from ..problem.request import Request
 from . import tuning
 from .factors import Factor, Structure
-from .layout import Layout, best, frame, granularity, line_length, round_up, tile_begins, turned, usable
+from .layout import Layout, best, frame, granularity, line_length, round_up, turned, usable
 from .tables import (
     Builder,
     Columns,
@@ -33,6 +33,7 @@ from .tables import (
     functions,
     offsets,
     phase_table,
+    tile_begins,
     window_columns,
     writer,
 )

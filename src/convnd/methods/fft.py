@@ -21,9 +21,9 @@ from ..problem.dtypes import largest
 from ..problem.request import Request
 from . import direct, tuning
 from .factors import Factor, Structure
-from .layout import even_begins, round_up
+from .layout import round_up
 from .spectral_layout import SpectralLayout
-from .tables import Builder, add_axes, functions
+from .tables import Builder, add_axes, even_begins, functions
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
 from .windows import best, cycles, elapsed, filters, least_cycles, prepared, tap_order, transform_type
 

@@ -6,7 +6,6 @@ result's bits. For each shape a few of the ways that `ways` ranks are looked at.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from math import inf
@@ -252,40 +251,6 @@ def _tile_shape(spans: Sequence[Span], halos: Sequence[float], way: Way, room: f
     for a, (span, n, unit) in enumerate(zip(spans, shape, least, strict=True)):
         shape[a] = -(-span.outputs // (-(-span.outputs // n) * unit)) * unit
     return shape
-
-
-def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
-    """Return the first output of every tile along an axis, and the number of outputs behind them.
-
-    Where the routine can read the array itself (``border`` > 0), the outputs whose windows leave the array get
-    tiles of their own, as thin as multiples of ``border`` can be.
-    """
-    marks = [0, axis.outputs]
-    if border:
-        inside = (axis.length + axis.before - axis.extent) // axis.stride + 1  # outputs up to the last inside
-        head = min(axis.outputs, round_up(max(0, -(-axis.before // axis.stride)), border))
-        tail = head + max(0, min(inside, axis.outputs) - head) // border * border
-        marks = [0, head, tail, axis.outputs]
-    begins = [0]
-    for first, end in itertools.pairwise(marks):
-        if end > first:
-            tiles = max(1, -(-(end - first) // size))
-            step = round_up(-(-(end - first) // tiles), max(1, border))
-            begins += [*range(first + step, end, step), end]
-    return np.array(begins, np.int64)
-
-
-def distinct(values: np.ndarray) -> np.ndarray:
-    """Return the values of a sorted array, each once.
-
-    `numpy.unique` imports a module when first called: a child that is forked meanwhile would wait for it for ever.
-    """
-    return values[np.diff(values, prepend=values[:1] - 1) > 0]
-
-
-def even_begins(axis: Axis, size: int) -> np.ndarray:
-    """Return what `tile_begins` does, for tiles of ``size`` outputs, of which the last may have fewer."""
-    return np.minimum(np.arange(0, axis.outputs + size, size), axis.outputs)
 
 
 def frame(problem: Problem, way: Way) -> int:

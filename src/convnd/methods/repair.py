@@ -13,8 +13,8 @@ from ..jit.lines import compile_marking_writer, compile_reader
 from ..problem.canonical import Problem
 from . import direct, fft, separable
 from .factors import Factor, structure
-from .layout import distinct
 from .sparse import SearchedPlan
+from .tables import distinct
 from .transform import TransformPlan
 from .windows import best, prepared
 

@@ -29,8 +29,8 @@ from .bank import check_separable
 from .costs import gather_cycles
 from .direct import TilePass, lay_out_pass, rows_ahead, useful_workers
 from .factors import Factor, Structure, most_bits, structure
-from .layout import best_of_tile, even_begins, round_up, window_length
-from .tables import Builder, Columns, Tasks, add_axes, dense_pitches, functions, offsets
+from .layout import best_of_tile, round_up, window_length
+from .tables import Builder, Columns, Tasks, add_axes, dense_pitches, even_begins, functions, offsets
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once

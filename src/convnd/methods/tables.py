@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 from typing import Any
 
@@ -18,9 +18,9 @@ from ..jit.gather import gather
 from ..jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
 from ..jit.machine import CACHE_LINE
 from ..jit.parallel import compile_kernel, run_tasks
-from ..problem.axis import Window
+from ..problem.axis import Axis, Window
 from ..problem.canonical import Levels, Problem
-from .layout import distinct, round_up
+from .layout import round_up
 
 Region = Sequence[tuple[int, int]]
 Columns = Mapping[int, Any]
@@ -196,3 +196,37 @@ def offsets(levels: Levels) -> np.ndarray:
             continue
         places = (places[:, None] + np.arange(count, dtype=np.int64) * step).ravel()
     return places
+
+
+def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
+    """Return the first output of every tile along an axis, and the number of outputs behind them.
+
+    Where the routine can read the array itself (``border`` > 0), the outputs whose windows leave the array get
+    tiles of their own, as thin as multiples of ``border`` can be.
+    """
+    marks = [0, axis.outputs]
+    if border:
+        inside = (axis.length + axis.before - axis.extent) // axis.stride + 1  # outputs up to the last inside
+        head = min(axis.outputs, round_up(max(0, -(-axis.before // axis.stride)), border))
+        tail = head + max(0, min(inside, axis.outputs) - head) // border * border
+        marks = [0, head, tail, axis.outputs]
+    begins = [0]
+    for first, end in pairwise(marks):
+        if end > first:
+            tiles = max(1, -(-(end - first) // size))
+            step = round_up(-(-(end - first) // tiles), max(1, border))
+            begins += [*range(first + step, end, step), end]
+    return np.array(begins, np.int64)
+
+
+def distinct(values: np.ndarray) -> np.ndarray:
+    """Return the values of a sorted array, each once.
+
+    `numpy.unique` imports a module when first called: a child that is forked meanwhile would wait for it for ever.
+    """
+    return values[np.diff(values, prepend=values[:1] - 1) > 0]
+
+
+def even_begins(axis: Axis, size: int) -> np.ndarray:
+    """Return what `tile_begins` does, for tiles of ``size`` outputs, of which the last may have fewer."""
+    return np.minimum(np.arange(0, axis.outputs + size, size), axis.outputs)

@@ -31,8 +31,8 @@ from ..problem.request import Request
 from . import direct, tuning
 from .boxes import best, cycles, items_of, least_cycles, prepared, span_of, tile_of, why_not
 from .factors import Factor, Structure
-from .layout import even_begins, round_up
-from .tables import Builder, add_axes, functions
+from .layout import round_up
+from .tables import Builder, add_axes, even_begins, functions
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
 
 
