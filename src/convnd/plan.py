@@ -67,9 +67,9 @@ class Plan(LinearMap, Printed):
     --------
     >>> import numpy as np
     >>> import convnd
-    >>> smooth = convnd.plan(np.empty((60, 80), np.float32), np.full((3, 3), 1 / 9, np.float32), padding="same")
+    >>> smooth = convnd.plan(np.empty((60, 80)), np.full((3, 3), 1 / 9), padding="same")
     >>> smooth.output_shape, smooth.dtype
-    ((60, 80), dtype('float32'))
+    ((60, 80), dtype('float64'))
     """
 
     @np.errstate(all="ignore")  # the caller's floating-point state must not matter, here as in compiled code
@@ -90,8 +90,8 @@ class Plan(LinearMap, Printed):
         self._is_exact = not keeps_kernel and dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
         self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
         self.flops, self.scratch_bytes, self._text = 0, 0, list[str]()
-        self._is_of_kernel = keeps_kernel or not (request.updates or request.normalises)  # else made for each kernel
         self._keeps_kernel, self._may_lack_weight = keeps_kernel, False
+        self._is_of_kernel = keeps_kernel or not (request.updates or request.normalises)  # else made for each kernel
         self._exchanged: tuple[Plan, Exchange] | None = None
         self._updated: Updated | None = None
         self._is_empty, self._updates = 0 in self.output_shape, request.updates
@@ -116,19 +116,19 @@ class Plan(LinearMap, Printed):
 
     def _prepare(self, x: np.ndarray, kernel: np.ndarray) -> None:
         """Make a kernel ready, the plan's own where it keeps one, and say what runs."""
-        request = self._request
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             self._exchanged[0]._prepare(*arrays)
-            return vars(self).update({name: vars(self._exchanged[0])[name] for name in _DESCRIPTION})
+            vars(self).update({name: vars(self._exchanged[0])[name] for name in _DESCRIPTION})
+            return
         ready = (choice, plan, _), small = self._make_ready(kernel)
         self._ready = ready if self._keeps_kernel else None
         if not small:
-            plan.tasks.compile(request.workers, plan.workers)
-        threads = team_size(request.workers, plan.workers)
+            plan.tasks.compile(self._request.workers, plan.workers)
+        threads = team_size(self._request.workers, plan.workers)
         self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
         self.flops, self.scratch_bytes = plan.flops, threads * plan.tasks.scratch_bytes + plan.weight_bytes
         self._text = [*plan.describe(), f"kernel    convolve, rank {len(plan.tasks.grid)}", f"threads   {threads}"]
-        self._may_lack_weight = request.normalises and (self._problem.is_upsampled or not kernel.all())
+        self._may_lack_weight = self._request.normalises and (self._problem.is_upsampled or not kernel.all())
 
     @cached_property
     def _normalised(self) -> Normalised:
@@ -219,7 +219,7 @@ class Plan(LinearMap, Printed):
         out = self._allocated() if out is None else out
         if self._is_empty:
             return out
-        if self._updated is not None:
+        if self._updated:
             self._updated(x, out, mask)
         elif mask is not None or (request.nan_policy == "omit" and holds_nan(x, request.workers)):
             self._normalised(x, out, mask)
