@@ -102,7 +102,7 @@ def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
     for padding, stride in ("valid", 1), ((2, 1), 2):
         results = []
         for wanted in (False, False), (True, False), (True, True):  # across; reads x in place, at any stride
-            with tuned("default"):
+            with tuned("default", most_tiles=10**6):
                 choices = lambda kind: [c for c in every(kind) if (c[1].tile.across, c[1].inside) == wanted]  # noqa: B023, E731
                 monkeypatch.setattr(layouts, "ranked", choices)
                 results.append(convnd(
