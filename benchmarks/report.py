@@ -148,8 +148,6 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
         axes.plot([1, ratio], [y, y], color=colour, linewidth=2, alpha=0.4)
         axes.plot(ratio, y, "o", color=colour, markersize=5)
         axes.text(1.01, y, f"{ratio:.2g}  {row.peer}", transform=axes.get_yaxis_transform(), va="center", size=7)
-        if "peer" in row.targets:
-            axes.plot(row.targets["peer"], y, "|", color="black", markersize=9)
         if y and row.section != shown[y - 1].section:
             axes.axhline(y - 0.5, color="lightgrey", linewidth=1)
     axes.set_xscale("log")
@@ -158,7 +156,7 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
     axes.xaxis.set_minor_locator(LogLocator(subs=()))
     axes.set_yticks(range(len(shown)), [str(row.problem) for row in shown], family="monospace", size=7)
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlabel("time of the fastest peer (on the right) / ours; orange: it is faster; | the target")
+    axes.set_xlabel("time of the fastest peer (on the right) / ours; orange: it is faster")
     axes.grid(axis="x", color="lightgrey", linewidth=0.5)
     figure.savefig(path, dpi=150)
 
@@ -183,7 +181,7 @@ def write_bars(path: Path, rows: Sequence[Row]) -> None:
             axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center")
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
     axes.xaxis.set_minor_locator(LogLocator(subs=()))
     axes.set(
