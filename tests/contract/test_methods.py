@@ -191,6 +191,16 @@ def test_nan_alone_passes_through_factors(repaired, tuning, value, is_repaired):
         repaired.clear()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf], ids=str)
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", ">i4", "int64", "float32"])
+def test_weights_that_are_not_finite_meet_samples_of_every_type(dtype, value):
+    x, kernel = integers((5, 47), dtype), integers((2, 3), np.float32, seed=1)
+    kernel[1, 2] = value
+    with np.errstate(all="ignore"):
+        for method in ("direct", "fft"):
+            same(convnd(x, kernel, method=method, padding="same"), oracle.convnd(x, kernel, padding="same"))
+
+
 @pytest.mark.parametrize("marks", ["by sums along axes", "by transforms"])
 @pytest.mark.parametrize("shape, taps", [((900,), (31,)), ((70, 80), (9, 8)), ((14, 15, 33), (5, 4, 5))])
 def test_nan_all_over_is_not_summed_directly(monkeypatch, repaired, tuning, shape, taps, marks):

@@ -11,6 +11,7 @@ import numpy as np
 from ..jit import tables as t
 from ..jit.lines import compile_marking_writer, compile_reader
 from ..problem.canonical import Problem
+from ..problem.dtypes import is_integer
 from . import direct, fft, separable
 from .factors import Factor, structure
 from .sparse import SearchedPlan
@@ -58,8 +59,8 @@ def sum_directly(
 
 def _marks(problem: Problem, workers: int | None) -> tuple[Any, Any] | None:
     """Return the plan that writes NaN to the outputs of a problem whose windows hold it, and its weights, or None."""
-    if problem.nan != "kept" or problem.exact or problem.updates or problem.in_channels > 1:
-        return None
+    if problem.nan != "kept" or problem.updates or problem.in_channels > 1 or is_integer(np.dtype(problem.stored)):
+        return None  # whole numbers hold no NaN: where tiles of them are left, a weight or the fill value is not finite
     alone = replace(problem, pattern=b"", nan="alone", kernel_order=())
     axes = [a for a, axis in enumerate(problem.axes) if axis.taps > 1]
     box = [Factor((a,), np.ones((1, 1, problem.axes[a].taps)), (p - 1, 0)) for p, a in enumerate(axes)]
