@@ -62,11 +62,7 @@ def test_channels_are_weighed_together(tuning):
 @settings(max_examples=settings().max_examples // 4)
 @given(problems(), st.sampled_from(["bool", "float32"]), st.sampled_from([0.1, 0.7]))
 def test_equals_the_oracle(tuned, problem, weights, share):
-    x, kernel, options = problem.make()
-    options = {name: value for name, value in options.items() if name not in ("dtype", "out")}
-    x = x.astype(np.result_type(x, np.float32))
-    if np.abs(kernel).max() > 99:  # drawn for sums that wrap
-        kernel = np.sign(kernel.astype(np.float32))
+    x, kernel, options = problem.make_floating()
     with tuned(problem.tuning):
         check_masked(x, kernel, weights_like(x, share, weights, problem.x.seed), **options)
 

@@ -111,6 +111,14 @@ class Problem:
         options = {k: v for k, v in self.options.items() if k != "dtype" or out is None}
         return x, kernel, {**options, "out": out, "workers": self.workers, "method": self.method}
 
+    def make_floating(self):
+        """x of floating samples and a kernel of moderate weights, for sums that are normalised."""
+        x, kernel, options = self.make()
+        options = {name: value for name, value in options.items() if name not in ("dtype", "out")}
+        if np.abs(kernel).max() > 99:  # drawn for sums that wrap
+            kernel = np.sign(kernel.astype(np.float32))
+        return x.astype(np.result_type(x, np.float32)), kernel, options
+
 
 # Each pair of dtypes compiles routines of its own, so most examples share a few.
 COMMON = ["float32 float32", "float64 float64", "uint8 float32", "int16 int16", "uint8 int8", "complex64 float32"]

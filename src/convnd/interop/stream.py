@@ -203,8 +203,7 @@ class Stream:
             first = axis.read(self._done, self._done + 1)[0]
             if -first >= came + (mode == SYMMETRIC):
                 return self._done  # the beginning is reflected, and so is its reflection where the stream is short
-        positions = axis.upsample * came - max(0, axis.upsample - 1 - axis.after)
-        return max(self._done, (positions + axis.before - axis.extent) // axis.stride + 1)
+        return max(self._done, axis.completed(came))
 
     def _outputs(self, end: int, request: Request | None = None) -> np.ndarray:
         """Return the outputs up to the one at ``end``, of a request or of the samples that came so far."""

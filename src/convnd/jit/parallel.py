@@ -67,8 +67,13 @@ def kernel(parallel):
 def twin(rank: int, parallel: bool) -> Any:
     """Return the kernel function for grids of a rank, compiled by Numba when first needed."""
     signature = types.boolean(types.UniTuple(types.int64, rank), types.Array(types.int64, 1, "C"))
-    options = {**OPTIONS, "parallel": True} if parallel else OPTIONS
-    return compiled((kernel, rank, parallel), lambda cache: njit(signature, cache=cache, **options)(kernel(parallel)))
+
+    def make(cache: bool) -> Any:
+        if parallel:
+            return njit(signature, parallel=True, cache=cache, **OPTIONS)(kernel(parallel=True))
+        return njit(signature, cache=cache, **OPTIONS)(kernel(parallel=False))
+
+    return compiled((kernel, rank, parallel), make)
 
 
 def compile_kernel(rank: int, tasks: int, workers: int | None, useful: int) -> None:

@@ -122,6 +122,11 @@ class Axis:
         high = self.stride * (end - 1) - self.before + self.extent - 1
         return -(-low // self.upsample), high // self.upsample + 1
 
+    def completed(self, length: int) -> int:
+        """Return the number of outputs that the first ``length`` samples complete, with the zeros that follow each."""
+        positions = self.upsample * length - max(0, self.upsample - 1 - self.after)
+        return (positions + self.before - self.extent) // self.stride + 1
+
     def part(self, first: int, end: int, low: int = 0, high: int | None = None) -> Axis:
         """Return the axis that has only the outputs ``first`` to ``end`` and only the samples ``low`` to ``high``.
 
