@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from skimage import data
 
 from convnd import convnd
-from convnd.problem.names import CHOICES
+from convnd.problem.arguments.names import CHOICES
 
 ROOT = Path(__file__).parents[1]
 

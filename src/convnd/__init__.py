@@ -9,7 +9,7 @@ from .interop.blockwise import blockwise
 from .interop.stream import Stream
 from .interop.window import Window, window
 from .plan import Plan
-from .problem.names import FUNCTIONS, unknown_name
+from .problem.arguments.names import FUNCTIONS, unknown_name
 from .warm import warmup
 
 __version__: str

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .api import plan
-from .problem.names import CHOICES
+from .problem.arguments.names import CHOICES
 from .problem.request import imagined
 from .problem_text import FORM, parse
 from .problem_text import __doc__ as form_of_problems

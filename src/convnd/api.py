@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .interop import convolve_any, njit
 from .plan import Plan, convolve
-from .problem.arguments import parse
-from .problem.calls import explained
+from .problem.arguments.calls import explained
+from .problem.arguments.parse import parse
 from .problem.options import Options
 
 Padding = Literal["valid", "same", "full"] | int | Sequence[int | Sequence[int]]

@@ -16,7 +16,7 @@ from .api import convnd
 from .interop.blocks import Plans, block
 from .jit.passes import compile_root
 from .methods.slabs import over_lines
-from .problem.arguments import parse
+from .problem.arguments.parse import parse
 from .problem.options import options_of
 
 _BOUNDARIES: dict[str, Any] = {

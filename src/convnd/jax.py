@@ -11,7 +11,7 @@ from jax import numpy as jnp
 
 from .api import plan
 from .interop.blocks import stand_in
-from .problem.arguments import parse
+from .problem.arguments.parse import parse
 from .problem.options import options_of
 
 __all__ = ["convolve"]

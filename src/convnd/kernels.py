@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .problem.calls import explained
-from .problem.docstrings import complete
-from .problem.messages import shown
-from .problem.names import KERNELS, unknown_name
+from .problem.arguments.calls import explained
+from .problem.arguments.docstrings import complete
+from .problem.arguments.messages import shown
+from .problem.arguments.names import KERNELS, unknown_name
+from .problem.arguments.values import LARGEST, by_axis, is_sequence, number, whole
 from .problem.result import in_type
-from .problem.values import LARGEST, by_axis, is_sequence, number, whole
 
 __all__ = [*KERNELS]
 

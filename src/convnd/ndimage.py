@@ -33,7 +33,7 @@ from .filters import (
     length,
     output_for,
 )  # fmt: skip
-from .problem.docstrings import complete
+from .problem.arguments.docstrings import complete
 
 __all__ = [
     "convolve", "convolve1d", "correlate", "correlate1d", "gaussian_filter", "gaussian_filter1d",

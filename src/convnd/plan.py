@@ -20,11 +20,11 @@ from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
 from .methods.update import Updated, is_stored_so
 from .problem import dtypes
-from .problem.arguments import check_mask, check_x, parse
-from .problem.calls import explained
+from .problem.arguments.calls import explained
+from .problem.arguments.messages import Printed
+from .problem.arguments.parse import check_mask, check_x, parse
 from .problem.canonical import canonical, fills
 from .problem.exchange import Exchange, find_exchange
-from .problem.messages import Printed
 from .problem.options import Options, meaning_of
 from .problem.recent import Recent
 from .problem.request import Request, description, without_values

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels
-from .problem.names import CHOICES
+from .problem.arguments.names import CHOICES
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .api import plan
-from .problem.calls import explained
-from .problem.messages import shown
+from .problem.arguments.calls import explained
+from .problem.arguments.messages import shown
+from .problem.arguments.spatial import MOST_SPATIAL
+from .problem.arguments.values import listed, whole
 from .problem.request import imagined
 from .problem.result import named_type
-from .problem.spatial import MOST_SPATIAL
-from .problem.values import listed, whole
 
 _LENGTHS = {1: 2_000_000, 2: 1_500, 3: 150}  # arrays of each rank that are large enough for all threads
 _SAMPLES = 40**4  # in an array of more axes

@@ -8,7 +8,7 @@ import pytest
 from convnd import convnd, plan
 from convnd.jit.machine import VECTOR_BYTES
 from convnd.methods import direct
-from convnd.methods import layout as layouts
+from convnd.methods.tiling import layout as layouts
 from convnd.problem.canonical import merged
 from support.check import check, integers, reals, same
 from support.oracle import BOUNDARIES

@@ -10,7 +10,7 @@ import pytest
 
 import convnd
 from convnd.problem import boundary
-from convnd.problem.names import CHOICES
+from convnd.problem.arguments.names import CHOICES
 from support import ROOT
 from support.oracle import BOUNDARIES
 

@@ -25,7 +25,7 @@ import in_your_own_loop
 import process_scan
 from convnd import kernels
 from convnd.jit import parallel
-from convnd.methods import tables
+from convnd.methods.tiling import tables
 from support import processes
 
 EXAMPLES = Path(process_scan.__file__).parent

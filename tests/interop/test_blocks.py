@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from convnd import convnd, window
 from convnd.interop.blocks import block, line, stand_in
 from convnd.plan import Plan
-from convnd.problem.arguments import parse
+from convnd.problem.arguments.parse import parse
 from convnd.problem.axis import Axis
 from convnd.problem.boundary import MODES, input_index
 from convnd.problem.options import options_of

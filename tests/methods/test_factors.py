@@ -6,8 +6,8 @@ from math import prod
 import numpy as np
 import pytest
 
-from convnd.methods.bank import _tree
-from convnd.methods.factors import factored, is_short, rounding_of
+from convnd.methods.separable.bank import _tree
+from convnd.methods.separable.factors import factored, is_short, rounding_of
 from support.check import reals, same
 from support.strategies import outer
 

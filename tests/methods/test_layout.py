@@ -3,7 +3,7 @@
 import numpy as np
 
 from convnd import convnd
-from convnd.methods import layout
+from convnd.methods.tiling import layout
 from support import oracle
 from support.settings import tuned
 

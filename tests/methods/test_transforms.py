@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convnd import convnd, plan
-from convnd.jit.radices import RADICES, factors, fast_length, frequencies, twiddle_table
+from convnd.jit.transforms.radices import RADICES, factors, fast_length, frequencies, twiddle_table
 from convnd.problem.axis import Axis, window
 from support.check import TOLERANCE, bound, close, integers, reals, same
 

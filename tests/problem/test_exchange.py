@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convnd import convnd, plan
-from convnd.problem.arguments import parse
+from convnd.problem.arguments.parse import parse
 from convnd.problem.exchange import find_exchange
 from convnd.problem.options import Options
 from convnd.problem.result import imagined_result

@@ -7,7 +7,7 @@ import pytest
 
 import convnd
 from convnd import kernels
-from convnd.problem.names import ADVICE, ARGUMENTS, CHOICES, KERNELS
+from convnd.problem.arguments.names import ADVICE, ARGUMENTS, CHOICES, KERNELS
 
 IMAGE, SQUARE = np.ones((8, 9)), np.ones((3, 3))
 PLAN = convnd.plan(IMAGE, SQUARE)

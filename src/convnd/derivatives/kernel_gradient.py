@@ -1,7 +1,7 @@
 """The derivative by the kernel: for every weight, the sum of all outputs times the samples that it joins to them.
 
-Small kernels take dot products over tiles, large ones products of spectra over the tiles of the FFT method. Tasks sum
-neighbouring tiles. They are the same for any number of workers, and their sums are added up in order.
+Small kernels take dot products over tiles, large ones products of spectra. Tasks sum neighbouring tiles, the same ones
+for any number of workers, and their sums are added up in order.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from ..jit.gather import gather
 from ..jit.gradient import Y, compile_addition, compile_products, sum_gradient, sum_spectra, sum_tile
 from ..jit.lines import compile_largest, compile_reader
 from ..jit.machine import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
-from ..methods import fft, tuning, windows
+from ..methods import tuning
 from ..methods.direct import useful_workers
-from ..methods.layout import round_up, window_length
-from ..methods.tables import Builder, Columns, Tasks, add_axes, phase_table, tile_begins
-from ..methods.taps import tap_lines
+from ..methods.tiling.layout import round_up, window_length
+from ..methods.tiling.tables import Builder, Columns, Tasks, add_axes, phase_table, tile_begins
+from ..methods.tiling.taps import tap_lines
+from ..methods.transforms import fft, windows
 from ..problem import dtypes
 from ..problem.axis import Axis, Window, phases_apart, window
 from ..problem.canonical import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
@@ -70,10 +71,8 @@ def _describe(
     """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes."""
     axes, described = add_axes(builder, problem, read, begins, pitches)
     compiled = {
-        t.GATHER: function(gather),
-        t.READ: compile_reader(problem.stored, working),
-        t.ITEM: np.dtype(working).itemsize,
-    }
+        t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working), t.ITEM: np.dtype(working).itemsize,
+    }  # fmt: skip
     builder.set({**described, t.AXES: builder.add(axes), **compiled, **columns}, job)
     return int(described[t.NUMBERS])
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..problem import dtypes
-from ..problem.arguments import check_x, check_y
+from ..problem.arguments.calls import explained
+from ..problem.arguments.parse import check_x, check_y
 from ..problem.boundary import CONSTANT
-from ..problem.calls import explained
 from ..problem.recent import Recent
 from ..problem.request import Request
 from ..problem.result import check_out, plain_out

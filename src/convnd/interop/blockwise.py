@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from ..plan import Plan
-from ..problem.arguments import parse
+from ..problem.arguments.calls import explained
+from ..problem.arguments.messages import shown
+from ..problem.arguments.parse import parse
+from ..problem.arguments.values import whole
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
-from ..problem.calls import explained
-from ..problem.messages import shown
 from ..problem.options import Options, options_of, without_mask
 from ..problem.request import Request, imagined
 from ..problem.result import too_large
-from ..problem.values import whole
 from . import storage
 from .blocks import Block, Plans, block, stand_in
 

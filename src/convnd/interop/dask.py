@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit.parallel import available, lent
-from ..problem.arguments import parse
+from ..problem.arguments.parse import parse
 from ..problem.dtypes import is_masked
 from ..problem.options import Options, without_mask
 from ..problem.request import Request

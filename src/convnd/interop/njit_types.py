@@ -15,8 +15,8 @@ from ..jit.calls.columns import ALL_RUNS, LINE_VECTORS, LONG_VECTORS, ROW_VECTOR
 from ..jit.intrinsics.register_tile import RegisterTile
 from ..jit.machine import VECTOR_BYTES
 from ..problem import dtypes
+from ..problem.arguments.names import chosen
 from ..problem.boundary import MODES
-from ..problem.names import chosen
 from ..problem.result import named_type, result_type
 
 _CODES = {"float32": c.FLOAT32, "float64": c.FLOAT64, "int64": c.INT64}

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..plan import Plan
-from ..problem.arguments import as_array, parse
+from ..problem.arguments.calls import explained
+from ..problem.arguments.parse import as_array, parse
+from ..problem.arguments.spatial import axis_index, spatial_axes
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
-from ..problem.calls import explained
 from ..problem.options import options_of, without_mask
 from ..problem.recent import Recent
 from ..problem.request import Request
-from ..problem.spatial import axis_index, spatial_axes
 from .blocks import Block, block, stand_in
 
 _PLANS = 64  # for windows of different lengths

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..problem.arguments import parse
-from ..problem.messages import shown
+from ..problem.arguments.messages import shown
+from ..problem.arguments.parse import parse
+from ..problem.arguments.spatial import axis_index, spatial_axes
+from ..problem.arguments.values import is_sequence
 from ..problem.options import Options
 from ..problem.request import Request
-from ..problem.spatial import axis_index, spatial_axes
-from ..problem.values import is_sequence
 from .blocks import stand_in
 
 _EVEN = 1e-6  # of a step is the most that evenly spaced coordinates are off: they may be in float32

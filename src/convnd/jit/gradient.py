@@ -15,11 +15,11 @@ from numba import njit
 
 from . import tables as t
 from .compile import HELPER, function
-from .fourier import last_dimension, load_slab, slab_address, transform_dimensions, unload_slab
 from .gather import advance, arrays, clear, find_tile, is_in_range, start, total
 from .intrinsics.memory import call, indices_at, numbers_on_stack, read_sample, run, take_next
 from .kernels import is_smaller
 from .lines import pointer_to
+from .transforms.fourier import last_dimension, load_slab, slab_address, transform_dimensions, unload_slab
 
 Y = t.GRADIENT_COLUMNS  # the job of y
 

@@ -14,9 +14,11 @@ import numpy as np
 
 from ..problem.canonical import Problem, canonical_kernel
 from ..problem.request import Request
-from . import direct, fft, separable, sparse, tuning, winograd
-from .bank import MOST_CACHED, factors_of
-from .factors import Factor, Structure, structure
+from . import direct, sparse, tuning
+from .separable import separable
+from .separable.bank import MOST_CACHED, factors_of
+from .separable.factors import Factor, Structure, structure
+from .transforms import fft, winograd
 
 #: By how much an estimate must be less than others: Winograd's rounding errors are larger.
 _CLEARLY = {"winograd": 0.85}

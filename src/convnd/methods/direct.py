@@ -21,9 +21,9 @@ from ..problem.axis import Branch, Window, window
 from ..problem.canonical import Problem
 from ..problem.request import Request
 from . import tuning
-from .factors import Factor, Structure
-from .layout import Layout, best, frame, granularity, line_length, round_up, turned, usable
-from .tables import (
+from .separable.factors import Factor, Structure
+from .tiling.layout import Layout, best, frame, granularity, line_length, round_up, turned, usable
+from .tiling.tables import (
     Builder,
     Columns,
     Region,
@@ -37,8 +37,8 @@ from .tables import (
     window_columns,
     writer,
 )
-from .taps import Sharing, Taps, counted, filter_blocks, tap_offsets, taps_of
-from .weights import pack
+from .tiling.taps import Sharing, Taps, counted, filter_blocks, tap_offsets, taps_of
+from .tiling.weights import pack
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from ..problem.boundary import FILLED
 from ..problem.canonical import canonical, canonical_kernel
 from ..problem.request import Request, imagined, memory_order
 from ..problem.result import imagined_result
-from . import fft
 from .choose import choose
-from .factors import keep_zeros
+from .separable.factors import keep_zeros
 from .slabs import Slab, Slabs, over_lines, stored_as
+from .transforms import fft
 
 _SMALL = 2**14  # samples that NumPy looks at
 _BOOL = np.dtype(bool)

@@ -12,12 +12,14 @@ from ..jit import tables as t
 from ..jit.lines import compile_marking_writer, compile_reader
 from ..problem.canonical import Problem
 from ..problem.dtypes import is_integer
-from . import direct, fft, separable
-from .factors import Factor, structure
+from . import direct
+from .separable import separable
+from .separable.factors import Factor, structure
 from .sparse import SearchedPlan
-from .tables import distinct
-from .transform import TransformPlan
-from .windows import best, prepared
+from .tiling.tables import distinct
+from .transforms import fft
+from .transforms.transform import TransformPlan
+from .transforms.windows import best, prepared
 
 _FEW = 1 / 8  #: of the tiles, up to which their direct sums take less time than all tiles once more
 _SHORT = 128  #: taps of all axes, up to which NaN is found axis by axis

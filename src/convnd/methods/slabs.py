@@ -18,7 +18,7 @@ from ..problem.boundary import CONSTANT
 from ..problem.recent import Recent
 from ..problem.request import Request, memory_order
 from . import tuning
-from .tables import Builder
+from .tiling.tables import Builder
 
 _MOST = 2**24  # bytes of a slab's samples, however far its windows reach
 _SERIAL = 2**18  # elements that are worth a thread

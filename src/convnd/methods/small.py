@@ -14,7 +14,7 @@ from ..jit.machine import CACHE_LINE
 from ..jit.parallel import aligned
 from ..problem.request import Request
 from .direct import DirectPlan
-from .layout import round_up
+from .tiling.layout import round_up
 
 _MEMORY = 64 * 1024  #: bytes that a small call keeps beside its arrays, at most
 _MOST_WORKERS = 16  #: that the work of a call by one thread is large enough for: an interrupt waits for its end

@@ -14,8 +14,8 @@ from ..jit import tables as t
 from ..problem.canonical import Problem
 from ..problem.dtypes import bits
 from . import direct, tuning
-from .layout import turned
-from .tables import Columns
+from .tiling.layout import turned
+from .tiling.tables import Columns
 
 _MOST = 0.5  #: of the weights, that may count: sums of neighbouring outputs share what they read for all taps
 _CLEARLY = 0.9  #: of the time of all taps, that the others may take

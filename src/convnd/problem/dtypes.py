@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .messages import shown
+from .arguments.messages import shown
 
 _FLOATS = {2: "float32", 4: "float32", 8: "float64"}  # float16 computes in float32
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .names import unknown_argument
+from .arguments.names import unknown_argument
 
 _MOST_COMPARED = 2**12  # bytes of an array
 #: Types of options whose equal values mean the same.

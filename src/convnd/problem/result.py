@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes, memory
-from .messages import shown
+from .arguments.messages import shown
 from .request import Request, imagined, memory_order
 
 _TELLING = 1.5  # times the size of x, from which an argument has made the result too large

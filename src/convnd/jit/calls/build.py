@@ -9,9 +9,9 @@ from .. import tables as t
 from ..compile import HELPER
 from ..intrinsics.memory import call, indices_at, moved, words_at
 from ..machine import CACHE_LINE
-from ..taps import fed_rows, phase_length, run_number, union_length, write_order, write_window
 from . import columns as c
 from .canonical import axis_row
+from .taps import fed_rows, phase_length, run_number, union_length, write_order, write_window
 
 
 @njit(**HELPER)

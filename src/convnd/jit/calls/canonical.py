@@ -10,9 +10,9 @@ from numba import njit
 from .. import tables as t
 from ..compile import HELPER
 from ..intrinsics.memory import moved
-from ..taps import phase_count
 from . import columns as c
 from .check import kernel_channel_axes, kernel_row, row
+from .taps import phase_count
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line
 

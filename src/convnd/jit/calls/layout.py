@@ -9,10 +9,10 @@ from .. import tables as t
 from ..compile import HELPER
 from ..intrinsics.memory import call, moved
 from ..machine import CACHE_LINE
-from ..taps import phase_length, tap_spacing
 from . import columns as c
 from .canonical import axis_row
 from .check import row
+from .taps import phase_length, tap_spacing
 
 _WINDOW_BYTES, _ROLLING, _RESULTS_BYTES = 512 * 1024, 4, 8 * 1024
 _LINE_PRICE, _SMALL_HALO = 16.0, 1 / 128

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .axis import Axis, extent, polyphase, same_padding
-from .boundary import MODES, Ends
+from ..axis import Axis, extent, polyphase, same_padding
+from ..boundary import MODES, Ends
+from ..options import Options
 from .layouts import as_bank, axes_differ, ranks_differ
 from .messages import shown
 from .names import chosen
-from .options import Options
 from .values import LARGEST, is_sequence, whole
 
 _LONGEST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64

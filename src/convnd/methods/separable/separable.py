@@ -15,22 +15,22 @@ from math import prod
 
 import numpy as np
 
-from ..jit import tables as t
-from ..jit.compile import function
-from ..jit.kernels import convolve_separably
-from ..jit.lines import compile_largest, compile_writer
-from ..jit.machine import CACHE_LINE, VECTOR_BYTES
-from ..jit.parallel import available, team_size
-from ..problem.axis import Axis, window
-from ..problem.canonical import Levels, Problem, merged
-from ..problem.request import Request
-from . import tuning
+from ...jit import tables as t
+from ...jit.compile import function
+from ...jit.kernels import convolve_separably
+from ...jit.lines import compile_largest, compile_writer
+from ...jit.machine import CACHE_LINE, VECTOR_BYTES
+from ...jit.parallel import available, team_size
+from ...problem.axis import Axis, window
+from ...problem.canonical import Levels, Problem, merged
+from ...problem.request import Request
+from .. import tuning
+from ..direct import TilePass, lay_out_pass, rows_ahead, useful_workers
+from ..tiling.costs import gather_cycles
+from ..tiling.layout import best_of_tile, round_up, window_length
+from ..tiling.tables import Builder, Columns, Tasks, add_axes, dense_pitches, even_begins, functions, offsets
 from .bank import check_separable
-from .costs import gather_cycles
-from .direct import TilePass, lay_out_pass, rows_ahead, useful_workers
 from .factors import Factor, Structure, most_bits, structure
-from .layout import best_of_tile, round_up, window_length
-from .tables import Builder, Columns, Tasks, add_axes, dense_pitches, even_begins, functions, offsets
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once

@@ -16,8 +16,8 @@ from math import prod
 
 import numpy as np
 
-from ..problem.canonical import Problem
-from ..problem.dtypes import bits
+from ...problem.canonical import Problem
+from ...problem.dtypes import bits
 
 MOST_GROWTH = 16.0  #: of rounding errors: sum of the terms' magnitudes against the kernel's
 _SAMPLE = 32  # rows and columns of a large matrix that are tried before it

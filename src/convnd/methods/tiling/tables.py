@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import tables as t
-from ..jit.compile import function
-from ..jit.gather import gather
-from ..jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
-from ..jit.machine import CACHE_LINE
-from ..jit.parallel import compile_kernel, run_tasks
-from ..problem.axis import Axis, Window
-from ..problem.canonical import Levels, Problem
+from ...jit import tables as t
+from ...jit.compile import function
+from ...jit.gather import gather
+from ...jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
+from ...jit.machine import CACHE_LINE
+from ...jit.parallel import compile_kernel, run_tasks
+from ...problem.axis import Axis, Window
+from ...problem.canonical import Levels, Problem
 from .layout import round_up
 
 Region = Sequence[tuple[int, int]]

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import tables as t
-from ..jit.compile import function
-from ..problem.canonical import Problem
-from ..problem.dtypes import bits
-from .tables import Columns, Tasks
+from ...jit import tables as t
+from ...jit.compile import function
+from ...problem.canonical import Problem
+from ...problem.dtypes import bits
+from ..tiling.tables import Columns, Tasks
 
 
 class Transformed(NamedTuple):

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..problem.canonical import Problem, merged
-from ..problem.request import Request
+from ...problem.canonical import Problem, merged
+from ...problem.request import Request
 from .factors import Factor, factored, is_short, rounding_of
 
 MOST_CACHED = 2**15  #: weights of a kernel whose factors are remembered

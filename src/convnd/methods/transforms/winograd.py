@@ -7,8 +7,8 @@ from math import inf, prod
 
 import numpy as np
 
-from ..jit import tables as t
-from ..jit.intrinsics.minimal import (
+from ...jit import tables as t
+from ...jit.intrinsics.minimal import (
     FLOAT,
     OUTPUTS,
     OUTPUTS_GAIN,
@@ -21,18 +21,18 @@ from ..jit.intrinsics.minimal import (
     transform_taps,
     transform_tiles,
 )
-from ..jit.intrinsics.register_tile import RegisterTile, register_tile
-from ..jit.intrinsics.transpose import transpose
-from ..jit.machine import CACHE_LINE, VECTOR_BYTES
-from ..jit.winograd import convolve_by_winograd, transform_filters
-from ..problem.axis import Window, window
-from ..problem.canonical import Problem
-from ..problem.request import Request
-from . import direct, tuning
+from ...jit.intrinsics.register_tile import RegisterTile, register_tile
+from ...jit.intrinsics.transpose import transpose
+from ...jit.machine import CACHE_LINE, VECTOR_BYTES
+from ...jit.transforms.winograd import convolve_by_winograd, transform_filters
+from ...problem.axis import Window, window
+from ...problem.canonical import Problem
+from ...problem.request import Request
+from .. import direct, tuning
+from ..separable.factors import Factor, Structure
+from ..tiling.layout import round_up
+from ..tiling.tables import Builder, add_axes, even_begins, functions
 from .boxes import best, cycles, items_of, least_cycles, prepared, span_of, tile_of, why_not
-from .factors import Factor, Structure
-from .layout import round_up
-from .tables import Builder, add_axes, even_begins, functions
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..problem.axis import Axis, Window, branch_axis
+from ...problem.axis import Axis, Window, branch_axis
 
 Run = tuple[int, int]
 

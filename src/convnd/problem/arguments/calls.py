@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from ..options import Options
 from .messages import shown
 from .names import meant_by, unknown_argument
-from .options import Options
 from .values import is_sequence
 
 Arguments = ParamSpec("Arguments")

@@ -7,23 +7,23 @@ from math import log2, prod
 
 import numpy as np
 
-from ..jit import tables as t
-from ..jit.fourier import compile_scaling, convolve_by_fft, transform_filters
-from ..jit.intrinsics.butterfly import butterflies, products
-from ..jit.intrinsics.transpose import transpose
-from ..jit.lines import compile_reader
-from ..jit.machine import CACHE_LINE
-from ..jit.parallel import aligned
-from ..jit.radices import factors, frequencies, turns, twiddle_table
-from ..problem.axis import Window, window
-from ..problem.canonical import Problem
-from ..problem.dtypes import largest
-from ..problem.request import Request
-from . import direct, tuning
-from .factors import Factor, Structure
-from .layout import round_up
+from ...jit import tables as t
+from ...jit.intrinsics.butterfly import butterflies, products
+from ...jit.intrinsics.transpose import transpose
+from ...jit.lines import compile_reader
+from ...jit.machine import CACHE_LINE
+from ...jit.parallel import aligned
+from ...jit.transforms.fourier import compile_scaling, convolve_by_fft, transform_filters
+from ...jit.transforms.radices import factors, frequencies, turns, twiddle_table
+from ...problem.axis import Window, window
+from ...problem.canonical import Problem
+from ...problem.dtypes import largest
+from ...problem.request import Request
+from .. import direct, tuning
+from ..separable.factors import Factor, Structure
+from ..tiling.layout import round_up
+from ..tiling.tables import Builder, add_axes, even_begins, functions
 from .spectral_layout import SpectralLayout
-from .tables import Builder, add_axes, even_begins, functions
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
 from .windows import best, cycles, elapsed, filters, least_cycles, prepared, tap_order, transform_type
 

@@ -13,11 +13,11 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ..jit.intrinsics.register_tile import RegisterTile
-from ..jit.parallel import available
-from ..problem.axis import Axis
-from ..problem.canonical import Problem, merged, reordered
-from . import tuning
+from ...jit.intrinsics.register_tile import RegisterTile
+from ...jit.parallel import available
+from ...problem.axis import Axis
+from ...problem.canonical import Problem, merged, reordered
+from .. import tuning
 from .costs import Span, Way, gather_cycles, span_of, tile_cycles, window_cycles
 from .taps import Sharing
 from .ways import kind_of, lanes_of, ranked

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..jit.intrinsics.register_tile import RegisterTile
-from ..jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
-from ..problem.axis import Axis, Branch
-from ..problem.canonical import Problem
-from . import tuning
+from ...jit.intrinsics.register_tile import RegisterTile
+from ...jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
+from ...problem.axis import Axis, Branch
+from ...problem.canonical import Problem
+from .. import tuning
 from .costs import Way, block_cycles, span_of
 from .taps import Sharing, filter_blocks, shared_runs
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from numba import njit
 
-from . import tables as t
-from .compile import HELPER
-from .gather import advance, arrays, clear, find_tile, is_in_range, start, total
-from .intrinsics.memory import call, indices_at, run, take_next
-from .intrinsics.minimal import FLOAT, OUTPUTS, PLANES, TAPS
+from .. import tables as t
+from ..compile import HELPER
+from ..gather import advance, arrays, clear, find_tile, is_in_range, start, total
+from ..intrinsics.memory import call, indices_at, run, take_next
+from ..intrinsics.minimal import FLOAT, OUTPUTS, PLANES, TAPS
 
 
 @njit(**HELPER)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, memory
+from .. import dtypes, memory
+from ..options import Options
+from ..request import Request
+from ..result import check_out, plain_out, result_type
 from .layouts import as_bank, each
 from .names import chosen
-from .options import Options
-from .request import Request
-from .result import check_out, plain_out, result_type
 from .spatial import axes_along, axis_index, spatial_axes
 from .values import whole
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from .layout import round_up
+from ..tiling.layout import round_up
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..jit.intrinsics.register_tile import RegisterTile
-from ..jit.machine import VECTOR_BYTES
-from ..problem.axis import Axis
-from ..problem.canonical import Problem
-from . import tuning
+from ...jit.intrinsics.register_tile import RegisterTile
+from ...jit.machine import VECTOR_BYTES
+from ...problem.axis import Axis
+from ...problem.canonical import Problem
+from .. import tuning
 from .taps import Sharing, shared_runs
 
 

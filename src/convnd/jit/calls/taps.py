@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from .compile import HELPER
+from ..compile import HELPER
 
 
 @njit(**HELPER)

@@ -23,12 +23,12 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from . import tables as t
-from .compile import HELPER, function
-from .gather import arrays, clear, find_tile, largest_in
-from .intrinsics.memory import call, indices_at, run, take_next
-from .lines import pointer_to
-from .tiles import store
+from .. import tables as t
+from ..compile import HELPER, function
+from ..gather import arrays, clear, find_tile, largest_in
+from ..intrinsics.memory import call, indices_at, run, take_next
+from ..lines import pointer_to
+from ..tiles import store
 
 
 @njit(**HELPER)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..jit import tables as t
-from ..jit.compile import function
-from ..jit.intrinsics.transpose import transpose
-from ..jit.kernels import pack_blocks
-from ..jit.lines import compile_writer
-from ..jit.machine import VECTOR_BYTES
-from ..jit.parallel import run_tasks
+from ...jit import tables as t
+from ...jit.compile import function
+from ...jit.intrinsics.transpose import transpose
+from ...jit.kernels import pack_blocks
+from ...jit.lines import compile_writer
+from ...jit.machine import VECTOR_BYTES
+from ...jit.parallel import run_tasks
 from .taps import Sharing, Taps, filter_blocks
 
 _PACKED_BY_ONE = 2**18  #: weights, up to which one thread packs them sooner than two

@@ -12,13 +12,13 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from ..jit.intrinsics.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
-from ..jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
-from ..jit.parallel import available
-from ..problem.canonical import Problem, merged
-from . import tuning
-from .costs import gather_cycles
-from .layout import round_up
+from ...jit.intrinsics.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
+from ...jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
+from ...jit.parallel import available
+from ...problem.canonical import Problem, merged
+from .. import tuning
+from ..tiling.costs import gather_cycles
+from ..tiling.layout import round_up
 
 # Of products that a plane sums, without a folded axis and with one. Measured beside direct summation, normal samples
 # and weights: 1.7 times its root mean square error at 24, 1.9 at 32, 1.7 at 128; with a folded axis 1.7 at 16, 1.7 at

@@ -13,17 +13,17 @@ from math import gcd, log2, prod
 
 import numpy as np
 
-from ..jit.machine import VECTOR_BYTES
-from ..jit.parallel import available
-from ..jit.radices import LONGEST, factors, fast_length
-from ..problem.axis import Axis
-from ..problem.boundary import FILLED
-from ..problem.canonical import Problem, merged
-from . import tuning
-from .costs import gather_cycles
-from .layout import window_length
+from ...jit.machine import VECTOR_BYTES
+from ...jit.parallel import available
+from ...jit.transforms.radices import LONGEST, factors, fast_length
+from ...problem.axis import Axis
+from ...problem.boundary import FILLED
+from ...problem.canonical import Problem, merged
+from .. import tuning
+from ..tiling.costs import gather_cycles
+from ..tiling.layout import window_length
+from ..tiling.ways import lanes_of
 from .spectral_layout import SpectralLayout
-from .ways import lanes_of
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector

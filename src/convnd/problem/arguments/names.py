@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from . import boundary
+from .. import boundary
 from .messages import shown
 
 #: The arguments of `convnd.convnd`, each with the names that other libraries give it.

@@ -1,0 +1,1 @@
+"""Transforms of windows and filters, compiled: Fourier's and Winograd's."""

@@ -1,0 +1,1 @@
+"""Kernels that are short sums of outer products, as passes along one axis each."""

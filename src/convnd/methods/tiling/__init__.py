@@ -1,0 +1,1 @@
+"""How direct sums are cut into tiles: layouts and their costs, tap tables, packed weights, tables for compiled code."""

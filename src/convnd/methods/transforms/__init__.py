@@ -1,0 +1,1 @@
+"""Methods that transform windows and filters: FFT and Winograd."""
