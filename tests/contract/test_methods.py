@@ -133,8 +133,8 @@ def agrees(x, kernel, method, **options):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
-@pytest.mark.parametrize("exponent", [0, 10, 30])
-def test_subnormal_samples_are_transformed(repaired, tuning, dtype, exponent):
+@pytest.mark.parametrize("exponent", [0, 10, 30, 60])
+def test_subnormal_samples_and_weights_are_transformed(repaired, tuning, dtype, exponent):
     """They were summed directly, in 1,500 times the time. Powers of two lift them, and results are rounded once."""
     real = np.finfo(dtype).dtype
     unit = np.ldexp(np.finfo(real).smallest_subnormal, exponent)
@@ -145,6 +145,8 @@ def test_subnormal_samples_are_transformed(repaired, tuning, dtype, exponent):
             fill = {"fill_value": 3} if "fill_value" in options else {}
             expected = oracle.convnd(x, kernel, **{**options, **fill}) * unit
             result = convnd(x * unit, kernel, method="fft", **options)
+            near(result, expected, bound(x, kernel, **fill) * unit + unit / TOLERANCE[dtype] / 2**exponent)
+            result = convnd(x, kernel * unit, method="fft", **{**options, **fill})
             near(result, expected, bound(x, kernel, **fill) * unit + unit / TOLERANCE[dtype] / 2**exponent)
     assert not any(repaired)
 

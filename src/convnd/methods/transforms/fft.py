@@ -43,6 +43,12 @@ def _range(weights: np.ndarray, samples: int, working: str) -> tuple[int, int]:
     return bits_between(least, most if np.isfinite(sums) else 0.0, working)
 
 
+def _power(weights: np.ndarray, working: str) -> int:
+    """Return the exponent of the power of two that makes weights that are all small sum up to about 1, else 0."""
+    sums = np.abs(weights).sum(axis=2).max()
+    return -int(np.frexp(sums)[1]) if 0 < sums < np.finfo(working).eps else 0
+
+
 @tuning.remembered(64)
 def plan(problem: Problem) -> TransformPlan:
     """Lay out the tables of a prepared problem that has a layout."""
@@ -90,7 +96,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
     slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
     twist = builder.address(_twist(layout, working)) if layout.split else 0
     runs = _place_runs(problem, windows, pitches, 1 if layout.transposed else lanes, item)
-    lift, lower, small = compile_scaling(working)
+    lift, lower, power, small = compile_scaling(working)
     by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
     builder.set({
@@ -101,7 +107,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
         t.TWIST: twist, t.TWIST_BY: by_table[0], t.UNTWIST_BY: by_table[1],
         t.MULTIPLY: by_table[1], t.MULTIPLY_ADD: by_table[2], t.TRANSPOSE: transpose.compile(working, lanes),
         t.COPY: compile_reader(np.dtype(working).str, working),
-        t.LIFT: lift, t.LOWER: lower, t.SMALL: small,
+        t.LIFT: lift, t.LOWER: lower, t.POWER: power, t.SMALL: small,
         t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
         t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: layout.slabs // layout.alike * slab_bytes,
         t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups, t.GROUP_TASKS: 1,
@@ -194,6 +200,8 @@ def prepare(
         kernel = kernel.reshape(*kernel.shape[:2], -1, len(order))[..., order].reshape(kernel.shape)
         kernel = np.ascontiguousarray(kernel)  # of planes that share weights, NumPy leaves the axes in another order
     weights, samples = kernel.astype(np.float64), own.layout.samples
+    power = _power(weights, own.working)
+    weights = np.ldexp(weights, power)
     scaled, spectra = (weights / samples).astype(own.working), aligned(own.weight_bytes)
     own.filter_tasks.run({t.FILTERS: scaled, t.WEIGHTS: spectra}, workers, filters(own.problem))
-    return own, Transformed(kernel, spectra, *_range(weights, samples, own.working))
+    return own, Transformed(kernel, spectra, *_range(weights, samples, own.working), power)

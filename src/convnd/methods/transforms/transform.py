@@ -16,12 +16,16 @@ from ..tiling.tables import Columns, Tasks
 
 
 class Transformed(NamedTuple):
-    """A kernel, its transformed filters, and the bits of the magnitudes between which samples must lie."""
+    """A kernel, its transformed filters, and the bits of the magnitudes between which samples must lie.
+
+    The filters were transformed times 2 to a ``power``.
+    """
 
     kernel: np.ndarray
     filters: np.ndarray
     least: int
     most: int
+    power: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class TransformPlan:
             t.X: x, t.OUT: out, t.WEIGHTS: weights.filters, t.FILLS: own_fills, t.FLAGS: flags,
             t.LEAST: weights.least, t.MOST: weights.most,
         }  # fmt: skip
+        if weights.power:  # by the FFT, whose tables have the column
+            own = {**own, t.FILTER_POWER: weights.power}
         self.tasks.run({**own, **(columns or {})}, workers, self.workers)
         return flags
 
