@@ -13,7 +13,10 @@ import numpy as np
 from numba import from_dtype, njit, types
 
 from .compile import HELPER, function
-from .intrinsics.memory import indices_at, read_sample, write_sample
+from .intrinsics.memory import indices_at, numbers_on_stack, read_sample, write_sample
+
+_BLOCK = 64  # results that are converted by vectors before they are stored one by one
+_ALL = 2**62
 
 
 @njit(**HELPER)
@@ -45,6 +48,13 @@ def rounded_to_odd(value):
     back = np.float64(near)
     bits = np.uint32(near.view(np.uint32) - np.uint32(abs(back) > abs(value)))
     return np.uint32(bits | np.uint32(back != value)).view(np.float32)
+
+
+@njit(**HELPER)
+def _spread(block, target, first, count, step):
+    """Copy neighbouring samples to places so many bytes apart, from the one of number ``first`` on."""
+    for k in range(count):
+        write_sample(target, (first + k) * step, block[k], 0)
 
 
 def pointer_to(dtype: np.dtype[Any]) -> Any:
@@ -184,7 +194,7 @@ def compile_updating_writer(working: str) -> int:
 
 
 def _float_writer(dtype: np.dtype[Any], near: int, rounds: int) -> Callable[..., None]:
-    size, swapped, convert = dtype.itemsize, int(not dtype.isnative), dtype.type
+    size, swapped, convert, most_at_once = dtype.itemsize, int(not dtype.isnative), dtype.type, _ALL if near else _BLOCK
 
     def write(source, target, count, step, _beside):
         for k in range(count):
@@ -192,10 +202,14 @@ def _float_writer(dtype: np.dtype[Any], near: int, rounds: int) -> Callable[...,
             write_sample(target, k * size if near else k * step, convert(value), swapped)
 
     def write_half(source, target, count, step, _beside):
-        for k in range(count):
-            value = np.rint(source[k]) if rounds else source[k]
-            half = float_to_half(rounded_to_odd(np.float64(value)))
-            write_sample(target, k * size if near else k * step, half, swapped)
+        place = target if near else numbers_on_stack(target, _BLOCK)
+        for first in range(0, count, most_at_once):
+            length = min(most_at_once, count - first)
+            for k in range(length):
+                value = np.rint(source[first + k]) if rounds else source[first + k]
+                write_sample(place, k * size, float_to_half(rounded_to_odd(np.float64(value))), swapped)
+            if not near:
+                _spread(place, target, first, length, step)
 
     return write_half if size == 2 else write
 
@@ -204,15 +218,20 @@ def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int)
     is_bool, size = dtype.kind == "b", dtype.itemsize
     low, high = (0, 1) if is_bool else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
     swapped, convert, kind = int(not dtype.isnative), np.uint8 if is_bool else dtype.type, source_type.type
+    most_at_once = _ALL if near else _BLOCK
     if source_type.kind != "f":
         least, most = kind(max(low, int(np.iinfo(kind).min))), kind(min(high, int(np.iinfo(kind).max)))
 
         def write_whole(source, target, count, step, _beside):
-            for k in range(count):
-                value = source[k]
-                value = least if value < least else value
-                value = most if value > most else value
-                write_sample(target, k * size if near else k * step, convert(value), swapped)
+            place = target if near else numbers_on_stack(target, _BLOCK)
+            for first in range(0, count, most_at_once):
+                length = min(most_at_once, count - first)
+                for k in range(length):
+                    value = source[first + k]
+                    value = least if value < least else value
+                    write_sample(place, k * size, convert(most if value > most else value), swapped)
+                if not near:
+                    _spread(place, target, first, length, step)
 
         return write_whole
 
@@ -224,22 +243,30 @@ def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int)
     least, most = (whole((rounding + kind(limit)).view(whole)) for limit in (low, high))
 
     def write_small(source, target, count, step, _beside):
-        for k in range(count):
-            value = source[k]
-            value = value if value == value else zero
-            value = kind(value + rounding).view(whole)
-            value = least if value < least else value
-            value = most if value > most else value
-            write_sample(target, k * size if near else k * step, convert(value), swapped)
+        place = target if near else numbers_on_stack(target, _BLOCK)
+        for first in range(0, count, most_at_once):
+            length = min(most_at_once, count - first)
+            for k in range(length):
+                value = source[first + k]
+                value = value if value == value else zero
+                value = kind(value + rounding).view(whole)
+                value = least if value < least else value
+                write_sample(place, k * size, convert(most if value > most else value), swapped)
+            if not near:
+                _spread(place, target, first, length, step)
 
     # The type of the results has not all whole numbers up to the limit.
     def write_large(source, target, count, step, _beside):
-        for k in range(count):
-            value = np.rint(source[k])
-            value = lowest if value < lowest else value
-            value = value if value == value else zero
-            result = last if value >= beyond else convert(value)
-            write_sample(target, k * size if near else k * step, result, swapped)
+        place = target if near else numbers_on_stack(target, _BLOCK)
+        for first in range(0, count, most_at_once):
+            length = min(most_at_once, count - first)
+            for k in range(length):
+                value = np.rint(source[first + k])
+                value = lowest if value < lowest else value
+                value = value if value == value else zero
+                write_sample(place, k * size, last if value >= beyond else convert(value), swapped)
+            if not near:
+                _spread(place, target, first, length, step)
 
     return write_small if high < 2 ** (mantissa - 2) else write_large
 
