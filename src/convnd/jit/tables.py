@@ -125,8 +125,8 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     # bytes of the lanes of an item, of a channel, of a row of sums; of the planes between two transforms, of windows,
     # of sums, of lines of outputs
     ITEM_ROW, CHANNEL_ROW, SUMS_ROW, BETWEEN_PLANE, WINDOWS_PLANE, SUMS_PLANE, RESULTS_PLANE,
-    # where these lie in a worker's scratch
-    BETWEEN_AT, PLANES_AT, SUMS_AT,
+    # where these lie in a worker's scratch, and there the filters that a task transforms, 0 where that was done before
+    BETWEEN_AT, PLANES_AT, SUMS_AT, FILTERS_AT,
     # blocks of channels that are summed before they are transformed; bytes of a block's weights for one plane
     BLOCKS_AT_ONCE, WEIGHTS_PLANE,
     # input channels times the taps that are summed as they are; parts that they are summed in, the terms of one, and
@@ -136,7 +136,7 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     # address of the bits of each one's largest magnitude
     TAPS, TAPS_BYTES, FILTER_BLOCKS, LARGEST_TAPS,
     WINOGRAD_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 33)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 34)  # fmt: skip
 
 # Of a job of a small call, behind those of the direct one.
 (

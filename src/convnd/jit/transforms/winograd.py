@@ -86,14 +86,13 @@ def _transform_windows(table, memory, scratch):
 
 
 @njit(**HELPER)
-def _sum_products(group, first, blocks, lanes, table, scratch):
+def _sum_products(first_weights, blocks, lanes, table, scratch):
     """Sum the products of all planes over the terms, for some blocks of output channels."""
     rows = table[t.ROWS]
     for plane in range(table[t.PLANES_OF_TILE]):
         source = scratch + table[t.PLANES_AT] + plane * table[t.WINDOWS_PLANE]
         for block in range(blocks):
-            number = (group * table[t.BLOCKS] + first + block) * PLANES + plane
-            weights = table[t.WEIGHTS] + number * table[t.WEIGHTS_PLANE]
+            weights = first_weights + (block * PLANES + plane) * table[t.WEIGHTS_PLANE]
             target = scratch + table[t.SUMS_AT] + plane * table[t.SUMS_PLANE] + block * rows * table[t.SUMS_ROW]
             for part in range(table[t.PARTS]):
                 term = part * table[t.PART_TERMS]
@@ -129,6 +128,28 @@ def _store_outputs(channel, target, table, memory, results):
 
 
 @njit(**HELPER)
+def _weights_before(block, table):
+    """Return the bytes of transformed filters before a block."""
+    return block * PLANES * table[t.WEIGHTS_PLANE]
+
+
+@njit(**HELPER)
+def _transform_block(group, first, row, taps, weights, table, scratch):
+    """Transform as many filters as there are lanes, the ``first`` one to a row of transformed filters."""
+    lanes, rows = table[t.LANES], table[t.ROWS]
+    transposed, line, size = scratch + table[t.BETWEEN_AT], lanes * FLOAT, table[t.TAPS_BYTES]
+    source = taps + (group * table[t.FILTER_BLOCKS] * lanes + first) * size
+    target = weights + _weights_before(row // rows, table) + row % rows * FLOAT
+    for term in range(0, table[t.TERMS], lanes):
+        terms = min(lanes, table[t.TERMS] - term)
+        blocks = _pieces(terms * TAPS * TAPS, lanes)
+        arguments = (source + term * TAPS * TAPS * FLOAT, size, line, transposed, line, lanes * line, blocks)
+        run(table[t.TRANSPOSE], arguments)
+        to, plane = target + term * rows * FLOAT, table[t.WEIGHTS_PLANE]
+        run(table[t.TRANSFORM_FILTERS], (transposed, to, plane, PLANES * plane, terms))
+
+
+@njit(**HELPER)
 def _convolve_box(group, part, table, memory, scratch):
     """Turn the gathered windows of a box into the outputs of a part of a group's channels."""
     rank, rows, filters = table[t.RANK], table[t.ROWS], table[t.GROUP_FILTERS]
@@ -142,7 +163,12 @@ def _convolve_box(group, part, table, memory, scratch):
     begin, end = part * table[t.TASK_BLOCKS], min(_pieces(filters, rows), (part + 1) * table[t.TASK_BLOCKS])
     for first in range(begin, end, table[t.BLOCKS_AT_ONCE]):
         blocks = min(table[t.BLOCKS_AT_ONCE], end - first)
-        _sum_products(group, first, blocks, lanes, table, scratch)
+        weights = table[t.WEIGHTS] + _weights_before(group * table[t.BLOCKS] + first, table)
+        if table[t.FILTERS_AT] != 0:
+            weights = scratch + table[t.FILTERS_AT]
+            for begin in range(0, blocks * rows, table[t.LANES]):
+                _transform_block(group, first * rows + begin, begin, table[t.WEIGHTS], weights, table, scratch)
+        _sum_products(weights, blocks, lanes, table, scratch)
         for row in range(min(blocks * rows, filters - first * rows)):
             sums = scratch + table[t.SUMS_AT] + row * table[t.SUMS_ROW]
             run(
@@ -153,27 +179,6 @@ def _convolve_box(group, part, table, memory, scratch):
                 ),
             )  # fmt: skip
             _store_outputs(group * filters + first * rows + row, target, table, memory, results)
-
-
-@njit(**HELPER)
-def _transform_block(group, block, table, scratch):
-    """Transform the filters of as many output channels as there are lanes."""
-    lanes, rows, filters = table[t.LANES], table[t.ROWS], table[t.GROUP_FILTERS]
-    transposed, line, size = scratch + table[t.PLANES_AT], lanes * FLOAT, table[t.TAPS_BYTES]
-    first = block * lanes
-    source = table[t.TAPS] + (group * table[t.FILTER_BLOCKS] + block) * lanes * size
-    for row in range(min(lanes, filters - first)):
-        bits = table[t.LARGEST_TAPS] + 8 * (group * filters + first + row)
-        call(table[t.LARGEST], (source + row * size, bits, size // FLOAT))
-    number = group * table[t.BLOCKS] * rows + first
-    target = table[t.WEIGHTS] + number // rows * PLANES * table[t.WEIGHTS_PLANE] + number % rows * FLOAT
-    for term in range(0, table[t.TERMS], lanes):
-        terms = min(lanes, table[t.TERMS] - term)
-        blocks = _pieces(terms * TAPS * TAPS, lanes)
-        arguments = (source + term * TAPS * TAPS * FLOAT, size, line, transposed, line, lanes * line, blocks)
-        run(table[t.TRANSPOSE], arguments)
-        to, plane = target + term * rows * FLOAT, table[t.WEIGHTS_PLANE]
-        run(table[t.TRANSFORM_FILTERS], (transposed, to, plane, PLANES * plane, terms))
 
 
 @njit(**HELPER)
@@ -206,9 +211,19 @@ def convolve_by_winograd(table_address, memory_address, scratch):
 
 
 def transform_filters(table_address, memory_address, scratch):
-    """Transform blocks of filters, each the next that no worker has taken."""
+    """Find what is largest in blocks of filters, each the next that no worker has taken.
+
+    They are transformed where tasks do not.
+    """
     table, _ = arrays(table_address, memory_address)
+    lanes, filters, size = table[t.LANES], table[t.GROUP_FILTERS], table[t.TAPS_BYTES]
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
-        _transform_block(task // table[t.FILTER_BLOCKS], task % table[t.FILTER_BLOCKS], table, scratch)
+        group, first = task // table[t.FILTER_BLOCKS], task % table[t.FILTER_BLOCKS] * lanes
+        for row in range(first, min(first + lanes, filters)):
+            source = table[t.TAPS] + (group * table[t.FILTER_BLOCKS] * lanes + row) * size
+            call(table[t.LARGEST], (source, table[t.LARGEST_TAPS] + 8 * (group * filters + row), size // FLOAT))
+        if table[t.FILTERS_AT] == 0:
+            row = group * table[t.BLOCKS] * table[t.ROWS] + first
+            _transform_block(group, first, row, table[t.TAPS], table[t.WEIGHTS], table, scratch)
         task = take_next(table[t.NEXT_TASK])

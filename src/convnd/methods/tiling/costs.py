@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...jit.intrinsics.register_tile import RegisterTile
-from ...jit.machine import VECTOR_BYTES
+from ...jit.machine import VECTOR_BYTES, VECTORS_MULTIPLIED
 from ...problem.axis import Axis
 from ...problem.canonical import Problem
 from .. import tuning
@@ -93,8 +93,7 @@ def gather_cycles(length: float) -> float:
 def block_cycles(axes: Sequence[Axis], in_channels: int, taps: int, tile: RegisterTile, sharing: Sharing) -> float:
     """Estimate the cycles of one block, of so many taps in all channels.
 
-    A core starts two multiply-adds and two loads of a vector in a cycle; a vector that crosses a cache line, as
-    most do, loads twice.
+    A core starts two loads of a vector in a cycle; a vector that crosses a cache line, as most do, loads twice.
     """
     if tile.across:
         return _block_cycles_across(taps, axes[-1].taps, tile)
@@ -107,7 +106,7 @@ def block_cycles(axes: Sequence[Axis], in_channels: int, taps: int, tile: Regist
     block += (1 if sharing.channels else 3) * beside * tile.vectors * (tile.rows if tile.interleaved else 1)
     for (r0, r1), count in runs.items():
         loads = (2 * tile.vectors + (r1 - r0) + 1) / 2
-        block += count * other_taps * (max((r1 - r0) * tile.vectors / 2, loads) + 0.3)
+        block += count * other_taps * (max((r1 - r0) * tile.vectors / VECTORS_MULTIPLIED, loads) + 0.3)
     return block
 
 
@@ -118,5 +117,5 @@ def _block_cycles_across(taps: int, line_taps: int, tile: RegisterTile) -> float
     """
     sums = tile.rows * tile.vectors
     loads, weights = (1.3 * tile.rows + tile.vectors) / 2, tile.vectors * VECTOR_BYTES / 28
-    block = taps * (max(sums / 2, loads, weights, 4) + 0.7) + taps // line_taps
+    block = taps * (max(sums / VECTORS_MULTIPLIED, loads, weights, 4) + 0.7) + taps // line_taps
     return block + 12 + (2 + 0.2 * tile.lanes) * sums

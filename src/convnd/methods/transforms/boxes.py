@@ -13,7 +13,7 @@ from math import prod
 from typing import NamedTuple
 
 from ...jit.intrinsics.minimal import FLOAT, OUTPUTS, PLANES, SAMPLES, TAPS
-from ...jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
+from ...jit.machine import VECTOR_BYTES, VECTOR_REGISTERS, VECTORS_MULTIPLIED
 from ...jit.parallel import available
 from ...problem.canonical import Problem, merged
 from .. import tuning
@@ -26,13 +26,14 @@ from ..tiling.layout import round_up
 _LEAST_TERMS = {1: 24, TAPS: 16}
 # Fewer terms are summed in two parts: as one sum they have up to 2.07 times that error.
 _LEAST_TERMS_OF_ONE_SUM = 32
-_MOST_OF_MEMORY = 0.75  # that a call may hold, for the transformed filters
+_FEW_BOXES = 3  # whose tasks transform the filters: all at once they would leave the caches before they are used
+_MOST_OF_MEMORY = 0.75  # that a call may hold, for the transformed filters of more boxes
 _PIECES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
 _FEW_PIECES = tuple(n for n in _PIECES if n & (n - 1) == 0)  # where more axes have a kernel, to find a layout sooner
 _REGISTER_TILES = ((8, 3), (8, 2), (16, 1), (4, 6), (4, 3), (4, 2), (8, 1))
 _LINE_CYCLES, _TILE_CYCLES, _SUM_CYCLES = 34.0, 90.0, 110.0  # of a vector that is transformed
 _PRODUCT_CYCLES = 60.0  # of a block of lanes and channels beside its multiply-adds
-_FILTER_CYCLES, _FAR_FILTER_CYCLES = 16.0, 90.0  # of a filter; where all transformed ones leave the caches
+_FILTER_CYCLES, _FAR_FILTER_CYCLES = 30.0, 90.0  # of a filter; where all transformed ones leave the caches
 _NEAR_FILTERS = 2**24  # bytes of transformed filters, up to which they do not
 
 
@@ -140,14 +141,29 @@ def why_not(problem: Problem) -> str:
     tile = tile_of(problem)
     if tile.terms < (least := _LEAST_TERMS[tile.folds]):
         return f"minimal filtering of fewer than {least} channels has larger rounding errors"
-    filters = problem.groups * problem.out_channels * tile.terms
-    if PLANES * FLOAT * filters > _MOST_OF_MEMORY * tuning.TUNING.memory_bytes:
-        return "there are too many filters for their transforms"
     return ""
 
 
-def span_of(layout: WinogradLayout, row: int, chunk: int) -> int:
+def filters_of(problem: Problem) -> int:
+    """Return how many filters of nine taps there are."""
+    return problem.groups * problem.out_channels * tile_of(problem).terms
+
+
+def boxes_of(problem: Problem, shape: tuple[int, ...]) -> int:
+    """Return how many boxes there are."""
+    return prod(-(-axis.outputs // size) for axis, size in zip(problem.axes, shape, strict=True))
+
+
+def transforms_inside(problem: Problem, shape: tuple[int, ...]) -> bool:
+    """Return whether each task transforms the filters that it uses, as many at once as there are lanes."""
+    most = _MOST_OF_MEMORY * tuning.TUNING.memory_bytes
+    return boxes_of(problem, shape) <= _FEW_BOXES or PLANES * FLOAT * filters_of(problem) > most
+
+
+def span_of(problem: Problem, layout: WinogradLayout, row: int, chunk: int) -> int:
     """Return the blocks of channels whose sums are held at once: they stay in the caches."""
+    if transforms_inside(problem, layout.shape):
+        return max(1, VECTOR_BYTES // FLOAT // layout.rows)
     return min(chunk, max(1, tuning.TUNING.window_bytes // 2 // (PLANES * layout.rows * row)))
 
 
@@ -161,7 +177,7 @@ def register_tiles() -> list[tuple[int, int]]:
 def layouts(problem: Problem) -> Iterator[WinogradLayout]:
     """Yield the ways to cut a prepared problem."""
     smallest, *larger = _shapes(problem)
-    most = 4 * tuning.TUNING.window_bytes // (PLANES * problem.in_channels * FLOAT)
+    most = max(2 * VECTOR_BYTES, 4 * tuning.TUNING.window_bytes // (PLANES * problem.in_channels)) // FLOAT
     shapes = [smallest, *(shape for shape in larger if items_of(problem, shape).lanes <= most)]
     for rows, vectors in register_tiles():
         for shape, chunks in product(shapes, sorted({1, 2, available()})):
@@ -193,14 +209,17 @@ def cycles(problem: Problem, layout: WinogradLayout, is_near: bool = False) -> f
     of_line = gather_cycles(OUTPUTS * items.across + SAMPLES - OUTPUTS) + -(-items.across // lanes) * _LINE_CYCLES
     of_item = lines * of_line + -(-items.tiles // lanes) * _TILE_CYCLES
     windows = problem.in_channels * prod(items.windows) * of_item * layout.chunks
-    register_tile = max(layout.rows * layout.vectors / 2, (layout.rows + layout.vectors + 1) / 2) + 0.3
+    register_tile = max(layout.rows * layout.vectors / VECTORS_MULTIPLIED, (layout.rows + layout.vectors + 1) / 2) + 0.3
     lane_blocks = -(-items.summed_lanes // (layout.vectors * lanes))
     products = planes * blocks * lane_blocks * (terms * register_tile + tile.parts * _PRODUCT_CYCLES)
     row = FLOAT * round_up(items.summed_lanes, layout.vectors * lanes)
     windows_bytes = planes * problem.in_channels * FLOAT * round_up(items.lanes, layout.vectors * lanes)
     if not is_near and windows_bytes > tuning.TUNING.near_bytes:  # the planes come from the next level
-        products += windows_bytes * blocks / span_of(layout, row, blocks) / tuning.TUNING.far_bytes
-    products += planes * blocks * layout.rows * terms * FLOAT / tuning.TUNING.far_bytes / 2
+        products += windows_bytes * blocks / span_of(problem, layout, row, blocks) / tuning.TUNING.far_bytes
+    if not transforms_inside(problem, layout.shape):
+        products += planes * blocks * layout.rows * terms * FLOAT / tuning.TUNING.far_bytes / 2
+    elif not is_near:
+        products += _FILTER_CYCLES * problem.out_channels * terms
     sums = -(-items.summed_lanes // lanes) * _SUM_CYCLES
     stored = prod(items.outputs) * height * items.down * gather_cycles(OUTPUTS * items.across)
     return problem.groups * (windows + products + problem.out_channels * (sums + stored))
@@ -218,12 +237,14 @@ def least_cycles(problem: Problem) -> float:
 def elapsed(problem: Problem, layout: WinogradLayout) -> float:
     """Estimate the cycles that all threads together take, those of the filters' transforms too."""
     threads = available()
-    boxes = prod(-(-axis.outputs // size) for axis, size in zip(problem.axes, layout.shape, strict=True))
-    tasks = boxes * problem.groups * layout.chunks
+    tasks = boxes_of(problem, layout.shape) * problem.groups * layout.chunks
     rounds = -(-tasks // threads) if tasks < 8 * threads else tasks / threads
-    filters = problem.groups * problem.out_channels * tile_of(problem).terms
+    elapsed = cycles(problem, layout) / (problem.groups * layout.chunks) * rounds
+    if transforms_inside(problem, layout.shape):
+        return elapsed
+    filters = filters_of(problem)
     each = _FILTER_CYCLES if PLANES * FLOAT * filters <= _NEAR_FILTERS else _FAR_FILTER_CYCLES
-    return cycles(problem, layout) / (problem.groups * layout.chunks) * rounds + each * filters / threads
+    return elapsed + each * filters / threads
 
 
 @tuning.remembered(256)

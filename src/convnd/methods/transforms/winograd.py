@@ -32,7 +32,18 @@ from .. import direct, tuning
 from ..separable.factors import Factor, Structure
 from ..tiling.layout import round_up
 from ..tiling.tables import Builder, add_axes, even_begins, functions
-from .boxes import best, cycles, items_of, least_cycles, prepared, span_of, tile_of, why_not
+from .boxes import (
+    best,
+    boxes_of,
+    cycles,
+    items_of,
+    least_cycles,
+    prepared,
+    span_of,
+    tile_of,
+    transforms_inside,
+    why_not,
+)
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
 
 
@@ -95,11 +106,16 @@ def plan(problem: Problem) -> TransformPlan:
     row = sums_row + FLOAT * (items.lanes - items.summed_lanes)
     blocks = -(-problem.out_channels // layout.rows)
     chunk = -(-blocks // layout.chunks)
-    span = span_of(layout, parts * sums_row, chunk)
+    inside = transforms_inside(problem, layout.shape)
+    if inside:  # as many filters at once as there are lanes
+        chunk = round_up(chunk, -(-lanes // rows))
+    span = span_of(problem, layout, parts * sums_row, chunk)
     part_bytes = span * layout.rows * sums_row
+    between = (items.down + 1) * items.across + 2 * lanes
+    taps_between = -(-((TAPS * lanes) ** 2) // (SAMPLES * OUTPUTS))  # these planes hold filters' taps, too
     # One cache line too many keeps planes out of each other's way in the caches.
     plane_bytes = {
-        t.BETWEEN_PLANE: round_up(FLOAT * ((items.down + 1) * items.across + 2 * lanes), CACHE_LINE) + CACHE_LINE,
+        t.BETWEEN_PLANE: round_up(FLOAT * max(between, taps_between), CACHE_LINE) + CACHE_LINE,
         t.WINDOWS_PLANE: round_up(problem.in_channels * row + FLOAT * lanes, CACHE_LINE) + CACHE_LINE,
         t.SUMS_PLANE: round_up(parts * part_bytes, CACHE_LINE) + CACHE_LINE,
         t.RESULTS_PLANE: round_up(OUTPUTS * sums_row, CACHE_LINE) + CACHE_LINE,
@@ -115,6 +131,10 @@ def plan(problem: Problem) -> TransformPlan:
     ):
         places[column] = at
         at += plane_bytes[plane] * count
+    weights_plane = round_up(terms * rows * FLOAT, CACHE_LINE) + CACHE_LINE
+    if inside:
+        places[t.FILTERS_AT] = at
+        at += round_up(span * rows, lanes) // rows * PLANES * weights_plane
     item_row = FLOAT * items.tiles
     taps = row * np.arange(problem.in_channels, dtype=np.int64)
     for a, own in enumerate(windows):  # each tap that is summed as it is, of each channel, is a term
@@ -122,9 +142,9 @@ def plan(problem: Problem) -> TransformPlan:
             taps = (taps[:, None] + item_row * prod(items.windows[a + 1 :]) * own.places).ravel()
     part_terms = -(-terms // parts)
     bounds = np.array([bound for k in range(parts) for bound in (0, min(part_terms, terms - k * part_terms))], np.int64)
-    boxes = prod(len(own) - 1 for own in begins)
+    boxes = boxes_of(problem, layout.shape)
     boxes_and_parts = boxes * problem.groups * -(-blocks // chunk)
-    filter_blocks = -(-problem.out_channels // lanes)
+    filter_blocks = round_up(problem.out_channels, max(lanes, rows)) // lanes
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: size,
         t.DOWN: down, t.LANES: lanes, t.FOLDS: folds, t.LINE_PITCH: FLOAT * line_samples,
@@ -134,19 +154,19 @@ def plan(problem: Problem) -> TransformPlan:
         **emitted,
         t.TERM_OFFSETS: builder.address(taps), t.BOUNDS: builder.address(bounds),
         t.FILTER_BLOCKS: filter_blocks, t.ROWS: layout.rows, t.BLOCK: block,
-        t.BLOCKS: round_up(problem.out_channels, max(lanes, layout.rows)) // layout.rows, t.TASK_BLOCKS: chunk,
+        t.BLOCKS: filter_blocks * lanes // rows, t.TASK_BLOCKS: chunk,
         t.BLOCKS_AT_ONCE: span, t.GROUP_TASKS: -(-blocks // chunk),
-        t.WEIGHTS_PLANE: round_up(terms * layout.rows * FLOAT, CACHE_LINE) + CACHE_LINE,
+        t.WEIGHTS_PLANE: weights_plane,
         t.TAPS_BYTES: FLOAT * round_up(terms * TAPS**2, lanes),
         t.TASKS: boxes_and_parts, t.SCRATCH_BYTES: round_up(at, CACHE_LINE),
     })  # fmt: skip
-    table, outputs = builder.table(), height * OUTPUTS
-    tiles = prod(-(-axis.outputs // unit) for axis, unit in zip(problem.axes, units, strict=True))
+    outputs = height * OUTPUTS
+    tiles = boxes_of(problem, units)
     return TransformPlan(
         problem, layout, "float32", direct.useful_workers(problem, cycles(problem, layout) * boxes),
         *tasks_of(builder.tasks(begins), convolve_by_winograd, transform_filters, problem.groups * filter_blocks),
         2 * products * tiles * problem.groups * problem.out_channels * terms,
-        int(table[t.GROUPS] * table[t.BLOCKS] * table[t.WEIGHTS_PLANE]) * PLANES,
+        0 if inside else problem.groups * filter_blocks * lanes // rows * weights_plane * PLANES,
         [
             f"taps      {problem.in_channels * problem.taps} for each output, "
             f"by {products / outputs} products in place of 9",
@@ -186,6 +206,7 @@ def prepare(
     if kernel.shape != shape:
         padded = np.zeros(shape, kernel.dtype)
         padded[:, :filters, :taps] = planar
-    transformed, bits = np.empty(own.weight_bytes, np.uint8), np.empty(groups * filters, np.int64)
+    transformed = np.empty(own.weight_bytes, np.uint8) if own.weight_bytes else padded
+    bits = np.empty(groups * filters, np.int64)
     own.filter_tasks.run({t.TAPS: padded, t.WEIGHTS: transformed, t.LARGEST_TAPS: bits}, workers, own.workers)
     return own, Transformed(kernel, transformed, *_range(bits.astype(np.int32).view(np.float32), taps))
