@@ -12,7 +12,7 @@ from .gather import arrays, clear, find_tile, largest_of
 from .intrinsics.memory import call, indices_at, run, take_next
 from .tiles import window_in_x
 
-_SQUARES = 8  #: of a row of weights, packed before those of the next rows: lines of the cache are written at once
+SQUARES = 8  #: of a row of weights, packed before those of the next rows: lines of the cache are written at once
 
 
 @njit(**HELPER)
@@ -161,30 +161,49 @@ def _convolve_small(template, place, x, weights, out):
     call(table[t.RUN_TASKS], (place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT]))
 
 
-def pack_blocks(table_address, _memory_address, _scratch):
+@njit(**HELPER)
+def _transpose_taps(source, there, first, count, target, table):
+    """Copy so many taps of ``there`` filters, from the ``first`` on, to columns: in squares, and what makes none."""
+    rows, taps, item, side = table[t.ROWS], table[t.BLOCK], table[t.ITEM], table[t.LANES]
+    squares, squared_rows = count // side, there // side * side
+    source += first * item
+    for row in range(0, squared_rows, side):
+        run(
+            table[t.TRANSPOSE],
+            (
+                source + row * taps * item, taps * item, side * item,
+                target + row * item, rows * item, side * rows * item, squares,
+            ),
+        )  # fmt: skip
+    for row in range(there):
+        tap = squares * side if row < squared_rows else 0
+        if tap < count:
+            own, column = source + (row * taps + tap) * item, target + (tap * rows + row) * item
+            call(table[t.WRITE], (own, column, count - tap, rows * item, 0))
+
+
+def pack_blocks(table_address, _memory_address, scratch):
     """Pack blocks of weights, each the next that no worker has taken."""
     table, _ = arrays(table_address, table_address)
-    filters, rows, taps, item = table[t.GROUP_FILTERS], table[t.ROWS], table[t.BLOCK], table[t.ITEM]
-    side = table[t.LANES]
+    filters, rows, taps, item = table[t.PHASE_FILTERS], table[t.ROWS], table[t.BLOCK], table[t.ITEM]
+    row_bytes, chunk = rows * item, SQUARES * table[t.LANES]
     block = take_next(table[t.NEXT_TASK])
     while block < table[t.TASKS]:
-        first = block % table[t.BLOCKS] * rows
+        number, first = block // table[t.PHASE_BLOCKS], block % table[t.PHASE_BLOCKS] * rows
+        source = table[t.X] + (number * filters + first) * taps * item
+        target = table[t.OUT] + block * table[t.WEIGHTS_BLOCK]
+        order = table[t.PHASES] + block % table[t.BLOCKS] // table[t.PHASE_BLOCKS] * taps
         there = min(rows, filters - first)
-        source = table[t.X] + (block // table[t.BLOCKS] * filters + first) * taps * item
-        target = table[t.OUT] + block * taps * rows * item
-        squares, squared_rows = taps // side, there // side * side
-        for square in range(0, squares, _SQUARES):
-            own, column = source + square * side * item, target + square * side * rows * item
-            for row in range(0, squared_rows, side):
-                run(
-                    table[t.TRANSPOSE],
-                    (
-                        own + row * taps * item, taps * item, side * item,
-                        column + row * item, rows * item, side * rows * item, min(_SQUARES, squares - square),
-                    ),
-                )  # fmt: skip
-        for row in range(there):  # what makes no square
-            tap = squares * side if row < squared_rows else 0
-            own, column = source + (row * taps + tap) * item, target + (tap * rows + row) * item
-            call(table[t.WRITE], (own, column, taps - tap, rows * item, 0))
+        if there < rows:
+            clear(scratch, table[t.SCRATCH_BYTES])  # columns of filters that do not exist
+        for begin in range(0, taps, chunk):
+            count = min(chunk, taps - begin)
+            if table[t.PHASES] == 0:
+                _transpose_taps(source, there, begin, count, target + begin * row_bytes, table)
+                continue
+            _transpose_taps(source, there, begin, count, scratch, table)
+            for tap in range(count):
+                if table[order + begin + tap] >= 0:
+                    place = target + table[order + begin + tap] * row_bytes
+                    call(table[t.READ], (scratch + tap * row_bytes, place, rows, item, 0))
         block = take_next(table[t.NEXT_TASK])

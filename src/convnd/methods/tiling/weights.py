@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
 from ...jit import tables as t
 from ...jit.compile import function
 from ...jit.intrinsics.transpose import transpose
-from ...jit.kernels import pack_blocks
-from ...jit.lines import compile_writer
-from ...jit.machine import VECTOR_BYTES
-from ...jit.parallel import run_tasks
+from ...jit.kernels import SQUARES, pack_blocks
+from ...jit.lines import compile_reader, compile_writer
+from ...jit.machine import CACHE_LINE, VECTOR_BYTES
+from ...jit.parallel import aligned, run_tasks
+from .layout import round_up
 from .taps import Sharing, Taps, filter_blocks
 
-_PACKED_BY_ONE = 2**18  #: weights, up to which one thread packs them sooner than two
+_PACKED_BY_ONE = 2**17  #: weights, up to which one thread packs them sooner than two
 
 
 def pack(kernel: np.ndarray, tables: Sequence[Taps], sharing: Sharing, workers: int | None) -> np.ndarray:
@@ -30,12 +32,7 @@ def pack(kernel: np.ndarray, tables: Sequence[Taps], sharing: Sharing, workers: 
     shape = (len(kernel), len(tables) * filter_blocks(filters, sharing), most, sharing.rows)
     if not sharing.channels:
         return _picked(own, tables, most).reshape(shape)
-    if len(tables) == 1:
-        return _pack_filters(own[:, 0], tables[0], sharing, workers)
-    packed = np.zeros((len(kernel), len(tables), shape[1] // len(tables), *shape[2:]), kernel.dtype)
-    for branch, taps in enumerate(tables):
-        packed[:, branch, :, : len(taps.source)] = _pack_filters(own[:, branch], taps, sharing, workers)
-    return packed.reshape(shape)
+    return _pack_filters(np.ascontiguousarray(kernel), tables, sharing, shape, workers)
 
 
 def _picked(kernel: np.ndarray, tables: Sequence[Taps], most: int) -> np.ndarray:
@@ -49,25 +46,50 @@ def _picked(kernel: np.ndarray, tables: Sequence[Taps], most: int) -> np.ndarray
     return np.take_along_axis(kernel, source.reshape(1, len(tables), 1, -1), axis=3)
 
 
-def _pack_filters(kernel: np.ndarray, taps: Taps, sharing: Sharing, workers: int | None) -> np.ndarray:
-    """Return filters ``(groups, C_out, C_in * taps)`` block by block, as columns."""
-    groups, filters, count = kernel.shape
-    kernel = np.ascontiguousarray(kernel)
-    blocks, item = filter_blocks(filters, sharing), kernel.itemsize
-    packed = np.empty((groups, blocks, count, sharing.rows), kernel.dtype)
-    if filters % sharing.rows:
-        packed[:, -1] = 0  # filters that do not exist
+def _pack_filters(
+    kernel: np.ndarray, tables: Sequence[Taps], sharing: Sharing, shape: tuple[int, ...], workers: int | None
+) -> np.ndarray:
+    """Return filters ``(groups, branches * C_out, C_in * taps)`` block by block, as columns in the order of their taps.
+
+    ``shape`` is that of the result.
+    """
+    (groups, filters, count), branches, item = kernel.shape, len(tables), kernel.itemsize
+    filters //= branches
+    packed = aligned(prod(shape) * item).view(kernel.dtype).reshape(shape)
+    blocks = shape[1] // branches
+    if min(len(taps.source) for taps in tables) < shape[2]:
+        packed[...] = 0  # taps that do not exist
+    elif filters % sharing.rows:
+        packed[:, blocks - 1 :: blocks] = 0  # filters that do not
     side = min(sharing.rows & -sharing.rows, VECTOR_BYTES // item)
     native = kernel.dtype.newbyteorder("=")
-    turn, writer = transpose.compile(native.name, side), compile_writer(native.name, native.str, False)
+    turn = transpose.compile(native.name, side)
+    writer, copy = compile_writer(native.name, native.str, False), compile_reader(native.str, native.name)
+    order = _places(tables, count)
     table = np.zeros(t.JOB_COLUMNS, np.int64)
     for column, value in {
-        t.X: kernel.ctypes.data, t.OUT: packed.ctypes.data, t.GROUP_FILTERS: filters, t.ROWS: sharing.rows,
-        t.BLOCK: count, t.BLOCKS: blocks, t.ITEM: item, t.LANES: side, t.TASKS: groups * blocks,
-        t.RUN_TASKS: function(pack_blocks),
-        t.TRANSPOSE: turn, t.WRITE: writer, t.SIZE: t.JOB_COLUMNS,
+        t.X: kernel.ctypes.data, t.OUT: packed.ctypes.data, t.PHASE_FILTERS: filters, t.ROWS: sharing.rows,
+        t.BLOCK: count, t.BLOCKS: shape[1], t.PHASE_BLOCKS: blocks, t.ITEM: item, t.LANES: side,
+        t.TASKS: groups * shape[1], t.RUN_TASKS: function(pack_blocks), t.TRANSPOSE: turn,
+        t.WRITE: writer, t.READ: copy, t.WEIGHTS_BLOCK: shape[2] * shape[3] * item,
     }.items():  # fmt: skip
         table[column] = value
-    run_tasks(table, (groups * blocks,), workers, 1 + packed.size // _PACKED_BY_ONE)
-    order = taps.source[:, 0]
-    return packed if np.array_equal(order, np.arange(count)) else packed.take(order, axis=2)
+    if order is not None:
+        table[t.PHASES] = len(table)
+        table = np.concatenate([table, order.ravel()])
+        table[t.SCRATCH_BYTES] = round_up(SQUARES * side * sharing.rows * item, CACHE_LINE)
+    table[t.SIZE] = len(table)
+    run_tasks(table, (groups * shape[1],), workers, 1 + packed.size // _PACKED_BY_ONE)
+    return packed
+
+
+def _places(tables: Sequence[Taps], count: int) -> np.ndarray | None:
+    """Return for each branch where its packed taps have each weight of a filter, or -1; None where all lie in order."""
+    natural = np.arange(count)
+    sources = [taps.source[:, 0] for taps in tables]
+    if all(np.array_equal(source, natural) for source in sources):
+        return None
+    places = np.full((len(tables), count), -1)
+    for own, source in zip(places, sources, strict=True):
+        own[source] = natural[: len(source)]
+    return places

@@ -225,6 +225,7 @@ def cycles(problem: Problem, layout: WinogradLayout, is_near: bool = False) -> f
     return problem.groups * (windows + products + problem.out_channels * (sums + stored))
 
 
+@tuning.remembered(256)
 def least_cycles(problem: Problem) -> float:
     """Return cycles that all threads together take at least, whatever the boxes."""
     units = tile_of(problem).units

@@ -147,6 +147,7 @@ def cycles(problem: Problem, layout: SpectralLayout) -> float:
     return copied + multiplied + transforms * _transform_cycles(layout, item)
 
 
+@tuning.remembered(256)
 def least_cycles(problem: Problem) -> float:
     """Return cycles that all threads together take at least, whatever the windows."""
     extents, samples, dimensions = 1, float(problem.groups), 0
