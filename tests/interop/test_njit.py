@@ -12,10 +12,10 @@ rng = np.random.default_rng(0)
 
 
 @numba.njit
-def plain(x, kernel, padding, stride, dilation, boundary, fill):
+def plain(x, kernel, padding, stride, dilation, upsample, boundary, fill):
     return convnd(
-        x, kernel, padding=padding, stride=stride, dilation=dilation, boundary=boundary, fill_value=fill,
-        method="direct",
+        x, kernel, padding=padding, stride=stride, dilation=dilation, upsample=upsample, boundary=boundary,
+        fill_value=fill, method="direct",
     )  # fmt: skip
 
 
@@ -92,7 +92,74 @@ def test_any_problem(rank, dtype, weights):
         most = {1: 1500, 2: 130, 3: 24}[rank] if number % 5 == 0 else {1: 40, 2: 14, 3: 8}[rank]
         x = laid_out(rng.integers(1, most, rank), dtype)
         kernel = whole(rng.integers(1, {1: 40, 2: 8, 3: 5}[rank], rank), weights)
-        agrees(plain, x, kernel, options(rank, dtype), bits=number % 5 == 0)
+        given = options(rank, dtype)
+        upsample = tuple(map(int, rng.choice([1, 1, 2, 3, 4], rank))) if number % 2 else (1,) * rank
+        about = {**dict(list(given.items())[:3]), "upsample": upsample, **given}
+        agrees(plain, x, kernel, about, bits=number % 5 == 0)
+
+
+@numba.njit
+def passes(x, kernel, padding, stride, dilation, boundary, fill):
+    return convnd(
+        x, kernel, padding=padding, stride=stride, dilation=dilation, boundary=boundary, fill_value=fill,
+        method="separable",
+    )  # fmt: skip
+
+
+@numba.njit
+def chosen(x, kernel, boundary):
+    return convnd(x, kernel, padding="same", boundary=boundary)
+
+
+def product(taps, dtype):
+    """An outer product of random lines."""
+    lines = np.ix_(*[rng.normal(size=n) for n in taps])
+    return np.prod(np.broadcast_arrays(*lines), axis=0).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    "rank, dtype, weights",
+    [
+        (2, "f8", "f8"),
+        *(pytest.param(*own, marks=pytest.mark.slow) for own in [(2, "f4", "f4"), (3, "f4", "f8"), (3, "c8", "f4")]),
+    ],
+)
+def test_passes(rank, dtype, weights):
+    """They have the bits of the separable method in Python, whatever slabs outputs are divided into."""
+    for number in range(12):
+        shape = rng.integers(1, 12, rank) if number else {2: (700, 300), 3: (90, 50, 60)}[rank]
+        x, kernel = laid_out(shape, dtype), product(rng.integers(1, 6, rank), weights)
+        given = {**options(rank, dtype), "padding": 9}
+        own = {**{name: value for name, value in given.items() if name != "fill"}, "fill_value": given["fill"]}
+        want = convnd(x, kernel, method="separable", **own)
+        assert passes(x, kernel, *given.values()).tobytes() == want.tobytes(), (x.shape, kernel.shape, own)
+
+
+def test_passes_where_samples_are_not_finite():
+    x, kernel = rng.normal(size=(40, 30)), product((7, 8), "f8")
+    for value in (np.nan, np.inf, 1e308):
+        x[20, 10] = value
+        want = convnd(x, kernel, padding=9, method="direct")
+        found = passes(x, kernel, 9, 1, 1, "constant", 0.0)
+        assert np.allclose(found, want, rtol=1e-12, atol=1e-12, equal_nan=True)
+        assert np.array_equal(np.isfinite(found), np.isfinite(want))
+
+
+def test_choice():
+    """A large image is summed by passes where its kernel is a product of large lines, and else directly."""
+    x = rng.normal(size=(300, 300))
+    for kernel, method in (
+        (product((9, 9), "f8"), "separable"), (product((3, 3), "f8"), "direct"), (rng.normal(size=(9, 9)), "direct")
+    ):  # fmt: skip
+        want = convnd(x, kernel, padding="same", boundary="wrap", method=method)
+        assert np.array_equal(chosen(x, kernel, "wrap"), want)
+    small = x[:20, :20]
+    want = convnd(small, kernel, padding="same", boundary="edge", method="direct")
+    assert np.array_equal(chosen(small, kernel, "edge"), want)
+    with pytest.raises(ValueError, match="kernel must be an outer product of lines"):
+        passes(x, rng.normal(size=(3, 3)), 0, 1, 1, "edge", 0.0)
+    assert np.isnan(passes(x, np.full((3, 3), np.nan), 0, 1, 1, "edge", 0.0)).all()
+    assert not passes(x, np.zeros((3, 3)), 0, 1, 1, "edge", 0.0).any()
 
 
 @pytest.mark.slow
@@ -175,9 +242,10 @@ def call(**given):
         ({"padding": ((1, 2, 3), (1, 2))}, ValueError, r"padding must be p or \(before, after\)"),
         ({"boundary": "mirror"}, ValueError, "it is 'reflect' here"),
         ({"boundary": 3}, TypeError, "boundary must be one of"),
-        ({"method": "fft"}, ValueError, "method must be 'auto' or 'direct' in compiled code"),
+        ({"method": "fft"}, ValueError, "method must be 'auto', 'direct' or 'separable' in compiled code"),
         ({"nan_policy": "omit"}, ValueError, "nan_policy must be 'propagate' in compiled code"),
-        ({"upsample": 2}, ValueError, "upsample must be 1 in compiled code"),
+        ({"upsample": 2.0}, TypeError, "upsample must be a whole number"),
+        ({"upsample": (2, 1, 1)}, ValueError, "upsample has 3 entries but x has 2 spatial axes"),
         ({"beta": 0.5}, ValueError, "beta must be 0 in compiled code"),
         ({"bias": 1}, ValueError, "bias must be None in compiled code"),
         ({"mask": 1}, ValueError, "mask must be None in compiled code"),
@@ -200,7 +268,7 @@ def test_errors_of_types(given, error, words):
         ({"stride": (1, 0)}, "stride must be at least 1"),
         ({"padding": ((0, 0), (-1, 0))}, "padding must be at least 0"),
         ({"dilation": (9, 1)}, "padding leaves no output"),
-        ({"dilation": (2**60, 1)}, "padding, dilation or x is too large"),
+        ({"dilation": (2**60, 1)}, "padding, dilation, upsample or x is too large"),
         ({"boundary": "mirror"}, "boundary must be one of"),
         ({"axis": 3}, "channel_axis is not an axis of x"),
         ({"groups": 2}, "groups must be at least 1 and divide"),

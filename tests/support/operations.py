@@ -216,14 +216,6 @@ class Streaming(Operation):
         return bool(form.ends) and (form.boundary[0][0] != "wrap" or form.ends[0][0] == 0)
 
 
-class Compiled(Operation):
-    """`convnd` inside an `@njit` function, by direct sums."""
-
-    def accepts(self, x, kernel, *, upsample=1, **options):
-        """What such functions take."""
-        return np.max(upsample) == 1
-
-
 @functools.cache
 def compiled(convention, has_channels):
     """Return `convnd` inside an `@njit` function: what decides no type comes when it runs."""
@@ -232,29 +224,33 @@ def compiled(convention, has_channels):
     from convnd import convnd as function  # a name that Numba finds
 
     @numba.njit
-    def convolve(x, kernel, padding, stride, dilation, boundary, fill_value, axes):
+    def convolve(x, kernel, padding, stride, dilation, upsample, boundary, fill_value, axes):
         return function(
-            x, kernel, padding=padding, stride=stride, dilation=dilation, boundary=boundary, fill_value=fill_value,
-            axes=axes, convention=convention, method="direct",
+            x, kernel, padding=padding, stride=stride, dilation=dilation, upsample=upsample,
+            boundary=boundary, fill_value=fill_value, axes=axes, convention=convention, method="direct",
         )  # fmt: skip
 
     @numba.njit
-    def convolve_channels(x, kernel, padding, stride, dilation, boundary, fill_value, axes, channel_axis, groups):
+    def convolve_channels(
+        x, kernel, padding, stride, dilation, upsample, boundary, fill_value, axes, channel_axis, groups
+    ):
         return function(
-            x, kernel, padding=padding, stride=stride, dilation=dilation, boundary=boundary, fill_value=fill_value,
-            axes=axes, channel_axis=channel_axis, groups=groups, convention=convention, method="direct",
+            x, kernel, padding=padding, stride=stride, dilation=dilation, upsample=upsample,
+            boundary=boundary, fill_value=fill_value, axes=axes, channel_axis=channel_axis, groups=groups,
+            convention=convention, method="direct",
         )  # fmt: skip
 
     return convolve_channels if has_channels else convolve
 
 
 def njit(x, kernel, y, *, method, fill_value=0, convention="convolution", **options):
-    """A compiled function's result, which has the bits of the call."""
+    """A compiled function's result, which has the bits of the call that sums directly."""
     if not (x.dtype.isnative and kernel.dtype.isnative):
         pytest.skip("Numba takes native samples")
     form = oracle.form_of(x, kernel, convention=convention, **options)
     spatial, channel, _ = oracle.roles(x.ndim, kernel.ndim, options.get("axes"), options.get("channel_axis"))
-    per_axis = [tuple(map(tuple, form.ends)), tuple(form.stride), tuple(form.dilation), tuple(form.boundary)]
+    ends, boundaries = tuple(map(tuple, form.ends)), tuple(form.boundary)
+    per_axis = [ends, tuple(form.stride), tuple(form.dilation), tuple(form.upsample), boundaries]
     about = (*per_axis, fill_value, tuple(spatial), *((channel[0], form.groups) if channel else ()))
     result = compiled(convention, bool(channel))(x, kernel, *about)
     same(result, convnd.convnd(x, kernel, method="direct", fill_value=fill_value, convention=convention, **options))
@@ -309,7 +305,7 @@ OPERATIONS = {
         Streaming("stream", stream),
         Operation("blockwise", blockwise, "out"),
         Operation("dask", dask),
-        Compiled("njit", njit),
+        Operation("njit", njit),
         Omitting("omit", functools.partial(call, nan_policy="omit"), "out", "overlap"),
     )
 }

@@ -26,7 +26,7 @@ from ..jit.intrinsics.embedded import (
 )
 from ..jit.intrinsics.memory import call, indices_at, numbers_on_stack
 from ..problem.boundary import MODES
-from .njit_types import boundary_codes, check_rest, facts_of
+from .njit_types import boundary_codes, check_rest, facts_of, value_of
 
 serve.load()
 
@@ -37,62 +37,39 @@ _X, _KERNEL, _OUT, _GROUPS, _CHANNEL = t.X, c.KERNEL, t.OUT, c.GROUPS, c.CHANNEL
 _FILL, _FILL_IMAG, _LARGEST, _STATUS, _OVERLAPS = c.FILL, c.FILL_IMAG, c.LARGEST, c.STATUS, c.OVERLAPS
 _MEMORY, _BYTES, _ROW = c.MEMORY, c.BYTES, c.ROW_COLUMNS
 _X_LENGTH, _KERNEL_LENGTH, _OUT_LENGTH = (c.ROWS_BEGIN + k for k in (c.X_LENGTH, c.KERNEL_LENGTH, c.OUT_LENGTH))
-_AXIS, _STRIDE, _DILATION, _BEFORE, _MODE_BEFORE = (
-    c.ROWS_BEGIN + k for k in (c.AXIS, c.STRIDE, c.DILATION, c.BEFORE, c.MODE_BEFORE)
+_AXIS, _STRIDE, _DILATION, _UPSAMPLE, _BEFORE, _MODE_BEFORE = (
+    c.ROWS_BEGIN + k for k in (c.AXIS, c.STRIDE, c.DILATION, c.UPSAMPLE, c.BEFORE, c.MODE_BEFORE)
 )
 _NAMES = tuple(MODES)
 _MOST_SINGLE = float(np.finfo(np.float32).max)
 
 
 @njit
-def _serve(address, number):
-    """Ask a C function, by its number in the table, for something of the call whose columns lie at an address."""
-    functions = symbol_address(_SYMBOL)
-    function = indices_at(functions)[number]
-    if function == 0:
-        raise RuntimeError(_NOT_LOADED)
-    call(function, (address, functions))
-
-
-@njit
 def _check(d):
     """Check a call, whose columns are written."""
-    _serve(address_of(d), _CHECK)
-    status = d[_STATUS]
-    if status != 0:
-        raise ValueError(MESSAGES[status])
+    functions = symbol_address(_SYMBOL)
+    function = indices_at(functions)[_CHECK]
+    if function == 0:
+        raise RuntimeError(_NOT_LOADED)
+    call(function, (address_of(d), functions))
+    if d[_STATUS] != 0:
+        raise ValueError(MESSAGES[d[_STATUS]])
 
 
 @njit
-def _run(d, target):
+def _lay_out(d):
+    """Lay out a call whose result has memory."""
+    functions = symbol_address(_SYMBOL)
+    call(indices_at(functions)[_LAY_OUT], (address_of(d), functions))
+
+
+@njit
+def _run(d):
     """Run a call that is laid out."""
-    memory = np.empty(d[_BYTES], np.uint8)
+    functions, memory = symbol_address(_SYMBOL), np.empty(d[_BYTES], np.uint8)
     d[_MEMORY] = np.int64(memory.ctypes.data)
-    _serve(address_of(d), _RUN)
+    call(indices_at(functions)[_RUN], (address_of(d), functions))
     d[_MEMORY] = memory.size  # the memory is there until here
-
-
-@njit
-def _run_into(d, target):
-    """Run a call that is laid out, by a copy of the result where that shares memory with x or the kernel."""
-    if d[_OVERLAPS] == 0:
-        _run(d, target)
-        return
-    copy = np.empty(target.shape, target.dtype)
-    write_array(d, copy, _OUT, _OUT_LENGTH, _ROW)
-    _serve(address_of(d), _LAY_OUT)
-    _run(d, copy)
-    target[...] = copy
-
-
-@njit
-def _nothing(target):
-    pass
-
-
-@njit
-def _clear_imaginary(target):
-    target.imag[...] = 0
 
 
 def _allocated(rank: int, result: Any, is_fortran: bool) -> Any:
@@ -156,48 +133,25 @@ def _codes_of(boundary):
     return lambda boundary: (_codes(boundary[0]), *_codes(boundary[1:]))
 
 
-@njit
-def _codes_at_run_time(boundary):
-    return _codes(boundary)
-
-
-@njit
-def _codes_known(boundary):
-    return None
-
-
 def implementation(
     x: Any, kernel: Any, padding: Any, stride: Any, dilation: Any, upsample: Any, groups: Any, axes: Any,
     channel_axis: Any, convention: Any, boundary: Any, fill_value: Any, nan_policy: Any, mask: Any, method: Any,
     dtype: Any, out: Any, beta: Any, bias: Any, workers: Any,
 ) -> Any:  # fmt: skip
     """Check the types of a call's arguments and return the function that does it."""
-    facts = facts_of(x, kernel, padding, axes, channel_axis, convention, boundary, fill_value, dtype, out)
-    spatial, columns, size, result = facts.spatial, facts.columns, c.size(x.ndim), facts.result.type
+    facts = facts_of(x, kernel, padding, axes, channel_axis, convention, boundary, fill_value, method, dtype, out)
+    spatial, columns, size, result = facts.spatial, facts.columns, 2 * c.size(x.ndim), facts.result.type
     check_rest(spatial, stride, dilation, upsample, groups, nan_policy, mask, method, beta, bias, workers)
-    codes = _codes_known if boundary_codes(boundary, spatial) is not None else _codes_at_run_time
+    lay_out, run = _lay_out, _run
+    if facts.has_parts or value_of(upsample) != 1:
+        from ..jit.calls.parts_1 import lay_out_parts, run_parts  # its import compiles
+
+        lay_out, run = lay_out_parts, run_parts
+    is_named = boundary_codes(boundary, spatial) is None  # by names that are compared when the code runs
     write_fill = _write_whole_fill if facts.is_whole else _write_fill
     about_fill = facts.is_unsigned if facts.is_whole else facts.precision == "float32"
-    largest, finish = facts.largest, _clear_imaginary if facts.is_cleared else _nothing
-    is_given = isinstance(out, types.Array)
+    largest, is_cleared, is_given = facts.largest, facts.is_cleared, isinstance(out, types.Array)
     target_of = _given(facts.out_rank) if is_given else _allocated(facts.out_rank, result, x.layout == "F")
-    run = _run_into if is_given else _run
-
-    @njit
-    def prepare(d, x, kernel, padding, stride, dilation, groups, axes, channel_axis, boundary, fill):
-        write_constants(d, columns)
-        write_array(d, x, _X, _X_LENGTH, _ROW)
-        write_array(d, kernel, _KERNEL, _KERNEL_LENGTH, _ROW)
-        write_numbers(d, padding, spatial, 2, _BEFORE, _ROW)
-        write_numbers(d, stride, spatial, 1, _STRIDE, _ROW)
-        write_numbers(d, dilation, spatial, 1, _DILATION, _ROW)
-        write_numbers(d, axes, spatial, 1, _AXIS, _ROW)
-        write_numbers(d, codes(boundary), spatial, 2, _MODE_BEFORE, _ROW)
-        write_numbers(d, groups, 1, 1, _GROUPS, 1)
-        write_numbers(d, channel_axis, 1, 1, _CHANNEL, 1)
-        write_fill(d, fill, about_fill)
-        d[_LARGEST] = np.float64(max(largest, abs(fill.real))).view(np.int64)
-        _check(d)
 
     def convolve(
         x, kernel, padding="valid", stride=1, dilation=1, upsample=1, groups=1, axes=None, channel_axis=None,
@@ -205,13 +159,35 @@ def implementation(
         dtype=None, out=None, beta=0, bias=None, workers=None,
     ):  # fmt: skip
         d = numbers_on_stack(indices_at(0), size)
-        prepare(d, x, kernel, padding, stride, dilation, groups, axes, channel_axis, boundary, fill_value)
+        write_constants(d, columns)
+        write_array(d, x, _X, _X_LENGTH, _ROW)
+        write_array(d, kernel, _KERNEL, _KERNEL_LENGTH, _ROW)
+        write_numbers(d, padding, spatial, 2, _BEFORE, _ROW)
+        write_numbers(d, stride, spatial, 1, _STRIDE, _ROW)
+        write_numbers(d, dilation, spatial, 1, _DILATION, _ROW)
+        write_numbers(d, upsample, spatial, 1, _UPSAMPLE, _ROW)
+        write_numbers(d, axes, spatial, 1, _AXIS, _ROW)
+        if is_named:
+            write_numbers(d, _codes(boundary), spatial, 2, _MODE_BEFORE, _ROW)
+        write_numbers(d, groups, 1, 1, _GROUPS, 1)
+        write_numbers(d, channel_axis, 1, 1, _CHANNEL, 1)
+        write_fill(d, fill_value, about_fill)
+        d[_LARGEST] = np.float64(max(largest, abs(fill_value.real))).view(np.int64)
+        _check(d)
         target = target_of(d, out)
         if target.size != 0:
             write_array(d, target, _OUT, _OUT_LENGTH, _ROW)
-            _serve(address_of(d), _LAY_OUT)
-            run(d, target)
-            finish(target)
+            lay_out(d)
+            if is_given and d[_OVERLAPS] != 0:  # it shares memory with x or the kernel
+                copy = np.empty(target.shape, result)
+                write_array(d, copy, _OUT, _OUT_LENGTH, _ROW)
+                lay_out(d)
+                run(d)
+                target[...] = copy
+            else:
+                run(d)
+            if is_cleared:
+                target.imag[...] = 0
         return target
 
     return convolve

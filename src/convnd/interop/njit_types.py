@@ -21,6 +21,7 @@ from ..problem.result import named_type, result_type
 
 _CODES = {"float32": c.FLOAT32, "float64": c.FLOAT64, "int64": c.INT64}
 _PADDING = {"valid": c.GIVEN, "same": c.SAME, "full": c.FULL}
+_METHODS = {"direct": c.DIRECT, "auto": c.AUTO, "separable": c.SEPARABLE}
 _RUNNING = object()  # in place of a value that is known when the code runs
 
 
@@ -134,6 +135,7 @@ class Facts(NamedTuple):
     is_cleared: bool  # whether the result has an imaginary part that nothing is summed into
     largest: float  # magnitude of a whole number in x
     precision: str
+    has_parts: bool  # whether lines may be found whose outer product the kernel is
     columns: str  # JSON text: columns of the call and what stands there
 
 
@@ -163,7 +165,7 @@ def _target(out: Any) -> np.ndarray | None:
 
 def facts_of(
     x: Any, kernel: Any, padding: Any, axes: Any, channel_axis: Any, convention: Any, boundary: Any, fill_value: Any,
-    dtype: Any, out: Any,
+    method: Any, dtype: Any, out: Any,
 ) -> Facts:  # fmt: skip
     """Check the types of what decides types, and return what they tell."""
     own, weights, target = _array(x, "x"), _array(kernel, "kernel"), _target(out)
@@ -184,18 +186,25 @@ def facts_of(
     _check_fill(fill_value, planes[0] == 2)
     precision = "float64" if is_whole else dtypes.working(own, np.zeros(1, weights), result, 0)
     is_unsigned = is_whole and dtypes.default_result(own, weights).kind == "u"
+    has_passes = spatial > 1 and not (has_channel or is_whole or planes[1] == 2)
     columns = {
         **dict.fromkeys(range(t.JOB_COLUMNS), 0), t.FRAME: 1, t.PASSES: 1, t.BLOCK_FILTERS: 1, t.GROUP_TASKS: 1,
         c.CALL_SIZE: c.size(x.ndim), c.X_RANK: x.ndim, c.KERNEL_RANK: kernel.ndim, c.SPATIAL: spatial,
         c.HAS_CHANNEL: int(has_channel),
         c.IS_BANK: int(has_channel and extra == 2), c.HAS_AXES: int(value_of(axes) is not None),
         c.IS_FLIPPED: int(_word(convention, "convention") == "convolution"),
+        c.METHOD: _check_method(method) if has_passes else c.DIRECT,
+        c.IS_EMPTY: 0, c.PASSES: 0, c.OVERLAPS: 0, c.BYTES: 0,
         c.PADDING: _check_padding(padding, spatial), c.X_PLANES: planes[0], c.KERNEL_PLANES: planes[1],
         t.STORED: own.itemsize // planes[0], c.KERNEL_STORED: weights.itemsize // planes[1],
         c.RESULT: dtypes.real(result).itemsize, c.RESULT_BYTES: result.itemsize, c.IS_WHOLE: int(is_whole),
         c.RESULT_IS_WHOLE: int(dtypes.is_integer(result)),
         **_ways(own, weights, result, ["float32", "float64", "int64"][own.itemsize > 2 :] if is_whole else [precision]),
     }  # fmt: skip
+    if columns[c.METHOD] != c.DIRECT:
+        line = np.dtype(precision).str
+        columns[c.HEAD + c.READ_WORKING] = "read", line, precision
+        columns[c.HEAD + c.WRITE_WORKING] = "write", precision, line, False
     for i in range(spatial):
         at = c.ROWS_BEGIN + i * c.ROW_COLUMNS
         columns |= {at + c.BEFORE: 0, at + c.AFTER: 0}
@@ -203,7 +212,16 @@ def facts_of(
             columns |= {at + c.MODE_BEFORE: code, at + c.MODE_AFTER: code}
     is_cleared, largest = result.kind == "c" and 2 not in planes, float(dtypes.largest(own)) if is_whole else 0.0
     return Facts(
-        spatial, out_rank, result, is_whole, is_unsigned, is_cleared, largest, precision, json.dumps([*columns.items()])
+        spatial,
+        out_rank,
+        result,
+        is_whole,
+        is_unsigned,
+        is_cleared,
+        largest,
+        precision,
+        columns[c.METHOD] != c.DIRECT,
+        json.dumps([*columns.items()]),
     )
 
 
@@ -233,6 +251,13 @@ def _ways(x: np.dtype[Any], kernel: np.dtype[Any], result: np.dtype[Any], workin
     return columns
 
 
+def _check_method(typ: Any) -> int:
+    word = _word(typ, "method")
+    if word not in _METHODS:
+        raise ValueError(f"method must be 'auto', 'direct' or 'separable' in compiled code, but is {word!r}")
+    return _METHODS[word]
+
+
 def check_rest(
     spatial: int, stride: Any, dilation: Any, upsample: Any, groups: Any, nan_policy: Any, mask: Any,
     method: Any, beta: Any, bias: Any, workers: Any,
@@ -240,13 +265,13 @@ def check_rest(
     """Check the types of the arguments that decide no types."""
     _check_numbers(stride, "stride", spatial)
     _check_numbers(dilation, "dilation", spatial)
+    _check_numbers(upsample, "upsample", spatial)
     _check_whole(groups, "groups")
-    for name, typ, only in (("upsample", upsample, 1), ("mask", mask, None), ("beta", beta, 0), ("bias", bias, None)):
+    for name, typ, only in (("mask", mask, None), ("beta", beta, 0), ("bias", bias, None)):
         if value_of(typ) != only:
             raise ValueError(f"{name} must be {only} in compiled code, but is {_shown(typ)}")
     if _word(nan_policy, "nan_policy") != "propagate":
         raise ValueError(f"nan_policy must be 'propagate' in compiled code, but is {_shown(nan_policy)}")
-    if _word(method, "method") not in ("auto", "direct"):
-        raise ValueError(f"method must be 'auto' or 'direct' in compiled code, but is {_shown(method)}")
+    _check_method(method)
     if value_of(workers) not in (None, 1):
         raise ValueError(f"workers must be None or 1 in compiled code, which is serial, but is {_shown(workers)}")

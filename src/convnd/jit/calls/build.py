@@ -11,6 +11,7 @@ from ..intrinsics.memory import call, indices_at, moved, words_at
 from ..machine import CACHE_LINE
 from . import columns as c
 from .canonical import axis_row
+from .symbols import GATHER, RUN_LINE, RUN_TASKS, RUN_TILE
 from .taps import fed_rows, phase_length, run_number, union_length, write_order, write_window
 
 
@@ -216,9 +217,10 @@ def _pack(m, base):
                 _negate(target, count, item)
 
 
-@njit(**HELPER)
-def build(d):
-    """Write the table of a call, in the memory that the caller gave, and return its address."""
+def run_part(address, functions):
+    """Write the table of a call, or of a part of one, into the memory that it was given, and run it: a C function."""
+    d, own = indices_at(address), indices_at(functions)
+    d[t.GATHER], d[t.RUN_TILE], d[t.RUN_LINE] = own[GATHER], own[RUN_TILE], own[RUN_LINE]
     base = -(-d[c.MEMORY] // CACHE_LINE) * CACHE_LINE
     m = indices_at(base)
     for k in range(d[c.CALL_SIZE]):
@@ -234,7 +236,11 @@ def build(d):
     _pack(m, base)
     is_near = line[t.OUT_STEP] == m[c.RESULT]
     m[t.WRITE], m[t.WRITES_OUT] = way[c.WRITE_NEAR if is_near else c.WRITE], is_near and way[c.STORES_NATIVE] != 0
-    phase[0], phase[2], phase[3] = base + 8 * m[c.OFFSETS_AT], base + 8 * m[c.BOUNDS_AT], m[c.STEPS]
+    phase[0], phase[2], phase[3] = (
+        base + 8 * m[c.OFFSETS_AT],
+        base + 8 * m[c.BOUNDS_AT],
+        0 if m[c.IS_EMPTY] else m[c.STEPS],
+    )
     phase[1] = phase[0] + 8 * m[c.TAPS]
     for a in range(rank):
         phase[t.PHASE_COLUMNS + a] = 0
@@ -246,4 +252,4 @@ def build(d):
     if m[t.ROW_AXIS] >= 0 and way[c.READS_NATIVE] != 0:
         shared = axis_row(m, m[t.ROW_AXIS])
         m[t.X_ROW] = shared[t.X_STEP] * shared[t.STRIDE]
-    return base
+    call(own[RUN_TASKS], (base, base + 8 * d[c.WORKER_AT], base + 8 * d[c.SCRATCH_AT]))

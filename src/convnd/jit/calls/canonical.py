@@ -11,7 +11,7 @@ from .. import tables as t
 from ..compile import HELPER
 from ..intrinsics.memory import moved
 from . import columns as c
-from .check import kernel_channel_axes, kernel_row, row
+from .check import kernel_channel_axes, kernel_row, out_row, row
 from .taps import phase_count
 
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line
@@ -59,16 +59,13 @@ def _write_spatial(d, axis, i):
     """Write what spatial axis ``i`` has beyond a batch axis."""
     own, kernel = row(d, i), kernel_row(d, i)
     taps, step, before, after = kernel[c.KERNEL_LENGTH], kernel[c.KERNEL_STEP], own[c.BEFORE], own[c.AFTER]
-    stride, dilation = own[c.STRIDE], own[c.DILATION] if taps > 1 else 1
-    reach = dilation * (taps - 1)
-    beyond = axis[t.LENGTH] + before + after - reach - 1
-    if beyond < stride and stride > reach:  # one output: the stride means nothing, not even in which order taps are
-        stride, after = 1, after - beyond  # summed
+    stride, dilation = own[c.STRIDE], own[c.DILATION]
     if d[c.IS_FLIPPED] != 0:
         d[c.KERNEL_FIRST] += (taps - 1) * step
         step = -step
     axis[t.OF_TAPS], axis[t.STRIDE], axis[t.OF_DILATION], axis[t.OF_KERNEL_STEP] = taps, stride, dilation, step
-    axis[t.BEFORE], axis[t.OF_AFTER], axis[t.OF_OUTPUTS] = before, after, beyond // own[c.STRIDE] + 1
+    axis[t.BEFORE], axis[t.OF_AFTER] = before, after
+    axis[t.OF_OUTPUTS] = (axis[t.LENGTH] + before + after - dilation * (taps - 1) - 1) // stride + 1
     axis[t.MODE_BEFORE], axis[t.MODE_AFTER] = own[c.MODE_BEFORE], own[c.MODE_AFTER]
 
 
@@ -160,7 +157,7 @@ def canonicalize(d):
         if a == d[c.CHANNEL]:
             continue
         own, axis = row(d, a), axis_row(d, count)
-        _write_axis(axis, own[c.X_LENGTH], own[c.X_STEP], row(d, a - (a > d[c.DROPPED]))[c.OUT_STEP])
+        _write_axis(axis, own[c.X_LENGTH], own[c.X_STEP], out_row(d, a)[c.OUT_STEP])
         for i in range(d[c.SPATIAL]):
             if row(d, i)[c.AXIS] == a:
                 _write_spatial(d, axis, i)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import njit
 
 from ..compile import HELPER
-from ..intrinsics.memory import moved
+from ..intrinsics.memory import indices_at, moved
 from . import columns as c
 
 _MOST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64
@@ -25,13 +25,15 @@ MESSAGES = (
     "kernel is empty",
     "stride must be at least 1",
     "dilation must be at least 1",
+    "upsample must be at least 1",
     "padding must be at least 0",
-    "padding, dilation or x is too large: a padded length is above 2**54",
+    "padding, dilation, upsample or x is too large: a padded length is above 2**54",
     "padding leaves no output along an axis of x: its length with padding is below the kernel's extent",
+    "kernel must be an outer product of lines for method='separable' in compiled code",
 )
 (
     _, BAD_CHANNEL, BAD_AXES, AXES_TWICE, AXES_CHANNEL, NO_CHANNELS, BAD_GROUPS, NO_GROUPS, BAD_KERNEL_CHANNELS,
-    EMPTY_X, EMPTY_KERNEL, BAD_STRIDE, BAD_DILATION, BAD_PADDING, TOO_LARGE, NO_OUTPUT,
+    EMPTY_X, EMPTY_KERNEL, BAD_STRIDE, BAD_DILATION, BAD_UPSAMPLE, BAD_PADDING, TOO_LARGE, NO_OUTPUT, NOT_SEPARABLE,
 ) = range(len(MESSAGES))  # fmt: skip
 
 
@@ -39,6 +41,12 @@ MESSAGES = (
 def row(d, i):
     """Return the row of axis ``i``."""
     return moved(d, c.ROWS_BEGIN + i * c.ROW_COLUMNS)
+
+
+@njit(**HELPER)
+def out_row(d, a):
+    """Return the row of the result's axis that axis ``a`` of x becomes."""
+    return row(d, a - (a > d[c.DROPPED]))
 
 
 @njit(**HELPER)
@@ -126,6 +134,11 @@ def _count_outputs(d, i):
     if reach > _MOST // dilation:
         return TOO_LARGE
     reach *= dilation
+    if own[c.UPSAMPLE] < 1:
+        return BAD_UPSAMPLE
+    if own[c.UPSAMPLE] > _MOST // length:
+        return TOO_LARGE
+    length = own[c.UPSAMPLE] * (length - 1) + 1
     if d[c.PADDING] == c.SAME:
         own[c.BEFORE] = (reach + d[c.IS_FLIPPED]) // 2
         own[c.AFTER] = reach - own[c.BEFORE]
@@ -138,14 +151,19 @@ def _count_outputs(d, i):
         return TOO_LARGE
     if length + before + after <= reach:
         return NO_OUTPUT
+    beyond = length + before + after - reach - 1
+    axis[c.OUT_LENGTH] = beyond // own[c.STRIDE] + 1
+    if beyond < own[c.STRIDE] and own[c.STRIDE] > reach:  # one output: the stride means nothing, not even in which
+        own[c.STRIDE], own[c.AFTER] = 1, after - beyond  # order taps are summed
+    if reach == 0:
+        own[c.DILATION] = 1
     own[c.STRIDE] = min(own[c.STRIDE], _MOST)
-    axis[c.OUT_LENGTH] = (length + before + after - reach - 1) // own[c.STRIDE] + 1
     return 0
 
 
-@njit(**HELPER)
-def check(d):
-    """Check what a caller wrote, and write the shape of the result; return the status."""
+def check(address, functions):
+    """Check what a caller wrote, and write the shape of the result and the status: a C function."""
+    d = indices_at(address)
     rank = d[c.X_RANK]
     for a in range(rank):
         own = row(d, a)
@@ -158,4 +176,4 @@ def check(d):
             status = _count_outputs(d, i)
     for a in range(d[c.DROPPED] if status == 0 else rank, rank - 1):
         row(d, a)[c.OUT_LENGTH] = row(d, a + 1)[c.OUT_LENGTH]
-    return status
+    d[c.STATUS] = status

@@ -18,12 +18,15 @@ from ..machine import VECTOR_REGISTERS
     HAS_CHANNEL, CHANNEL, IS_BANK, HAS_AXES,
     # whether the kernel is flipped; what `PADDING` means: given numbers, "same" or "full"
     IS_FLIPPED, PADDING,
+    # what `METHOD` means: direct, separable where that is faster, or separable
+    METHOD,
     # address of the kernel; planes of x and of the kernel (2 where they are complex); bytes of the kernel's and of the
     # result's real parts, and of a result with both
     KERNEL, X_PLANES, KERNEL_PLANES, KERNEL_STORED, RESULT, RESULT_BYTES,
     # the fill value's real and imaginary part, as bits of float64, or as a whole number where `IS_WHOLE`
     FILL, FILL_IMAG, IS_WHOLE,
-    # bits of float64: the largest magnitude that x can have where whole numbers choose what they are computed in
+    # bits of float64: the largest magnitude that x can have where whole numbers choose what they are computed in, and
+    # that results of a first pass may have
     LARGEST,
     # whether results are whole numbers; how many `WAY_COLUMNS` there are: the types that the sums may be computed in
     RESULT_IS_WHOLE, WAYS,
@@ -31,6 +34,11 @@ from ..machine import VECTOR_REGISTERS
     MEMORY,
     # Written by `check`: what is wrong, the axis that the result does not have, whether channels come first
     STATUS, DROPPED, CHANNELS_FIRST,
+    # Written by `branches`: whether nothing is summed
+    IS_EMPTY,
+    # Written by `passes`: how many there are, 0 where x is summed directly; outputs of a slab; bytes of a buffer, and
+    # of the lines and what finds them
+    PASSES, SLAB, BUFFER_BYTES, LINES_BYTES,
     # Written by `canonical`: planes that are groups, or channels; the steps of channels; the kernel's first sample
     GROUP_PLANES, SUMMED_PLANES, X_CHANNEL_STEP, OUT_CHANNEL_STEP, KERNEL_CHANNEL_STEP, FILTER_STEP, KERNEL_FIRST,
     # Written by `layout`: the way; the axis along which the register tile's rows share taps, or -1, and the taps from
@@ -40,30 +48,31 @@ from ..machine import VECTOR_REGISTERS
     # where each thing begins in memory, in numbers of 8 bytes
     BEGINS_AT, POSITIONS_AT, PLACES_AT, ORDER_AT, BOUNDS_AT, OFFSETS_AT, SOURCE_AT, SUMS_AT, WORKER_AT, SCRATCH_AT,
     HEAD,
-) = range(t.JOB_COLUMNS, t.JOB_COLUMNS + 52)  # fmt: skip
+) = range(t.JOB_COLUMNS, t.JOB_COLUMNS + 58)  # fmt: skip
 
 # Of a type that sums may be computed in, behind the head. The addresses are of C functions that the caller holds: lines
-# of x, of the kernel and of results, and the register tiles.
+# of x, of the kernel and of results, the register tiles, and lines of what is neither read nor written by the caller.
 (
     CODE, ITEM, LANES, READ_X, READ_KERNEL, WRITE, WRITE_NEAR, READS_NATIVE, STORES_NATIVE,
-    LINE_TILE, ROWS_TILE, LONG_TILE, WAY_COLUMNS,
-) = range(13)  # fmt: skip
+    LINE_TILE, ROWS_TILE, LONG_TILE, READ_WORKING, WRITE_WORKING, WAY_COLUMNS,
+) = range(15)  # fmt: skip
 FLOAT32, FLOAT64, INT64 = range(3)
 MOST_WAYS = 3
 
 # Behind those, rows: of axis ``i`` of x, of the kernel and of the result, and of spatial axis ``i``.
 (
-    X_LENGTH, X_STEP, KERNEL_LENGTH, KERNEL_STEP, OUT_LENGTH, OUT_STEP, AXIS, STRIDE, DILATION, BEFORE, AFTER,
+    X_LENGTH, X_STEP, KERNEL_LENGTH, KERNEL_STEP, OUT_LENGTH, OUT_STEP, AXIS, STRIDE, DILATION, UPSAMPLE, BEFORE, AFTER,
     MODE_BEFORE, MODE_AFTER, ORDER, ROW_COLUMNS,
-) = range(15)  # fmt: skip
+) = range(16)  # fmt: skip
 
 GIVEN, SAME, FULL = range(3)  # what padding is
+DIRECT, AUTO, SEPARABLE = range(3)  # what the method is
 
 ROWS_BEGIN = HEAD + MOST_WAYS * WAY_COLUMNS
 
 # The register tiles: one for any kernel along rows, one along long lines, one along short ones.
-SHARED_ROWS = 6
-ROW_VECTORS = LONG_VECTORS = (VECTOR_REGISTERS - 1) // (SHARED_ROWS + 1)
+SHARED_ROWS = 4
+ROW_VECTORS = LONG_VECTORS = min(4, (VECTOR_REGISTERS - 1) // (SHARED_ROWS + 1))
 LINE_VECTORS = 4
 #: Every run of rows that a tap can feed, in the order of `taps.run_number`.
 ALL_RUNS = tuple((first, end) for first in range(SHARED_ROWS) for end in range(first + 1, SHARED_ROWS + 1))
@@ -76,5 +85,5 @@ def axes_begin(rank: int) -> int:
 
 
 def size(rank: int) -> int:
-    """Return the numbers of a call with an ``x`` of so many axes."""
+    """Return the numbers of a call with an ``x`` of so many axes. Behind them as many more describe a part of it."""
     return axes_begin(rank) + (rank + 2) * t.AXIS_COLUMNS

@@ -7,10 +7,10 @@ from numba import njit
 
 from .. import tables as t
 from ..compile import HELPER
-from ..intrinsics.memory import call, moved
+from ..intrinsics.memory import call, indices_at, moved
 from ..machine import CACHE_LINE
 from . import columns as c
-from .canonical import axis_row
+from .canonical import axis_row, canonicalize
 from .check import row
 from .taps import phase_length, tap_spacing
 
@@ -213,10 +213,11 @@ def _place_all(d, way):
     d[c.BYTES] = 8 * at + d[t.RESULTS_AT] + d[t.PIECES] * rows * d[t.BLOCK] * item + 2 * CACHE_LINE
 
 
-@njit(**HELPER)
-def lay_out(d, base):
-    """Lay out a call in canonical form, and write how many bytes it takes."""
-    way = _choose_way(d, base)
+def lay_out_part(address, functions):
+    """Lay out a call that has been checked, or a part of one, and write how many bytes it takes: a C function."""
+    d = indices_at(address)
+    canonicalize(d)
+    way = _choose_way(d, address)
     d[t.READ], d[t.ITEM] = way[c.READ_X], way[c.ITEM]
     _find_memory(d)
     _choose_tile(d, way)

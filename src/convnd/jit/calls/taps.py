@@ -8,7 +8,8 @@ from ..compile import HELPER
 
 
 @njit(**HELPER)
-def _gcd(a, b):
+def gcd(a, b):
+    """Return the greatest common divisor."""
     while b != 0:
         a, b = b, a % b
     return a
@@ -17,13 +18,13 @@ def _gcd(a, b):
 @njit(**HELPER)
 def phase_count(taps, stride, dilation):
     """Return the number of phases of the stride, between which the taps are divided."""
-    return min(taps, stride // _gcd(dilation, stride))
+    return min(taps, stride // gcd(dilation, stride))
 
 
 @njit(**HELPER)
 def tap_spacing(stride, dilation):
     """Return the outputs from one tap of a phase to the next."""
-    return dilation // _gcd(dilation, stride)
+    return dilation // gcd(dilation, stride)
 
 
 @njit(**HELPER)

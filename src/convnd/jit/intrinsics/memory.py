@@ -78,6 +78,16 @@ def words_at(typingctx, address):
 
 
 @intrinsic
+def doubles_at(typingctx, address):
+    """Return the pointer to floating numbers of eight bytes at an address."""
+
+    def codegen(context, b, signature, args):
+        return b.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float64)(types.int64), codegen
+
+
+@intrinsic
 def moved(typingctx, pointer, count):
     """Return the pointer to the whole number ``count`` behind the one that a pointer points to."""
 

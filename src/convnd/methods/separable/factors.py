@@ -103,7 +103,7 @@ def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -
             before = after
         return count
 
-    groups = min(_ordered_groups(axes), key=taps)
+    groups = min(_ordered_groups(axes), key=lambda own: (taps(own), -len(own)))
     if taps(groups) == np.inf:
         return None
     train = _train(kernel, groups, exact, limit)
@@ -200,8 +200,8 @@ def _outer_products(matrix: np.ndarray, exact: bool, limit: float, most: int) ->
             if (row != np.rint(row)).any():
                 return None
         elif not columns:  # least squares even out the rounding of the weights
-            column = matrix @ row / (row @ row)
-            row = column @ matrix / (column @ column)
+            column = _summed(matrix * row, 1) / _summed(row * row, 0)
+            row = _summed(column[:, None] * matrix, 0) / _summed(column * column, 0)
         rest = rest - np.outer(column, row)
         columns.append(column)
         rows.append(row)
@@ -214,9 +214,14 @@ def _outer_products(matrix: np.ndarray, exact: bool, limit: float, most: int) ->
         if np.abs(matrix - (u * s) @ v).sum() <= limit:
             left, right = u, s[:, None] * v
     if not exact:  # what follows keeps to the size of the samples
-        scale = np.abs(left).sum(axis=0)
+        scale = _summed(np.abs(left), 0)
         left, right = left / scale, right * scale[:, None]
     return left, right
+
+
+def _summed(products: np.ndarray, axis: int) -> np.ndarray:
+    """Return sums in the order of the entries, which `jit.calls.passes` keeps to as well: bits depend on it."""
+    return products.cumsum(axis).take(-1, axis)
 
 
 def _growth(train: Sequence[Factor], total: float) -> float:

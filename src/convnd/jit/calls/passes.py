@@ -1,0 +1,270 @@
+"""The parts of a call whose kernel is an outer product of lines: one pass along each axis, from buffer to buffer.
+
+`methods.separable` says the same in Python, for sums of such products too. The outputs along the outermost axis are
+divided into slabs, so that buffers stay in the caches. The first pass reads x with all of its padding.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from .. import tables as t
+from ..compile import HELPER
+from ..intrinsics.memory import call, doubles_at, indices_at, moved, words_at
+from . import columns as c
+from .check import NOT_SEPARABLE, kernel_row, out_row, row
+
+_BUFFER_BYTES = 512 * 1024
+_LEAST_WORK = 1e6  # taps of all outputs, from which on passes may be faster
+_PASS_TAPS, _LINE_TAPS = 13, 1.5  # taps that take as long as a pass, and as a tap of its line
+_GROWTH = 64.0  # as `methods.separable.factors.most_bits` has it
+
+
+@njit(**HELPER)
+def _spatial(d, place):
+    """Return the spatial axis at a place in the order of memory, -1 where a batch axis is, and its taps."""
+    for i in range(d[c.SPATIAL]):
+        if row(d, i)[c.AXIS] == row(d, place)[c.ORDER]:
+            return i, kernel_row(d, i)[c.KERNEL_LENGTH]
+    return -1, 1
+
+
+@njit(**HELPER)
+def find_passes(d):
+    """Write how many passes a call may take, 0 where it is to sum directly, and how it is divided then."""
+    passes, lines, product, d[c.PASSES] = 0, 0, 1, 0
+    for i in range(d[c.SPATIAL]):
+        taps = kernel_row(d, i)[c.KERNEL_LENGTH]
+        if row(d, i)[c.UPSAMPLE] != 1:
+            return
+        if taps > 1:
+            passes, lines, product = passes + 1, lines + taps, product * taps
+    work = 1.0 * product
+    for a in range(d[c.X_RANK]):
+        work *= row(d, a)[c.OUT_LENGTH]
+    is_faster = work >= _LEAST_WORK and product > _PASS_TAPS * passes + _LINE_TAPS * lines
+    if passes < 2 or (d[c.METHOD] == c.AUTO and not is_faster):
+        return
+    sample = d[c.HEAD + c.ITEM] * d[c.X_PLANES]
+    for place in range(1, d[c.X_RANK]):
+        (i, taps), own = _spatial(d, place), out_row(d, row(d, place)[c.ORDER])
+        sample *= _padded(row(d, i), taps, own[c.OUT_LENGTH]) if i >= 0 else own[c.OUT_LENGTH]
+    outputs = out_row(d, row(d, 0)[c.ORDER])[c.OUT_LENGTH]
+    slabs = -(-outputs // max(1, _BUFFER_BYTES // sample))
+    d[c.PASSES], d[c.SLAB] = passes, -(-outputs // slabs)
+    d[c.BUFFER_BYTES], d[c.LINES_BYTES] = -(-sample * d[c.SLAB] // 64) * 64, 8 * lines + 16 * product
+
+
+@njit(**HELPER)
+def _padded(own, taps, outputs):
+    """Return how many positions so many outputs read along a spatial axis, or outputs where it has no pass."""
+    return own[c.STRIDE] * (outputs - 1) + own[c.DILATION] * (taps - 1) + 1 if taps > 1 else outputs
+
+
+@njit(**HELPER)
+def _read_kernel(d, place, weights):
+    """Read the kernel's weights, unflipped and in the order of memory, by a place for one of the working type."""
+    count, read = 1, d[c.HEAD + c.READ_KERNEL]
+    for i in range(d[c.SPATIAL]):
+        count *= kernel_row(d, i)[c.KERNEL_LENGTH]
+    for k in range(count):
+        rest, source = k, d[c.KERNEL]
+        for back in range(1, d[c.X_RANK] + 1):
+            i, taps = _spatial(d, d[c.X_RANK] - back)
+            if i >= 0:
+                tap, rest = rest % taps, rest // taps
+                source += (taps - 1 - tap if d[c.IS_FLIPPED] != 0 else tap) * kernel_row(d, i)[c.KERNEL_STEP]
+        call(read, (source, place, 1, 0, 0))
+        if d[c.HEAD + c.ITEM] == 4:
+            weights[k] = np.uint32(words_at(place)[0]).view(np.float32)
+        else:
+            weights[k] = doubles_at(place)[0]
+    return count
+
+
+@njit(**HELPER)
+def _split(matrix, height, width, limit, column, line):
+    """Find the column and the row whose product a matrix is, and leave the row in its place; return if there are such.
+
+    It does what `methods.separable.factors` does, in the same order: bits depend on it.
+    """
+    place, most = 0, 0.0
+    for k in range(height * width):
+        if abs(matrix[k]) > most:
+            place, most = k, abs(matrix[k])
+    first, pivot, squares = place // width * width, matrix[place], 0.0
+    for j in range(width):
+        line[j] = matrix[first + j] / pivot
+        squares += line[j] * line[j]
+    total = 0.0
+    for i in range(height):
+        product = 0.0
+        for j in range(width):
+            product += matrix[i * width + j] * line[j]
+        column[i] = product / squares
+    for i in range(height):
+        total += column[i] * column[i]
+    residual, scale = 0.0, 0.0
+    for j in range(width):
+        product = 0.0
+        for i in range(height):
+            product += column[i] * matrix[i * width + j]
+        line[j] = product / total
+        for i in range(height):
+            residual += abs(matrix[i * width + j] - column[i] * line[j])
+    for i in range(height):
+        scale += abs(column[i])
+    for i in range(height):
+        column[i] /= scale
+    for j in range(width):
+        matrix[j] = line[j] * scale
+    return residual <= limit
+
+
+@njit(**HELPER)
+def _store(d, source, count, place):
+    """Store weights in the working type; the place may be their own."""
+    for k in range(count):
+        if d[c.HEAD + c.ITEM] == 4:
+            words_at(place)[k] = np.float32(source[k]).view(np.uint32)
+        else:
+            doubles_at(place)[k] = source[k]
+
+
+@njit(**HELPER)
+def factor(d, place):
+    """Write the lines whose outer product the kernel is to a place, eight bytes for each tap; return if there are such.
+
+    Write also the largest magnitude that results of the first pass may have.
+    """
+    product = 1
+    for i in range(d[c.SPATIAL]):
+        product *= kernel_row(d, i)[c.KERNEL_LENGTH]
+    line = place + d[c.LINES_BYTES] - 8 * product
+    matrix, most, total = doubles_at(line - 8 * product), 0.0, 0.0
+    count = _read_kernel(d, place, matrix)
+    for k in range(count):
+        most = max(most, abs(matrix[k]))
+        total += abs(matrix[k])
+    if not 0 < most < np.inf or total != total:
+        return False
+    largest = np.finfo(np.float32).max if d[c.HEAD + c.ITEM] == 4 else np.finfo(np.float64).max
+    d[c.LARGEST] = np.float64(largest / (_GROWTH * max(1.0, total))).view(np.int64)
+    epsilon = np.finfo(np.float32).eps if d[c.HEAD + c.ITEM] == 4 else np.finfo(np.float64).eps
+    exponent, total = math.frexp(most)[1], 0.0
+    for k in range(count):
+        matrix[k] = math.ldexp(matrix[k], -exponent)
+        total += abs(matrix[k])
+    found = 0
+    for at in range(d[c.X_RANK]):
+        _, taps = _spatial(d, at)
+        if taps > 1:
+            found += 1
+            count //= taps
+            if found == d[c.PASSES]:
+                for k in range(taps):
+                    matrix[k] = math.ldexp(matrix[k], exponent)
+                _store(d, matrix, taps, place)
+            elif _split(matrix, taps, count, 2 * epsilon * total, doubles_at(place), doubles_at(line)):
+                _store(d, doubles_at(place), taps, place)
+            else:
+                d[c.STATUS] = NOT_SEPARABLE if d[c.METHOD] == c.SEPARABLE else 0
+                return False
+            place += 8 * taps
+    return True
+
+
+@njit(**HELPER)
+def count_slabs(d):
+    """Return the number of slabs."""
+    return -(-out_row(d, row(d, 0)[c.ORDER])[c.OUT_LENGTH] // d[c.SLAB])
+
+
+@njit(**HELPER)
+def slab_of(d, number):
+    """Return the first output of a slab, and how many it has."""
+    first = number * d[c.SLAB]
+    return first, min(d[c.SLAB], out_row(d, row(d, 0)[c.ORDER])[c.OUT_LENGTH] - first)
+
+
+@njit(**HELPER)
+def restrict(d, first, count):
+    """Make a call that of some outputs along the outermost axis."""
+    a = row(d, 0)[c.ORDER]
+    (i, taps), x, out = _spatial(d, 0), row(d, a), out_row(d, a)
+    if i < 0:
+        d[t.X] += first * x[c.X_STEP]
+        x[c.X_LENGTH] = count
+    else:
+        own = row(d, i)
+        own[c.BEFORE] -= own[c.STRIDE] * first
+        reach = own[c.DILATION] * (taps - 1)
+        own[c.AFTER] = own[c.STRIDE] * (count - 1) + reach + 1 - own[c.BEFORE] - x[c.X_LENGTH]
+    d[t.OUT] += first * out[c.OUT_STEP]
+    out[c.OUT_LENGTH] = count
+
+
+@njit(**HELPER)
+def write_pass(d, number, lines, buffers):
+    """Make a call one of its passes, by the addresses of the lines and of two buffers."""
+    way, last = moved(d, c.HEAD), d[c.PASSES] - 1
+    sample = way[c.ITEM] * d[c.X_PLANES]
+    source, target, axis = sample, sample, last  # steps of the buffers; the pass of an axis
+    for back in range(1, d[c.X_RANK] + 1):
+        a = row(d, d[c.X_RANK] - back)[c.ORDER]
+        (i, taps), x, out = _spatial(d, d[c.X_RANK] - back), row(d, a), out_row(d, a)
+        outputs = out[c.OUT_LENGTH]
+        padded = _padded(row(d, i), taps, outputs) if i >= 0 else outputs
+        if number > 0:
+            x[c.X_LENGTH], x[c.X_STEP] = padded if axis >= number else outputs, source
+            source *= x[c.X_LENGTH]
+        if number < last:
+            out[c.OUT_LENGTH], out[c.OUT_STEP] = padded if axis > number else outputs, target
+            target *= out[c.OUT_LENGTH]
+        if i < 0:
+            continue
+        own, kernel = row(d, i), kernel_row(d, i)
+        kernel[c.KERNEL_STEP] = way[c.ITEM]
+        if number > 0:
+            own[c.BEFORE] = own[c.AFTER] = 0
+        if taps > 1 and axis != number:
+            kernel[c.KERNEL_LENGTH] = own[c.STRIDE] = own[c.DILATION] = 1
+            own[c.AFTER] = padded - own[c.BEFORE] - x[c.X_LENGTH] if number == 0 else 0
+        elif number > 0 and taps == 1:
+            own[c.STRIDE] = 1
+        if taps > 1:
+            lines += 8 * taps if axis < number else 0
+            axis -= 1
+    d[c.KERNEL], d[c.KERNEL_STORED], d[c.IS_FLIPPED], way[c.READ_KERNEL] = lines, way[c.ITEM], 0, way[c.READ_WORKING]
+    if number > 0:
+        d[t.X], d[t.STORED], d[c.FILL], d[c.FILL_IMAG] = (
+            buffers + (number - 1) % 2 * d[c.BUFFER_BYTES],
+            way[c.ITEM],
+            0,
+            0,
+        )
+        way[c.READ_X], way[c.READS_NATIVE] = way[c.READ_WORKING], 1
+    if number < last:
+        d[t.OUT], d[c.RESULT], d[c.RESULT_BYTES] = buffers + number % 2 * d[c.BUFFER_BYTES], way[c.ITEM], sample
+        way[c.WRITE] = way[c.WRITE_NEAR] = way[c.WRITE_WORKING]
+        way[c.STORES_NATIVE] = 1
+
+
+@njit(**HELPER)
+def is_in_range(d, part):
+    """Return whether no result of the first pass but NaN, which lines pass on rightly, is larger than sums may be."""
+    count, single, double = d[c.X_PLANES], np.uint32(0), 0
+    for a in range(d[c.X_RANK]):
+        count *= row(part, a)[c.OUT_LENGTH]
+    if d[c.HEAD + c.ITEM] == 4:
+        for k in range(count):
+            bits = np.uint32(words_at(part[t.OUT])[k] & np.uint32(0x7FFFFFFF))
+            single = max(single, bits if bits <= np.uint32(0x7F800000) else np.uint32(0))
+        return np.uint32(single).view(np.float32) <= np.int64(d[c.LARGEST]).view(np.float64)
+    for k in range(count):
+        bits = indices_at(part[t.OUT])[k] & (2**63 - 1)
+        double = max(double, bits if bits <= 0x7FF0 << 48 else 0)
+    return np.int64(double).view(np.float64) <= np.int64(d[c.LARGEST]).view(np.float64)
