@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from convnd import convnd
+from convnd import convnd, plan
 from convnd.methods.tiling import layout
 from support import oracle
 from support.settings import tuned
@@ -21,3 +21,13 @@ def test_a_process_makes_so_many_register_tiles(monkeypatch):
                 found = convnd(x, kernel, method="direct", **options)
                 assert np.array_equal(found, oracle.convnd(x, kernel, **options)), kernel.shape
     assert len(layout._tiles) == 3
+
+
+def test_rows_across_channels_are_outputs_of_a_long_axis():
+    """Where the last has one output, each weight would be read for one multiply-add."""
+    for padding, outputs in ((0, 1), ((0, 1), 3)):
+        x, kernel = (rng.integers(-9, 10, shape).astype(np.float32) for shape in ((2, 9, 40, 5), (70, 9, 3, 5)))
+        options = {"axes": (2, 3), "channel_axis": 1, "convention": "correlation", "padding": padding}
+        made = plan(x, kernel, method="direct", **options)
+        assert made.output_shape[-1] == outputs and (", 1 x 1 of them" not in str(made))
+        assert np.array_equal(made(x), oracle.convnd(x, kernel, **options))

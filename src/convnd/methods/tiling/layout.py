@@ -25,6 +25,7 @@ from .ways import kind_of, lanes_of, ranked
 _LOOKED_AT = 2  # ways, at most, for a shape, of those that read alike
 _LONG_LINE = 4  # vectors of an axis that takes the place of a short last one, where there is one so long
 _ALIKE = 1.1  # of the cycles of the best layout, that one of tiles that are there may take
+_FEW_ROWS = 2  # of a register tile across channels: it waits for weights, which each row could use
 _FAR = 4096  # bytes from a sample to the next, beyond which each costs a page
 _LOOKING_CYCLES, _LOOKING_SHARE = 4000.0, 0.02  # that are not worth looking for
 
@@ -60,7 +61,7 @@ class Layout(NamedTuple):
 
 @lru_cache(maxsize=256)
 def turned(problem: Problem) -> Problem:
-    """Return a merged problem whose last axis, along which vectors lie, has outputs for more than one.
+    """Return a merged problem whose last axis, along which vectors lie or rows, has outputs for more than one.
 
     The nearest axis of memory with long lines takes the place of a short one, or the longest, of the kernel or of a
     batch.
@@ -68,7 +69,7 @@ def turned(problem: Problem) -> Problem:
     problem = merged(problem)
     lanes, last = lanes_of(problem.working), len(problem.axes) - 1
     sizes = [axis.outputs for axis in problem.axes]
-    if problem.branch_channels >= lanes:  # which are channels then
+    if problem.branch_channels >= lanes and sizes[last] > _FEW_ROWS:  # vectors are channels then
         return problem
     near = [
         a
