@@ -36,7 +36,7 @@ Ready = tuple[Prepared, int]  # and the address of the weights for a small call,
 _DESCRIPTION = ("method", "why", "estimates", "flops", "scratch_bytes", "_text")
 _LAYOUTS = 8  # of arrays that a plan keeps plans for
 _REMEMBERED = 512  # plans of `convnd.convnd`
-_MOST_KEPT = 2**16  # bytes of a kernel, and of what is made of it, that such a plan keeps until another kernel comes
+_MOST_KEPT = 2**16  # bytes of a kernel that such a plan keeps until another comes, and with 4 times as many made of it
 
 
 class Plan(LinearMap, Printed):
@@ -251,7 +251,7 @@ class Plan(LinearMap, Printed):
         latest, values = self._latest_ready, kernel.tobytes()
         if latest is not None and latest[0] == values:
             return latest[1]
-        if (ready := self._make_ready(kernel.copy()))[0].plan.weight_bytes <= _MOST_KEPT:
+        if (ready := self._make_ready(kernel.copy()))[0].plan.weight_bytes <= 4 * _MOST_KEPT:
             self._latest_ready = values, ready
         return ready
 
