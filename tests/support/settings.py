@@ -19,6 +19,7 @@ SETTINGS = {
         "near_bytes": 8 * 1024, "far_bytes": 1e-3,  # transforms of more than some rows cost a fortune
         "looking_ms": 0.0,  # "auto" looks for other ways, however little the work
         "slab_samples": 400, "slab_extents": 0,
+        "large_adjoint": 1, "adjoint_growth": 1e9,
         "small_gradient": 1, "gradient_products": 1, "gradient_cycles": 1.0, "gradient_outputs": 1,
     },
 }  # fmt: skip

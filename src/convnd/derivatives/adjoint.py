@@ -12,36 +12,58 @@ supply them. Around a circle there is no outside: where as many outputs as sampl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from ..methods import tuning
 from ..problem import dtypes
 from ..problem.axis import Axis
 from ..problem.boundary import CONSTANT, WRAP, supplied
 from ..problem.request import Request
 
+Box = Sequence[tuple[int, int]]
 
-def transposed(request: Request, dtype: np.dtype[Any]) -> Request:
-    """Return the convolution that makes up the transpose of a request, for outputs of a type.
 
-    Its result has the positions that `fold` folds: those of the array, and others where the boundary supplies them.
+def boxes(request: Request) -> list[Box]:
+    """Return the positions of the transpose in boxes, each the first and the one behind the last along each axis.
+
+    There is one box of all; or first that of the array, where it is large, so that nothing but the little that is
+    outside it lies anywhere else.
     """
-    axes = tuple(_transposed_axis(axis, *_positions_read(axis)) for axis in request.axes)
+    read, inside = [_positions_read(axis) for axis in request.axes], [(0, axis.length) for axis in request.axes]
+    samples, positions = (prod(end - low for low, end in own) for own in (inside, read))
+    if request.x.size < tuning.TUNING.large_adjoint or positions > tuning.TUNING.adjoint_growth * samples:
+        return [read]
+    found: list[Box] = [inside]
+    for a, (low, end) in enumerate(read):
+        length = request.axes[a].length
+        found += [[*read[:a], own, *inside[a + 1 :]] for own in ((low, 0), (length, end)) if own[0] < own[1]]
+    return found
+
+
+def transposed(request: Request, dtype: np.dtype[Any], box: Box) -> Request:
+    """Return the convolution that makes up the transpose of a request, in a box of positions, for outputs of a type."""
+    axes = tuple(_transposed_axis(axis, *own) for axis, own in zip(request.axes, box, strict=True))
     return replace(_turned(request, dtype), axes=axes)
 
 
-def fold(request: Request, sums: np.ndarray) -> np.ndarray:
-    """Add what positions outside the array have to the samples that the boundary supplies them from, and return those.
+def fold(request: Request, box: Box, sums: np.ndarray, others: np.ndarray | None) -> np.ndarray:
+    """Add what positions of a box outside the array have to the samples that the boundary supplies them from.
 
-    The result is a part of ``sums``.
+    Return the sums of the array, which are a part of ``sums`` where that is in the box, and else ``others``.
     """
-    for a, axis in zip(request.spatial, request.axes, strict=True):
-        low, end = _positions_read(axis)
+    for a, axis, (low, end) in zip(request.spatial, request.axes, box, strict=True):
         along = sums.swapaxes(0, a)
-        inside = along[-low : axis.length - low]
-        for first, behind in (low, 0), (axis.length, end):
+        if low <= 0 < end:
+            inside = along[-low : axis.length - low]
+        else:
+            assert others is not None
+            inside = others.swapaxes(0, a)
+        for first, behind in (low, min(end, 0)), (max(low, axis.length), end):
             for run in supplied(first, behind, axis.length, axis.boundary):
                 values = along[first - low + run.place :][: run.length]
                 if run.step == 0:

@@ -16,7 +16,7 @@ from ..problem.boundary import CONSTANT
 from ..problem.recent import Recent
 from ..problem.request import Request
 from ..problem.result import check_out, plain_out
-from .adjoint import fold, transposed
+from .adjoint import Box, boxes, fold, transposed
 from .kernel_gradient import kernel_gradient
 
 _TRANSPOSES = 8  # for outputs of different types
@@ -29,7 +29,7 @@ class LinearMap(ABC):
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._transposes: Recent[LinearMap] = Recent(_TRANSPOSES)
+        self._transposes: Recent[list[tuple[Box, LinearMap]]] = Recent(_TRANSPOSES)
         self.output_shape, self.dtype = request.out_shape, request.result
 
     @abstractmethod
@@ -75,19 +75,25 @@ class LinearMap(ABC):
         y = check_y(y, request)
         result = dtypes.default_result(y.dtype, request.kernel.dtype)
         check_out(target, request.x.shape, result)
-        turned = self._transposes.get(y.dtype)
-        if turned is None:
-            turned = self._transposes.add(y.dtype, type(self)(transposed(request.plain, y.dtype)))
-        is_whole = (turned.output_shape, turned.dtype) == (request.x.shape, result)  # nothing is left to be done
+        parts = self._transposes.get(y.dtype)
+        if parts is None:
+            plain = request.plain
+            parts = [(box, type(self)(transposed(plain, y.dtype, box))) for box in boxes(plain)]
+            self._transposes.add(y.dtype, parts)
+        first = parts[0][1]
+        is_whole = (first.output_shape, first.dtype) == (request.x.shape, result)
         own = target if target is not None and is_whole and not np.may_share_memory(target, y) else None
         outputs = y
         if request.channel_axis is not None and not request.is_bank:
             outputs = np.expand_dims(y, request.channel_axis)
-        sums = fold(request, turned(outputs, own))
+        sums = own
+        for box, part in parts:
+            sums = fold(request, box, part(outputs, own if part is first else None), sums)
+        assert sums is not None
         if not np.isfinite(request.kernel).all():
             self._leave_out_outside(y, sums)
         if out is None:
-            return sums.astype(result, copy=prod(turned.output_shape) > 2 * sums.size)  # else it is a part of more
+            return sums.astype(result, copy=prod(first.output_shape) > 2 * sums.size)  # else it is a part of more
         if own is None:
             out[...] = sums
         return out

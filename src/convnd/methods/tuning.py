@@ -53,6 +53,8 @@ class Tuning:
         2**22
     )  #: or results, that NaN is omitted from at once: arrays of them are held beside the call's own
     slab_extents: int = 4  #: of a window, that such a slab is at least as long as
+    large_adjoint: int = 2**18  #: samples, from which an adjoint's positions outside the array are convolved apart
+    adjoint_growth: float = 1.25  #: times the samples, that all its positions are at most then
     small_gradient: int = 2**20  #: products of a gradient that are not worth dividing
     gradient_products: int = 2**29  #: that a thread sums in one go: an interrupt waits for them
     gradient_outputs: int = 1024  #: of a sum, at least: its lanes are added up once
