@@ -26,7 +26,7 @@ from .problem.arguments.parse import check_mask, check_x, parse
 from .problem.canonical import canonical, fills
 from .problem.exchange import Exchange, find_exchange
 from .problem.options import Options, meaning_of
-from .problem.recent import Recent
+from .problem.recent import OfArrays, Recent
 from .problem.request import Request, description, without_values
 from .problem.result import check_fits, check_out, imagined_result, plain_out, too_large
 
@@ -34,8 +34,7 @@ Array = np.ndarray | None
 Ready = tuple[Prepared, int]  # and the address of the weights for a small call, or 0
 
 _DESCRIPTION = ("method", "why", "estimates", "flops", "scratch_bytes", "_text")
-_LAYOUTS = 8  # of arrays that a plan keeps plans for
-_REMEMBERED = 512  # plans of `convnd.convnd`
+_LAYOUTS, _REMEMBERED = 8, 512  # plans that one keeps for arrays of other strides; those of `convnd.convnd`
 _MOST_KEPT = 2**16  # bytes of a kernel that such a plan keeps until another comes, and with 4 times as many made of it
 
 
@@ -247,7 +246,7 @@ class Plan(LinearMap, Printed):
     def _ready_for(self, kernel: np.ndarray) -> Ready:
         """Return a method and a kernel that is ready for it; those of the last kernel, where it is small, are kept."""
         if kernel.nbytes > _MOST_KEPT:
-            return self._make_ready(kernel)
+            return _LARGE.made_of(self, kernel, self._make_ready, lambda ready: ready[0].plan.weight_bytes)
         latest, values = self._latest_ready, kernel.tobytes()
         if latest is not None and latest[0] == values:
             return latest[1]
@@ -272,6 +271,7 @@ def _traits(x: np.ndarray, out: np.ndarray | None) -> tuple[Hashable, ...]:
 
 
 _PLANS: Recent[Plan] = Recent(_REMEMBERED)
+_LARGE: OfArrays[Ready] = OfArrays(2**25)  # what was made of larger kernels
 
 
 def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:

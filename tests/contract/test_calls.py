@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from convnd import convnd, plan
-from convnd.problem.recent import Recent
+from convnd.problem.recent import OfArrays, Recent
 from support import oracle
 from support.check import integers, reals, same
 from support.processes import run
@@ -147,6 +147,31 @@ def test_what_is_remembered_is_bounded():
     for step in range(1, 30):
         made(wide[:, : 17 * step : step])
     assert len(made._layouts) == plans._LAYOUTS
+
+
+def test_what_is_made_of_large_kernels_is_remembered_by_their_bits_in_so_many_bytes(monkeypatch):
+    kept = OfArrays(1000)
+    monkeypatch.setattr(plans, "_LARGE", OfArrays(2**25))
+    made = []
+
+    def make(array):
+        made.append(array)
+        return len(made)
+
+    zeros = np.zeros(10, np.float32)
+    for owner in range(9):
+        assert kept.made_of(owner, zeros, make, lambda _: 100) == owner + 1
+    assert kept.made_of(8, zeros, make, lambda _: 100) == 9 and kept.made_of(8, -zeros, make, lambda _: 100) == 10
+    assert kept.made_of(0, zeros, make, lambda _: 100) == 11  # long gone
+    assert sum(size for *_, size in kept._values.values()) <= 1000
+    kernel, x = np.ones((64, 32, 3, 3), np.float32), np.ones((32, 9, 9), np.float32)
+    options = {"channel_axis": 0, "convention": "correlation"}
+    first = convnd(x, kernel, **options)
+    assert len(plans._LARGE._values) == 1
+    kernel[5, 6, 1, 1] = np.nan  # in place
+    same(convnd(x, kernel, **options)[5], np.full((7, 7), np.nan, np.float32))
+    kernel[5, 6, 1, 1] = 1
+    same(convnd(x, kernel, **options), first)
 
 
 def test_few_files_are_run_through():

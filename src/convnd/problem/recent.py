@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Generic, TypeVar
+
+import numpy as np
 
 Value = TypeVar("Value")
 
@@ -28,3 +30,32 @@ class Recent(Generic[Value]):
                 self._values.pop(next(iter(self._values)), None)
         self._values[key] = value
         return value
+
+
+class OfArrays(Generic[Value]):
+    """What was made of the latest array of each of some owners, in so many bytes. Any number of threads may use it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: dict[Hashable, tuple[np.ndarray, Value, int]] = {}  # with the array's bits and all bytes
+
+    def made_of(
+        self, owner: Hashable, array: np.ndarray, make: Callable[[np.ndarray], Value], size: Callable[[Value], int]
+    ) -> Value:
+        """Return what is made of an array, or was made of the owner's latest one where that has the same bits.
+
+        ``size`` gives the bytes of what is made. An owner's arrays are of one shape and type.
+        """
+        if array.itemsize > 8 or 4 * array.nbytes > self._most:
+            return make(array)
+        latest, bits = self._values.pop(owner, None), array.view(f"u{array.itemsize}")
+        if latest is None or not np.array_equal(latest[0], bits):
+            own = array.copy()
+            value = make(own)
+            latest = own.view(bits.dtype), value, own.nbytes + size(value)
+        if 2 * latest[2] <= self._most:
+            with suppress(StopIteration, RuntimeError):  # other threads may add and remove
+                while sum([kept for *_, kept in self._values.values()]) + latest[2] > self._most:
+                    self._values.pop(next(iter(self._values)), None)
+                self._values[owner] = latest
+        return latest[1]
