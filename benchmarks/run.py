@@ -2,6 +2,7 @@
 
     python benchmarks/run.py                                  every line of problems.txt
     python benchmarks/run.py "float32 3500x3500 * 9x9 same"   this problem (see convnd.problem_text)
+    python benchmarks/run.py --file benchmarks/layers.txt     layers of the shapes that oneDNN tests
     python benchmarks/run.py --json figures.json --plot figures.png --page    keep and draw all figures,
                                                               write the tables of docs/explanation/speed.md
 
