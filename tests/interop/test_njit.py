@@ -248,6 +248,7 @@ def call(**given):
         ({"upsample": (2, 1, 1)}, ValueError, "upsample has 3 entries but x has 2 spatial axes"),
         ({"beta": 0.5}, ValueError, "beta must be 0 in compiled code"),
         ({"bias": 1}, ValueError, "bias must be None in compiled code"),
+        ({"strides": 2}, TypeError, r"convnd\(\) has no argument 'strides': it is stride here"),
         ({"mask": 1}, ValueError, "mask must be None in compiled code"),
         ({"workers": 2}, ValueError, "workers must be None or 1 in compiled code"),
         ({"fill_value": 1j}, TypeError, "fill_value must be real"),
@@ -291,3 +292,5 @@ def test_types_that_are_not_taken():
         function(np.ones(3), 2.0)
     with pytest.raises(ValueError, match="kernel has 1 axes but x has 2: write axes="):
         function(np.ones((3, 3)), np.ones(2))
+    with pytest.raises(TypeError, match=r"^convnd\(\) needs x and kernel$"):
+        numba.njit(lambda x: convnd(x))(np.ones(3))

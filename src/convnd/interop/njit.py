@@ -28,3 +28,10 @@ def register(convnd: Callable[..., Any]) -> None:
             x, kernel, padding, stride, dilation, upsample, groups, axes, channel_axis, convention, boundary,
             fill_value, nan_policy, mask, method, dtype, out, beta, bias, workers,
         )  # fmt: skip
+
+    # Numba asks here where arguments do not fit those above.
+    @overload(convnd, prefer_literal=True)
+    def convnd_by_other_arguments(*given, **named):
+        from .njit_types import misfit_of
+
+        raise misfit_of(convnd, given, named)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..jit.calls.columns import ALL_RUNS, LINE_VECTORS, LONG_VECTORS, ROW_VECTOR
 from ..jit.intrinsics.register_tile import RegisterTile
 from ..jit.machine import VECTOR_BYTES
 from ..problem import dtypes
+from ..problem.arguments.calls import misfit
 from ..problem.arguments.names import chosen
 from ..problem.boundary import MODES
 from ..problem.result import named_type, result_type
@@ -122,6 +123,12 @@ def _named(typ: Any) -> Any:
     if not isinstance(typ, (types.NumberClass, types.DType)):
         raise TypeError(f"dtype must name a type, as np.float32 does, but is {_shown(typ)} in compiled code")
     return named_type(str(typ.dtype), "dtype")
+
+
+def misfit_of(function: Any, given: Iterable[Any], named: Mapping[str, Any]) -> TypeError:
+    """Return the error about arguments, of such types, that ``convnd`` does not take."""
+    values = {name: _shown(typ) for name, typ in named.items()}
+    return misfit(function, [_shown(typ) for typ in given], values) or TypeError("convnd() needs x and kernel")
 
 
 class Facts(NamedTuple):

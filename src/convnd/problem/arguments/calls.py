@@ -26,12 +26,12 @@ def explained(function: Callable[Arguments, Result]) -> Callable[Arguments, Resu
         except TypeError as error:
             if error.__traceback__ is None or error.__traceback__.tb_next is not None:  # the function ran
                 raise
-            raise _misfit(function, given, named) or error from None
+            raise misfit(function, given, named) or error from None
 
     return call
 
 
-def _misfit(function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any]) -> TypeError | None:
+def misfit(function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any]) -> TypeError | None:
     """Return the error about arguments that a function does not take; None where it lacks some."""
     parameters = inspect.signature(function).parameters.values()
     name, places = function.__qualname__, [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
