@@ -156,6 +156,10 @@ def test_choice():
     small = x[:20, :20]
     want = convnd(small, kernel, padding="same", boundary="edge", method="direct")
     assert np.array_equal(chosen(small, kernel, "edge"), want)
+    want = passes(x, product((2, 2), "f8"), 0, 2**50, 1, "edge", 0.0)
+    assert want.shape == (1, 1)
+    far = passes(x[:2, :2], np.ones((2, 2)), 2**30, 2**28, 1, "wrap", 0.0)  # in no more memory than direct sums take
+    assert np.array_equal(far, convnd(x[:2, :2], np.ones((2, 2)), padding=2**30, stride=2**28, boundary="wrap"))
     with pytest.raises(ValueError, match="kernel must be an outer product of lines"):
         passes(x, rng.normal(size=(3, 3)), 0, 1, 1, "edge", 0.0)
     assert np.isnan(passes(x, np.full((3, 3), np.nan), 0, 1, 1, "edge", 0.0)).all()

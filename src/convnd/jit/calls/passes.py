@@ -17,7 +17,7 @@ from ..intrinsics.memory import call, doubles_at, indices_at, moved, words_at
 from . import columns as c
 from .check import NOT_SEPARABLE, kernel_row, out_row, row
 
-_BUFFER_BYTES = 512 * 1024
+_BUFFER_BYTES, _MOST_BYTES = 512 * 1024, 32 * 2**20  # of a buffer: where slabs can be so thin; at most
 _LEAST_WORK = 1e6  # taps of all outputs, from which on passes may be faster
 _PASS_TAPS, _LINE_TAPS = 13, 1.5  # taps that take as long as a pass, and as a tap of its line
 _GROWTH = 64.0  # as `methods.separable.factors.most_bits` has it
@@ -38,7 +38,7 @@ def find_passes(d):
     passes, lines, product, d[c.PASSES] = 0, 0, 1, 0
     for i in range(d[c.SPATIAL]):
         taps = kernel_row(d, i)[c.KERNEL_LENGTH]
-        if row(d, i)[c.UPSAMPLE] != 1:
+        if row(d, i)[c.UPSAMPLE] != 1 or (d[c.METHOD] == c.AUTO and row(d, i)[c.STRIDE] != 1):
             return
         if taps > 1:
             passes, lines, product = passes + 1, lines + taps, product * taps
@@ -48,11 +48,13 @@ def find_passes(d):
     is_faster = work >= _LEAST_WORK and product > _PASS_TAPS * passes + _LINE_TAPS * lines
     if passes < 2 or (d[c.METHOD] == c.AUTO and not is_faster):
         return
-    sample = d[c.HEAD + c.ITEM] * d[c.X_PLANES]
+    width = 1.0 * d[c.HEAD + c.ITEM] * d[c.X_PLANES]
     for place in range(1, d[c.X_RANK]):
         (i, taps), own = _spatial(d, place), out_row(d, row(d, place)[c.ORDER])
-        sample *= _padded(row(d, i), taps, own[c.OUT_LENGTH]) if i >= 0 else own[c.OUT_LENGTH]
-    outputs = out_row(d, row(d, 0)[c.ORDER])[c.OUT_LENGTH]
+        width *= _padded(row(d, i), taps, own[c.OUT_LENGTH]) if i >= 0 else own[c.OUT_LENGTH]
+    if width > _MOST_BYTES:
+        return
+    outputs, sample = out_row(d, row(d, 0)[c.ORDER])[c.OUT_LENGTH], int(width)
     slabs = -(-outputs // max(1, _BUFFER_BYTES // sample))
     d[c.PASSES], d[c.SLAB] = passes, -(-outputs // slabs)
     d[c.BUFFER_BYTES], d[c.LINES_BYTES] = -(-sample * d[c.SLAB] // 64) * 64, 8 * lines + 16 * product
