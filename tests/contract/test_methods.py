@@ -8,6 +8,7 @@ from convnd.methods import repair
 from support import oracle
 from support.check import TOLERANCE, bound, check, close, integers, near, reals, same
 from support.oracle import BOUNDARIES
+from support.settings import tuned
 from support.strategies import outer
 
 METHODS = ["separable", "fft"]
@@ -95,6 +96,29 @@ def test_sums_of_outer_products(tuning, method, dtype):
         kernel = np.einsum("r,ri,rj->ij", np.array(sizes, dtype), *lines).astype(dtype)
         x = reals((40, 50), dtype)
         close(convnd(x, kernel, method=method, padding="same"), x, kernel, padding="same")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint64", "float32", ">f8", "float16", "complex64"])
+@pytest.mark.parametrize("shape, taps", [((70, 90), (13, 14)), ((3, 45, 33), (1, 12, 9)), ((9, 19, 21), (12, 13, 15))])
+def test_boxes_are_moving_sums(dtype, shape, taps):
+    """The same to the last bit however tiles lie, for one thread and more, and interleaved with others."""
+    x = integers(shape, dtype)
+    kernel, options = np.full(taps, 3, x.real.dtype.newbyteorder("=")), {"padding": "same", "boundary": "reflect"}
+    check(x, kernel, method="separable", **options)
+    check(np.stack([x, x], -1), kernel, method="separable", axes=range(x.ndim), **options)
+    if x.dtype.kind == "f" and x.dtype.itemsize > 2:
+        x, kernel = reals(shape, dtype), kernel / kernel.dtype.type(7 * kernel.size)
+        whole = convnd(x, kernel, method="separable", workers=1, **options)
+        close(whole, x, kernel, **options)
+        with tuned("tiny", summed_taps=12):
+            same(convnd(x, kernel, method="separable", **options), whole)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_moving_sums_keep_to_their_windows(value):
+    x, kernel = reals((60, 70), np.float32), np.full((13, 12), 1 / 156, np.float32)
+    x[30, 31] = value
+    agrees(x, kernel, "separable", padding="same")
 
 
 @pytest.mark.parametrize("size", [7e37, 1e30, 1e-30, 1e-38, 1e-44], ids=str)

@@ -16,6 +16,7 @@ SETTINGS = {
     "default": {},
     "tiny": {
         "window_bytes": 256, "serial_below": 1, "results_bytes": 1, "first_level_bytes": 256,
+        "summed_taps": 2,
         "near_bytes": 8 * 1024, "far_bytes": 1e-3,  # transforms of more than some rows cost a fortune
         "looking_ms": 0.0,  # "auto" looks for other ways, however little the work
         "slab_samples": 400, "slab_extents": 0,

@@ -12,10 +12,11 @@ from ..problem.boundary import OUTSIDE
 from . import tables as t
 from .compile import HELPER
 from .index import input_index, input_position
-from .intrinsics.memory import call, indices_at, words_at
+from .intrinsics.memory import ask_for, call, indices_at, words_at
 
 # In place of an offset: the fill value is meant, or no output of the tile reads the place.
 FILLED, UNREAD = -(2**62), -(2**62) - 1
+ROWS_AHEAD = 2  # rows that memory is asked for: it fetches ahead by itself inside a page, and rows lie pages apart
 X, FILL, LISTED = range(3)  # which samples a segment has
 
 
@@ -183,8 +184,8 @@ def _copy_frames(job, table, memory, at, line, target, fills):
 
 
 @njit(**HELPER)
-def _copy_line(job, table, memory, memory_address, segments, end, line, target, fills):
-    """Copy a line of the window, segment by segment."""
+def _copy_line(job, table, memory, memory_address, segments, end, line, target, fills, ahead):
+    """Copy a line of the window, segment by segment, and ask for those of the line ``ahead``."""
     frame, item = table[job + t.FRAME], table[job + t.ITEM]
     for at in range(segments, end, t.SEGMENT):
         count, offset, which = memory[at + 1], memory[at + 2], memory[at + 4]
@@ -192,6 +193,8 @@ def _copy_line(job, table, memory, memory_address, segments, end, line, target, 
         if frame > 1:
             _copy_frames(job, table, memory, at, line, to, fills)
         elif which == X:
+            if ahead != 0:
+                ask_for(line + offset + ahead, count * abs(memory[at + 3]))
             call(table[job + t.READ], (line + offset, to, count, memory[at + 3], 0))
         elif which == FILL:
             _fill(fills, to, count, item, 0)
@@ -236,9 +239,12 @@ def gather(table_address, memory_address, job, group, window):
                 offset = memory[table[row_axis + t.MAP] + row] if rank > 1 else 0
                 to = target + row * table[row_axis + t.PITCH]
                 if offset == FILLED or not is_inside:
-                    _copy_line(job, table, memory, memory_address, end, whole, source, to, fills)
+                    _copy_line(job, table, memory, memory_address, end, whole, source, to, fills, 0)
                 elif offset != UNREAD:
-                    _copy_line(job, table, memory, memory_address, segments, end, source + offset, to, fills)
+                    ahead = (
+                        memory[table[row_axis + t.MAP] + row + ROWS_AHEAD] - offset if row + ROWS_AHEAD < rows else 0
+                    )
+                    _copy_line(job, table, memory, memory_address, segments, end, source + offset, to, fills, ahead)
 
 
 @njit(**HELPER)

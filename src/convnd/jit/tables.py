@@ -68,8 +68,10 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     BESIDE_FILLS,
     # where a pass writes in a worker's scratch, 0 for the result; how many samples of what it wrote must be in range
     TARGET_AT, CHECKED,
+    # of a pass of moving sums: the axis, the taps, and the bytes of what the sums of a block take
+    SUM_AXIS, SUM_TAPS, SUM_ENDS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 36)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 39)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

@@ -16,7 +16,7 @@ from .intrinsics.memory import call, passed, run
 
 
 @njit(**HELPER)
-def _carried(outputs, axis, table):
+def carried(outputs, axis, table):
     """Return what a pass computes along an axis: outputs, or as many positions as later passes need for them."""
     return outputs if table[axis + t.KEPT] == 0 else min(table[axis + t.KEPT], outputs + table[axis + t.HALO])
 
@@ -36,7 +36,7 @@ def window_in_x(group, job, table, memory):
         if a == table[job + t.ROW_AXIS]:  # the rows that do not exist are computed and dropped
             span += stride * (-outputs % (table[job + t.ROWS] * table[job + t.ROW_SPACING]))
         if a == rank - 1:  # so is what the last block has beyond the line
-            span += stride * (-_carried(outputs, axis, table) % table[job + t.BLOCK])
+            span += stride * (-carried(outputs, axis, table) % table[job + t.BLOCK])
         first += start * x_step
         if x_step < 0:
             low += span * x_step
@@ -161,7 +161,7 @@ def _count_outputs(phase, job, table, memory):
     length = 1
     for a in range(rank):
         axis = axes + a * t.AXIS_COLUMNS
-        outputs = _carried(memory[t.OUTPUTS * rank + a], axis, table)
+        outputs = carried(memory[t.OUTPUTS * rank + a], axis, table)
         if memory[t.TILE * rank + a] + 1 == table[axis + t.TILES]:
             outputs -= table[phase + t.PHASE_COLUMNS + a]
         runs_on = a >= rank - 1 - table[job + t.FLAT]

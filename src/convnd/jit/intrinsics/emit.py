@@ -118,12 +118,25 @@ def call(b, name, result, *args):
     return b.call(declare(b, name, result, [arg.type for arg in args]), args)
 
 
+def _is_whole(typ):
+    return isinstance(typ.element if isinstance(typ, ir.VectorType) else typ, ir.IntType)
+
+
 def multiply_add(b, x, y, z):
     """Return ``x * y + z``: fused where the processor can, modulo 2^64 for whole numbers."""
-    scalar = x.type.element if isinstance(x.type, ir.VectorType) else x.type
-    if isinstance(scalar, ir.IntType):
+    if _is_whole(x.type):
         return b.add(b.mul(x, y), z)
     return call(b, f"llvm.fmuladd.{suffix(x.type)}", x.type, x, y, z)
+
+
+def add(b, x, y):
+    """Return ``x + y``."""
+    return b.add(x, y) if _is_whole(x.type) else b.fadd(x, y)
+
+
+def multiply(b, x, y):
+    """Return ``x * y``."""
+    return b.mul(x, y) if _is_whole(x.type) else b.fmul(x, y)
 
 
 def prefetch(b, address):

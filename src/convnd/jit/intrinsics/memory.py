@@ -7,7 +7,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .emit import I64, POINTER, numbers_behind
+from ..machine import CACHE_LINE
+from .emit import I64, POINTER, behind, numbers_behind, prefetch
 
 
 def _call(context, b, address, values):
@@ -110,6 +111,19 @@ def numbers_on_stack(typingctx, pointer, count):
         return cgutils.gep_inbounds(b, cgutils.alloca_once(b, array), 0, 0)
 
     return pointer(pointer, count), codegen
+
+
+@intrinsic
+def ask_for(typingctx, address, size):
+    """Ask for the lines of the cache that so many bytes from an address on lie in; any address is allowed."""
+
+    def codegen(context, b, signature, args):
+        lines = b.sdiv(b.add(args[1], ir.Constant(I64, CACHE_LINE - 1)), ir.Constant(I64, CACHE_LINE))
+        with cgutils.for_range(b, lines, intp=I64) as line:
+            prefetch(b, behind(b, args[0], (line.index, CACHE_LINE)))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
 
 
 @intrinsic

@@ -37,14 +37,21 @@ class Factor:
     source: tuple[int, int] = (-1, 0)
     channel: int = -1
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is one term whose weights are the same but for the rounding of their computation."""
+        first, tolerance = self.weights.flat[0], 8 * np.finfo(np.float64).eps
+        return self.weights.shape[:2] == (1, 1) and bool((np.abs(self.weights - first) <= tolerance * abs(first)).all())
 
-#: What a plan needs to know of a factor: its axes, its terms and those that it reads, its source, and its channel.
-Structure = tuple[tuple[tuple[int, ...], int, int, tuple[int, int], int], ...]
+
+#: What a plan needs to know of a factor: its axes, its terms and those that it reads, whether it is one term of equal
+#: weights, its source, and its channel.
+Structure = tuple[tuple[tuple[int, ...], int, int, bool, tuple[int, int], int], ...]
 
 
 def structure(factors: Sequence[Factor]) -> Structure:
     """Return what a plan needs to know of a kernel's factors."""
-    return tuple((own.axes, *own.weights.shape[:2], own.source, own.channel) for own in factors)
+    return tuple((own.axes, *own.weights.shape[:2], own.is_constant, own.source, own.channel) for own in factors)
 
 
 def rounding_of(working: str) -> float:
@@ -121,7 +128,8 @@ def most_bits(problem: Problem, kernel: np.ndarray) -> int:
         return 0
     info = np.finfo(problem.working)
     total = np.abs(kernel).sum(dtype=np.float64)
-    most = float(info.max) / (4 * MOST_GROWTH * max(1.0, total))
+    longest = max(axis.taps for axis in problem.axes)  # equal weights are multiplied by after the sum
+    most = float(info.max) / (4 * MOST_GROWTH * max(longest, total))
     return max(1, bits(most, problem.working))
 
 

@@ -9,7 +9,7 @@ factors that they share.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 
@@ -21,16 +21,18 @@ from ...jit.kernels import convolve_separably
 from ...jit.lines import compile_largest, compile_writer
 from ...jit.machine import CACHE_LINE, VECTOR_BYTES
 from ...jit.parallel import available, team_size
-from ...problem.axis import Axis, window
-from ...problem.canonical import Levels, Problem, merged
+from ...problem.axis import window
+from ...problem.canonical import Problem, merged
 from ...problem.request import Request
 from .. import tuning
 from ..direct import TilePass, lay_out_pass, rows_ahead, useful_workers
 from ..tiling.costs import gather_cycles
-from ..tiling.layout import best_of_tile, round_up, window_length
+from ..tiling.layout import Layout, best_of_tile, round_up, window_length
 from ..tiling.tables import Builder, Columns, Tasks, add_axes, dense_pitches, even_begins, functions, offsets
 from .bank import check_separable
 from .factors import Factor, Structure, most_bits, structure
+from .moving_sums import SumPass, lay_out_sums, sum_cycles, summed_axes
+from .passes import channels_of, passes_of
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once
@@ -56,7 +58,7 @@ class SeparablePlan:
     factors: Structure
     shape: tuple[int, ...]
     cycles: float  # of one core
-    passes: tuple[TilePass, ...]
+    passes: tuple[TilePass | SumPass, ...]
     workers: int
     tasks: Tasks
 
@@ -123,13 +125,23 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, shape, strict=True)]
     begins = [even_begins(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
     tiles = prod(len(own) - 1 for own in begins)
-    steps = _passes(problem, shape, factors)
+    steps = passes_of(problem, shape, factors)
     x_channels = offsets(problem.x_channel_steps)
-    inside = problem.reads_inside and all(
-        axis.stride == 1 and len(own.positions) == n + axis.extent - 1
-        for axis, n, own in zip(problem.axes, shape, windows, strict=True)
+    summed = summed_axes(problem, factors)
+    inside = (
+        problem.reads_inside
+        and summed[0] < 0
+        and all(
+            axis.stride == 1 and len(own.positions) == n + axis.extent - 1
+            for axis, n, own in zip(problem.axes, shape, windows, strict=True)
+        )
     )
-    chosen = [best_of_tile(step, inside and p == 0) for p, step in enumerate(steps)]
+    chosen: list[tuple[Layout | None, float]] = [
+        (None, sum_cycles([n.outputs for n in step.axes], a, step.axes[a].extent, VECTOR_BYTES // item))
+        if a >= 0
+        else best_of_tile(step, inside and p == 0)
+        for p, (step, a) in enumerate(zip(steps, summed, strict=True))
+    ]
     gathered = prod(len(w.positions) for w in windows[:-1]) * gather_cycles(len(windows[-1].positions))
     cycles = tiles * (gathered + sum(cost for _, cost in chosen))
 
@@ -137,14 +149,21 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     axes, columns = add_axes(builder, problem, windows, begins, dense_pitches(windows, item))
     compiled = functions(problem, problem.working, ranged=True)
     done = {-1: {a for a, axis in enumerate(problem.axes) if axis.taps == 1}}
-    passes, room = [], dict[int, int]()  # bytes of what a pass writes, and of the gathered window
+    passes, room = (
+        list[TilePass | SumPass](),
+        dict[int, int](),
+    )  # bytes of what a pass writes, and of the gathered window
     channel_bytes = {-1: 0} | {p: item * prod(axis.outputs for axis in step.axes) for p, step in enumerate(steps)}
     for p, (step, (layout, _)) in enumerate(zip(steps, chosen, strict=True)):
-        along, terms, _, (source, first), channel = factors[p]
+        along, terms, _, _, (source, first), channel = factors[p]
         own_windows = [
             own if a in along else window(step.axes[a], step.axes[a].outputs) for a, own in enumerate(windows)
         ]
-        own = lay_out_pass(builder, step, layout, own_windows)
+        own: TilePass | SumPass = (
+            lay_out_sums(step, summed[p], own_windows)
+            if layout is None
+            else lay_out_pass(builder, step, layout, own_windows)
+        )
         passes.append(own)
         done[p] = done[source] | set(along)
         room[source] = max(room.get(source, 0), first * channel_bytes[source] + own.window_bytes)
@@ -156,7 +175,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
         builder.set({
             **columns, **compiled, **own.columns, t.AXES: builder.add(own_axes),
             t.WRITE: compile_writer(step.accumulated, step.result, step.results_near),
-            t.OUT_CHANNELS: builder.add(_channels_of(problem, step, channel)),
+            t.OUT_CHANNELS: builder.add(channels_of(problem, step, channel)),
             t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms, t.PASSES: len(steps),
             t.TASKS: tiles * problem.groups,
             t.LARGEST_NUMBER: compile_largest(problem.working, counts_nan=False),
@@ -168,7 +187,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
         at |= {p: at[source] + room[source]} if channel < 0 else {}
     results_at = max(at[p] + room[p] for p in at)
     end = round_up(results_at + max(own.results_bytes for own in passes), CACHE_LINE)
-    for p, (_, terms, _, (source, first), _) in enumerate(factors):
+    for p, (_, terms, _, _, (source, first), _) in enumerate(factors):
         builder.set({
             t.WINDOW_AT: at[source] + first * channel_bytes[source], t.TARGET_AT: at.get(p, 0),
             t.CHECKED: terms * channel_bytes[p] // item if p in at and source < 0 else 0,
@@ -176,47 +195,6 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
         }, p)  # fmt: skip
     tasks = builder.tasks(begins)
     return SeparablePlan(problem, factors, shape, cycles, tuple(passes), useful_workers(problem, cycles), tasks)
-
-
-def _channels_of(problem: Problem, step: Problem, channel: int) -> np.ndarray:
-    """Return the offset of each output channel of a pass, of every group."""
-    if channel >= 0:
-        return offsets(problem.out_channel_steps)[channel :: problem.out_channels]
-    *groups, (terms, channel_step) = step.out_channel_steps
-    return (offsets(tuple(groups))[:, None] + channel_step * np.arange(terms)).ravel()
-
-
-def _groups_of(problem: Problem, last: bool) -> Levels:
-    """Return the groups of the last pass' output channels; of those before, all in one place."""
-    groups = problem.out_channel_steps[:-1]
-    return groups if last else tuple((count, 0) for count, _ in groups)
-
-
-def _passes(problem: Problem, shape: Sequence[int], factors: Structure) -> list[Problem]:
-    """Return the problem that each pass is, from the window of a tile on."""
-    item = np.dtype(problem.working).itemsize
-    lengths_of = {-1: [len(window(axis, n).positions) for axis, n in zip(problem.axes, shape, strict=True)]}
-    passes = []
-    for p, (along, terms, before, (source, _), channel) in enumerate(factors):
-        axes = [
-            replace(axis, length=axis.stride * (n - 1) + axis.extent, before=0, after=0, unit=1)
-            if a in along
-            else Axis(length)
-            for a, (axis, n, length) in enumerate(zip(problem.axes, shape, lengths_of[source], strict=True))
-        ]
-        lengths = lengths_of[p] = [axis.outputs for axis in axes]
-        last = channel >= 0
-        native = np.dtype(problem.working).str
-        steps = [item * prod(lengths[a + 1 :]) for a in range(len(lengths))]
-        passes.append(replace(
-            problem, axes=tuple(axes), x_steps=problem.x_steps if p == 0 else (0,) * len(axes),
-            out_steps=problem.out_steps if last else tuple(steps), in_channels=before, out_channels=terms,
-            x_channel_steps=(*problem.x_channel_steps[:-1], (before, 0)) if p == 0 else ((before, 0),),
-            out_channel_steps=(*_groups_of(problem, last), (terms, 0 if last else item * prod(lengths))),
-            accumulated=problem.accumulated if last else problem.working, result=problem.result if last else native,
-            nan=problem.nan if last else "kept",
-        ))  # fmt: skip
-    return passes
 
 
 def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
@@ -229,16 +207,24 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
         sizes = {-(-axis.outputs // n) for n in _TILES}
         choices.append(sorted({min(axis.outputs, round_up(n, line)) if a == last else n for n in sizes}, reverse=True))
 
+    summed = summed_axes(problem, factors)
+
     def cost(shape: tuple[int, ...]) -> tuple[bool, float]:
         lengths = [window_length(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
         lengths_of, windows, between = {-1: lengths}, [prod(lengths)], 0
         # A window that is read in place costs its way from memory, however often it is read; at an end it is gathered.
         ends = (2 * n >= axis.outputs and (axis.before > 0 or axis.after > 0) for axis, n in zip(problem.axes, shape))
-        in_place = problem.reads_inside and not any(ends)
+        in_place = problem.reads_inside and not any(ends) and summed[0] < 0
         work = 1.0 * prod(lengths[:-1])
         work *= tuning.TUNING.inside_cycles * lengths[-1] if in_place else gather_cycles(lengths[-1])
-        for p, (along, terms, before, (source, _), _) in enumerate(factors):
+        for p, (along, terms, before, _, (source, _), _) in enumerate(factors):
             lengths = lengths_of[p] = [shape[a] if a in along else n for a, n in enumerate(lengths_of[source])]
+            windows.append(terms * prod(lengths))
+            if source >= 0:
+                between = max(between, windows[source + 1] + windows[-1])
+            if summed[p] >= 0:
+                work += sum_cycles(lengths, summed[p], problem.axes[summed[p]].extent, lanes)
+                continue
             lines = prod(round_up(n, _ROWS) if a in along else n for a, n in enumerate(lengths[:-1]))
             vectors = terms * lines * (round_up(lengths[-1], line) / lanes + 1)
             taps = before * prod(problem.axes[a].taps for a in along)
@@ -246,12 +232,10 @@ def _tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
             rows = taps if last in along else taps + _ROWS
             if last not in along and rows * lengths[-1] * item > tuning.TUNING.first_level_bytes:
                 work += vectors * tuning.TUNING.second_level_cycles
-            windows.append(terms * prod(lengths))
-            if source >= 0:
-                between = max(between, windows[source + 1] + windows[-1])
         tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
         held = item * max(between, windows[0] / (tuning.TUNING.rolling if in_place else 1)) / tuning.TUNING.window_bytes
-        work, fits = work * _BEYOND if held > 1 else work, held <= _MOST_WINDOWS
+        is_dense = all(shape[a] >= problem.axes[a].dilation for a in summed if a >= 0)
+        work, fits = work * _BEYOND if held > 1 else work, held <= _MOST_WINDOWS and is_dense
         rounds = -(-tiles // available()) if tiles * work > tuning.TUNING.serial_below else tiles
         return not fits, work * rounds if fits else sum(windows)
 

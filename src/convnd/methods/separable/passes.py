@@ -1,0 +1,55 @@
+"""The problem that each pass of factors is, from the window of a tile on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from ...problem.axis import Axis, window
+from ...problem.canonical import Levels, Problem
+from ..tiling.tables import offsets
+from .factors import Structure
+
+
+def channels_of(problem: Problem, step: Problem, channel: int) -> np.ndarray:
+    """Return the offset of each output channel of a pass, of every group."""
+    if channel >= 0:
+        return offsets(problem.out_channel_steps)[channel :: problem.out_channels]
+    *groups, (terms, channel_step) = step.out_channel_steps
+    return (offsets(tuple(groups))[:, None] + channel_step * np.arange(terms)).ravel()
+
+
+def _groups_of(problem: Problem, last: bool) -> Levels:
+    """Return the groups of the last pass' output channels; of those before, all in one place."""
+    groups = problem.out_channel_steps[:-1]
+    return groups if last else tuple((count, 0) for count, _ in groups)
+
+
+def passes_of(problem: Problem, shape: Sequence[int], factors: Structure) -> list[Problem]:
+    """Return the problem that each pass is, from the window of a tile on."""
+    item = np.dtype(problem.working).itemsize
+    lengths_of = {-1: [len(window(axis, n).positions) for axis, n in zip(problem.axes, shape, strict=True)]}
+    passes = []
+    for p, (along, terms, before, _, (source, _), channel) in enumerate(factors):
+        axes = [
+            replace(axis, length=axis.stride * (n - 1) + axis.extent, before=0, after=0, unit=1)
+            if a in along
+            else Axis(length)
+            for a, (axis, n, length) in enumerate(zip(problem.axes, shape, lengths_of[source], strict=True))
+        ]
+        lengths = lengths_of[p] = [axis.outputs for axis in axes]
+        last = channel >= 0
+        native = np.dtype(problem.working).str
+        steps = [item * prod(lengths[a + 1 :]) for a in range(len(lengths))]
+        passes.append(replace(
+            problem, axes=tuple(axes), x_steps=problem.x_steps if p == 0 else (0,) * len(axes),
+            out_steps=problem.out_steps if last else tuple(steps), in_channels=before, out_channels=terms,
+            x_channel_steps=(*problem.x_channel_steps[:-1], (before, 0)) if p == 0 else ((before, 0),),
+            out_channel_steps=(*_groups_of(problem, last), (terms, 0 if last else item * prod(lengths))),
+            accumulated=problem.accumulated if last else problem.working, result=problem.result if last else native,
+            nan=problem.nan if last else "kept",
+        ))  # fmt: skip
+    return passes
