@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -290,4 +289,4 @@ def plan(
     )  # fmt: skip
     request = parse(x, kernel, out, options)
     mask = None if request.mask is None else request.mask.copy()
-    return Plan(replace(request, kernel=request.kernel.copy(), mask=mask))
+    return Plan(request._replace(kernel=request.kernel.copy(), mask=mask))

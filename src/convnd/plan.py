@@ -6,7 +6,6 @@ A user keeps one for a kernel. `convnd.convnd` remembers others, which take the 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -22,13 +21,13 @@ from .methods.update import Updated, is_stored_so
 from .problem import dtypes
 from .problem.arguments.calls import explained
 from .problem.arguments.messages import Printed
-from .problem.arguments.parse import check_mask, check_x, parse
+from .problem.arguments.parse import check_mask, check_x, parse, parse_alike
 from .problem.canonical import canonical, fills
 from .problem.exchange import Exchange, find_exchange
 from .problem.options import Options, meaning_of
 from .problem.recent import OfArrays, Recent
-from .problem.request import Request, description, without_values
-from .problem.result import check_fits, check_out, imagined_result, plain_out, too_large
+from .problem.request import Request, description, traits
+from .problem.result import check_fits, check_out, plain_out, result_traits, too_large
 
 Array = np.ndarray | None
 Ready = tuple[Prepared, int]  # and the address of the weights for a small call, or 0
@@ -73,27 +72,25 @@ class Plan(LinearMap, Printed):
 
     @np.errstate(all="ignore")  # the caller's floating-point state must not matter, here as in compiled code
     def __init__(self, request: Request, keeps_kernel: bool = True) -> None:
-        x, out = without_values(request.x), None if request.out is None else without_values(request.out)
-        kernel = request.kernel if keeps_kernel else without_values(request.kernel)  # else every call has its own
-        mask = request.mask if keeps_kernel or request.mask is None else without_values(request.mask)
-        super().__init__(request := replace(request, x=x, kernel=kernel, out=out, mask=mask))
-        if out is None:
-            check_fits(request)
-        self._result = imagined_result(request)
+        x, kernel, out = traits(request.x), request.kernel, None if request.out is None else traits(request.out)
+        super().__init__(request := request._replace(x=x, out=out))  # no array of a call is kept
+        like = self._result = result_traits(request) if out is None else out
+        check_fits(request, like.shape)
         self._layouts: Recent[Plan] = Recent(_LAYOUTS)
         self._variants: dict[str, Plan] = {}
         self._latest: tuple[bytes, Plan] | None = None  # what was made of the last kernel, with its bytes
         self._latest_ready: tuple[bytes, Ready] | None = None
-        self._key = _traits(x, out)
-        self._is_real_part = request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind)
+        self._key = (*x, *(() if out is None else (*out, True)))
+        self._is_real_part = (
+            request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind) and not request.updates
+        )
         self._is_exact = not keeps_kernel and dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
         self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
         self.flops, self.scratch_bytes, self._text = 0, 0, list[str]()
-        self._keeps_kernel, self._may_lack_weight = keeps_kernel, False
+        self._keeps_kernel, self._may_lack_weight, self._is_empty = keeps_kernel, False, 0 in self.output_shape
         self._is_of_kernel = keeps_kernel or not (request.updates or request.normalises)  # else made for each kernel
         self._exchanged: tuple[Plan, Exchange] | None = None
         self._updated: Updated | None = None
-        self._is_empty, self._updates = 0 in self.output_shape, request.updates
         if self._is_empty or not self._is_of_kernel:
             return
         if request.updates:
@@ -102,13 +99,12 @@ class Plan(LinearMap, Printed):
                 vars(self).update({name: vars(plain)[name] for name in _DESCRIPTION})
                 self._updated = Updated(request, lambda own: Plan(own)._call)
                 return
-            request = self._request = replace(request, method="direct")
-        like = self._result if out is None else out
+            request = self._request = request._replace(method="direct")
         self._problem = canonical(request, like)
         self._fills = fills(request, self._problem)
         self._small: SmallCall | None = None
         self._ready: Ready | None = None
-        if not (self._updates or request.normalises) and (exchange := find_exchange(request, like)) is not None:
+        if not (request.updates or request.normalises) and (exchange := find_exchange(request, like)) is not None:
             self._exchanged = Plan(exchange.request, keeps_kernel=False), exchange
         if keeps_kernel:
             self._prepare(np.broadcast_to(x.dtype.type(0), x.shape), kernel)  # values of x are not known
@@ -176,7 +172,7 @@ class Plan(LinearMap, Printed):
         if own is None:
             x, target = check_x(x, self._request), plain_out(out)
             check_out(target, self.output_shape, self._request.result)
-            request = replace(self._request, x=x, out=target)
+            request = self._request._replace(x=x, out=target)
             own = self._like(x, target) or self._layouts.add(_traits(x, target), Plan(request))
         if out is None or target is None:
             return own._run(x, self._request.kernel, None, mask)
@@ -188,7 +184,7 @@ class Plan(LinearMap, Printed):
 
     def _allocated(self) -> np.ndarray:
         try:
-            return np.empty_like(self._result)
+            return np.ndarray(self._result.shape, self.dtype, None, 0, self._result.strides)
         except (MemoryError, ValueError):
             raise too_large(self._request) from None
 
@@ -199,18 +195,18 @@ class Plan(LinearMap, Printed):
     def _run(self, x: np.ndarray, kernel: np.ndarray, out: Array, mask: Array = None) -> np.ndarray:
         """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps no other."""
         request = self._request
-        if not self._is_of_kernel:
-            latest, values = self._latest, kernel.tobytes()
-            if latest is None or latest[0] != values:  # making such a plan takes its time, and kernels seldom change
-                latest = self._latest = values, Plan(replace(request, kernel=kernel.copy()))
-            return latest[1]._run(x, kernel, out, mask)
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             return self._exchanged[0]._run(*arrays, self._allocated() if out is None else out)
         if self._is_exact:  # which type holds the sums is a matter of the kernel's values
             working = dtypes.working(request.held or x.dtype, kernel, self.dtype, request.fill)
             if working != request.working:
-                variant = self._variants.get(working) or Plan(replace(request, working=working), keeps_kernel=False)
-                return self._variants.setdefault(working, variant)._run(x, kernel, out)
+                variant = self._variants.get(working) or Plan(request._replace(working=working), keeps_kernel=False)
+                return self._variants.setdefault(working, variant)._run(x, kernel, out, mask)
+        if not self._is_of_kernel:
+            latest, values = self._latest, kernel.tobytes()
+            if latest is None or latest[0] != values:  # making such a plan takes its time, and kernels seldom change
+                latest = self._latest = values, Plan(request._replace(kernel=kernel.copy()))
+            return latest[1]._run(x, kernel, out, mask)
         if request.nan_policy == "raise":
             check_nan(x, request.workers)
         if out is None and request.beta:
@@ -228,7 +224,7 @@ class Plan(LinearMap, Printed):
                 self._small(x, weights, out)
             else:
                 repair.run(prepared.plan, x, prepared.weights, self._fills, out, request.workers)
-        if self._is_real_part and not self._updates:
+        if self._is_real_part:
             out.imag = 0
         if self._may_lack_weight:
             self._normalised.fill_without_weight(out)
@@ -237,7 +233,7 @@ class Plan(LinearMap, Printed):
     @np.errstate(all="ignore")
     def _make_ready(self, kernel: np.ndarray) -> Ready:
         """Choose a method and make a kernel ready for it."""
-        prepared = prepare(replace(self._request, kernel=kernel), self._problem)
+        prepared = prepare(self._request._replace(kernel=kernel), self._problem)
         if prepared.choice.method != "direct" or prepared.plan.problem.pattern:
             return prepared, 0
         self._small = self._small or small_call(self._request, prepared.plan, self._fills)
@@ -266,35 +262,39 @@ class Plan(LinearMap, Printed):
 
 def _traits(x: np.ndarray, out: np.ndarray | None) -> tuple[Hashable, ...]:
     """Return what a plan is laid out for."""
-    own = () if out is None else (out.shape, out.strides, out.dtype, out.flags.writeable)
-    return x.shape, x.strides, x.dtype, *own
+    own = (x.shape, x.strides, x.dtype)
+    return own if out is None else (*own, out.shape, out.strides, out.dtype, out.flags.writeable)
 
 
 _PLANS: Recent[Plan] = Recent(_REMEMBERED)
 _LARGE: OfArrays[Ready] = OfArrays(2**25)  # what was made of larger kernels
+_REQUESTS: Recent[Request] = Recent(_REMEMBERED)  # one for all lengths and steps
 
 
 def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
     """Do what `convnd.convnd` promises of what becomes NumPy's arrays, by a plan that is remembered or by a new one."""
-    key = plan = target = mask = None
+    key: Any = None
+    given, plan, mask = out, None, None
     if type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray):
         if options.mask is not None:
             mask = check_mask(options.mask, x.shape)
-        target, meaning = out, meaning_of(options if mask is None else options._replace(mask=mask.dtype))
-        if meaning is not None:
+        if (meaning := meaning_of(options if mask is None else options._replace(mask=mask.dtype))) is not None:
             key = _traits(x, out), kernel.shape, kernel.strides, kernel.dtype, meaning, tuning.TUNING
             plan = _PLANS.get(key)
+    if plan is None and key is not None:
+        kind = x.ndim, x.dtype, out is None, (x if out is None else out).dtype, *key[1:-1]
+        if (request := parse_alike(_REQUESTS.get(kind), x, kernel, out, mask)) is not None:
+            plan = _PLANS.add(key, Plan(request, keeps_kernel=False))
     if plan is None:
         request = parse(x, kernel, out, options)
-        plan = Plan(request, keeps_kernel=False)
+        plan = Plan(request.without_values(), keeps_kernel=False)
         if key is not None and request.x is x:
             _PLANS.add(key, plan)
-        x, kernel, target, mask = request.x, request.kernel, request.out, request.mask
-    if target is None:
-        return plan._run(x, kernel, None, mask)
-    if any(np.may_share_memory(target, other) for other in (x, kernel, mask) if other is not None):
-        own = target.copy() if options.beta is not None and np.any(options.beta) else None
-        target[...] = convolve(x, kernel, own, options._replace(dtype=target.dtype))
+            _REQUESTS.add(kind, plan._request)
+        x, kernel, out, mask = request.x, request.kernel, request.out, request.mask
+    if out is not None and any(np.may_share_memory(out, other) for other in (x, kernel, mask) if other is not None):
+        own = out.copy() if options.beta is not None and np.any(options.beta) else None
+        out[...] = convolve(x, kernel, own, options._replace(dtype=out.dtype))
     else:
-        plan._run(x, kernel, target, mask)
-    return out
+        out = plan._run(x, kernel, out, mask)
+    return out if given is None else given

@@ -7,7 +7,7 @@ from convnd import convnd, plan
 from convnd.problem.arguments.parse import parse
 from convnd.problem.exchange import find_exchange
 from convnd.problem.options import Options
-from convnd.problem.result import imagined_result
+from convnd.problem.result import result_traits
 from support.check import check, integers, reals
 from support.strategies import LAYOUTS, WRITEABLE
 
@@ -30,7 +30,7 @@ ALONE = {  # shapes of x and of the kernel: along an axis of one sample each out
 
 def is_exchanged(x, kernel, **options):
     request = parse(x, kernel, None, Options(**options))
-    return find_exchange(request, imagined_result(request)) is not None
+    return find_exchange(request, result_traits(request)) is not None
 
 
 @pytest.mark.parametrize("convention", ["convolution", "correlation"])
@@ -113,7 +113,7 @@ def test_few_filters_rather_than_many():
     """Each filter is planned for: thousands of them took seconds."""
     for shape, taps in ((1, 10), (5000, 1)), ((10, 1), (1, 5000)), ((5000, 1), (1, 10)), ((1, 5000), (10, 1)):
         request = parse(integers(shape), integers(taps), None, Options(padding="full"))
-        found = find_exchange(request, imagined_result(request))
+        found = find_exchange(request, result_traits(request))
         assert found is not None and found.request.kernel.shape[:1] + found.request.x.shape != (5000, *shape)
 
 

@@ -48,7 +48,7 @@ def boxes(request: Request) -> list[Box]:
 def transposed(request: Request, dtype: np.dtype[Any], box: Box) -> Request:
     """Return the convolution that makes up the transpose of a request, in a box of positions, for outputs of a type."""
     axes = tuple(_transposed_axis(axis, *own) for axis, own in zip(request.axes, box, strict=True))
-    return replace(_turned(request, dtype), axes=axes)
+    return _turned(request, dtype)._replace(axes=axes)
 
 
 def fold(request: Request, box: Box, sums: np.ndarray, others: np.ndarray | None) -> np.ndarray:
@@ -109,8 +109,8 @@ def _turned(request: Request, dtype: np.dtype[Any]) -> Request:
     result = dtypes.default_result(dtype, kernel.dtype)
     if result == np.float16:  # what is folded is added up
         result = np.dtype(np.float32)
-    return replace(
-        request, x=np.broadcast_to(np.zeros((), dtype), shape), x_dtype=dtype, kernel=kernel,
+    return request._replace(
+        x=np.broadcast_to(np.zeros((), dtype), shape), x_dtype=dtype, kernel=kernel,
         is_bank=channel is not None, is_flipped=not request.is_flipped, fill=0,
         working=dtypes.working(dtype, kernel, result, 0), result=result, out=None,
     )  # fmt: skip

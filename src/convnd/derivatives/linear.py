@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -190,10 +189,10 @@ class LinearMap(ABC):
 
         The zeros that stand outside ``y`` in a transpose have met such weights too.
         """
-        request = replace(self._request.plain, out=None)
+        request = self._request.plain._replace(out=None)
         infinite = ~np.isfinite(request.kernel)
-        others = replace(request, kernel=np.where(infinite, request.kernel.dtype.type(0), request.kernel))
-        joined = replace(request, kernel=infinite.astype(request.kernel.dtype))
+        others = request._replace(kernel=np.where(infinite, request.kernel.dtype.type(0), request.kernel))
+        joined = request._replace(kernel=infinite.astype(request.kernel.dtype))
         joins = type(self)(joined).adjoint(np.ones(y.shape)).real > 0.5  # a whole number, but for rounding
         np.copyto(sums, type(self)(others).adjoint(y), where=~joins, casting="unsafe")
 

@@ -8,7 +8,6 @@ makes the same of the window as it makes of the array.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import replace
 from itertools import accumulate, product
 from typing import Any, NamedTuple
 
@@ -75,7 +74,7 @@ class Block(NamedTuple):
 
     def of(self, window: np.ndarray) -> Request:
         """Return the convolution of a window."""
-        return replace(self.request, x=window.astype(self.request.x.dtype, copy=False))
+        return self.request._replace(x=window.astype(self.request.x.dtype, copy=False))
 
 
 def block(request: Request, outputs: Sequence[tuple[int, int]]) -> Block:
@@ -88,7 +87,7 @@ def block(request: Request, outputs: Sequence[tuple[int, int]]) -> Block:
         spans[channel : channel + request.is_bank] = [(0, request.x.shape[channel])]
     lines = tuple(line(request.along(a), *span) for a, span in enumerate(spans))
     x = stand_in([line.axis.length for line in lines], request.x.dtype)
-    return Block(lines, replace(request, x=x, axes=tuple(lines[a].axis for a in request.spatial), out=None))
+    return Block(lines, request._replace(x=x, axes=tuple(lines[a].axis for a in request.spatial), out=None))
 
 
 class Plans:

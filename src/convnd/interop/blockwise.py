@@ -11,7 +11,7 @@ from bisect import bisect
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, product
 from math import prod
@@ -131,7 +131,7 @@ def convolve(
             raise TypeError(f"out must have shape, dtype and __setitem__, but is a {type(out).__name__}")
         like = imagined(out.shape, storage.dtype_of(out), writeable=True)
     checked = without_mask(options, "work block by block")
-    request = replace(parse(stand_in(x.shape, storage.dtype_of(x)), kernel, like, checked), out=None)
+    request = parse(stand_in(x.shape, storage.dtype_of(x)), kernel, like, checked)._replace(out=None)
     if out is None:
         try:
             out = np.empty(request.out_shape, request.result)
@@ -148,7 +148,7 @@ def convolve(
     grid = _grid(x, out, request, max_memory)
     if request.method == "auto" and grid.boxes:  # one method for all blocks
         first = block(request, grid.boxes[0])
-        request = replace(request, method=Plan(first.of(np.empty(first.request.x.shape, request.x_dtype))).method)
+        request = request._replace(method=Plan(first.of(np.empty(first.request.x.shape, request.x_dtype))).method)
     record = None
     if path is not None and resume:
         record = storage.Record(path, _digest(x, request, grid))
@@ -161,7 +161,7 @@ def convolve(
 def _digest(x: Any, request: Request, grid: Grid) -> str:
     """Return what tells a convolution from others: the arrays, the kernel, the options and the blocks."""
     kernel = np.ascontiguousarray(request.kernel)
-    about = {name: value for name, value in vars(request).items() if name not in ("x", "kernel", "out", "workers")}
+    about = {name: value for name, value in request._asdict().items() if name not in ("x", "kernel", "out", "workers")}
     text = repr((storage.place(x), request.x.shape, kernel.shape, kernel.dtype.str, about, grid))
     return hashlib.sha256(text.encode() + kernel.tobytes()).hexdigest()
 

@@ -11,7 +11,7 @@ import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise, product
 from typing import Any, NamedTuple
@@ -190,7 +190,7 @@ class Chunked:
         return reading
 
     def _block(self, index: Sequence[int], workers: int | None) -> Block:
-        request, channel = replace(self.request, workers=workers), self.request.channel_axis
+        request, channel = self.request._replace(workers=workers), self.request.channel_axis
         outputs = [spans[k] for spans, k in zip(self.spans, index, strict=True)]
         if channel is not None and request.is_bank:  # with the groups that it computes
             (first, end), shape = outputs[channel], list(request.x.shape)
@@ -198,7 +198,7 @@ class Chunked:
             chosen, shape[channel] = slice(first // within * filters, end // within * filters), end - first
             kernel = request.kernel[chosen] if request.channels_first else request.kernel[..., chosen]
             x = stand_in(shape, request.x.dtype)
-            request = replace(request, x=x, kernel=kernel, groups=(end - first) // within)
+            request = request._replace(x=x, kernel=kernel, groups=(end - first) // within)
         return block(request, [span for a, span in enumerate(outputs) if a != request.dropped])
 
 

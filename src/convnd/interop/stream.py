@@ -233,7 +233,7 @@ class Stream:
         """Return the request of all samples that came, as if no more came."""
         request, axis = self._request, replace(self._axis, length=self._came)
         axes = tuple(axis if a == self._along else request.along(a) for a in request.spatial)
-        return replace(request, x=stand_in(self._shape(self._came), request.x.dtype), axes=axes)
+        return request._replace(x=stand_in(self._shape(self._came), request.x.dtype), axes=axes)
 
     def _shape(self, length: int) -> tuple[int, ...]:
         """Return the shape of so many samples along the axis."""

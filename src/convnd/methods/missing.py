@@ -17,8 +17,8 @@ from ..problem import dtypes
 from ..problem.axis import polyphase
 from ..problem.boundary import FILLED
 from ..problem.canonical import canonical, canonical_kernel
-from ..problem.request import Request, imagined, memory_order
-from ..problem.result import imagined_result
+from ..problem.request import Request, dense, memory_order, strided
+from ..problem.result import result_traits
 from .choose import choose
 from .separable.factors import keep_zeros
 from .slabs import Slab, Slabs, over_lines, stored_as
@@ -59,15 +59,15 @@ class Normalised:
         self._values = (wide if is_complex else native) if is_parted else None
         sums = wide if is_complex or request.kernel.dtype.kind == "c" else native
         self._slabs = Slabs(request, plan)
-        self._adding = replace(
-            request, method=method, working=native.name, result=sums, out=None, nan_policy="propagate", mask=None,
+        self._adding = request._replace(
+            method=method, working=native.name, result=sums, out=None, nan_policy="propagate", mask=None,
             nan="kept" if is_parted else "zero",
         )  # fmt: skip
-        self._storing = stored_as(replace(self._adding, result=request.result), native)
+        self._storing = stored_as(self._adding._replace(result=request.result), native)
         weights = np.abs(request.kernel.astype(np.result_type(native, request.kernel)))
         marks = None if not is_parted else _BOOL if mask is None else mask.dtype
         weights = weights.astype("float64" if method == "fft" else native)
-        self._weighing, least = _weighing(replace(request, mask=None), weights, marks)
+        self._weighing, least = _weighing(request._replace(mask=None), weights, marks)
         self._least = np.array([least], self._weighing.result)
         self._normalise = compile_normalisation(dtypes.real(sums).name, self._weighing.result.name)
         self._total = _total(self._weighing, plan)
@@ -139,20 +139,20 @@ def _weighing(request: Request, weights: np.ndarray, marks: np.dtype[Any] | None
     It reads what says which are valid, of the type ``marks``, or ``x`` itself where that is None.
     """
     if marks is not None:
-        request = replace(request, x=_in_order(request.x, request.x.shape, imagined, marks), x_dtype=marks)
-    request = replace(
-        request, kernel=weights, fill=1, out=None, working=str(weights.dtype), result=weights.dtype,
+        request = request._replace(x=dense(request.x.shape, marks, memory_order(request.x)), x_dtype=marks)
+    request = request._replace(
+        kernel=weights, fill=1, out=None, working=str(weights.dtype), result=weights.dtype,
         nan_policy="propagate", method="direct" if request.method == "direct" else "auto",
         nan="marked" if marks is None else "kept",
     )  # fmt: skip
-    problem, kernel = canonical(request, imagined_result(request)), canonical_kernel(request)
+    problem, kernel = canonical(request, result_traits(request)), canonical_kernel(request)
     choice, least = choose(request, problem, kernel), float(kernel.min(where=kernel > 0, initial=np.inf))
     tells = marks is None or marks == _BOOL  # from none; weights of a mask may be as small as rounding
     if choice.method == "fft" and tells and fft.rounding(problem, kernel, 1) < least / 2:
-        return replace(request, method="fft"), least / 2
+        return request._replace(method="fft"), least / 2
     if choice.method == "separable" and keep_zeros(choice.factors, kernel):
-        return replace(request, method="separable"), 0.0
-    return replace(request, method="direct"), 0.0
+        return request._replace(method="separable"), 0.0
+    return request._replace(method="direct"), 0.0
 
 
 def _total(weighing: Request, plan: Callable[[Request], Any]) -> np.ndarray:
@@ -168,15 +168,7 @@ def _total(weighing: Request, plan: Callable[[Request], Any]) -> np.ndarray:
         small = replace(axis, length=lengths[a], before=axis.before % axis.upsample, after=0, boundary=FILLED)
         after = small.stride * (phases[a] - 1) + small.extent - small.positions - small.before
         axes.append(replace(small, after=max(0, after)))
-    small_x = _in_order(x, lengths, np.ones, x.dtype)
+    small_x = np.ones_like(strided(*dense(lengths, x.dtype, memory_order(x))))
     method = "separable" if weighing.method == "separable" else "direct"
-    result = plan(replace(weighing, x=small_x, axes=tuple(axes), method=method))(small_x)
+    result = plan(weighing._replace(x=small_x, axes=tuple(axes), method=method))(small_x)
     return result[tuple(slice(phases.get(a)) for a in range(x.ndim) if a != dropped)]
-
-
-def _in_order(
-    x: np.ndarray, lengths: Sequence[int], make: Callable[..., np.ndarray], dtype: np.dtype[Any]
-) -> np.ndarray:  # fmt: skip
-    """Return an array in the memory order of another."""
-    order = memory_order(x)
-    return make([lengths[a] for a in order], dtype).transpose(np.argsort(order))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -50,7 +49,7 @@ class Slabs:
         key = id(request), axes, x.shape, x.strides
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans.add(key, self._plan(replace(request, x=x, x_dtype=x.dtype, axes=axes)))
+            plan = self._plans.add(key, self._plan(request._replace(x=x, x_dtype=x.dtype, axes=axes)))
         plan(x, out, mask)
 
     def memory(self) -> Callable[[np.ndarray, str, np.dtype[Any]], np.ndarray]:
@@ -70,8 +69,8 @@ class Slabs:
 
 def stored_as(request: Request, native: np.dtype[Any]) -> Request:
     """Return the request that converts sums of a type to the results of a request: it rounds and saturates them."""
-    return replace(
-        request, kernel=np.ones((), native), spatial=(), axes=(), channel_axis=None, is_bank=False, groups=1,
+    return request._replace(
+        kernel=np.ones((), native), spatial=(), axes=(), channel_axis=None, is_bank=False, groups=1,
         method="direct", fill=0, nan_policy="propagate", nan="kept",
     )  # fmt: skip
 

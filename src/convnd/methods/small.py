@@ -12,6 +12,7 @@ from ..jit import tables as t
 from ..jit.kernels import compile_small
 from ..jit.machine import CACHE_LINE
 from ..jit.parallel import aligned
+from ..problem.memory import reach
 from ..problem.request import Request
 from .direct import DirectPlan
 from .tiling.layout import round_up
@@ -24,10 +25,8 @@ class SmallCall:
     """The direct method for kernels of one shape. Of the request's arrays only shape, strides and types are read."""
 
     def __init__(self, request: Request, plan: DirectPlan, fills: np.ndarray) -> None:
-        table = plan.tasks.table.copy()
-        low, high = plan.problem.bounds(request.x)
-        first = request.x.ctypes.data
-        table[t.X_LOW], table[t.X_HIGH], table[t.FILLS] = low - first, high - first, fills.ctypes.data
+        table, (low, high) = plan.tasks.table.copy(), reach(request.x)
+        table[t.X_LOW], table[t.X_HIGH], table[t.FILLS] = low, high - plan.problem.stored_bytes, fills.ctypes.data
         self._kept = plan, fills, table  # alive: the table holds their addresses
         at = round_up(8 * len(table), CACHE_LINE)
         table[t.NEXT_AT], table[t.MEMORY_AT] = at, at + CACHE_LINE

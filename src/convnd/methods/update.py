@@ -7,7 +7,6 @@ else is convolved slab by slab and added by a pass over each slab.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,8 +31,8 @@ class Updated:
         self._beta, self._workers = np.array([request.beta], native), request.workers
         self._slabs = Slabs(request, plan)
         policy = "omit" if request.nan_policy == "omit" else "propagate"  # "raise" has looked at all of x before
-        self._adding = replace(request.plain, result=native, out=None, nan_policy=policy)
-        self._storing = stored_as(replace(self._adding, result=request.result), native)
+        self._adding = request.plain._replace(result=native, out=None, nan_policy=policy)
+        self._storing = stored_as(self._adding._replace(result=request.result), native)
         bias = np.asarray(0 if request.bias is None else request.bias, native)
         if bias.ndim:  # one for each channel
             bias = bias.reshape([-1 if a == request.channel_axis else 1 for a in range(len(request.out_shape))])

@@ -7,8 +7,8 @@ is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class Branch(NamedTuple):
         return kernel, slice(len(self.taps))
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)  # nobody writes to one; frozen, it takes four times as long to make
 class Axis:
     """One axis of a convolution.
 
@@ -70,26 +70,28 @@ class Axis:
     branches: tuple[Branch, ...] = ()
     spread: int = 0
     boundary: Ends = FILLED
+    #: The number of input positions from the first tap to the last.
+    extent: int = field(init=False, repr=False, compare=False)
+    #: The number of input positions without padding: samples, and the zeros between them.
+    positions: int = field(init=False, repr=False, compare=False)
+    #: The number of outputs, ``floor((n + before + after - extent) / stride) + 1``.
+    outputs: int = field(init=False, repr=False, compare=False)
+    #: Whether every output reads only the input at the same index.
+    is_batch: bool = field(init=False, repr=False, compare=False)
 
-    @cached_property
-    def extent(self) -> int:
-        """The number of input positions from the first tap to the last."""
-        return extent(self.taps, self.dilation) + self.spread
+    def __post_init__(self) -> None:
+        """Compute what every call asks for: as cached properties these take five times as long."""
+        self.extent = extent(self.taps, self.dilation) + self.spread
+        self.positions = self.upsample * (self.length - 1) + 1
+        self.outputs = (self.positions + self.before + self.after - self.extent) // self.stride + 1
+        self.is_batch = self.taps == self.stride == 1 and self.before == self.after == 0 and not self.branches
 
-    @cached_property
-    def positions(self) -> int:
-        """The number of input positions without padding: samples, and the zeros between them."""
-        return self.upsample * (self.length - 1) + 1
-
-    @cached_property
-    def outputs(self) -> int:
-        """The number of outputs, ``floor((n + before + after - extent) / stride) + 1``."""
-        return (self.positions + self.before + self.after - self.extent) // self.stride + 1
-
-    @cached_property
-    def is_batch(self) -> bool:
-        """Whether every output reads only the input at the same index."""
-        return self.taps == self.stride == 1 and self.before == self.after == 0 and not self.branches
+    def of_length(self, length: int) -> Axis:
+        """Return the same axis of another number of samples, where it has no branches."""
+        return Axis(
+            length, self.taps, self.stride, self.dilation, self.before, self.after, self.unit, self.upsample,
+            boundary=self.boundary,
+        )  # fmt: skip
 
     @property
     def plain(self) -> Axis:
@@ -147,12 +149,12 @@ class Axis:
         distance = self.upsample * sample - self.centre(flipped)
         return min(max(0, -(-distance // self.stride)), self.outputs)
 
-    @cached_property
+    @property
     def tap_spacing(self) -> int:
         """Outputs from one tap of a phase to the next: so many outputs later a tap reads what the next one reads."""
         return self.dilation // gcd(self.dilation, self.stride)
 
-    @cached_property
+    @property
     def phase_count(self) -> int:
         """The number of phases of the stride, between which the taps are divided."""
         return min(self.taps, self.stride // gcd(self.dilation, self.stride))
@@ -176,18 +178,20 @@ class Axis:
         )  # fmt: skip
 
 
-@lru_cache(maxsize=256)
 def polyphase(axis: Axis) -> Axis:
-    """Return an upsampled axis in a form without zeros, its outputs divided into branches.
+    """Return an axis in a form without zeros: the outputs of an upsampled one are divided into branches.
 
     Output ``o`` and tap ``t`` read a sample where ``u`` divides ``stride*o + dilation*t - before``. Outputs that are
     ``n = u / gcd(stride, u)`` apart read samples by the same taps, which are ``u / gcd(dilation, u)`` apart: they are
     a branch, an axis without zeros. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983, section 3.3.)
     It is a `ValueError` where there are too many, or what they read is too far apart, for tables of them.
     """
+    return axis if axis.upsample == 1 else _divided(axis)
+
+
+@lru_cache(maxsize=256)
+def _divided(axis: Axis) -> Axis:
     up = axis.upsample
-    if up == 1:
-        return axis
     shared = gcd(axis.dilation, up)
     tap_step, count = up // shared, up // gcd(axis.stride, up)
     dilation = axis.dilation // shared

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ import numpy as np
 
 from . import dtypes, memory
 from .axis import Axis, polyphase
-from .request import Request, memory_order
+from .request import Request, Traits, memory_order
 
 _SURPLUS = 2**12  # outputs that a routine computes behind the last and drops, at most
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
@@ -27,7 +27,7 @@ T = TypeVar("T")
 Levels = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True)
+@dataclass  # nobody writes to one; frozen, it takes three times as long to make
 class Problem:
     """A convolution in canonical form. Steps are in bytes; channel levels are nested ``(count, step)``."""
 
@@ -50,86 +50,47 @@ class Problem:
     kernel_order: tuple[int, ...] = ()  # the axes in the kernel's order, in which taps are summed; () as they are here
     pattern: bytes = b""  # which of a filter's weights (C_in, taps) count, as bool, where the others' taps are left out
 
-    @cached_property
-    def taps(self) -> int:
-        """Taps of an output in one input channel."""
-        return prod(axis.taps for axis in self.axes)
+    def __post_init__(self) -> None:
+        """Compute what every new shape asks for, its hash among it."""
+        axes, last_step = self.axes, self.out_steps[-1]
+        self._hash = hash((*vars(self).values(),))
+        stored, sums, result = np.dtype(self.stored), np.dtype(self.accumulated), np.dtype(self.result)
+        #: Taps of an output in one input channel, and weights of a filter that count.
+        self.taps = prod([axis.taps for axis in axes])
+        self.weights = self.pattern.count(1) or self.in_channels * self.taps
+        #: The axes in the order in which the kernel has them.
+        self.kernel_axes = self.kernel_order or (*range(len(axes)),)
+        #: Whether an axis has branches, if only one; the branches of all together, and output channels of each.
+        self.is_upsampled = any(axis.branches for axis in axes)
+        self.branches = prod([len(axis.branches) or 1 for axis in axes])
+        self.branch_channels = self.out_channels // self.branches
+        #: Outputs of every channel together.
+        self.outputs = self.groups * self.out_channels * prod([axis.outputs for axis in axes])
+        #: Bytes of a real part of ``x``.
+        self.stored_bytes = stored.itemsize
+        #: Whether results are neighbours along the last axis.
+        self.results_near = last_step == result.itemsize
+        #: Whether the result is what the routine computes, and it can write it as it is.
+        self.stores_native = not self.updates and self.nan != "alone" and result == sums
+        self.stores_inside = self.stores_native and last_step == sums.itemsize
+        #: Whether windows must be finite: NaN and infinity reach outputs by weights of zero too.
+        self.is_searched = self.pattern != b"" and not self.exact
+        #: Whether the routine can read samples of the array as it is, and by vectors along the last axis.
+        is_kept = self.nan == "kept" and not self.is_searched and stored == np.dtype(self.working)
+        self.reads_native = is_kept and self._reads_near()
+        self.reads_inside = self.reads_native and axes[-1].stride == 1 and self.x_steps[-1] == stored.itemsize
 
-    @cached_property
-    def weights(self) -> int:
-        """Weights of a filter that count."""
-        return self.pattern.count(1) or self.in_channels * self.taps
+    def __hash__(self) -> int:
+        return self._hash
 
-    @property
-    def is_searched(self) -> bool:
-        """Whether windows must be finite: NaN and infinity reach outputs by weights of zero too."""
-        return self.pattern != b"" and not self.exact
-
-    @cached_property
-    def kernel_axes(self) -> tuple[int, ...]:
-        """The axes in the order in which the kernel has them."""
-        return self.kernel_order or tuple(range(len(self.axes)))
+    def _reads_near(self) -> bool:
+        """Return whether the addresses computed, of positions and rows outside ``x`` too, are whole numbers."""
+        reached = [axis.stride * 2 * (axis.outputs + _SURPLUS) + axis.extent for axis in self.axes]
+        return sum([n * abs(step) for n, step in zip(reached, self.x_steps, strict=True)]) < 2**62
 
     def in_kernel_order(self, along: Sequence[T]) -> list[T]:
         """Return what each axis has, in the order in which the kernel has the axes."""
         return [along[a] for a in self.kernel_axes]
-
-    @cached_property
-    def is_upsampled(self) -> bool:
-        """Whether an axis has branches, if only one."""
-        return any(axis.branches for axis in self.axes)
-
-    @cached_property
-    def branches(self) -> int:
-        """Branches of all upsampled axes together; 1 where there is none."""
-        return prod(len(axis.branches) or 1 for axis in self.axes)
-
-    @cached_property
-    def branch_channels(self) -> int:
-        """Output channels of a group and of one branch."""
-        return self.out_channels // self.branches
-
-    @cached_property
-    def outputs(self) -> int:
-        """Outputs of every channel together."""
-        return self.groups * self.out_channels * prod(axis.outputs for axis in self.axes)
-
-    @cached_property
-    def stored_bytes(self) -> int:
-        """Bytes of a real part of ``x``."""
-        return np.dtype(self.stored).itemsize
-
-    @cached_property
-    def results_near(self) -> bool:
-        """Whether results are neighbours along the last axis."""
-        return self.out_steps[-1] == np.dtype(self.result).itemsize
-
-    @cached_property
-    def stores_native(self) -> bool:
-        """Whether the result is what the routine computes."""
-        return not self.updates and self.nan != "alone" and self.result == np.dtype(self.accumulated).str
-
-    @cached_property
-    def stores_inside(self) -> bool:
-        """Whether the routine can write the result as it is."""
-        return self.stores_native and self.out_steps[-1] == np.dtype(self.accumulated).itemsize
-
-    @cached_property
-    def reads_native(self) -> bool:
-        """Whether the routine can read samples of the array as it is."""
-        native = self.stored == np.dtype(self.working).str and self.nan == "kept" and not self.is_searched
-        return native and self._reads_near
-
-    @cached_property
-    def _reads_near(self) -> bool:
-        """Whether the addresses that it computes, of positions and rows outside ``x`` too, are whole numbers."""
-        reached = [axis.stride * 2 * (axis.outputs + _SURPLUS) + axis.extent for axis in self.axes]
-        return sum(n * abs(step) for n, step in zip(reached, self.x_steps, strict=True)) < 2**62
-
-    @cached_property
-    def reads_inside(self) -> bool:
-        """Whether the routine can read the array by vectors as it is, at unit steps along the last axis."""
-        return self.reads_native and self.axes[-1].stride == 1 and self.x_steps[-1] == self.stored_bytes
 
     def bounds(self, x: np.ndarray) -> tuple[int, int]:
         """Return the addresses of the first and the last real part that may be read around ``x``."""
@@ -137,18 +98,17 @@ class Problem:
         return low, high - self.stored_bytes
 
 
-def canonical(request: Request, out: np.ndarray) -> Problem:
+def canonical(request: Request, out: np.ndarray | Traits) -> Problem:
     """Return the canonical form of a request whose result goes to ``out``."""
-    x, channel = request.x, request.channel_axis
+    x, channel, groups = request.x, request.channel_axis, request.groups
     kept = [a for a in memory_order(x) if a != channel]
     axes = [polyphase(request.along(a).plain) for a in kept]
     x_steps = [x.strides[a] for a in kept]
     out_steps = [out.strides[a - (a > request.dropped)] for a in kept]
-    groups = request.groups
-    in_channels = 1 if channel is None else x.shape[channel] // groups
-    out_channels = request.out_channels // groups
-    x_step = 0 if channel is None else x.strides[channel]
-    out_step = 0 if channel is None or not request.is_bank else out.strides[channel]
+    in_channels, out_channels, x_step, out_step = 1, request.out_channels // groups, 0, 0
+    if channel is not None:
+        in_channels, x_step = x.shape[channel] // groups, x.strides[channel]
+        out_step = out.strides[channel] if request.is_bank else 0
     x_levels = [(groups, x_step * in_channels), (in_channels, x_step)]
     out_levels = [(groups, out_step * out_channels)]
     for position, axis in enumerate(axes):  # the branches of an upsampled axis take turns
@@ -173,6 +133,8 @@ def canonical(request: Request, out: np.ndarray) -> Problem:
         axes.append(Axis(2))
         x_steps.append(x_part)
         out_steps.append(out_part)
+    if not axes:
+        axes, x_steps, out_steps = [Axis(1)], [0], [0]
     is_unsigned = request.working == "int64" and dtypes.default_result(x.dtype, request.kernel.dtype).kind == "u"
     return Problem(
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
@@ -205,6 +167,8 @@ def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
     if len(kept) > 1 and kept[0][0].is_batch and kept[0][0].length <= most_interleaved:
         kept.append(kept.pop(0))
     axes, x_steps, out_steps = zip(*reversed(kept or [(Axis(1), 0, 0)]), strict=True)
+    if (axes, x_steps, out_steps) == (problem.axes, problem.x_steps, problem.out_steps):
+        return problem
     return replace(problem, axes=axes, x_steps=x_steps, out_steps=out_steps)
 
 
@@ -223,7 +187,7 @@ def canonical_filters(request: Request, kernel: np.ndarray) -> np.ndarray:
     """Return a view of an array of the kernel's shape as ``(C_out, C_in, *K)``, unflipped, K in canonical order."""
     spatial = request.kernel_spatial
     if request.is_flipped:
-        kernel = np.flip(kernel, spatial)
+        kernel = kernel[tuple([slice(None, None, -1 if a in spatial else 1) for a in range(kernel.ndim)])]
     position = dict(zip(request.spatial, spatial, strict=True))
     in_order = [position[a] for a in memory_order(request.x) if a in position]
     if request.channel_axis is None:
@@ -256,17 +220,16 @@ def canonical_kernel(request: Request) -> np.ndarray:
         used = 2 if request.x.dtype.kind == "c" else 1
         parts = [[real, -imaginary], [imaginary, real]]
         weights, planes = np.stack([np.stack(part[:used], axis=2) for part in parts], axis=1), 2
-    axes = canonical_axes(request)
-    taps = weights.shape[weights.ndim - len(axes) :]
-    weights = weights.reshape(request.groups, request.out_channels // request.groups * planes, -1, *taps)
-    weights = _branched(weights, axes)
+    shape = request.groups, request.out_channels // request.groups * planes, -1
+    if any(axis.upsample > 1 for axis in request.axes):
+        weights = _branched(weights.reshape(*shape, *weights.shape[-len(request.axes) :]), canonical_axes(request))
+    else:
+        weights = np.ascontiguousarray(weights.reshape(shape))
     return np.concatenate([weights, weights]) if request.divides_planes else weights
 
 
 def _branched(weights: np.ndarray, axes: list[Axis]) -> np.ndarray:
     """Return filters ``(groups, C_out, C_in, *K)`` branch by branch, ``(groups, branches * C_out, C_in * taps)``."""
-    if not any(axis.branches for axis in axes):
-        return np.ascontiguousarray(weights).reshape(*weights.shape[:2], -1)
     groups, filters, channels = weights.shape[:3]
     branches = prod(len(axis.branches) or 1 for axis in axes)
     ours = np.zeros((groups, branches, filters, channels, *(axis.taps for axis in axes)), weights.dtype)
@@ -283,18 +246,15 @@ def branch_weights(axes: list[Axis]) -> Iterator[tuple[tuple[Any, ...], tuple[An
 
 def fills(request: Request, problem: Problem) -> np.ndarray:
     """Return the fill values of every input channel, in the working type."""
-    is_whole = problem.working == "int64"
-    planes = np.array([request.fill, 0], object) if is_whole else np.array([request.fill.real, request.fill.imag])
-    rows = problem.groups * problem.in_channels
+    planes, rows = [request.fill.real, request.fill.imag], problem.groups * problem.in_channels
     if request.divides_planes:
-        table = np.repeat(planes, rows // 2)
-    elif request.x.dtype.kind == "c" and request.kernel.dtype.kind == "c":
-        table = np.tile(planes, rows // 2)
+        values = [plane for plane in planes for _ in range(rows // 2)]
+    elif request.x.dtype.kind == request.kernel.dtype.kind == "c":
+        values = planes * (rows // 2)
     else:
-        table = np.full(rows, planes[0])
-    if is_whole:  # modulo 2^64
-        return np.array([int(v) & (2**64 - 1) for v in table], np.uint64).view(np.int64)
+        values = planes[:1] * rows
     if problem.updates:
-        bias = 0 if request.bias is None else request.bias.item()
-        table = np.append(table, [request.beta, bias])
-    return table.astype(problem.working)
+        values += [request.beta.real, 0 if request.bias is None else request.bias.item()]
+    if problem.working == "int64":  # modulo 2^64
+        return np.array([int(value) & (2**64 - 1) for value in values], np.uint64).view(np.int64)
+    return np.array(values, problem.working)

@@ -7,7 +7,6 @@ has a tap of its own, which is a filter then. And whole numbers of a wide type m
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -17,7 +16,7 @@ import numpy as np
 from . import dtypes
 from .axis import Axis
 from .boundary import FILLED
-from .request import Request, imagined
+from .request import Request, Traits, imagined, strided, traits
 
 _LONGER = 2  # times x, that a kernel must be worth the exchange
 _FEW = 8  # taps along the other axes, at most, for filters: more are factored or transformed
@@ -35,7 +34,7 @@ class Exchange(NamedTuple):
     arrays: Callable[[np.ndarray, np.ndarray], Arrays | None]
 
 
-def find_exchange(request: Request, out: np.ndarray) -> Exchange | None:
+def find_exchange(request: Request, out: np.ndarray | Traits) -> Exchange | None:
     """Return what takes less time than a request, or None."""
     x, kernel = request.x, request.kernel
     is_longer = _LONGER * x.size < kernel.size
@@ -62,17 +61,17 @@ def narrowed(request: Request) -> Exchange | None:
     def arrays(x: np.ndarray, kernel: np.ndarray) -> Arrays | None:
         return (x, kernel) if x.size and -most <= x.min() and x.max() <= most else None
 
-    return Exchange(replace(request, held=_SMALL, working=working), arrays)
+    return Exchange(request._replace(held=_SMALL, working=working), arrays)
 
 
-def _filters(own: Exchange, out: np.ndarray) -> int:
+def _filters(own: Exchange, out: np.ndarray | Traits) -> int:
     """Return the number of filters, each of which costs planning; those that lie apart leave lines to vectors."""
     channel = own.request.channel_axis
     is_near = channel is not None and abs(out.strides[channel]) == out.itemsize
     return own.request.kernel.shape[0] * (_NEAR if is_near else 1)
 
 
-def spread(request: Request, out: np.ndarray) -> Exchange | None:
+def spread(request: Request, out: np.ndarray | Traits) -> Exchange | None:
     """Return the request whose filters are the taps along an axis where ``x`` has one sample, or None.
 
     All other taps read zeros outside. They must be finite, since infinity times zero is NaN. The sums of what is left
@@ -89,8 +88,8 @@ def spread(request: Request, out: np.ndarray) -> Exchange | None:
     for n, (a, axis) in enumerate(zip(request.spatial, axes, strict=True)):
         if x.shape[a] == 1 < min(axis.taps, axis.outputs) and axis.boundary == FILLED and taps <= _FEW * axis.taps:
             shape = axis.outputs, 1, *request.kernel.shape[:n], *request.kernel.shape[n + 1 :]
-            bank = replace(
-                request, channel_axis=a, channels_first=True, is_bank=True,
+            bank = request._replace(
+                channel_axis=a, channels_first=True, is_bank=True,
                 kernel=imagined(shape, request.kernel.dtype),
                 spatial=request.spatial[:n] + request.spatial[n + 1 :], axes=axes[:n] + axes[n + 1 :],
                 is_flipped=False, out=out,
@@ -124,7 +123,7 @@ def _with_filters(request: Request, n: int) -> Callable[[np.ndarray, np.ndarray]
     return arrays
 
 
-def exchanged(request: Request, out: np.ndarray) -> Exchange | None:
+def exchanged(request: Request, out: np.ndarray | Traits) -> Exchange | None:
     """Return the request whose ``x`` is the kernel and whose kernel is ``x``, or None where they do not commute.
 
     They commute where zeros stand outside both, no position is left out, and all axes take part. The result is a part
@@ -143,8 +142,8 @@ def exchanged(request: Request, out: np.ndarray) -> Exchange | None:
     ):
         return None
     order = np.argsort(request.spatial)
-    other = replace(
-        request, x=_as_x(request, kernel), x_dtype=kernel.dtype, kernel=x, spatial=tuple(range(x.ndim)),
+    other = request._replace(
+        x=_as_x(request, kernel), x_dtype=kernel.dtype, kernel=strided(*traits(x)), spatial=tuple(range(x.ndim)),
         axes=tuple(request.axes[a].exchanged for a in order), is_flipped=True, out=out,
     )  # fmt: skip
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
+from .request import Traits
+
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
 
 
@@ -46,19 +48,22 @@ def around(x: np.ndarray) -> tuple[int, int]:
     first, end = byte_bounds(x)
     owner: Any = x
     while isinstance(owner, np.ndarray):
-        low, high = byte_bounds(owner)
-        if low <= first and end <= high and _has_no_gaps(owner):
+        low, high = (first, end) if owner is x else byte_bounds(owner)
+        if low <= first and end <= high and (owner.flags.forc or reach(owner) != (0, 0)):
             return low, high
         owner = owner.base
     return 0, 0
 
 
-def _has_no_gaps(x: np.ndarray) -> bool:
-    if x.flags.forc:
-        return True
-    reach = x.itemsize
-    for step, length in sorted((abs(step), n) for n, step in zip(x.shape, x.strides, strict=True) if n > 1):
-        if step > reach:
-            return False
-        reach += step * (length - 1)
-    return True
+def reach(x: np.ndarray | Traits) -> tuple[int, int]:
+    """Return how far an array reaches from its first element, in bytes: down, and to behind the last byte.
+
+    Where it has gaps nothing is known to be there, and both are 0.
+    """
+    steps = sorted([(abs(step), n - 1, step) for n, step in zip(x.shape, x.strides, strict=True) if n > 1])
+    low, high = 0, x.itemsize
+    for size, times, step in steps:
+        if size > high - low:
+            return 0, 0
+        low, high = (low + times * step, high) if step < 0 else (low, high + times * step)
+    return low, high

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,11 +13,38 @@ from .axis import Axis
 from .boundary import described
 
 
-@dataclass(frozen=True)
-class Request:
+class Traits(NamedTuple):
+    """What an array is like, without its values."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of an element."""
+        return self.dtype.itemsize
+
+
+def traits(array: np.ndarray | Traits) -> Traits:
+    """Return what an array is like."""
+    return Traits(array.shape, array.strides, array.dtype)
+
+
+class Request(NamedTuple):
     """A convolution in the user's own terms: every argument checked, every default filled in."""
 
-    x: np.ndarray
+    x: np.ndarray | Traits
     x_dtype: np.dtype[Any]  # as given: real samples become complex where the fill value is
     kernel: np.ndarray
     spatial: tuple[int, ...]  # the axes of x, in the order of the kernel's
@@ -31,7 +57,7 @@ class Request:
     fill: complex
     working: str
     result: np.dtype[Any]
-    out: np.ndarray | None
+    out: np.ndarray | Traits | None
     workers: int | None
     method: str
     nan_policy: str
@@ -43,13 +69,17 @@ class Request:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what ``x`` and ``out`` are like, and the values of the kernel."""
-        like = {name: array_traits(vars(self)[name]) for name in ("x", "out")}
-        return _unpickled, ({**vars(self), **like},)
+        return Request, (*self._replace(x=traits(self.x), out=None if self.out is None else traits(self.out)),)
+
+    def without_values(self) -> Request:
+        """Return the same request for all arrays that are like its own: it keeps none of them."""
+        mask = None if self.mask is None else strided(*traits(self.mask))
+        return self._replace(x=traits(self.x), kernel=strided(*traits(self.kernel)), mask=mask)
 
     @property
     def plain(self) -> Request:
         """The same convolution without a beta and a bias."""
-        return replace(self, beta=0, bias=None)
+        return self._replace(beta=0, bias=None)
 
     @property
     def updates(self) -> bool:
@@ -74,7 +104,7 @@ class Request:
 
     def along(self, a: int) -> Axis:
         """Return the arithmetic along an axis of ``x``; a batch axis', and the channels', reads what it is."""
-        return dict(zip(self.spatial, self.axes, strict=True)).get(a, Axis(self.x.shape[a]))
+        return self.axes[self.spatial.index(a)] if a in self.spatial else Axis(self.x.shape[a])
 
     @property
     def dropped(self) -> int:
@@ -121,37 +151,32 @@ def _working_type(request: Request) -> str:
     return f"{working}: {f'x is {x} and the kernel {kernel}' if both else f'the result is {request.result}'}"
 
 
-def memory_order(x: np.ndarray) -> list[int]:
+def memory_order(x: np.ndarray | Traits) -> list[int]:
     """Return the axes of ``x`` from the widest step to the narrowest, as they are where steps do not tell."""
-    telling = [a for a in range(x.ndim) if x.shape[a] > 1 and x.strides[a]]
-    by_step = iter(sorted(telling, key=lambda a: -abs(x.strides[a])))
-    return [next(by_step) if a in telling else a for a in range(x.ndim)]
+    telling = [(-abs(step), a) for a, (n, step) in enumerate(zip(x.shape, x.strides, strict=True)) if n > 1 and step]
+    if (by_step := sorted(telling)) == telling:
+        return list(range(x.ndim))
+    places = {a: own for (_, a), (_, own) in zip(telling, by_step, strict=True)}
+    return [places.get(a, a) for a in range(x.ndim)]
 
 
-def _unpickled(values: Mapping[str, Any]) -> Request:
-    arrays = {name: values[name] and strided(*values[name]) for name in ("x", "out")}
-    return Request(**{**values, **arrays})
-
-
-def array_traits(array: np.ndarray | None) -> tuple[Any, ...] | None:
-    """Return shape, strides, dtype and whether it may be written to, of an array."""
-    return None if array is None else (array.shape, array.strides, array.dtype, array.flags.writeable)
-
-
-def without_values(array: np.ndarray) -> np.ndarray:
-    """Return an array of the same shape, strides and type that holds no memory. Its values must not be read."""
-    return strided(array.shape, array.strides, array.dtype)
+def dense(shape: Sequence[int], dtype: np.dtype[Any], order: Sequence[int]) -> Traits:
+    """Return what an array without gaps is like whose axes are in an order, from the widest step to the narrowest."""
+    strides, step = [0] * len(shape), dtype.itemsize
+    for a in reversed(order):
+        strides[a] = step
+        step *= shape[a]
+    return Traits(tuple(shape), tuple(strides), dtype)
 
 
 def imagined(shape: Sequence[int], dtype: np.dtype[Any], order: str = "C", writeable: bool = False) -> np.ndarray:
     """Return an array of a shape and memory order that holds no memory. Its values must not be read, nor written."""
-    rank = len(shape)
-    steps = [dtype.itemsize * prod(shape[a + 1 :] if order == "C" else shape[:a]) for a in range(rank)]
-    return strided(shape, steps, dtype, writeable)
+    axes = range(len(shape))
+    return strided(*dense(shape, dtype, axes if order == "C" else axes[::-1]), writeable)
 
 
 def strided(
     shape: Sequence[int], strides: Sequence[int], dtype: np.dtype[Any], writeable: bool = False
 ) -> np.ndarray:  # fmt: skip
-    """Return an array of a shape and strides that holds no memory."""
+    """Return an array of a shape and strides that holds no memory. Its values must not be read."""
     return np.lib.stride_tricks.as_strided(np.zeros((), dtype), shape, strides, writeable=writeable)

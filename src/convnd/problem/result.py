@@ -10,7 +10,7 @@ import numpy as np
 
 from . import dtypes, memory
 from .arguments.messages import shown
-from .request import Request, imagined, memory_order
+from .request import Request, Traits, dense, memory_order
 
 _TELLING = 1.5  # times the size of x, from which an argument has made the result too large
 _MOST_SEARCH = 100_000  #: steps in the search for elements of ``out`` that share memory
@@ -44,12 +44,10 @@ def result_type(x: np.dtype[Any], kernel: np.dtype[Any], dtype: Any, out: np.nda
     return result
 
 
-def imagined_result(request: Request) -> np.ndarray:
-    """Return what stands for a request's result, in the memory order of ``x``, and holds no memory."""
-    order, shape = memory_order(request.x), request.out_shape
-    if request.channel_axis is not None and not request.is_bank:
-        order = [a - (a > request.channel_axis) for a in order if a != request.channel_axis]
-    return imagined([shape[a] for a in order], request.result).transpose(np.argsort(order))
+def result_traits(request: Request) -> Traits:
+    """Return what a request's result is like where no ``out`` says it: in the memory order of ``x``."""
+    order, dropped = memory_order(request.x), request.dropped
+    return dense(request.out_shape, request.result, [a - (a > dropped) for a in order if a != dropped])
 
 
 def check_out(out: np.ndarray | None, shape: tuple[int, ...], result: np.dtype[Any]) -> None:
@@ -66,10 +64,10 @@ def check_out(out: np.ndarray | None, shape: tuple[int, ...], result: np.dtype[A
         raise ValueError(f"out overlaps itself: elements of shape {shape} share memory by its strides {out.strides}")
 
 
-def check_fits(request: Request) -> None:
-    """Raise `ValueError` where a result that is not allocated yet does not fit in memory."""
-    shape = request.out_shape
-    if math.prod(shape) * request.result.itemsize > memory.total() or max(shape, default=0) > sys.maxsize:
+def check_fits(request: Request, shape: tuple[int, ...]) -> None:
+    """Raise `ValueError` where a result of a shape is to be allocated that does not fit in memory."""
+    size = 0 if request.out is not None else math.prod(shape) * request.result.itemsize
+    if size > memory.total() or max(shape, default=0) > sys.maxsize:
         raise too_large(request)
 
 

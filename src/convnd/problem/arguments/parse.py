@@ -5,18 +5,17 @@ Every message names the argument, the rule and the values.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes, memory
 from ..options import Options
-from ..request import Request
+from ..request import Request, strided, traits
 from ..result import check_out, plain_out, result_type
 from .layouts import as_bank, each
 from .names import chosen
-from .spatial import axes_along, axis_index, spatial_axes
+from .spatial import axes_along, axes_of_lengths, axis_index, spatial_axes
 from .values import whole
 
 _KERNEL_BYTES = 3 * 8  # of a weight: of a broadcast kernel too, a plan's copy, the packed and what packs it are written
@@ -50,7 +49,8 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         integer = dtypes.default_result(x.dtype, kernel.dtype)
     if _KERNEL_BYTES * kernel.size > memory.total():
         raise ValueError(f"kernel does not fit in memory as it is computed with: its shape is {kernel.shape}")
-    precision = dtypes.working(x.dtype, kernel, result, 0)
+    # That of whole numbers is asked for where sums of them become floating numbers, before they are added to.
+    precision = "float64" if integer is not None else dtypes.working(x.dtype, kernel, result, 0)
     fill = dtypes.scalar(options.fill_value, "fill_value", integer, is_complex, precision)
     given = x.dtype
     if fill.imag and x.dtype.kind != "c":
@@ -62,14 +62,36 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         None if options.workers is None else whole(options.workers, "workers", 1), method,
         chosen(options.nan_policy, "nan_policy"), mask=mask,
     )  # fmt: skip
-    check_out(request.out, request.out_shape, request.result)
+    check_out(out, request.out_shape, result)
     if options.beta == 0 and type(options.beta) is int and options.bias is None:
         return request
     exact = integer if dtypes.is_integer(result) else None  # else sums become floating numbers before they are added to
     beta = dtypes.scalar(options.beta, "beta", exact, is_complex, precision)
     if beta and out is None:
         raise ValueError(f"beta is {beta}, the factor of what out holds, but there is no out")
-    return replace(request, beta=beta, bias=_bias(options.bias, request, exact, is_complex, precision))
+    return request._replace(beta=beta, bias=_bias(options.bias, request, exact, is_complex, precision))
+
+
+def parse_alike(
+    known: Request | None, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None, mask: np.ndarray | None
+) -> Request | None:  # fmt: skip
+    """Return the request for arrays of the ranks and types that a known one of the same options has.
+
+    Lengths, steps and values alone are looked at. It is None where there is an error for `parse` to raise, and keeps
+    neither x nor the kernel nor the mask.
+    """
+    if known is None or ((channel := known.channel_axis) is not None and x.shape[channel] != known.x.shape[channel]):
+        return None
+    if (axes := axes_of_lengths(known.axes, [x.shape[a] for a in known.spatial])) is None:
+        return None
+    working = known.working
+    if dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype):
+        working = dtypes.working(x.dtype, kernel, known.result, known.fill)
+    marks = None if mask is None else strided(*traits(mask))
+    request = known._replace(x=traits(x), axes=axes, working=working, out=out, mask=marks)
+    if out is not None:
+        check_out(out, request.out_shape, request.result)
+    return request
 
 
 def _bias(

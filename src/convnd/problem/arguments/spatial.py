@@ -103,6 +103,20 @@ def axes_along(
     return tuple(axes)
 
 
+def axes_of_lengths(axes: tuple[Axis, ...], lengths: Sequence[int]) -> tuple[Axis, ...] | None:
+    """Return axes that were checked in other lengths; None where there is an error, but for that of `polyphase`."""
+    if 0 in lengths:
+        return None
+    others = []
+    for axis, n in zip(axes, lengths, strict=True):
+        own = axis.of_length(n)
+        if own.outputs < 1 or own.positions + own.before + own.after > _LONGEST:
+            return None
+        polyphase(own)
+        others.append(own)
+    return tuple(others)
+
+
 def _padding(
     padding: Any, spatial: tuple[int, ...], taps: tuple[int, ...], dilations: list[int], flipped: bool
 ) -> list[tuple[int, int]]:
