@@ -123,6 +123,11 @@ def test_errors_name_the_argument(method, arguments, words):
 
 
 def test_errors_are_those_of_the_call():
+    out = np.zeros(7)
+    made = plan(np.ones(9), np.ones(3), out=out)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out is read-only"):
+        made(np.ones(9), out)
     with pytest.raises(TypeError, match="out must be a numpy array"):
         plan(np.ones(9), np.ones(3))(np.ones(9), [0] * 7)
     with pytest.raises(TypeError, match="x has dtype object"):

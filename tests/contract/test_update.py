@@ -93,6 +93,16 @@ def test_whole_numbers_are_exact_and_saturate():
         assert (out == np.clip(total + 2**20 - 300, info.min, info.max)).all()
 
 
+@pytest.mark.parametrize("options", [{"bias": 1}, {"nan_policy": "omit"}])
+def test_sums_are_exact_whatever_kernel_came_before(options):
+    x, kernel = integers((40,), np.uint8, largest=255), integers((3,), np.int64, 1)
+    for factor in (1, 2**25 + 1, 2**50 + 1):  # sums of float32, float64, and int64
+        assert (convolve(x, factor * kernel, **options) == convolve(x, factor * kernel) + options.get("bias", 0)).all()
+    x, out = np.ones(9, np.int32), np.ones(9)
+    convolve(x, np.array([2**23]), dtype=float, beta=0.5, out=out)
+    assert (out == 2**23 + 0.5).all()
+
+
 @pytest.mark.parametrize("layout", WRITEABLE)
 def test_layouts_of_out(tuning, layout):
     x, kernel, shape, options = arrays("2-D")

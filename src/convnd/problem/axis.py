@@ -70,14 +70,10 @@ class Axis:
     branches: tuple[Branch, ...] = ()
     spread: int = 0
     boundary: Ends = FILLED
-    #: The number of input positions from the first tap to the last.
-    extent: int = field(init=False, repr=False, compare=False)
-    #: The number of input positions without padding: samples, and the zeros between them.
-    positions: int = field(init=False, repr=False, compare=False)
-    #: The number of outputs, ``floor((n + before + after - extent) / stride) + 1``.
+    extent: int = field(init=False, repr=False, compare=False)  # input positions from the first tap to the last
+    positions: int = field(init=False, repr=False, compare=False)  # samples, and the zeros between them
     outputs: int = field(init=False, repr=False, compare=False)
-    #: Whether every output reads only the input at the same index.
-    is_batch: bool = field(init=False, repr=False, compare=False)
+    is_batch: bool = field(init=False, repr=False, compare=False)  # every output reads the input at its index alone
 
     def __post_init__(self) -> None:
         """Compute what every call asks for: as cached properties these take five times as long."""
