@@ -87,6 +87,7 @@ PHASE_COLUMNS = 4  # addresses: the taps' offsets in a window and in x, the boun
 
 # Rows of a worker's memory, a number for each axis; behind them the map of the window and the segments of a line.
 FREE, TILE, ORIGIN, OUTPUTS, CARRIED, STARTS, LINES, PLACE, LINE_PLACE, MEMORY_ROWS = range(10)
+SUMMED_APART = 16  #: entries, of which sums of a kernel's factors take every so many first
 SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of the source, and which samples
 
 # Of a job of the FFT method, behind all of those. ``WEIGHTS`` are the filters' spectra.

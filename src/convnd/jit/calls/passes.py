@@ -88,6 +88,18 @@ def _read_kernel(d, place, weights):
 
 
 @njit(**HELPER)
+def _summed(matrix, first, step, line, count):
+    """Return the sum of products of a line and of as many entries of a matrix, a step apart."""
+    total = 0.0
+    for begin in range(min(count, t.SUMMED_APART)):
+        part = 0.0
+        for k in range(begin, count, t.SUMMED_APART):
+            part += matrix[first + k * step] * line[k]
+        total += part
+    return total
+
+
+@njit(**HELPER)
 def _split(matrix, height, width, limit, column, line):
     """Find the column and the row whose product a matrix is, and leave the row in its place; return if there are such.
 
@@ -97,24 +109,15 @@ def _split(matrix, height, width, limit, column, line):
     for k in range(height * width):
         if abs(matrix[k]) > most:
             place, most = k, abs(matrix[k])
-    first, pivot, squares = place // width * width, matrix[place], 0.0
+    first, pivot = place // width * width, matrix[place]
     for j in range(width):
         line[j] = matrix[first + j] / pivot
-        squares += line[j] * line[j]
-    total = 0.0
+    squares = _summed(line, 0, 1, line, width)
     for i in range(height):
-        product = 0.0
-        for j in range(width):
-            product += matrix[i * width + j] * line[j]
-        column[i] = product / squares
-    for i in range(height):
-        total += column[i] * column[i]
-    residual, scale = 0.0, 0.0
+        column[i] = _summed(matrix, i * width, 1, line, width) / squares
+    total, residual, scale = _summed(column, 0, 1, column, height), 0.0, 0.0
     for j in range(width):
-        product = 0.0
-        for i in range(height):
-            product += column[i] * matrix[i * width + j]
-        line[j] = product / total
+        line[j] = _summed(matrix, j, width, column, height) / total
         for i in range(height):
             residual += abs(matrix[i * width + j] - column[i] * line[j])
     for i in range(height):

@@ -16,6 +16,7 @@ from math import prod
 
 import numpy as np
 
+from ...jit.tables import SUMMED_APART
 from ...problem.canonical import Problem
 from ...problem.dtypes import bits
 
@@ -222,14 +223,19 @@ def _outer_products(matrix: np.ndarray, exact: bool, limit: float, most: int) ->
         if np.abs(matrix - (u * s) @ v).sum() <= limit:
             left, right = u, s[:, None] * v
     if not exact:  # what follows keeps to the size of the samples
-        scale = _summed(np.abs(left), 0)
+        scale = np.abs(left).cumsum(axis=0)[-1]
         left, right = left / scale, right * scale[:, None]
     return left, right
 
 
 def _summed(products: np.ndarray, axis: int) -> np.ndarray:
-    """Return sums in the order of the entries, which `jit.calls.passes` keeps to as well: bits depend on it."""
-    return products.cumsum(axis).take(-1, axis)
+    """Return sums of every 16th entry, added up, in the order that `jit.calls.passes` keeps to: bits depend on it."""
+    products = np.moveaxis(products, axis, 0)
+    sums = products[:SUMMED_APART].copy()
+    for first in range(SUMMED_APART, len(products), SUMMED_APART):
+        more = products[first : first + SUMMED_APART]
+        sums[: len(more)] += more
+    return sums.cumsum(axis=0)[-1]
 
 
 def _growth(train: Sequence[Factor], total: float) -> float:
