@@ -285,7 +285,7 @@ def _difference(smooth: list[float], axis: int, ndim: int, dtype: DTypeLike) -> 
 
 for _name in __all__:
     complete(globals()[_name], _ARGUMENTS, _RAISES, ">>> from convnd import kernels")
-    globals()[_name] = explained(globals()[_name])
+    globals()[_name] = np.errstate(all="ignore")(explained(globals()[_name]))  # small weights may underflow
 
 
 def __dir__() -> list[str]:

@@ -285,6 +285,7 @@ _RETURNS = "The result, of the shape of `input`; `output` where that is an array
 _RAISES = "RuntimeError, TypeError, ValueError\n    Where SciPy raises them."
 for _name in __all__:
     complete(globals()[_name], _MEANINGS, _RAISES, ">>> import numpy as np\n>>> from convnd import ndimage", _RETURNS)
+    globals()[_name] = np.errstate(all="ignore")(globals()[_name])  # small weights may underflow
 
 
 def __dir__() -> list[str]:

@@ -279,6 +279,7 @@ _SETUP = ">>> from convnd import signal"
 for _name in __all__:
     _meanings = _MEANINGS | (_UPFIRDN if _name == "upfirdn" else {})
     complete(globals()[_name], _meanings, "TypeError, ValueError\n    Where SciPy raises them.", _SETUP, "The result.")
+    globals()[_name] = np.errstate(all="ignore")(globals()[_name])  # small weights may underflow
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convnd import kernels, plan
+from convnd import kernels, ndimage, plan
 from support.check import reals, same
 
 SAMPLES = reals((60, 70))
@@ -55,6 +55,9 @@ def test_kernels():
     with np.errstate(all="raise"):
         kernels.gaussian((0.05, 40))
         kernels.gaussian(0.1, order=2)
+        kernels.gaussian(0.6, truncate=33, ndim=2)
+        kernels.gaussian(0.6, truncate=90)
+        kernels.laplacian_of_gaussian((0.6, 0.6), truncate=33)
         kernels.laplacian_of_gaussian((0.1, 0.1))
         kernels.unsharp_mask((0.05, 0.05))
 
@@ -68,3 +71,11 @@ def test_the_size_of_weights_hides_no_factors(size):
         x = np.pad(SAMPLES, 500)[:1000, :1000]
         expected = plan(np.empty((1000, 1000)), kernel, padding="same")(x)
         np.testing.assert_allclose(made(x) / size, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+
+
+@pytest.mark.filterwarnings("error")
+def test_filters():
+    with np.errstate(all="raise"):
+        for truncate in 33, 90:
+            ndimage.gaussian_filter(SAMPLES, 0.6, truncate=truncate)
+            ndimage.gaussian_laplace(SAMPLES, 0.6, truncate=truncate)
