@@ -90,7 +90,7 @@ def lay_out_parts(address, functions):
         number = which // 2
         restrict(_part_of(d), *slab_of(d, which % 2 * (count_slabs(d) - 1)))
         if number < d[c.PASSES]:
-            write_pass(part, number, 0, 0)
+            write_pass(part, number, CACHE_LINE, CACHE_LINE)  # in place of addresses, which are not 0
         call(lay_out_part, (place, functions))
         d[c.BYTES] = max(d[c.BYTES], part[c.BYTES])
     d[c.BYTES] += d[c.LINES_BYTES] + 2 * d[c.BUFFER_BYTES] + 2 * CACHE_LINE
