@@ -9,6 +9,7 @@ from convnd import convnd, plan
 from convnd.jit.machine import VECTOR_BYTES
 from convnd.methods import direct
 from convnd.methods.tiling import layout as layouts
+from convnd.methods.tiling import likeness
 from convnd.problem.canonical import merged
 from support.check import check, integers, reals, same
 from support.oracle import BOUNDARIES
@@ -76,7 +77,7 @@ def test_vectors_along_another_axis_change_no_bit(tuned, monkeypatch, name):
     x, kernel = reals(shape, np.float32), reals(taps, np.float32, seed=1)
     for options in {"padding": "full"}, {"padding": "same", "stride": 3}, {"padding": "full", "upsample": 2}:
         results = []
-        for arranged in layouts.turned, merged:
+        for arranged in likeness.turned, merged:
             with tuned("default"):
                 monkeypatch.setattr(direct, "turned", arranged)
                 results.append(convnd(x, kernel, axes=axes, method="direct", **options))
@@ -86,7 +87,7 @@ def test_vectors_along_another_axis_change_no_bit(tuned, monkeypatch, name):
 def test_vectors_lie_along_an_axis_that_fills_them(monkeypatch, tuned):
     turned = []
     with tuned("default"):
-        monkeypatch.setattr(direct, "turned", lambda problem: turned.append(layouts.turned(problem)) or turned[-1])
+        monkeypatch.setattr(direct, "turned", lambda problem: turned.append(likeness.turned(problem)) or turned[-1])
         for shape, taps, axes in THIN.values():
             plan(np.ones(shape, np.float32), np.ones(taps, np.float32), axes=axes, padding="same", method="direct")
             assert turned[-1].axes[-1].outputs >= max(shape)

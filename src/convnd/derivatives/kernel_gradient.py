@@ -22,7 +22,7 @@ from ..jit.machine import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
 from ..methods import tuning
 from ..methods.direct import useful_workers
 from ..methods.tiling.layout import round_up, window_length
-from ..methods.tiling.tables import Builder, Columns, Tasks, add_axes, phase_table, tile_begins
+from ..methods.tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, phase_table, tile_begins
 from ..methods.tiling.taps import tap_lines
 from ..methods.transforms import fft, windows
 from ..problem import dtypes
@@ -65,15 +65,15 @@ class GradientPlan:
 
 
 def _describe(
-    builder: Builder, job: int, problem: Problem, read: Sequence[Window], begins: Sequence[np.ndarray],
+    builder: Builder, job: int, problem: Problem, read: Sequence[Window], begins: Sequence[Sequence[int]],
     pitches: Sequence[int], working: str, columns: Columns,
 ) -> int:  # fmt: skip
     """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes."""
-    axes, described = add_axes(builder, problem, read, begins, pitches)
+    axes, described = add_axes(builder, problem, read, begins)
     compiled = {
         t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working), t.ITEM: np.dtype(working).itemsize,
     }  # fmt: skip
-    builder.set({**described, t.AXES: builder.add(axes), **compiled, **columns}, job)
+    builder.set({**described, t.AXES: builder.add(axis_rows(axes, pitches)), **compiled, **columns}, job)
     return int(described[t.NUMBERS])
 
 

@@ -1,13 +1,13 @@
 """What will run and why: the choice of a method.
 
 The choice is a pure function of the problem, of the factors found in its kernel, and of the tuning, and can be read:
-``print(plan)``.
+``print(plan)``. Estimates are those of the problem that stands for its like, for as many outputs as there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from . import direct, sparse, tuning
 from .separable import separable
 from .separable.bank import MOST_CACHED, factors_of
 from .separable.factors import Factor, Structure, structure
+from .tiling.likeness import representative
 from .transforms import fft, winograd
 
 #: By how much an estimate must be less than others: Winograd's rounding errors are larger.
@@ -96,39 +97,48 @@ def settled(method: str, problem: Problem) -> Choice | None:
 
 def choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
     """Choose the method that is named, or the fastest that keeps what is promised, for a canonical kernel."""
-    if choice := settled(request.method, problem):
-        return choice
+    like = representative(problem)
+    choice = settled(request.method, like)
+    if choice is None:
+        choose_among = _fastest if request.method == "auto" else _named
+        choice = choose_among(request, problem, like, kernel)
+    share = problem.outputs / like.outputs
+    return replace(choice, estimates={name: share * ms for name, ms in choice.estimates.items()})
+
+
+def _named(request: Request, problem: Problem, like: Problem, kernel: np.ndarray) -> Choice:
+    """Choose the method that is named where it can run the problem."""
     name: str = request.method
     factors: tuple[Factor, ...] = ()
-    if name == "auto":
-        return _fastest(request, problem, kernel)
     if name == "separable":
-        factors = factors_of(request, problem, kernel, max(request.kernel.shape, default=1))
+        factors = factors_of(request, like, kernel, max(request.kernel.shape, default=1))
     if reason := _BY_NAME[name].unsupported_reason(request, problem, kernel, factors):
-        return Choice("direct", reason, {"direct": direct.estimate(problem, ())})
-    return Choice(name, "as asked", {name: _BY_NAME[name].estimate(problem, structure(factors))}, factors)
+        return Choice("direct", reason, {"direct": direct.estimate(like, ())})
+    return Choice(name, "as asked", {name: _BY_NAME[name].estimate(like, structure(factors))}, factors)
 
 
-def _fastest(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
+def _fastest(request: Request, problem: Problem, like: Problem, kernel: np.ndarray) -> Choice:
     """Choose the method of least estimated time; factors are looked for where that takes little of it.
 
     Methods are asked for an estimate where they may be faster than those before them.
     """
-    estimates = {"direct": direct.estimate(sparse.without_zeros(problem, kernel), ())}
+    estimates = {"direct": direct.estimate(sparse.without_zeros(like, kernel), ())}
     weights, reason = kernel.size, ""
     factors: tuple[Factor, ...] = ()
     if weights <= MOST_CACHED:
-        factors = _add_separable(request, problem, kernel, estimates)
+        factors = _add_separable(request, like, kernel, estimates)
     for name in ("winograd", "fft"):
-        least = _BY_NAME[name].least_estimate(problem) / _CLEARLY.get(name, 1)
+        least = _BY_NAME[name].least_estimate(like) / _CLEARLY.get(name, 1)
         if least < min(estimates.values()):
-            reason = _BY_NAME[name].unsupported_reason(request, problem, kernel, ())
+            reason = _BY_NAME[name].unsupported_reason(request, like, kernel, ())
             if not reason:
-                estimates[name] = _BY_NAME[name].estimate(problem, ())
+                estimates[name] = _BY_NAME[name].estimate(like, ())
     if weights > MOST_CACHED and _FACTORING_MS * weights < _FACTORING_SHARE * min(estimates.values()):
-        factors = _add_separable(request, problem, kernel, estimates)
+        factors = _add_separable(request, like, kernel, estimates)
     method = min(estimates, key=lambda name: estimates[name] / _CLEARLY.get(name, 1))
     why = "least estimated time" if len(estimates) > 1 or not reason else reason
+    if reason := _BY_NAME[method].unsupported_reason(request, problem, kernel, factors):
+        return Choice("direct", reason, estimates)
     return Choice(method, why, estimates, factors if method == "separable" else ())
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,13 +23,16 @@ from ..problem.canonical import Problem
 from ..problem.request import Request
 from . import tuning
 from .separable.factors import Factor, Structure
-from .tiling.layout import Layout, best, frame, granularity, line_length, round_up, turned, usable
+from .tiling.costs import Way
+from .tiling.layout import Layout, best, frame, granularity, line_length, round_up, usable
+from .tiling.likeness import representative, turned
 from .tiling.tables import (
     Builder,
     Columns,
     Region,
     Tasks,
     add_axes,
+    axis_rows,
     dense_pitches,
     functions,
     offsets,
@@ -41,91 +45,121 @@ from .tiling.taps import Sharing, Taps, counted, filter_blocks, tap_offsets, tap
 from .tiling.weights import pack
 
 
-@dataclass(frozen=True)
-class TilePass:
+class Sums(NamedTuple):
+    """What a pass of a register tile sums, whatever the lengths of the axes."""
+
+    like: Problem
+    way: Way
+    taps: list[Taps]  # of each phase
+    shifts: list[tuple[int, ...]]  # of each phase, from the first position of a window to that of its first tap
+    bounds: list[int]  # of each phase, the address of those of its taps
+    blocks: int  # of a group's weights, of all phases
+    columns: Columns
+
+
+@tuning.remembered(256)
+def sums_of(problem: Problem, way: Way) -> Sums:
+    """Return what a pass sums; the problem may be the `representative`."""
+    tile, sharing, axes, item = way.tile, way.sharing, problem.axes, np.dtype(problem.working).itemsize
+    along = problem.in_kernel_order(axes)
+    shared = sharing if sharing.axis is None else sharing._replace(axis=problem.kernel_axes.index(sharing.axis))
+    branches = [axis.branches or (Branch(range(axis.taps), 0, 0),) for axis in along]
+    taps, shifts = [], []
+    for phase in product(*branches):
+        about = tuple([(len(own.taps), axis.stride, axis.dilation) for own, axis in zip(phase, along, strict=True)])
+        own = taps_of(about, (problem.in_channels, *[axis.taps for axis in along]), shared, tile.runs)
+        taps.append(counted(own, problem.pattern))
+        shifts.append(tuple([b.shift for b in phase]))
+    row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
+    blocks = filter_blocks(problem.branch_channels, sharing)
+    columns = {
+        t.FRAME: frame(problem, way), t.ITEM: item,
+        t.RUN_TILE: function(run_tile), t.RUN_LINE: function(run_channels if tile.across else run_rows),
+        t.TILE_FUNCTION: register_tile.compile(tile),
+        t.PHASE_BLOCKS: blocks, t.PHASE_FILTERS: problem.branch_channels,
+        t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,
+        t.ROW_SPACING: axes[row_axis].tap_spacing, t.BLOCK: tile.block,
+        t.BLOCK_FILTERS: sharing.rows if sharing.channels else 1, t.BLOCKS: len(taps) * blocks,
+        t.TASK_BLOCKS: len(taps) * blocks, t.GROUP_TASKS: 1,
+        t.WEIGHTS_BLOCK: max(len(own.source) for own in taps) * sharing.rows * item, t.FLAT: way.flat,
+        t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
+    }  # fmt: skip
+    if tile.across:
+        columns |= {t.LANES: tile.lanes, t.TRANSPOSE: transpose.compile(problem.working, tile.lanes)}
+    bounds = [own.bounds.ctypes.data for own in taps]
+    return Sums(problem, way, taps, shifts, bounds, len(taps) * blocks, columns)
+
+
+class TilePass(NamedTuple):
     """One pass of a register tile over the windows of tiles, laid out for compiled code.
 
-    ``window_bytes`` have room for the vectors and rows that are read
-    behind the window and dropped. ``blocks`` are those of a group's weights, of all phases.
+    ``window_bytes`` have room for the vectors and rows that are read behind the window and dropped. ``pitches`` are
+    the bytes between neighbours along each axis of a window.
     """
 
-    sharing: Sharing
-    taps: list[Taps]  # of each phase
+    sums: Sums
     columns: Columns
-    blocks: int
+    pitches: list[int]
     window_bytes: int
     results_bytes: int
 
     def pack(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
         """Return the filters ``(groups, C_out, C_in * taps)`` as the register tile reads them."""
-        return pack(kernel, self.taps, self.sharing, workers)
+        return pack(kernel, self.sums.taps, self.sums.way.sharing, workers)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights of a group."""
+        return int(self.sums.columns[t.WEIGHTS_BLOCK]) * self.sums.blocks
 
 
-def lay_out_pass(builder: Builder, problem: Problem, layout: Layout, windows: Sequence[Window]) -> TilePass:
-    """Lay out the pass that turns the windows of a tile into its outputs."""
-    tile, sharing = layout.tile, layout.sharing
-    item, axes = np.dtype(problem.working).itemsize, problem.axes
-    lengths = [len(w.positions) for w in windows]
-    together = frame(problem, layout.way)
+def lay_out_pass(
+    builder: Builder, problem: Problem, sums: Sums, shape: Sequence[int], windows: Sequence[Window]
+) -> TilePass:
+    """Lay out the pass that turns the windows of a tile, of such a shape, into its outputs."""
+    (tile, sharing, flat, *_), like, fixed = sums.way, sums.like, sums.columns
+    item, together, row_axis = fixed[t.ITEM], fixed[t.FRAME], fixed[t.ROW_AXIS]
     pitches = dense_pitches(windows, item * together)
-    channel_pitch = item * prod(lengths) if together == 1 else item
+    positions = pitches[0] * len(windows[0].positions) // (item * together)
+    channel_pitch = item * positions if together == 1 else item
     out_channels, count = offsets(problem.out_channel_steps), problem.in_channels
-    channels = np.stack([channel_pitch * np.arange(count), offsets(problem.x_channel_steps)[:count]])
+    channels = [range(0, count * channel_pitch, channel_pitch), offsets(problem.x_channel_steps)[:count]]
     ordered = problem.in_kernel_order
-    along, lines = ordered(axes), (ordered(windows), ordered(pitches), ordered(problem.x_steps))
-    shared = sharing if sharing.axis is None else sharing._replace(axis=problem.kernel_axes.index(sharing.axis))
-    branches = [axis.branches or (Branch(range(axis.taps), 0, 0),) for axis in along]
-    taps, fields = [], []
-    for phase in product(*branches):
-        about = tuple([(len(own.taps), axis.stride, axis.dilation) for own, axis in zip(phase, along, strict=True)])
-        own = taps_of(about, (count, *[axis.taps for axis in along]), shared, tile.runs)
-        own, place = counted(own, tap_offsets(own, [b.shift for b in phase], *lines, channels), problem.pattern)
-        fields.append((*map(builder.address, (place[0], place[1], own.bounds)), len(own.bounds)))
-        taps.append(own)
-    row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
-    spacing = problem.axes[row_axis].tap_spacing
-    x_row = problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 and problem.reads_native else 0
-    channel_steps = set(np.diff(out_channels[: problem.branch_channels]).tolist())
-    pieces = -(-line_length(problem, layout) // tile.block)  # of several axes' lines, taken apart when stored
+    lines, phases = (ordered(windows), ordered(pitches), ordered(problem.x_steps)), []
+    for own, shifts, bounds in zip(sums.taps, sums.shifts, sums.bounds, strict=True):
+        place = tap_offsets(own, shifts, *lines, channels)
+        places = builder.address(place)
+        phases.append((places, places + place.nbytes // 2, bounds, len(own.bounds)))
+    x_row = problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 and like.reads_native else 0
+    channel_steps = {b - a for a, b in pairwise(out_channels[: like.branch_channels])}
+    pieces = -(-line_length(problem, flat, shape) // tile.block)  # of several axes' lines, taken apart when stored
     block_bytes = sharing.rows * tile.block * item
-    if layout.flat == 0:
+    if flat == 0:
         # Those of a tile across channels are transposed, line by line: the longer the better.
         pieces = min(pieces, max(1, tuning.TUNING.results_bytes * (4 if tile.across else 1) // block_bytes))
-    rows_beyond = -layout.shape[row_axis] % (tile.rows * spacing) * pitches[row_axis] if row_axis >= 0 else 0
-    blocks = filter_blocks(problem.branch_channels, sharing)
     results_bytes = pieces * block_bytes
     channel_step = max(channel_steps, default=0)
     columns = {
-        t.CHANNEL_PITCH: channel_pitch, t.FRAME: together,
-        t.RUN_TILE: function(run_tile), t.RUN_LINE: function(run_channels if tile.across else run_rows),
-        t.TILE_FUNCTION: register_tile.compile(tile),
-        t.PHASES: builder.add(phase_table(problem, fields)), t.PHASE_BLOCKS: blocks,
-        t.PHASE_FILTERS: problem.branch_channels,
-        t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,
-        t.ROW_SPACING: spacing, t.BLOCK: tile.block, t.PIECES: pieces,
-        t.X_ROW: x_row,
-        t.BLOCK_FILTERS: sharing.rows if sharing.channels else 1, t.BLOCKS: len(taps) * blocks,
-        t.TASK_BLOCKS: len(taps) * blocks, t.GROUP_TASKS: 1,
-        t.WEIGHTS_BLOCK: max(len(own.source) for own in taps) * sharing.rows * item,
-        t.WRITES_OUT: problem.stores_inside and layout.flat == 0 and len(channel_steps) <= 1,
-        t.CHANNEL_STEP: channel_step, t.FLAT: layout.flat,
-        t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
+        **fixed, t.CHANNEL_PITCH: channel_pitch, t.PHASES: builder.add(phase_table(problem, phases)), t.PIECES: pieces,
+        t.X_ROW: x_row, t.CHANNEL_STEP: channel_step,
+        t.WRITES_OUT: like.stores_inside and flat == 0 and len(channel_steps) <= 1,
     }  # fmt: skip
+    # The last vectors and the rows that do not exist read behind the window.
     if tile.across:
         near = len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1])
-        size = np.dtype(problem.result).itemsize
-        neighbours = channel_step == size if near else problem.results_near
-        write = writer(problem.accumulated, problem.result, neighbours, False, problem.updates)
+        neighbours = channel_step == np.dtype(problem.result).itemsize if near else like.results_near
         results_bytes = 2 * sharing.rows * round_up(pieces * tile.block, tile.lanes) * item
         columns |= {
-            t.LANES: tile.lanes, t.TRANSPOSE: transpose.compile(problem.working, tile.lanes), t.WRITE: write,
-            t.CHANNELS_NEAR: near,
-            t.WRITES_OUT: problem.stores_native and channel_step == item,
+            t.WRITE: writer(problem.accumulated, problem.result, neighbours, False, problem.updates),
+            t.CHANNELS_NEAR: near, t.WRITES_OUT: like.stores_native and channel_step == item,
         }  # fmt: skip
-    # The last vectors and the rows that do not exist read behind the window.
-    beyond = tile.rows * pitches[-1] if tile.across else 2 * tile.rows * tile.block * item + rows_beyond
-    window_bytes = round_up(problem.in_channels * prod(lengths) * item + beyond, CACHE_LINE)
-    return TilePass(sharing, taps, columns, len(taps) * blocks, window_bytes, results_bytes)
+        beyond = tile.rows * pitches[-1]
+    else:
+        beyond = 2 * tile.rows * tile.block * item
+        if row_axis >= 0:
+            beyond += -shape[row_axis] % (tile.rows * fixed[t.ROW_SPACING]) * pitches[row_axis]
+    window_bytes = round_up(count * positions * item + beyond, CACHE_LINE)
+    return TilePass(sums, columns, pitches, window_bytes, results_bytes)
 
 
 @dataclass(frozen=True)
@@ -147,7 +181,7 @@ class DirectPlan:
     @property
     def weight_bytes(self) -> int:
         """Bytes that the weights take."""
-        return int(self.tile_pass.columns[t.WEIGHTS_BLOCK]) * self.tile_pass.blocks * self.problem.groups
+        return self.tile_pass.weight_bytes * self.problem.groups
 
     def describe(self) -> list[str]:
         """Say what runs."""
@@ -185,37 +219,32 @@ class DirectPlan:
 @tuning.remembered(256)
 def plan(problem: Problem) -> DirectPlan:
     """Return the plan of a merged problem, by the layout of least cost."""
-    return build(problem, *usable(problem))
-
-
-def build(problem: Problem, layout: Layout, cycles: float) -> DirectPlan:
-    """Lay out the tables of a problem."""
-    along = list(zip(problem.axes, layout.shape, strict=True))
-    windows = [window(axis, outputs) for axis, outputs in along]
+    builder, like = Builder(columns=t.SMALL_COLUMNS), representative(problem)
+    layout, cycles = usable(problem, like)
+    windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     begins = [
         tile_begins(axis, outputs, granularity(problem, layout, a) if layout.inside else 0)
-        for a, (axis, outputs) in enumerate(along)
+        for a, (axis, outputs) in enumerate(zip(problem.axes, layout.shape, strict=True))
     ]
-    builder = Builder(columns=t.SMALL_COLUMNS)
-    tile_pass = lay_out_pass(builder, problem, layout, windows)
-    pitches = dense_pitches(windows, np.dtype(problem.working).itemsize * tile_pass.columns[t.FRAME])
-    axes, columns = add_axes(builder, problem, windows, begins, pitches)
-    compiled = functions(problem, problem.working, ranged=problem.is_searched)
-    tiles = prod(len(b) - 1 for b in begins) * problem.groups
+    sums = sums_of(like, layout.way)
+    tile_pass = lay_out_pass(builder, problem, sums, layout.shape, windows)
+    axes, columns = add_axes(builder, problem, windows, begins)
+    tiles = prod([len(b) - 1 for b in begins]) * problem.groups
     workers = useful_workers(problem, cycles)
     tasks = tuning.TUNING.tasks_per_worker * min(workers, parallel.available()) if workers > 1 else 1
-    task_blocks = -(-tile_pass.blocks // min(tile_pass.blocks, max(1, tasks // tiles)))
-    group_tasks = -(-tile_pass.blocks // task_blocks)
+    task_blocks = -(-sums.blocks // min(sums.blocks, max(1, tasks // tiles)))
+    group_tasks = -(-sums.blocks // task_blocks)
     x_channels = offsets(problem.x_channel_steps)
     builder.set({
-        **columns, **compiled, **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
-        t.AXES: builder.add(axes), t.RUN_TASKS: function(convolve_directly), t.READS_X: layout.inside,
-        t.CHANNELS_LOW: x_channels.min(), t.CHANNELS_HIGH: x_channels.max(),
+        **columns, **functions(like, problem.working, ranged=problem.is_searched),
+        **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
+        t.AXES: builder.add(axis_rows(axes, tile_pass.pitches)),
+        t.RUN_TASKS: function(convolve_directly), t.READS_X: layout.inside,
+        t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
         t.AHEAD: rows_ahead(problem, layout.sharing, layout.tile.rows) if layout.inside else 0,
         t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: tiles * group_tasks,
     })  # fmt: skip
-    own = builder.tasks(begins)
-    return DirectPlan(problem, layout, cycles, tile_pass, workers, own)
+    return DirectPlan(problem, layout, cycles, tile_pass, workers, builder.tasks(begins))
 
 
 def useful_workers(problem: Problem, cycles: float) -> int:
@@ -239,7 +268,7 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
 @tuning.remembered(256)
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
-    _, cycles = best(turned(problem))
+    _, cycles = best(representative(turned(problem)))
     workers = parallel.team_size(None, useful_workers(problem, cycles))
     return tuning.milliseconds(problem, cycles / workers, 0.12, 1.15, 0.35)
 

@@ -145,7 +145,7 @@ def over_lines(of_line: int, operands: Sequence[np.ndarray], beside: np.ndarray,
         t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks, t.TASK_LINES: together,
     })  # fmt: skip
     columns = dict(zip((t.BESIDE, t.FIRST, t.SECOND, t.THIRD), (beside, *operands), strict=False))
-    tasks = builder.tasks([np.arange(2)])
+    tasks = builder.tasks([range(2)])
     tasks.run(columns, workers, lines * length // _SERIAL + 1)
 
 

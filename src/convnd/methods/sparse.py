@@ -14,7 +14,7 @@ from ..jit import tables as t
 from ..problem.canonical import Problem
 from ..problem.dtypes import bits
 from . import direct, tuning
-from .tiling.layout import turned
+from .tiling.likeness import representative, turned
 from .tiling.tables import Columns
 
 _MOST = 0.5  #: of the weights, that may count: sums of neighbouring outputs share what they read for all taps
@@ -29,9 +29,9 @@ def without_zeros(problem: Problem, kernel: np.ndarray) -> Problem:
     counts = np.asarray(kernel.any(axis=(0, 1)))
     if not 0 < np.count_nonzero(counts) <= most:
         return problem
-    whole, sparse = direct.estimate(problem, ()), replace(problem, pattern=counts.tobytes())
-    saves = whole >= tuning.TUNING.looking_ms and direct.estimate(sparse, ()) < _CLEARLY * whole
-    return sparse if saves else problem
+    sparse = replace(problem, pattern=counts.tobytes())
+    all_taps, fewer = (direct.estimate(representative(own), ()) for own in (problem, sparse))
+    return sparse if all_taps >= tuning.TUNING.looking_ms and fewer < _CLEARLY * all_taps else problem
 
 
 class Sparse(NamedTuple):

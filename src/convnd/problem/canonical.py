@@ -75,22 +75,20 @@ class Problem:
         self.stores_inside = self.stores_native and last_step == sums.itemsize
         #: Whether windows must be finite: NaN and infinity reach outputs by weights of zero too.
         self.is_searched = self.pattern != b"" and not self.exact
+        #: Whether the addresses that the routine computes, of positions and rows outside ``x`` too, are whole numbers.
+        reached = [axis.stride * 2 * (axis.outputs + _SURPLUS) + axis.extent for axis in axes]
+        self.reads_near = sum([n * abs(step) for n, step in zip(reached, self.x_steps, strict=True)]) < 2**62
         #: Whether the routine can read samples of the array as it is, and by vectors along the last axis.
         is_kept = self.nan == "kept" and not self.is_searched and stored == np.dtype(self.working)
-        self.reads_native = is_kept and self._reads_near()
+        self.reads_native = is_kept and self.reads_near
         self.reads_inside = self.reads_native and axes[-1].stride == 1 and self.x_steps[-1] == stored.itemsize
 
     def __hash__(self) -> int:
         return self._hash
 
-    def _reads_near(self) -> bool:
-        """Return whether the addresses computed, of positions and rows outside ``x`` too, are whole numbers."""
-        reached = [axis.stride * 2 * (axis.outputs + _SURPLUS) + axis.extent for axis in self.axes]
-        return sum([n * abs(step) for n, step in zip(reached, self.x_steps, strict=True)]) < 2**62
-
     def in_kernel_order(self, along: Sequence[T]) -> list[T]:
         """Return what each axis has, in the order in which the kernel has the axes."""
-        return [along[a] for a in self.kernel_axes]
+        return [along[a] for a in self.kernel_order] if self.kernel_order else list(along)
 
     def bounds(self, x: np.ndarray) -> tuple[int, int]:
         """Return the addresses of the first and the last real part that may be read around ``x``."""
@@ -210,8 +208,7 @@ def canonical_kernel(request: Request) -> np.ndarray:
     The taps are in the order of the canonical axes; a branch that has fewer than others has zeros behind them. They
     may be the kernel itself.
     """
-    kernel, filters = request.kernel, canonical_filters(request, request.kernel)
-    working = request.working
+    kernel, working, filters = request.kernel, request.working, canonical_filters(request, request.kernel)
     if kernel.dtype.kind != "c":
         weights, planes = filters.astype(working, copy=False), 1
     else:

@@ -18,18 +18,21 @@ def factors_of(request: Request, problem: Problem, kernel: np.ndarray, most_term
     """Return the factors of a canonical kernel along the axes of the merged problem; none where it has no such."""
     if problem.is_upsampled or problem.in_channels > 1 or request.groups > 1 or request.kernel.dtype.kind == "c":
         return ()
-    filters = kernel[0].reshape(-1, *[axis.taps for axis in merged(problem).axes])
-    about = problem.exact, rounding_of(problem.working), most_terms
+    about = tuple([axis.taps for axis in merged(problem).axes]), problem.working, problem.exact, most_terms
     if kernel.size > MOST_CACHED:
-        return _tree(filters, *about)
-    return _cached(filters.tobytes(), filters.shape, problem.working, *about)
+        return _factors_of(kernel[0], *about)
+    return _cached(kernel[0].tobytes(), *about)
 
 
 @lru_cache(maxsize=32)
-def _cached(
-    weights: bytes, shape: tuple[int, ...], working: str, exact: bool, epsilon: float, most_terms: int
+def _cached(weights: bytes, taps: tuple[int, ...], working: str, exact: bool, most_terms: int) -> tuple[Factor, ...]:
+    return _factors_of(np.frombuffer(weights, working), taps, working, exact, most_terms)
+
+
+def _factors_of(
+    filters: np.ndarray, taps: tuple[int, ...], working: str, exact: bool, most_terms: int
 ) -> tuple[Factor, ...]:
-    return _tree(np.frombuffer(weights, working).reshape(shape), exact, epsilon, most_terms)
+    return _tree(filters.reshape(-1, *taps), exact, rounding_of(working), most_terms)
 
 
 def _tree(filters: np.ndarray, exact: bool, epsilon: float, most_terms: int) -> tuple[Factor, ...]:

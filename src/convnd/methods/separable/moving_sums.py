@@ -19,7 +19,6 @@ from ...problem.canonical import Problem
 from .. import tuning
 from ..tiling.layout import round_up
 from ..tiling.tables import Columns, dense_pitches
-from ..tiling.taps import Sharing
 from ..tiling.ways import lanes_of
 from .factors import Structure
 
@@ -61,8 +60,8 @@ class SumPass:
     columns: Columns
     window_bytes: int
     results_bytes: int
-    sharing: Sharing
-    blocks: int = 1
+    pitches: list[int]
+    weight_bytes: int
 
     def pack(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
         """Return the one weight of all taps."""
@@ -73,13 +72,13 @@ def lay_out_sums(problem: Problem, along: int, windows: Sequence[Window]) -> Sum
     """Lay out the pass that turns the windows of a tile into its outputs."""
     axes, axis = problem.axes, problem.axes[along]
     item, lanes, last = np.dtype(problem.working).itemsize, lanes_of(problem.working), len(axes) - 1
-    lengths = [len(own.positions) for own in windows]
+    lengths, pitches = [len(own.positions) for own in windows], dense_pitches(windows, item)
     vectors = _TURNED_VECTORS if along == last else _VECTORS
     block = vectors * lanes
     ends = axis.taps * block * item
     if along == last:
         results = block * round_up(lengths[-1], lanes) * item + lanes * round_up(axis.outputs, lanes) * item
-        beyond = block * dense_pitches(windows, item)[-2] if last else 0
+        beyond = block * pitches[-2] if last else 0
     else:
         results, beyond = _RESULTS * axis.outputs * block * item, 0
     columns = {
@@ -93,4 +92,4 @@ def lay_out_sums(problem: Problem, along: int, windows: Sequence[Window]) -> Sum
         t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
     }  # fmt: skip
     window_bytes = round_up(item * (prod(lengths) + 2 * block) + beyond, CACHE_LINE)
-    return SumPass(problem.working, columns, window_bytes, ends + results, Sharing(1))
+    return SumPass(problem.working, columns, window_bytes, ends + results, pitches, item)

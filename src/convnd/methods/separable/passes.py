@@ -8,18 +8,18 @@ from math import prod
 
 import numpy as np
 
-from ...problem.axis import Axis, window
+from ...problem.axis import Axis, Window
 from ...problem.canonical import Levels, Problem
 from ..tiling.tables import offsets
 from .factors import Structure
 
 
-def channels_of(problem: Problem, step: Problem, channel: int) -> np.ndarray:
+def channels_of(problem: Problem, step: Problem, channel: int) -> list[int]:
     """Return the offset of each output channel of a pass, of every group."""
     if channel >= 0:
         return offsets(problem.out_channel_steps)[channel :: problem.out_channels]
     *groups, (terms, channel_step) = step.out_channel_steps
-    return (offsets(tuple(groups))[:, None] + channel_step * np.arange(terms)).ravel()
+    return offsets((*groups, (terms, channel_step)))
 
 
 def _groups_of(problem: Problem, last: bool) -> Levels:
@@ -28,10 +28,10 @@ def _groups_of(problem: Problem, last: bool) -> Levels:
     return groups if last else tuple((count, 0) for count, _ in groups)
 
 
-def passes_of(problem: Problem, shape: Sequence[int], factors: Structure) -> list[Problem]:
+def passes_of(problem: Problem, shape: Sequence[int], windows: Sequence[Window], factors: Structure) -> list[Problem]:
     """Return the problem that each pass is, from the window of a tile on."""
     item = np.dtype(problem.working).itemsize
-    lengths_of = {-1: [len(window(axis, n).positions) for axis, n in zip(problem.axes, shape, strict=True)]}
+    lengths_of = {-1: [len(own.positions) for own in windows]}
     passes = []
     for p, (along, terms, before, _, (source, _), channel) in enumerate(factors):
         axes = [

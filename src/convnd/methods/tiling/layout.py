@@ -7,29 +7,24 @@ result's bits. For each shape a few of the ways that `ways` ranks are looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from math import inf
-from typing import NamedTuple, TypeVar
+from math import inf, prod
+from typing import NamedTuple
 
 import numpy as np
 
 from ...jit.intrinsics.register_tile import RegisterTile
 from ...jit.parallel import available
 from ...problem.axis import Axis
-from ...problem.canonical import Problem, merged, reordered
+from ...problem.canonical import Problem
 from .. import tuning
 from .costs import Span, Way, gather_cycles, span_of, tile_cycles, window_cycles
 from .taps import Sharing
 from .ways import kind_of, lanes_of, ranked
 
 _LOOKED_AT = 2  # ways, at most, for a shape, of those that read alike
-_LONG_LINE = 4  # vectors of an axis that takes the place of a short last one, where there is one so long
-_ALIKE = 1.1  # of the cycles of the best layout, that one of tiles that are there may take
-_FEW_ROWS = 2  # of a register tile across channels: it waits for weights, which each row could use
-_FAR = 4096  # bytes from a sample to the next, beyond which each costs a page
+_NEARLY, _ALIKE = 1.03, 1.1  # of the cycles of the best layout, that one of tiles that are there may take
+_UNLIKE = 1.2  # of the cycles for as many outputs of the representative, beyond which a problem is looked at itself
 _LOOKING_CYCLES, _LOOKING_SHARE = 4000.0, 0.02  # that are not worth looking for
-
-T = TypeVar("T")
 
 
 class Layout(NamedTuple):
@@ -59,32 +54,6 @@ class Layout(NamedTuple):
         return self.way.inside
 
 
-@lru_cache(maxsize=256)
-def turned(problem: Problem) -> Problem:
-    """Return a merged problem whose last axis, along which vectors lie or rows, has outputs for more than one.
-
-    The nearest axis of memory with long lines takes the place of a short one, or the longest, of the kernel or of a
-    batch.
-    """
-    problem = merged(problem)
-    lanes, last = lanes_of(problem.working), len(problem.axes) - 1
-    sizes = [axis.outputs for axis in problem.axes]
-    if problem.branch_channels >= lanes and sizes[last] > _FEW_ROWS:  # vectors are channels then
-        return problem
-    near = [
-        a
-        for a in range(last)
-        # The samples of lines that lie beside each other come from memory once, those of lines far apart again.
-        if sizes[last] <= (lanes if a == last - 1 else lanes // 2)
-        and sizes[a] >= 2 * sizes[last]
-        and abs(problem.x_steps[a]) <= _FAR
-    ]
-    if not near:
-        return problem
-    line = max(near, key=lambda a: (min(sizes[a], _LONG_LINE * lanes), a))
-    return reordered(problem, [a for a in range(last + 1) if a != line] + [line])
-
-
 _tiles: set[RegisterTile] = set()  # shapes of more than one row, which layouts of this process have
 
 
@@ -92,19 +61,50 @@ def _is_there(tile: RegisterTile) -> bool:
     return tile.rows == 1 or tile in _tiles
 
 
-def _settled(found: T, tile: RegisterTile, cycles: float, other: Callable[[], tuple[T, float]]) -> T:
-    """Return a layout, or another one of tiles that are there: a process compiles and keeps so many and no more.
+def tiles_there() -> int:
+    """Return the number of register tiles of more than one row that the process has."""
+    return len(_tiles)
+
+
+def _settled(way: Way, cycles: float, other: Callable[[], tuple[Way, float]]) -> Way:
+    """Return a way to cut, or another one of tiles that are there: a process compiles and keeps so many and no more.
 
     The second half of them is for those that save much.
     """
-    if _is_there(tile):
-        return found
-    if len(_tiles) >= tuning.TUNING.most_tiles // 2:
-        there, cost = other()
-        if cost <= _ALIKE * cycles or len(_tiles) >= tuning.TUNING.most_tiles:
-            return there
-    _tiles.add(tile)
-    return found
+    if _is_there(way.tile):
+        return way
+    most = tuning.TUNING.most_tiles
+    there, cost = other()
+    if cost <= (_ALIKE if len(_tiles) >= most // 2 else _NEARLY) * cycles or len(_tiles) >= most:
+        return there
+    _tiles.add(way.tile)
+    return way
+
+
+def usable(problem: Problem, like: Problem) -> tuple[Layout, float]:
+    """Return the layout of a problem, of those that the process may have, and its cost in cycles of one core.
+
+    ``like`` is its `representative`.
+    """
+    about, way = _about(problem, like), _usable_way(like, len(_tiles))
+    shape, _ = _tile_shape(about, way)
+    cycles = problem.groups * _cycles(problem, about, way, shape)
+    if cycles > _UNLIKE * best(like)[1] * problem.outputs / like.outputs and like is not problem:
+        return usable(problem, problem)
+    return Layout(way, tuple(shape)), cycles
+
+
+@tuning.remembered(256)
+def _usable_way(problem: Problem, tiles: int) -> Way:
+    """Return the way of least cost of those that a process of so many tiles may have."""
+    layout, cycles = best(problem)
+
+    def other() -> tuple[Way, float]:
+        there = [own for own in ranked(kind_of(problem)) if _is_there(own[1].tile)]
+        found, cost = _best_of(problem, there) if there else (layout, inf)
+        return found.way, cost
+
+    return _settled(layout.way, cycles, other)
 
 
 @tuning.remembered(256)
@@ -113,53 +113,60 @@ def best(problem: Problem) -> tuple[Layout, float]:
     return _best_of(problem, ranked(kind_of(problem)))
 
 
-def usable(problem: Problem) -> tuple[Layout, float]:
-    """Return the layout of least cost of those that the process may have, and the cost of the best."""
+class _About(NamedTuple):
+    """What bounds the tiles of a problem."""
 
-    def other() -> tuple[Layout, float]:
-        return _best_of(problem, [own for own in ranked(kind_of(problem)) if _is_there(own[1].tile)])
+    spans: list[Span]
+    halos: list[float]  # of each axis, what a tile reads twice, in outputs
+    room: float  # positions of a window
+    most: int  # outputs of a tile
 
-    layout, cycles = best(problem)
-    return _settled(layout, layout.tile, cycles, other), cycles
 
-
-def _best_of(problem: Problem, ways: Iterable[tuple[float, Way]]) -> tuple[Layout, float]:
+def _about(problem: Problem, like: Problem) -> _About:
     spans = [span_of(axis) for axis in problem.axes]
-    outputs, lines, last = 1, problem.in_channels, problem.axes[-1]
-    for span in spans:
-        outputs *= span.outputs
-        lines *= span.length(span.outputs) if span is not spans[-1] else 1
-    gathering = lines * gather_cycles(spans[-1].length(spans[-1].outputs))
-    most, ends = most_outputs(problem, outputs), (last.before > 0) + (last.after > 0)
     halos = [span.reach / span.stride for span in spans]
     halos[-1] += tuning.TUNING.line_price / spans[-1].stride
-    if not problem.results_near:  # what lies between them is written soon, while all of it is in the cache
-        held = problem.branches * np.dtype(problem.result).itemsize
+    most = most_outputs(problem, like)
+    if not like.results_near:  # what lies between them is written soon, while all of it is in the cache
+        held = like.branches * np.dtype(problem.result).itemsize
         most = min(most, max(1, tuning.TUNING.window_bytes // held))
         halos = [
             inf if axis.is_batch and abs(step) < abs(problem.out_steps[-1]) else halo
             for axis, step, halo in zip(problem.axes, problem.out_steps, halos, strict=True)
         ]
     room = tuning.TUNING.window_bytes / (problem.in_channels * np.dtype(problem.working).itemsize)
+    return _About(spans, halos, room, most)
+
+
+def _cycles(problem: Problem, about: _About, way: Way, shape: Sequence[int]) -> float:
+    """Estimate the cycles of one core for a group of channels."""
+    cycles, last = tile_cycles(about.spans, way, shape), problem.axes[-1]
+    if way.inside:
+        cycles *= 1 + ((last.before > 0) + (last.after > 0)) * way.tile.block / max(last.outputs, way.tile.block)
+    return cycles + window_cycles(problem, about.spans, way, shape, frame(problem, way))
+
+
+def _best_of(problem: Problem, ways: Iterable[tuple[float, Way]]) -> tuple[Layout, float]:
+    about = _about(problem, problem)
+    spans, outputs = about.spans, prod(axis.outputs for axis in problem.axes)
+    lines = problem.in_channels * prod(span.length(span.outputs) for span in spans[:-1])
+    gathering = lines * gather_cycles(spans[-1].length(spans[-1].outputs))
     found, least, enough = None, inf, inf
     looked_at: dict[tuple[int, bool, bool], int] = {}
     for price, way in ways:
         routine = price * outputs
         if routine >= enough:
             break
-        alike, together = (way.flat, way.inside, way.tile.across), frame(problem, way)
+        alike = way.flat, way.inside, way.tile.across
         looks = looked_at.get(alike, 0)
-        if looks == _LOOKED_AT or (not way.inside and routine + gathering / together >= enough):
+        if looks == _LOOKED_AT or (not way.inside and routine + gathering / frame(problem, way) >= enough):
             continue
-        shape = None
-        if _fits(way, spans):
-            shape = _tile_shape(spans, halos, way, room * (tuning.TUNING.rolling if way.inside else 1), most)
-        if shape is None:
+        if not _fits(way, spans):
             continue
-        routine = tile_cycles(spans, way, shape)
-        if way.inside:
-            routine *= 1 + ends * way.tile.block / max(last.outputs, way.tile.block)
-        cycles = routine + window_cycles(problem, spans, way, shape, together)
+        shape, is_small = _tile_shape(about, way)
+        if way.flat and not is_small:
+            continue
+        cycles = _cycles(problem, about, way, shape)
         if cycles < least:
             found, least = Layout(way, tuple(shape)), cycles
             enough = least - max(_LOOKING_CYCLES, _LOOKING_SHARE * least)
@@ -168,24 +175,27 @@ def _best_of(problem: Problem, ways: Iterable[tuple[float, Way]]) -> tuple[Layou
     return found, problem.groups * least
 
 
-def best_of_tile(problem: Problem, inside: bool) -> tuple[Layout, float]:
-    """Return the layout of least cost of a problem that is one tile, and the cycles of its register tiles.
+@tuning.remembered(256)
+def best_of_tile(problem: Problem, inside: bool, tiles: int | None = None) -> tuple[Way, float]:
+    """Return the way of least cost for a problem that is one tile, and the cycles of its register tiles.
 
-    ``inside`` says whether they may read ``x`` itself, whose lines do not run as one.
+    ``inside`` says whether they may read ``x`` itself, whose lines do not run as one. ``tiles`` are those that the
+    process has: a way is one that it may have then.
     """
     spans = [span_of(axis) for axis in problem.axes]
-    shape = tuple([span.outputs for span in spans])
+    shape = [span.outputs for span in spans]
     fitting = [
         way for _, way in ranked(kind_of(problem)) if not (way.inside or (inside and way.flat)) and _fits(way, spans)
     ]
 
     def least(ways: Sequence[Way]) -> tuple[Way, float]:
-        costs = [tile_cycles(spans, way, shape) for way in ways]
+        costs = [problem.groups * tile_cycles(spans, way, shape) for way in ways]
         return ways[costs.index(min(costs))], min(costs)
 
     way, cycles = least(fitting[:_LOOKED_AT])
-    way = _settled(way, way.tile, cycles, lambda: least([own for own in fitting if _is_there(own.tile)]))
-    return Layout(way, shape), problem.groups * cycles
+    if tiles is not None:
+        way = _settled(way, cycles, lambda: least([own for own in fitting if _is_there(own.tile)]))
+    return way, cycles
 
 
 def _fits(way: Way, spans: Sequence[Span]) -> bool:
@@ -193,14 +203,13 @@ def _fits(way: Way, spans: Sequence[Span]) -> bool:
     return way.sharing.axis is None or spans[way.sharing.axis].outputs >= way.rows_apart
 
 
-def most_outputs(problem: Problem, outputs: int) -> int:
+def most_outputs(problem: Problem, like: Problem) -> int:
     """Return the most outputs of a tile, so that there are tasks for every thread where the work is worth them."""
-    outputs *= problem.groups * problem.out_channels
-    taps = problem.in_channels * problem.taps
-    worth = int(outputs * (taps / lanes_of(problem.working) + 1) / tuning.TUNING.serial_below)
+    work = problem.outputs * (like.in_channels * like.taps / lanes_of(like.working) + 1)
+    worth = int(work / tuning.TUNING.serial_below)
     threads = available() if worth else 1
     tasks = min(tuning.TUNING.tasks_per_worker, worth) * threads if threads > 1 else 1
-    return max(1, -(-outputs // tasks))
+    return max(1, -(-problem.outputs // tasks))
 
 
 def granularity(problem: Problem, layout: Layout, a: int) -> int:
@@ -210,13 +219,15 @@ def granularity(problem: Problem, layout: Layout, a: int) -> int:
     return layout.way.rows_apart if a == layout.sharing.axis else 1
 
 
-def _tile_shape(spans: Sequence[Span], halos: Sequence[float], way: Way, room: float, most: int) -> list[int] | None:
-    """Return the outputs of a tile along each axis: the least halo that a window of so many positions allows.
+def _tile_shape(about: _About, way: Way) -> tuple[list[int], bool]:
+    """Return the outputs of a tile along each axis, of the least halo that its bounds allow, and whether it keeps them.
 
     Axes are cut in two, each time that of least halo, until a tile is small enough. What lies between the lines of a
-    run of several axes is computed and dropped, so its inner axes are taken whole, or there is no such tile.
+    run of several axes is computed and dropped, so its inner axes are taken whole.
     """
-    last, is_long = len(spans) - 1, False
+    spans, halos, room, most = about
+    room *= tuning.TUNING.rolling if way.inside else 1
+    last, is_long, is_small = len(spans) - 1, False, True
     least, shape = [], []
     for a, (span, halo) in enumerate(zip(spans, halos, strict=True)):
         unit, n = 1, span.outputs
@@ -242,8 +253,7 @@ def _tile_shape(spans: Sequence[Span], halos: Sequence[float], way: Way, room: f
             break
         cuts = [(halos[a] / n, a) for a, n in enumerate(shape) if n > least[a]]
         if not cuts:
-            if way.flat:
-                return None
+            is_small = False
             break
         halo, a = min(cuts)
         smaller = int(shape[a] / (min(excess, 2) if halo else excess)) // least[a] * least[a]
@@ -251,7 +261,7 @@ def _tile_shape(spans: Sequence[Span], halos: Sequence[float], way: Way, room: f
     # Tiles of equal size in place of a last one that is nearly empty.
     for a, (span, n, unit) in enumerate(zip(spans, shape, least, strict=True)):
         shape[a] = -(-span.outputs // (-(-span.outputs // n) * unit)) * unit
-    return shape
+    return shape, is_small
 
 
 def frame(problem: Problem, way: Way) -> int:
@@ -270,12 +280,16 @@ def window_length(axis: Axis, outputs: int) -> int:
     return span_of(axis).length(outputs)
 
 
-def line_length(problem: Problem, layout: Layout) -> int:
-    """Return the elements of the line that the register tile runs along, in a full tile, or a little more."""
-    length, pitch = 1, 1
-    for axis, outputs in list(zip(problem.axes, layout.shape, strict=True))[: -2 - layout.flat : -1]:
+def line_length(problem: Problem, flat: int, shape: Sequence[int]) -> int:
+    """Return the elements of the line that the register tile runs along, in a full tile, or a little more.
+
+    ``flat`` axes run as one line with the last.
+    """
+    length, pitch, last = 1, 1, len(problem.axes) - 1
+    for a in range(last, last - flat - 1, -1):
+        axis, outputs = problem.axes[a], shape[a]
         length += (min(outputs, axis.outputs) - 1) * pitch
-        pitch *= window_length(axis, outputs)
+        pitch *= window_length(axis, outputs) if a > last - flat else 1
     return length
 
 

@@ -20,6 +20,7 @@ from ...jit.machine import CACHE_LINE
 from ...jit.parallel import compile_kernel, run_tasks
 from ...problem.axis import Axis, Window
 from ...problem.canonical import Levels, Problem
+from .. import tuning
 from .layout import round_up
 
 Region = Sequence[tuple[int, int]]
@@ -33,16 +34,20 @@ class Builder:
         self._columns, self._numbers = columns, array("q", bytes(8 * jobs * columns))
         self._kept: list[np.ndarray] = []
 
-    def add(self, values: Any) -> int:
-        """Add whole numbers and return their place."""
+    def add(self, values: np.ndarray | Sequence[int]) -> int:
+        """Add whole numbers, those of an array in int64, and return their place."""
         place = len(self._numbers)
-        self._numbers.frombytes(np.asarray(values, np.int64).tobytes())
+        if isinstance(values, np.ndarray):
+            self._numbers.frombytes(values.tobytes())
+        else:
+            self._numbers.extend(values)
         return place
 
     def address(self, values: np.ndarray) -> int:
         """Return the address of an array, which the tasks keep alive."""
         self._kept.append(values)
-        return values.ctypes.data
+        address: int = values.__array_interface__["data"][0]  # `ctypes` takes longer
+        return address
 
     def set(self, columns: Columns, job: int = 0) -> None:
         """Set columns of a job."""
@@ -55,7 +60,7 @@ class Builder:
         self._numbers[t.SIZE] = len(self._numbers)
         return np.array(self._numbers)
 
-    def tasks(self, begins: Sequence[np.ndarray]) -> Tasks:
+    def tasks(self, begins: Sequence[Sequence[int]]) -> Tasks:
         """Return the tasks of the table, on tiles that begin at these outputs."""
         return Tasks(self.table(), tuple(begins), tuple(self._kept))
 
@@ -65,7 +70,7 @@ class Tasks:
     """The tasks of a problem: one for each tile of a grid, each group, and each part of a group's output channels."""
 
     table: np.ndarray  # but for the addresses of a call
-    begins: tuple[np.ndarray, ...]  # the first output of every tile along each axis, and the number behind them
+    begins: tuple[Sequence[int], ...]  # the first output of every tile along each axis, and the number behind them
     kept: tuple[np.ndarray, ...]  # what the table holds addresses of
 
     @cached_property
@@ -81,20 +86,20 @@ class Tasks:
     def region(self, tile: int) -> Region:
         """Return the outputs of a tile, by its number."""
         place = np.unravel_index(tile, self.grid)
-        return [(int(own[k]), int(own[k + 1])) for own, k in zip(self.begins, place, strict=True)]
+        return [(own[k], own[k + 1]) for own, k in zip(self.begins, map(int, place), strict=True)]
 
     def restricted(self, region: Region) -> Tasks:
         """Return the tasks of the outputs in a region alone."""
         begins, table, size = [], self.table.copy(), len(self.table)
         for a, (own, (first, end)) in enumerate(zip(self.begins, region, strict=True)):
-            begins.append(distinct(np.clip(own, first, end)))
+            begins.append([*dict.fromkeys(min(max(begin, first), end) for begin in own)])
             axis = int(table[t.AXES]) + a * t.AXIS_COLUMNS
             table[axis + t.BEGINS], table[axis + t.TILES] = size, len(begins[-1]) - 1
             size += len(begins[-1])
         tiles = prod(len(own) - 1 for own in begins)
         table[t.TASKS] = tiles * (int(table[t.TASKS]) // prod(self.grid))
         table[t.SIZE] = size
-        return replace(self, table=np.concatenate([table, *begins]), begins=tuple(begins))
+        return replace(self, table=np.concatenate([table, *begins], dtype=np.int64), begins=tuple(begins))
 
     def compile(self, workers: int | None, useful: int) -> None:
         """Compile the kernel function that `run` calls, ahead of it."""
@@ -119,38 +124,50 @@ def dense_pitches(windows: Sequence[Window], item: int) -> list[int]:
 
 
 def add_axes(
-    builder: Builder, problem: Problem, windows: Sequence[Window], begins: Sequence[np.ndarray], pitches: Sequence[int]
-) -> tuple[np.ndarray, Columns]:
-    """Return the columns of a problem's axes, and those of a job that describe its windows.
+    builder: Builder, problem: Problem, windows: Sequence[Window], begins: Sequence[Sequence[int]]
+) -> tuple[list[Columns], Columns]:
+    """Return the columns of each of a problem's axes, and those of a job that describe its windows.
 
     ``windows`` are those of a full tile along each axis, ``begins`` the first output of every tile and the number
-    behind them, and ``pitches`` the bytes between neighbours of a gathered window.
+    behind them.
     """
-    axes: list[list[int]] = []
+    axes: list[Columns] = []
+    last = len(windows) - 1
     at = t.MEMORY_ROWS * len(windows)
     for a, (axis, window) in enumerate(zip(problem.axes, windows, strict=True)):
         length = len(window.positions)
-        columns = {
+        axes.append({
             t.LENGTH: axis.length, t.STRIDE: axis.stride, t.BEFORE: axis.before, t.REACH: axis.extent - 1,
             t.UNIT: axis.unit, t.MODE_BEFORE: axis.boundary[0], t.MODE_AFTER: axis.boundary[1],
             t.X_STEP: problem.x_steps[a], t.OUT_STEP: problem.out_steps[a],
             t.TILES: len(begins[a]) - 1, t.BEGINS: builder.add(begins[a]), t.WINDOW: length,
-            t.POSITIONS: builder.add(window.positions) if a < len(windows) - 1 else 0, t.MAP: at, t.PITCH: pitches[a],
-        }  # fmt: skip
-        axes.append([columns.get(column, 0) for column in range(t.AXIS_COLUMNS)])
+            t.POSITIONS: builder.add(window.positions) if a < last else 0, t.MAP: at,
+        })  # fmt: skip
         at += length
     runs = windows[-1].runs
     columns = {
-        t.RANK: len(windows), t.RUNS: builder.add(runs), t.RUN_COUNT: len(runs),
+        t.RANK: last + 1, t.RUNS: builder.add(runs), t.RUN_COUNT: len(runs),
         t.X_CHANNELS: builder.add(offsets(problem.x_channel_steps)),
         t.OUT_CHANNELS: builder.add(offsets(problem.out_channel_steps)),
         t.IN_CHANNELS: problem.in_channels, t.GROUPS: problem.groups, t.GROUP_FILTERS: problem.out_channels,
         t.STORED: problem.stored_bytes, t.FRAME: 1, t.PASSES: 1,
         t.NUMBERS: at + t.SEGMENT * 4 * len(runs),
     }  # fmt: skip
-    return np.array(axes, np.int64), columns
+    return axes, columns
 
 
+def axis_rows(axes: Sequence[Columns], pitches: Sequence[int]) -> list[int]:
+    """Return the numbers of axes, with the bytes between neighbours of a gathered window along each."""
+    rows = [0] * (len(axes) * t.AXIS_COLUMNS)
+    for a, (columns, pitch) in enumerate(zip(axes, pitches, strict=True)):
+        first = a * t.AXIS_COLUMNS
+        for column, value in columns.items():
+            rows[first + column] = value
+        rows[first + t.PITCH] = pitch
+    return rows
+
+
+@tuning.remembered(256)
 def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bool = False) -> Columns:
     """Return the columns of a job that depend on dtypes alone.
 
@@ -179,26 +196,26 @@ def window_columns(columns: Columns, window_bytes: int, results_bytes: int = 0) 
     }  # fmt: skip
 
 
-def phase_table(problem: Problem, tables: Sequence[tuple[int, ...]]) -> np.ndarray:
+def phase_table(problem: Problem, tables: Sequence[tuple[int, ...]]) -> list[int]:
     """Return the table of a problem's phases: `tables.PHASE_COLUMNS` of each, and its missing outputs."""
+    if len(tables) == 1:
+        return [*tables[0], *[0] * len(problem.axes)]
     along = problem.in_kernel_order(problem.axes)
     fewer = product(*([axis.outputs - b.outputs for b in axis.branches] or [0] for axis in along))
     places = [problem.kernel_axes.index(a) for a in range(len(along))]
-    rows = [(*fields, *[few[k] for k in places]) for fields, few in zip(tables, fewer, strict=True)]
-    return np.array(rows, np.int64)
+    return [n for own, few in zip(tables, fewer, strict=True) for n in (*own, *[few[k] for k in places])]
 
 
-def offsets(levels: Levels) -> np.ndarray:
+def offsets(levels: Levels) -> list[int]:
     """Return the byte offsets of nested ``(count, step)`` levels, the last running fastest."""
-    places = np.zeros(1, np.int64)
+    places = [0]
     for count, step in levels:
-        if count == 1:
-            continue
-        places = (places[:, None] + np.arange(count, dtype=np.int64) * step).ravel()
+        if count > 1:
+            places = [place + k * step for place in places for k in range(count)]
     return places
 
 
-def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
+def tile_begins(axis: Axis, size: int, border: int) -> list[int]:
     """Return the first output of every tile along an axis, and the number of outputs behind them.
 
     Where the routine can read the array itself (``border`` > 0), the outputs whose windows leave the array get
@@ -216,7 +233,7 @@ def tile_begins(axis: Axis, size: int, border: int) -> np.ndarray:
             tiles = max(1, -(-(end - first) // size))
             step = round_up(-(-(end - first) // tiles), max(1, border))
             begins += [*range(first + step, end, step), end]
-    return np.array(begins, np.int64)
+    return begins
 
 
 def distinct(values: np.ndarray) -> np.ndarray:
@@ -227,6 +244,6 @@ def distinct(values: np.ndarray) -> np.ndarray:
     return values[np.diff(values, prepend=values[:1] - 1) > 0]
 
 
-def even_begins(axis: Axis, size: int) -> np.ndarray:
+def even_begins(axis: Axis, size: int) -> list[int]:
     """Return what `tile_begins` does, for tiles of ``size`` outputs, of which the last may have fewer."""
-    return np.minimum(np.arange(0, axis.outputs + size, size), axis.outputs)
+    return [*range(0, axis.outputs, size), axis.outputs]

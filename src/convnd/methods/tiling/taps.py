@@ -46,6 +46,7 @@ class Taps(NamedTuple):
     bounds: np.ndarray
     source: np.ndarray
     positions: np.ndarray
+    counts: np.ndarray | None = None  # which taps of all channels count, where not all do
 
 
 def feeds(taps: int, sharing: Sharing) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +133,7 @@ def tap_offsets(
     windows: Sequence[Window],
     pitches: Sequence[int],
     steps: Sequence[int],
-    channels: np.ndarray,
+    channels: Sequence[Sequence[int]],
 ) -> np.ndarray:
     """Return the byte offsets of taps: in a gathered window, and in the array itself.
 
@@ -148,16 +149,18 @@ def tap_offsets(
     else:
         places = np.stack([own.place_of(line) for own, line in zip(windows, positions, strict=True)])
         both = np.stack([np.array(pitches, np.int64) @ places, np.array(steps, np.int64) @ positions])
-    return both if channels.shape[1] == 1 else (channels[:, :, None] + both[:, None]).reshape(2, -1)
+    if len(channels[0]) > 1:
+        both = (np.array(channels, np.int64)[:, :, None] + both[:, None]).reshape(2, -1)
+    return both if taps.counts is None else np.compress(taps.counts, both, axis=1)
 
 
-def counted(taps: Taps, places: np.ndarray, pattern: bytes) -> tuple[Taps, np.ndarray]:
-    """Return the taps of a weight that counts in a problem's pattern, and their columns of ``places``."""
+def counted(taps: Taps, pattern: bytes) -> Taps:
+    """Return the taps of a weight that counts in a problem's pattern."""
     if not pattern:
-        return taps, places
+        return taps
     there = np.append(np.frombuffer(pattern, bool), False)[taps.source].any(axis=1)
     bounds = np.append(0, np.cumsum(there))[taps.bounds]
-    return Taps(bounds, taps.source[there], taps.positions), np.compress(there, places, axis=1)
+    return Taps(bounds, taps.source[there], taps.positions, there)
 
 
 @dataclass(frozen=True)

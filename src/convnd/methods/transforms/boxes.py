@@ -6,7 +6,7 @@ A pure function of the problem and of constants that were measured once; nothing
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -19,6 +19,7 @@ from ...problem.canonical import Problem, merged
 from .. import tuning
 from ..tiling.costs import gather_cycles
 from ..tiling.layout import round_up
+from ..tiling.likeness import representative
 
 # Of products that a plane sums, without a folded axis and with one. Measured beside direct summation, normal samples
 # and weights: 1.7 times its root mean square error at 24, 1.9 at 32, 1.7 at 128; with a folded axis 1.7 at 16, 1.7 at
@@ -246,6 +247,16 @@ def elapsed(problem: Problem, layout: WinogradLayout) -> float:
     filters = filters_of(problem)
     each = _FILTER_CYCLES if PLANES * FLOAT * filters <= _NEAR_FILTERS else _FAR_FILTER_CYCLES
     return elapsed + each * filters / threads
+
+
+def layout_of(problem: Problem) -> WinogradLayout:
+    """Return the layout of a prepared problem: as many boxes along each axis as are best for its representative."""
+    like = representative(problem)
+    layout, shape = best(like)[0], []
+    for size, axis, other, unit in zip(layout.shape, problem.axes, like.axes, tile_of(problem).units, strict=True):
+        boxes = -(-other.outputs // size)
+        shape.append(unit * -(-axis.outputs // (unit * boxes)))
+    return replace(layout, shape=tuple(shape))
 
 
 @tuning.remembered(256)

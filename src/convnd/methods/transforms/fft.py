@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from math import log2, prod
 
 import numpy as np
@@ -22,7 +23,7 @@ from ...problem.request import Request
 from .. import direct, tuning
 from ..separable.factors import Factor, Structure
 from ..tiling.layout import round_up
-from ..tiling.tables import Builder, add_axes, even_begins, functions
+from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, functions
 from .spectral_layout import SpectralLayout
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
 from .windows import best, cycles, elapsed, filters, least_cycles, prepared, tap_order, transform_type
@@ -71,7 +72,7 @@ def plan(problem: Problem) -> TransformPlan:
     )  # fmt: skip
 
 
-def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[np.ndarray]:
+def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[list[int]]:
     """Lay out the transforms of a problem's tiles, and return the tiles' first outputs."""
     working, lanes = transform_type(problem), layout.lanes
     item = np.dtype(working).itemsize
@@ -80,7 +81,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
     windows = [window(axis, outputs).first(samples) for axis, outputs, samples in along]
     pitches = [item * pitch for pitch in layout.pitches]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
-    axes, columns = add_axes(builder, problem, windows, begins, pitches)
+    axes, columns = add_axes(builder, problem, windows, begins)
     compiled = functions(problem, working, problem.exact, ranged=True)
     steps: list[tuple[int, ...]] = []
     dimensions: list[tuple[int, ...]] = []
@@ -100,9 +101,11 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
     by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
     builder.set({
-        **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: 2 * plane, t.ROW_AXIS: -1,
-        t.PLANE: plane, t.ROW: layout.row * item, t.VECTOR: vector, t.SLAB_BYTES: slab_bytes, t.SLABS_AT: slabs_at,
-        t.DIMENSIONS: builder.add(dimensions), t.DIMENSION_COUNT: len(dimensions), t.STEPS: builder.add(steps),
+        **columns, **compiled, t.AXES: builder.add(axis_rows(axes, pitches)), t.CHANNEL_PITCH: 2 * plane,
+        t.ROW_AXIS: -1, t.PLANE: plane, t.ROW: layout.row * item, t.VECTOR: vector, t.SLAB_BYTES: slab_bytes,
+        t.SLABS_AT: slabs_at,
+        t.DIMENSIONS: builder.add([*chain(*dimensions)]), t.DIMENSION_COUNT: len(dimensions),
+        t.STEPS: builder.add([*chain(*steps)]),
         t.TRANSPOSED: layout.transposed, t.SLABS: layout.slabs, t.ALIKE: layout.alike,
         t.TWIST: twist, t.TWIST_BY: by_table[0], t.UNTWIST_BY: by_table[1],
         t.MULTIPLY: by_table[1], t.MULTIPLY_ADD: by_table[2], t.TRANSPOSE: transpose.compile(working, lanes),
@@ -178,6 +181,7 @@ def _transformed(problem: Problem) -> int:
     return 0 if layout is None else layout.samples
 
 
+@tuning.remembered(256)
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
     own = prepared(problem)
@@ -186,6 +190,7 @@ def estimate(problem: Problem, factors: Structure) -> float:
     return tuning.milliseconds(problem, elapsed(own, layout, batch=True), 0.15, 1.2, 0.7)
 
 
+@tuning.remembered(256)
 def least_estimate(problem: Problem) -> float:
     """Return milliseconds that an estimate is not below, at little cost."""
     return 0.0 if problem.is_upsampled else tuning.milliseconds(problem, least_cycles(problem), 0.15, 1.2, 0.7)

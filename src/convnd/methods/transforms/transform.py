@@ -71,7 +71,7 @@ def tasks_of(
     filter_table = tasks.table.copy()
     tasks.table[t.RUN_TASKS] = function(convolve)
     filter_table[t.RUN_TASKS], filter_table[t.TASKS] = function(transform), filters
-    return tasks, replace(tasks, table=filter_table, begins=(np.arange(filters + 1),))
+    return tasks, replace(tasks, table=filter_table, begins=(range(filters + 1),))
 
 
 def bits_between(least: float, most: float, working: str) -> tuple[int, int]:

@@ -31,12 +31,13 @@ from ...problem.request import Request
 from .. import direct, tuning
 from ..separable.factors import Factor, Structure
 from ..tiling.layout import round_up
-from ..tiling.tables import Builder, add_axes, even_begins, functions
+from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, functions
 from .boxes import (
     best,
     boxes_of,
     cycles,
     items_of,
+    layout_of,
     least_cycles,
     prepared,
     span_of,
@@ -76,7 +77,7 @@ def folded(line: Window, count: int) -> tuple[Window, int]:
 @tuning.remembered(64)
 def plan(problem: Problem) -> TransformPlan:
     """Lay out the tables of a prepared problem."""
-    layout, lanes = best(problem)[0], VECTOR_BYTES // FLOAT
+    layout, lanes = layout_of(problem), VECTOR_BYTES // FLOAT
     folds, down, last, height, products, units, terms, parts = tile_of(problem)
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
@@ -90,7 +91,7 @@ def plan(problem: Problem) -> TransformPlan:
     for a in (*planes, *(a for a in reversed(range(last)) if a not in planes)):  # an item's lines beside each other
         pitches[a], size = size, size * lengths[a]
     builder = Builder(columns=t.WINOGRAD_COLUMNS)
-    axes, columns = add_axes(builder, problem, windows, begins, pitches)
+    axes, columns = add_axes(builder, problem, windows, begins)
     compiled = functions(problem, problem.working, ranged=True)
 
     block, rows = layout.vectors * lanes, layout.rows
@@ -146,7 +147,7 @@ def plan(problem: Problem) -> TransformPlan:
     boxes_and_parts = boxes * problem.groups * -(-blocks // chunk)
     filter_blocks = round_up(problem.out_channels, max(lanes, rows)) // lanes
     builder.set({
-        **columns, **compiled, t.AXES: builder.add(axes), t.CHANNEL_PITCH: size,
+        **columns, **compiled, t.AXES: builder.add(axis_rows(axes, pitches)), t.CHANNEL_PITCH: size,
         t.DOWN: down, t.LANES: lanes, t.FOLDS: folds, t.LINE_PITCH: FLOAT * line_samples,
         t.HEIGHT: height, t.WIDTH: units[last], t.PLANES_OF_TILE: products,
         t.PARTS: parts, t.PART_TERMS: part_terms, t.PART_BYTES: part_bytes,
@@ -181,11 +182,13 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
     return why_not(prepared(problem))
 
 
+@tuning.remembered(256)
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
     return tuning.milliseconds(problem, best(prepared(problem))[1], 0.18, 1.0, 0.35)
 
 
+@tuning.remembered(256)
 def least_estimate(problem: Problem) -> float:
     """Return milliseconds that an estimate is not below, at little cost."""
     own = prepared(problem)

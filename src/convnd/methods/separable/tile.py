@@ -1,0 +1,73 @@
+"""The outputs of a tile that all passes run over."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from ...jit.machine import VECTOR_BYTES
+from ...jit.parallel import available
+from ...problem.canonical import Problem
+from .. import tuning
+from ..tiling.costs import gather_cycles
+from ..tiling.layout import round_up, window_length
+from .factors import Structure
+from .moving_sums import sum_cycles, summed_axes
+
+_TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
+_ROWS = 8  # that a register tile computes at once
+_BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
+#: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more.
+_MOST_WINDOWS, _BEYOND = 4, 1.5
+
+
+def size_of(problem: Problem, a: int, tiles: int) -> int:
+    """Return the outputs of a tile along an axis of about so many: whole blocks of the last one."""
+    outputs = problem.axes[a].outputs
+    size = -(-outputs // tiles)
+    if a < len(problem.axes) - 1:
+        return size
+    return min(outputs, round_up(size, _BLOCK_VECTORS * VECTOR_BYTES // np.dtype(problem.working).itemsize))
+
+
+def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
+    """Return the outputs of a tile along each axis: the least work whose windows stay in the caches."""
+    item, last = np.dtype(problem.working).itemsize, len(problem.axes) - 1
+    lanes = VECTOR_BYTES // item
+    line = _BLOCK_VECTORS * lanes
+    choices = [sorted({size_of(problem, a, tiles) for tiles in _TILES}, reverse=True) for a in range(last + 1)]
+    summed = summed_axes(problem, factors)
+
+    def cost(shape: tuple[int, ...]) -> tuple[bool, float]:
+        lengths = [window_length(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
+        lengths_of, windows, between = {-1: lengths}, [prod(lengths)], 0
+        # A window that is read in place costs its way from memory, however often it is read; at an end it is gathered.
+        ends = (2 * n >= axis.outputs and (axis.before > 0 or axis.after > 0) for axis, n in zip(problem.axes, shape))
+        in_place = problem.reads_inside and not any(ends) and summed[0] < 0
+        work = 1.0 * prod(lengths[:-1])
+        work *= tuning.TUNING.inside_cycles * lengths[-1] if in_place else gather_cycles(lengths[-1])
+        for p, (along, terms, before, _, (source, _), _) in enumerate(factors):
+            lengths = lengths_of[p] = [shape[a] if a in along else n for a, n in enumerate(lengths_of[source])]
+            windows.append(terms * prod(lengths))
+            if source >= 0:
+                between = max(between, windows[source + 1] + windows[-1])
+            if summed[p] >= 0:
+                work += sum_cycles(lengths, summed[p], problem.axes[summed[p]].extent, lanes)
+                continue
+            lines = prod(round_up(n, _ROWS) if a in along else n for a, n in enumerate(lengths[:-1]))
+            vectors = terms * lines * (round_up(lengths[-1], line) / lanes + 1)
+            taps = before * prod(problem.axes[a].taps for a in along)
+            work += vectors * taps * (tuning.TUNING.line_tap_cycles if last in along else tuning.TUNING.row_tap_cycles)
+            rows = taps if last in along else taps + _ROWS
+            if last not in along and rows * lengths[-1] * item > tuning.TUNING.first_level_bytes:
+                work += vectors * tuning.TUNING.second_level_cycles
+        tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
+        held = item * max(between, windows[0] / (tuning.TUNING.rolling if in_place else 1)) / tuning.TUNING.window_bytes
+        is_dense = all(shape[a] >= problem.axes[a].dilation for a in summed if a >= 0)
+        work, fits = work * _BEYOND if held > 1 else work, held <= _MOST_WINDOWS and is_dense
+        rounds = -(-tiles // available()) if tiles * work > tuning.TUNING.serial_below else tiles
+        return not fits, work * rounds if fits else sum(windows)
+
+    return min(product(*choices), key=cost)
