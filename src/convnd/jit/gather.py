@@ -13,6 +13,7 @@ from . import tables as t
 from .compile import HELPER
 from .index import input_index, input_position
 from .intrinsics.memory import ask_for, call, indices_at, words_at
+from .machine import CACHE_LINE
 
 # In place of an offset: the fill value is meant, or no output of the tile reads the place.
 FILLED, UNREAD = -(2**62), -(2**62) - 1
@@ -193,7 +194,7 @@ def _copy_line(job, table, memory, memory_address, segments, end, line, target, 
         if frame > 1:
             _copy_frames(job, table, memory, at, line, to, fills)
         elif which == X:
-            if ahead != 0:
+            if ahead != 0 and abs(memory[at + 3]) < CACHE_LINE:
                 ask_for(line + offset + ahead, count * abs(memory[at + 3]))
             call(table[job + t.READ], (line + offset, to, count, memory[at + 3], 0))
         elif which == FILL:
