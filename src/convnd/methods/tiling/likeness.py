@@ -14,6 +14,7 @@ from ...problem.canonical import Levels, Problem, merged, reordered
 from .ways import lanes_of
 
 _EXACT = 32  # outputs of an axis, up to which each number is told apart; beyond are four for each power of two
+_LARGE = 2**21  # outputs, beyond which a problem stands for itself: its call takes far longer than to look at it
 _FAR = 4096  # bytes from a sample to the next, beyond which each costs a page
 _LONG_LINE = 4  # vectors of an axis that takes the place of a short last one, where there is one so long
 _FEW_ROWS = 2  # of a register tile across channels: it waits for weights, which each row could use
@@ -64,9 +65,9 @@ def rounded(outputs: int) -> int:
 def representative(problem: Problem) -> Problem:
     """Return the problem that stands for those whose axes have about as many outputs.
 
-    Memory is contiguous where theirs is. Other steps that are far are all the same.
+    A large one stands for itself. Memory is contiguous where theirs is. Other steps that are far are all the same.
     """
-    if not (problem.axes and problem.reads_near):
+    if problem.outputs > _LARGE or not (problem.axes and problem.reads_near):
         return problem
     axes, x_inside, out_inside, x_like, out_like = [], 0, 0, 0, 0  # bytes that the axes inside take
     for axis, x_step, out_step in zip(problem.axes[::-1], problem.x_steps[::-1], problem.out_steps[::-1], strict=True):
