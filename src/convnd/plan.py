@@ -80,7 +80,7 @@ class Plan(LinearMap, Printed):
         self._variants: dict[str, Plan] = {}
         self._latest: tuple[bytes, Plan] | None = None  # what was made of the last kernel, with its bytes
         self._latest_ready: tuple[bytes, Ready] | None = None
-        self._key = (*x, *(() if out is None else (*out, True)))
+        self._key = (*x, *(() if out is None else (*out, True)))  # as `_traits` of arrays, where out may be written
         self._is_real_part = (
             request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind) and not request.updates
         )

@@ -218,18 +218,10 @@ def facts_of(
         if (code := boundary_codes(boundary, spatial)) is not None:
             columns |= {at + c.MODE_BEFORE: code, at + c.MODE_AFTER: code}
     is_cleared, largest = result.kind == "c" and 2 not in planes, float(dtypes.largest(own)) if is_whole else 0.0
+    has_parts, text = columns[c.METHOD] != c.DIRECT, json.dumps([*columns.items()])
     return Facts(
-        spatial,
-        out_rank,
-        result,
-        is_whole,
-        is_unsigned,
-        is_cleared,
-        largest,
-        precision,
-        columns[c.METHOD] != c.DIRECT,
-        json.dumps([*columns.items()]),
-    )
+        spatial, out_rank, result, is_whole, is_unsigned, is_cleared, largest, precision, has_parts, text
+    )  # fmt: skip
 
 
 def _ways(x: np.dtype[Any], kernel: np.dtype[Any], result: np.dtype[Any], workings: list[str]) -> dict[int, Any]:

@@ -137,6 +137,7 @@ def _fastest(request: Request, problem: Problem, like: Problem, kernel: np.ndarr
         factors = _add_separable(request, like, kernel, estimates)
     method = min(estimates, key=lambda name: estimates[name] / _CLEARLY.get(name, 1))
     why = "least estimated time" if len(estimates) > 1 or not reason else reason
+    # What the problem's like can do, the problem itself may be too large for.
     if reason := _BY_NAME[method].unsupported_reason(request, problem, kernel, factors):
         return Choice("direct", reason, estimates)
     return Choice(method, why, estimates, factors if method == "separable" else ())

@@ -236,11 +236,8 @@ def run_part(address, functions):
     _pack(m, base)
     is_near = line[t.OUT_STEP] == m[c.RESULT]
     m[t.WRITE], m[t.WRITES_OUT] = way[c.WRITE_NEAR if is_near else c.WRITE], is_near and way[c.STORES_NATIVE] != 0
-    phase[0], phase[2], phase[3] = (
-        base + 8 * m[c.OFFSETS_AT],
-        base + 8 * m[c.BOUNDS_AT],
-        0 if m[c.IS_EMPTY] else m[c.STEPS],
-    )
+    phase[0], phase[2] = base + 8 * m[c.OFFSETS_AT], base + 8 * m[c.BOUNDS_AT]
+    phase[3] = 0 if m[c.IS_EMPTY] else m[c.STEPS]
     phase[1] = phase[0] + 8 * m[c.TAPS]
     for a in range(rank):
         phase[t.PHASE_COLUMNS + a] = 0

@@ -245,12 +245,8 @@ def write_pass(d, number, lines, buffers):
             axis -= 1
     d[c.KERNEL], d[c.KERNEL_STORED], d[c.IS_FLIPPED], way[c.READ_KERNEL] = lines, way[c.ITEM], 0, way[c.READ_WORKING]
     if number > 0:
-        d[t.X], d[t.STORED], d[c.FILL], d[c.FILL_IMAG] = (
-            buffers + (number - 1) % 2 * d[c.BUFFER_BYTES],
-            way[c.ITEM],
-            0,
-            0,
-        )
+        d[t.X], d[t.STORED] = buffers + (number - 1) % 2 * d[c.BUFFER_BYTES], way[c.ITEM]
+        d[c.FILL] = d[c.FILL_IMAG] = 0
         way[c.READ_X], way[c.READS_NATIVE] = way[c.READ_WORKING], 1
     if number < last:
         d[t.OUT], d[c.RESULT], d[c.RESULT_BYTES] = buffers + number % 2 * d[c.BUFFER_BYTES], way[c.ITEM], sample

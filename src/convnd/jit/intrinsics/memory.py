@@ -58,34 +58,26 @@ def passed(typingctx, address, count):
     return types.UniTuple(types.int64, count.literal_value)(types.int64, count), codegen
 
 
+def _as_pointer(context, b, signature, args):
+    return b.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+
 @intrinsic
 def indices_at(typingctx, address):
     """Return the pointer to whole numbers at an address."""
-
-    def codegen(context, b, signature, args):
-        return b.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.int64)(types.int64), codegen
+    return types.CPointer(types.int64)(types.int64), _as_pointer
 
 
 @intrinsic
 def words_at(typingctx, address):
     """Return the pointer to words of four bytes at an address."""
-
-    def codegen(context, b, signature, args):
-        return b.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.uint32)(types.int64), codegen
+    return types.CPointer(types.uint32)(types.int64), _as_pointer
 
 
 @intrinsic
 def doubles_at(typingctx, address):
     """Return the pointer to floating numbers of eight bytes at an address."""
-
-    def codegen(context, b, signature, args):
-        return b.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.float64)(types.int64), codegen
+    return types.CPointer(types.float64)(types.int64), _as_pointer
 
 
 @intrinsic

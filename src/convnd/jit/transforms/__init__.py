@@ -1,1 +1,1 @@
-"""Transforms of windows and filters, compiled: Fourier's and Winograd's."""
+"""What windows go through in place of the register tile, compiled: transforms, and moving sums."""

@@ -172,10 +172,8 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
         t.READS_X: inside, t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
     }  # fmt: skip
     done = {-1: {a for a, axis in enumerate(problem.axes) if axis.taps == 1}}
-    passes, room = (
-        list[TilePass | SumPass](),
-        dict[int, int](),
-    )  # bytes of what passes write, and of the gathered window
+    passes = list[TilePass | SumPass]()
+    room = dict[int, int]()  # bytes of what passes write, and of the gathered window
     channel_bytes = {-1: 0} | {p: item * prod([axis.outputs for axis in step.axes]) for p, step in enumerate(steps)}
     for p, (step, alike) in enumerate(zip(steps, cut.steps, strict=True)):
         along, terms, _, _, (source, first), channel = factors[p]
