@@ -149,7 +149,7 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
     tile_tasks = min(tile_tasks, -(-tiles // task_tiles))
 
     read = [window(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
-    lengths = [len(own.positions) for own in read]
+    lengths = [own.length for own in read]
     read[-1], lengths[-1], strides = phases_apart(problem.axes[-1], read[-1], prod(lengths[:-1]))
     pitches = [item * prod(lengths[a + 1 :]) for a in range(last + 1)]
     # The first axis of those that run as one line: a line costs as much as so many samples between two.

@@ -24,7 +24,7 @@ from ..problem.request import Request
 from . import tuning
 from .separable.factors import Factor, Structure
 from .tiling.costs import Way
-from .tiling.layout import Layout, best, frame, granularity, line_length, round_up, usable
+from .tiling.layout import best, frame, round_up, tile_size, tiles_there, usable
 from .tiling.likeness import representative, turned
 from .tiling.tables import (
     Builder,
@@ -114,51 +114,57 @@ class TilePass(NamedTuple):
 
 
 def lay_out_pass(
-    builder: Builder, problem: Problem, sums: Sums, shape: Sequence[int], windows: Sequence[Window]
-) -> TilePass:
-    """Lay out the pass that turns the windows of a tile, of such a shape, into its outputs."""
+    builder: Builder, sums: Sums, problem: Problem, shape: Sequence[int], windows: Sequence[Window],
+    x_steps: Sequence[int], x_channels: Sequence[int], out_step: int, out_channels: Sequence[int],
+) -> TilePass:  # fmt: skip
+    """Lay out the pass that turns the windows of a tile, of such a shape, into its outputs.
+
+    ``x_steps`` and the offsets of a group's ``x_channels`` count where x is read in place. ``out_step`` is that along
+    the last axis, ``out_channels`` are offsets. Steps and lengths that the problem itself has do not count.
+    """
     (tile, sharing, flat, *_), like, fixed = sums.way, sums.like, sums.columns
-    item, together, row_axis = fixed[t.ITEM], fixed[t.FRAME], fixed[t.ROW_AXIS]
+    item, together, row_axis, block = fixed[t.ITEM], fixed[t.FRAME], fixed[t.ROW_AXIS], fixed[t.BLOCK]
     pitches = dense_pitches(windows, item * together)
-    positions = pitches[0] * len(windows[0].positions) // (item * together)
-    channel_pitch = item * positions if together == 1 else item
-    out_channels, count = offsets(problem.out_channel_steps), problem.in_channels
-    channels = [range(0, count * channel_pitch, channel_pitch), offsets(problem.x_channel_steps)[:count]]
-    ordered = problem.in_kernel_order
-    lines, phases = (ordered(windows), ordered(pitches), ordered(problem.x_steps)), []
+    window_bytes = pitches[0] * windows[0].length // together  # of a channel
+    channel_pitch = window_bytes if together == 1 else item
+    channels = range(0, len(x_channels) * channel_pitch, channel_pitch), x_channels
+    ordered, phases = problem.in_kernel_order, []
+    lines = ordered(windows), ordered(pitches), ordered(x_steps)
     for own, shifts, bounds in zip(sums.taps, sums.shifts, sums.bounds, strict=True):
         place = tap_offsets(own, shifts, *lines, channels)
         places = builder.address(place)
         phases.append((places, places + place.nbytes // 2, bounds, len(own.bounds)))
-    x_row = problem.x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 and like.reads_native else 0
     channel_steps = {b - a for a, b in pairwise(out_channels[: like.branch_channels])}
-    pieces = -(-line_length(problem, flat, shape) // tile.block)  # of several axes' lines, taken apart when stored
-    block_bytes = sharing.rows * tile.block * item
+    channel_step = max(channel_steps, default=0)
+    length, pitch = 1, 1  # of the line that the register tile runs along
+    for a in range(len(shape) - 1, len(shape) - 2 - flat, -1):
+        length, pitch = length + (shape[a] - 1) * pitch, pitch * windows[a].length
+    pieces = -(-length // block)  # of several axes' lines, taken apart when stored
     if flat == 0:
         # Those of a tile across channels are transposed, line by line: the longer the better.
-        pieces = min(pieces, max(1, tuning.TUNING.results_bytes * (4 if tile.across else 1) // block_bytes))
-    results_bytes = pieces * block_bytes
-    channel_step = max(channel_steps, default=0)
+        most = tuning.TUNING.results_bytes * (4 if tile.across else 1)
+        pieces = min(pieces, max(1, most // (sharing.rows * block * item)))
     columns = {
         **fixed, t.CHANNEL_PITCH: channel_pitch, t.PHASES: builder.add(phase_table(problem, phases)), t.PIECES: pieces,
-        t.X_ROW: x_row, t.CHANNEL_STEP: channel_step,
+        t.X_ROW: x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 and like.reads_native else 0,
+        t.CHANNEL_STEP: channel_step,
         t.WRITES_OUT: like.stores_inside and flat == 0 and len(channel_steps) <= 1,
     }  # fmt: skip
     # The last vectors and the rows that do not exist read behind the window.
     if tile.across:
-        near = len(channel_steps) == 1 and abs(channel_step) < abs(problem.out_steps[-1])
-        neighbours = channel_step == np.dtype(problem.result).itemsize if near else like.results_near
-        results_bytes = 2 * sharing.rows * round_up(pieces * tile.block, tile.lanes) * item
+        near = len(channel_steps) == 1 and abs(channel_step) < abs(out_step)
+        neighbours = channel_step == np.dtype(like.result).itemsize if near else like.results_near
+        results_bytes = 2 * sharing.rows * round_up(pieces * block, tile.lanes) * item
         columns |= {
-            t.WRITE: writer(problem.accumulated, problem.result, neighbours, False, problem.updates),
+            t.WRITE: writer(like.accumulated, like.result, neighbours, False, like.updates),
             t.CHANNELS_NEAR: near, t.WRITES_OUT: like.stores_native and channel_step == item,
         }  # fmt: skip
         beyond = tile.rows * pitches[-1]
     else:
-        beyond = 2 * tile.rows * tile.block * item
+        results_bytes, beyond = pieces * sharing.rows * block * item, 2 * tile.rows * block * item
         if row_axis >= 0:
             beyond += -shape[row_axis] % (tile.rows * fixed[t.ROW_SPACING]) * pitches[row_axis]
-    window_bytes = round_up(count * positions * item + beyond, CACHE_LINE)
+    window_bytes = round_up(len(x_channels) * window_bytes + beyond, CACHE_LINE)
     return TilePass(sums, columns, pitches, window_bytes, results_bytes)
 
 
@@ -167,8 +173,7 @@ class DirectPlan:
     """All of a problem that does not depend on the arrays' contents and addresses, laid out for compiled code."""
 
     problem: Problem
-    layout: Layout
-    cycles: float  # of one core
+    shape: tuple[int, ...]  # of a tile's outputs
     tile_pass: TilePass
     workers: int  # that the work is large enough for
     tasks: Tasks
@@ -185,10 +190,10 @@ class DirectPlan:
 
     def describe(self) -> list[str]:
         """Say what runs."""
-        tile = self.layout.tile
+        tile = self.tile_pass.sums.way.tile
         return [
             f"taps      {self.problem.weights} for each output",
-            f"tile      {self.layout.shape} outputs, {tile.rows} x {tile.block} of them at once in registers",
+            f"tile      {self.shape} outputs, {tile.rows} x {tile.block} of them at once in registers",
         ]
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
@@ -219,32 +224,36 @@ class DirectPlan:
 @tuning.remembered(256)
 def plan(problem: Problem) -> DirectPlan:
     """Return the plan of a merged problem, by the layout of least cost."""
-    builder, like = Builder(columns=t.SMALL_COLUMNS), representative(problem)
-    layout, cycles = usable(problem, like)
-    windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
-    begins = [
-        tile_begins(axis, outputs, granularity(problem, layout, a) if layout.inside else 0)
-        for a, (axis, outputs) in enumerate(zip(problem.axes, layout.shape, strict=True))
-    ]
-    sums = sums_of(like, layout.way)
-    tile_pass = lay_out_pass(builder, problem, sums, layout.shape, windows)
+    builder, like, last = Builder(columns=t.SMALL_COLUMNS), representative(problem), len(problem.axes) - 1
+    (way, tiles), cycles = usable(like, tiles_there())
+    shape, windows, begins = [], [], []
+    for a, axis in enumerate(problem.axes):
+        size = tile_size(way, a, a == last, axis.outputs, tiles[a])
+        border = way.tile.block if a == last else way.rows_apart if a == way.sharing.axis else 1
+        shape.append(size)
+        windows.append(window(axis, size))
+        begins.append(tile_begins(axis, size, border if way.inside else 0))
+    sums, x_channels = sums_of(like, way), offsets(problem.x_channel_steps)
+    tile_pass = lay_out_pass(
+        builder, sums, problem, shape, windows, problem.x_steps, x_channels[: problem.in_channels],
+        problem.out_steps[-1], offsets(problem.out_channel_steps),
+    )  # fmt: skip
     axes, columns = add_axes(builder, problem, windows, begins)
-    tiles = prod([len(b) - 1 for b in begins]) * problem.groups
-    workers = useful_workers(problem, cycles)
+    grid = prod([len(own) - 1 for own in begins]) * problem.groups
+    workers = useful_workers(problem, cycles * problem.outputs / like.outputs)
     tasks = tuning.TUNING.tasks_per_worker * min(workers, parallel.available()) if workers > 1 else 1
-    task_blocks = -(-sums.blocks // min(sums.blocks, max(1, tasks // tiles)))
+    task_blocks = -(-sums.blocks // min(sums.blocks, max(1, tasks // grid)))
     group_tasks = -(-sums.blocks // task_blocks)
-    x_channels = offsets(problem.x_channel_steps)
     builder.set({
         **columns, **functions(like, problem.working, ranged=problem.is_searched),
         **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
         t.AXES: builder.add(axis_rows(axes, tile_pass.pitches)),
-        t.RUN_TASKS: function(convolve_directly), t.READS_X: layout.inside,
+        t.RUN_TASKS: function(convolve_directly), t.READS_X: way.inside,
         t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
-        t.AHEAD: rows_ahead(problem, layout.sharing, layout.tile.rows) if layout.inside else 0,
-        t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: tiles * group_tasks,
+        t.AHEAD: rows_ahead(problem, way.sharing, way.tile.rows) if way.inside else 0,
+        t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: grid * group_tasks,
     })  # fmt: skip
-    return DirectPlan(problem, layout, cycles, tile_pass, workers, builder.tasks(begins))
+    return DirectPlan(problem, tuple(shape), tile_pass, workers, builder.tasks(begins))
 
 
 def useful_workers(problem: Problem, cycles: float) -> int:

@@ -7,8 +7,9 @@ is read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import gcd
 from typing import NamedTuple
 
@@ -219,29 +220,29 @@ def _check_upsampled(axis: Axis, what: str, number: int, most: int) -> None:
         )
 
 
-@dataclass(frozen=True)
 class Window:
     """The input positions that neighbouring outputs read, packed so that positions one stride apart are neighbours.
 
-    ``positions`` are relative to the first tap of the first output. Tap ``t`` of output ``o`` reads the packed position
-    ``places[t] + o``. Phase follows phase, and positions that no tap reads are left out. ``runs`` are the positions as
-    runs of a constant step: the first place, the length, the first position and the step of each.
+    Tap ``t`` of output ``o`` reads the packed position ``places[t] + o``. Phase follows phase, and positions that no
+    tap reads are left out. ``runs`` are the positions as runs of a constant step: the first place, the length, the
+    first position and the step of each. Positions are relative to the first tap of the first output.
     """
 
-    positions: np.ndarray
-    places: np.ndarray
-    runs: np.ndarray
+    def __init__(self, runs: list[list[int]], places: Sequence[int]) -> None:
+        self.runs, self._places = runs, places
+        #: The number of positions, and whether they are all positions in their order.
+        self.length = sum([count for _, count, _, _ in runs])
+        self.is_dense = len(runs) == 1 and runs[0][3] == 1
 
-    def first(self, count: int) -> Window:
-        """Return the window's first ``count`` positions; it is dense where it has more."""
-        if count >= len(self.positions):
-            return self
-        return Window(self.positions[:count], self.places, np.array([[0, count, 0, 1]], np.int64))
+    @cached_property
+    def places(self) -> np.ndarray:
+        """The packed position that each tap of the first output reads."""
+        return np.array(self._places)
 
-    @property
-    def is_dense(self) -> bool:
-        """Whether the packed positions are all positions in their order."""
-        return len(self.runs) == 1 and bool(self.runs[0, 3] == 1)
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """The positions, as they are packed."""
+        return np.concatenate([first + step * np.arange(count) for _, count, first, step in self.runs])
 
     def place_of(self, positions: np.ndarray) -> np.ndarray:
         """Return the packed positions of positions."""
@@ -253,11 +254,9 @@ def window(axis: Axis, outputs: int) -> Window:
     """Return the window that ``outputs`` neighbouring outputs read along an axis."""
     axis = axis.reading
     if axis.stride == 1 and axis.dilation <= outputs:
-        count = outputs + axis.extent - 1
-        places = axis.dilation * np.arange(axis.taps, dtype=np.int64)
-        return Window(np.arange(count, dtype=np.int64), places, np.array([[0, count, 0, 1]], np.int64))
+        return Window([[0, outputs + axis.extent - 1, 0, 1]], range(0, axis.extent, axis.dilation))
     runs: list[list[int]] = []
-    places = np.zeros(axis.taps, np.int64)
+    places = [0] * axis.taps
     packed = 0
     for phase in axis.phases():
         end = None  # the step after the last one that this phase has packed so far
@@ -274,8 +273,7 @@ def window(axis: Axis, outputs: int) -> Window:
             packed += count
             places[tap] = origin + steps
             end = steps + outputs
-    positions = [first + step * np.arange(count, dtype=np.int64) for _, count, first, step in runs]
-    return Window(np.concatenate(positions), places, np.array(runs, np.int64))
+    return Window(runs, places)
 
 
 def phases_apart(axis: Axis, own: Window, lines: int) -> tuple[Window, int, int]:
@@ -284,14 +282,14 @@ def phases_apart(axis: Axis, own: Window, lines: int) -> tuple[Window, int, int]
     Return also the length of such a line and the number of phases.
     """
     starts = np.array([own.places[phase[0]] for phase in axis.reading.phases()])
-    length = int(np.diff(starts, append=len(own.positions)).max())
+    length = int(np.diff(starts, append=own.length).max())
 
-    def moved(places: np.ndarray) -> np.ndarray:
-        phase = np.searchsorted(starts, places, side="right") - 1
-        return places - starts[phase] + phase * lines * length
+    def moved(place: int) -> int:
+        phase = int(np.searchsorted(starts, place, side="right")) - 1
+        return int(place - starts[phase]) + phase * lines * length
 
-    runs = np.concatenate([moved(own.runs[:, :1]), own.runs[:, 1:]], axis=1)
-    return Window(own.positions, moved(own.places), runs), length, len(starts)
+    runs = [[moved(place), *rest] for place, *rest in own.runs]
+    return Window(runs, [moved(place) for place in own.places]), length, len(starts)
 
 
 def branch_axis(axis: Axis, branch: Branch) -> Axis:

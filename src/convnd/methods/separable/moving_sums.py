@@ -68,19 +68,19 @@ class SumPass:
         return np.array([kernel.mean(dtype=kernel.dtype if kernel.dtype.kind == "i" else np.float64)], self.working)
 
 
-def lay_out_sums(problem: Problem, along: int, windows: Sequence[Window]) -> SumPass:
-    """Lay out the pass that turns the windows of a tile into its outputs."""
+def lay_out_sums(problem: Problem, along: int, outputs: int, windows: Sequence[Window]) -> SumPass:
+    """Lay out the pass that turns the windows of a tile into its outputs, so many along its axis."""
     axes, axis = problem.axes, problem.axes[along]
     item, lanes, last = np.dtype(problem.working).itemsize, lanes_of(problem.working), len(axes) - 1
-    lengths, pitches = [len(own.positions) for own in windows], dense_pitches(windows, item)
+    lengths, pitches = [own.length for own in windows], dense_pitches(windows, item)
     vectors = _TURNED_VECTORS if along == last else _VECTORS
     block = vectors * lanes
     ends = axis.taps * block * item
     if along == last:
-        results = block * round_up(lengths[-1], lanes) * item + lanes * round_up(axis.outputs, lanes) * item
+        results = block * round_up(lengths[-1], lanes) * item + lanes * round_up(outputs, lanes) * item
         beyond = block * pitches[-2] if last else 0
     else:
-        results, beyond = _RESULTS * axis.outputs * block * item, 0
+        results, beyond = _RESULTS * outputs * block * item, 0
     columns = {
         t.RUN_TILE: function(sum_tile), t.TILE_FUNCTION: moving_sums.compile(problem.working, lanes, vectors),
         t.TRANSPOSE: transpose.compile(problem.working, lanes) if along == last else 0,

@@ -10,16 +10,7 @@ import numpy as np
 
 from ...problem.axis import Axis, Window
 from ...problem.canonical import Levels, Problem
-from ..tiling.tables import offsets
 from .factors import Structure
-
-
-def channels_of(problem: Problem, step: Problem, channel: int) -> list[int]:
-    """Return the offset of each output channel of a pass, of every group."""
-    if channel >= 0:
-        return offsets(problem.out_channel_steps)[channel :: problem.out_channels]
-    *groups, (terms, channel_step) = step.out_channel_steps
-    return offsets((*groups, (terms, channel_step)))
 
 
 def _groups_of(problem: Problem, last: bool) -> Levels:
@@ -31,7 +22,7 @@ def _groups_of(problem: Problem, last: bool) -> Levels:
 def passes_of(problem: Problem, shape: Sequence[int], windows: Sequence[Window], factors: Structure) -> list[Problem]:
     """Return the problem that each pass is, from the window of a tile on."""
     item = np.dtype(problem.working).itemsize
-    lengths_of = {-1: [len(own.positions) for own in windows]}
+    lengths_of = {-1: [own.length for own in windows]}
     passes = []
     for p, (along, terms, before, _, (source, _), channel) in enumerate(factors):
         axes = [

@@ -29,12 +29,12 @@ from ..direct import TilePass, lay_out_pass, rows_ahead, sums_of, useful_workers
 from ..tiling.costs import gather_cycles
 from ..tiling.layout import best_of_tile, round_up, tiles_there
 from ..tiling.likeness import representative
-from ..tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, even_begins, functions, offsets
+from ..tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, dense_pitches, even_begins, functions, offsets
 from ..tiling.ways import lanes_of
 from .bank import check_separable
 from .factors import Factor, Structure, most_bits, structure
 from .moving_sums import SumPass, lay_out_sums, sum_cycles, summed_axes
-from .passes import channels_of, passes_of
+from .passes import passes_of
 from .tile import size_of, tile_shape
 
 
@@ -127,7 +127,7 @@ def _cut(problem: Problem, factors: Structure) -> Cut:
     windows = _windows(problem, shape)
     tiles = [-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True)]
     steps, inside = passes_of(problem, shape, windows, factors), _reads_inside(problem, factors, shape, windows)
-    *outer, line = [len(own.positions) for own in windows]
+    *outer, line = [own.length for own in windows]
     cycles: float = prod(outer) * gather_cycles(line)
     for p, (step, a) in enumerate(zip(steps, summed_axes(problem, factors), strict=True)):
         if a < 0:
@@ -141,10 +141,14 @@ def _windows(problem: Problem, shape: Sequence[int]) -> list[Window]:
     return [window(axis, outputs) for axis, outputs in zip(problem.axes, shape, strict=True)]
 
 
+def _dense(length: int) -> Window:
+    return Window([[0, length, 0, 1]], [0])
+
+
 def _reads_inside(problem: Problem, factors: Structure, shape: Sequence[int], windows: Sequence[Window]) -> bool:
     """Return whether a register tile may read x itself, whose positions are those of windows."""
     is_dense = all(
-        axis.stride == 1 and len(own.positions) == n + axis.extent - 1
+        axis.stride == 1 and own.length == n + axis.extent - 1
         for axis, n, own in zip(problem.axes, shape, windows, strict=True)
     )
     return problem.reads_inside and is_dense and summed_axes(problem, factors)[0] < 0
@@ -161,45 +165,55 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     windows = _windows(problem, shape)
     begins = [even_begins(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
     tiles = prod([len(own) - 1 for own in begins])
-    steps, inside = passes_of(problem, shape, windows, factors), _reads_inside(problem, factors, shape, windows)
+    inside = _reads_inside(problem, factors, shape, windows)
     x_channels = offsets(problem.x_channel_steps)
-    builder = Builder(len(steps))
+    builder = Builder(len(factors))
     axes, columns = add_axes(builder, problem, windows, begins)
     common = {
-        **columns, **functions(like, problem.working, ranged=True), t.PASSES: len(steps),
+        **columns, **functions(like, problem.working, ranged=True), t.PASSES: len(factors),
         t.TASKS: tiles * problem.groups, t.RUN_TASKS: function(convolve_separably),
         t.LARGEST_NUMBER: compile_largest(problem.working, counts_nan=False),
         t.READS_X: inside, t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
     }  # fmt: skip
-    done = {-1: {a for a, axis in enumerate(problem.axes) if axis.taps == 1}}
     passes = list[TilePass | SumPass]()
     room = dict[int, int]()  # bytes of what passes write, and of the gathered window
-    channel_bytes = {-1: 0} | {p: item * prod([axis.outputs for axis in step.axes]) for p, step in enumerate(steps)}
-    for p, (step, alike) in enumerate(zip(steps, cut.steps, strict=True)):
-        along, terms, _, _, (source, first), channel = factors[p]
-        outputs = tuple([axis.outputs for axis in step.axes])
-        own_windows = [own if a in along else window(step.axes[a], outputs[a]) for a, own in enumerate(windows)]
+    channel_bytes = {-1: 0}
+    windows_of = {-1: windows}  # that passes write; they are outputs along the axes that are done
+    for p, (along, terms, before, _, (source, first), channel) in enumerate(factors):
+        alike, last = cut.steps[p], channel >= 0
+        own_windows = windows_of[source]
+        written = [_dense(shape[a]) if a in along else own for a, own in enumerate(own_windows)]
+        outputs, windows_of[p] = [own.length for own in written], written
+        read = [windows[a] if a in along else _dense(n) for a, n in enumerate(outputs)]
+        steps = dense_pitches(written, item)
+        channel_bytes[p] = steps[0] * outputs[0]
+        targets = [k * channel_bytes[p] for k in range(terms)] * problem.groups
+        if last:
+            targets = offsets(problem.out_channel_steps)[channel :: problem.out_channels]
         own: TilePass | SumPass
         ahead = 0
         if summed[p] >= 0:
-            own = lay_out_sums(step, summed[p], own_windows)
+            own = lay_out_sums(alike, summed[p], outputs[summed[p]], read)
         else:
             way, _ = best_of_tile(alike, cut.inside and p == 0, tiles_there())
-            own = lay_out_pass(builder, step, sums_of(alike, way), outputs, own_windows)
+            own = lay_out_pass(
+                builder, sums_of(alike, way), alike, outputs, read, problem.x_steps if p == 0 else [0] * len(axes),
+                [0] * before, problem.out_steps[-1] if last else steps[-1], targets,
+            )  # fmt: skip
             ahead = rows_ahead(problem, way.sharing, own.columns[t.ROWS]) if inside and p == 0 else 0
         passes.append(own)
-        done[p] = done[source] | set(along)
         room[source] = max(room.get(source, 0), first * channel_bytes[source] + own.window_bytes)
-        own_axes = [{**axis, t.OUT_STEP: out_step} for axis, out_step in zip(axes, step.out_steps, strict=True)]
-        for a in set(range(len(shape))) - done[p]:
-            length, reach = len(windows[a].positions), int(windows[a].positions.max())
-            own_axes[a] |= {t.KEPT: length, t.HALO: length - shape[a] if reach + 1 == length else length}
+        own_axes = [row.copy() for row in axes]
+        for a, row in enumerate(own_axes):
+            if not last:
+                row[t.OUT_STEP] = steps[a]
+            if written[a] is windows[a] and problem.axes[a].taps > 1:
+                length, reach = outputs[a], int(windows[a].positions.max())
+                row[t.KEPT], row[t.HALO] = length, length - shape[a] if reach + 1 == length else length
         builder.set({
             **common, **own.columns, t.AXES: builder.add(axis_rows(own_axes, own.pitches)),
-            t.WRITE: compile_writer(step.accumulated, step.result, step.results_near),
-            t.OUT_CHANNELS: builder.add(channels_of(problem, step, channel)),
-            t.IN_CHANNELS: step.in_channels, t.GROUP_FILTERS: terms,
-            t.AHEAD: ahead,
+            t.WRITE: compile_writer(alike.accumulated, alike.result, alike.results_near),
+            t.OUT_CHANNELS: builder.add(targets), t.IN_CHANNELS: before, t.GROUP_FILTERS: terms, t.AHEAD: ahead,
         }, p)  # fmt: skip
     at = {-1: 0}  # where windows are: those of passes that do not follow each other share a place
     for p, (*_, (source, _), channel) in enumerate(factors):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import inf, prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,40 +18,26 @@ from ...problem.axis import Axis
 from ...problem.canonical import Problem
 from .. import tuning
 from .costs import Span, Way, gather_cycles, span_of, tile_cycles, window_cycles
-from .taps import Sharing
 from .ways import kind_of, lanes_of, ranked
 
 _LOOKED_AT = 2  # ways, at most, for a shape, of those that read alike
 _NEARLY, _ALIKE = 1.03, 1.1  # of the cycles of the best layout, that one of tiles that are there may take
-_UNLIKE = 1.2  # of the cycles for as many outputs of the representative, beyond which a problem is looked at itself
 _LOOKING_CYCLES, _LOOKING_SHARE = 4000.0, 0.02  # that are not worth looking for
 
 
+Cut = TypeVar("Cut", "Layout", Way)
+
+
 class Layout(NamedTuple):
-    """How a problem is cut: by which register tile, and the outputs of a tile along each axis."""
+    """How a problem is cut: by which register tile, and into how many tiles along each axis."""
 
     way: Way
-    shape: tuple[int, ...]
+    tiles: list[int]
 
     @property
     def tile(self) -> RegisterTile:
         """The register tile's shape."""
         return self.way.tile
-
-    @property
-    def sharing(self) -> Sharing:
-        """What its rows are."""
-        return self.way.sharing
-
-    @property
-    def flat(self) -> int:
-        """Axes that run as one line with the last."""
-        return self.way.flat
-
-    @property
-    def inside(self) -> bool:
-        """Whether the register tile reads ``x`` itself where a window lies inside it."""
-        return self.way.inside
 
 
 _tiles: set[RegisterTile] = set()  # shapes of more than one row, which layouts of this process have
@@ -66,45 +52,31 @@ def tiles_there() -> int:
     return len(_tiles)
 
 
-def _settled(way: Way, cycles: float, other: Callable[[], tuple[Way, float]]) -> Way:
-    """Return a way to cut, or another one of tiles that are there: a process compiles and keeps so many and no more.
+def _settled(own: Cut, cycles: float, other: Callable[[], tuple[Cut, float]]) -> tuple[Cut, float]:
+    """Return what is to cut a problem, or another of tiles that are there: a process compiles and keeps so many.
 
     The second half of them is for those that save much.
     """
-    if _is_there(way.tile):
-        return way
+    if _is_there(own.tile):
+        return own, cycles
     most = tuning.TUNING.most_tiles
     there, cost = other()
     if cost <= (_ALIKE if len(_tiles) >= most // 2 else _NEARLY) * cycles or len(_tiles) >= most:
-        return there
-    _tiles.add(way.tile)
-    return way
-
-
-def usable(problem: Problem, like: Problem) -> tuple[Layout, float]:
-    """Return the layout of a problem, of those that the process may have, and its cost in cycles of one core.
-
-    ``like`` is its `representative`.
-    """
-    about, way = _about(problem, like), _usable_way(like, len(_tiles))
-    shape, _ = _tile_shape(about, way)
-    cycles = problem.groups * _cycles(problem, about, way, shape)
-    if cycles > _UNLIKE * best(like)[1] * problem.outputs / like.outputs and like is not problem:
-        return usable(problem, problem)
-    return Layout(way, tuple(shape)), cycles
+        return there, cost
+    _tiles.add(own.tile)
+    return own, cycles
 
 
 @tuning.remembered(256)
-def _usable_way(problem: Problem, tiles: int) -> Way:
-    """Return the way of least cost of those that a process of so many tiles may have."""
+def usable(problem: Problem, tiles: int) -> tuple[Layout, float]:
+    """Return the layout of least cost of those that a process of so many tiles may have, and its cost."""
     layout, cycles = best(problem)
 
-    def other() -> tuple[Way, float]:
+    def other() -> tuple[Layout, float]:
         there = [own for own in ranked(kind_of(problem)) if _is_there(own[1].tile)]
-        found, cost = _best_of(problem, there) if there else (layout, inf)
-        return found.way, cost
+        return _best_of(problem, there) if there else (layout, inf)
 
-    return _settled(layout.way, cycles, other)
+    return _settled(layout, cycles, other)
 
 
 @tuning.remembered(256)
@@ -122,13 +94,13 @@ class _About(NamedTuple):
     most: int  # outputs of a tile
 
 
-def _about(problem: Problem, like: Problem) -> _About:
+def _about(problem: Problem) -> _About:
     spans = [span_of(axis) for axis in problem.axes]
     halos = [span.reach / span.stride for span in spans]
     halos[-1] += tuning.TUNING.line_price / spans[-1].stride
-    most = most_outputs(problem, like)
-    if not like.results_near:  # what lies between them is written soon, while all of it is in the cache
-        held = like.branches * np.dtype(problem.result).itemsize
+    most = _most_outputs(problem)
+    if not problem.results_near:  # what lies between them is written soon, while all of it is in the cache
+        held = problem.branches * np.dtype(problem.result).itemsize
         most = min(most, max(1, tuning.TUNING.window_bytes // held))
         halos = [
             inf if axis.is_batch and abs(step) < abs(problem.out_steps[-1]) else halo
@@ -147,7 +119,7 @@ def _cycles(problem: Problem, about: _About, way: Way, shape: Sequence[int]) -> 
 
 
 def _best_of(problem: Problem, ways: Iterable[tuple[float, Way]]) -> tuple[Layout, float]:
-    about = _about(problem, problem)
+    about = _about(problem)
     spans, outputs = about.spans, prod(axis.outputs for axis in problem.axes)
     lines = problem.in_channels * prod(span.length(span.outputs) for span in spans[:-1])
     gathering = lines * gather_cycles(spans[-1].length(spans[-1].outputs))
@@ -168,7 +140,7 @@ def _best_of(problem: Problem, ways: Iterable[tuple[float, Way]]) -> tuple[Layou
             continue
         cycles = _cycles(problem, about, way, shape)
         if cycles < least:
-            found, least = Layout(way, tuple(shape)), cycles
+            found, least = Layout(way, [-(-span.outputs // n) for span, n in zip(spans, shape, strict=True)]), cycles
             enough = least - max(_LOOKING_CYCLES, _LOOKING_SHARE * least)
         looked_at[alike] = looks + 1
     assert found is not None
@@ -194,7 +166,7 @@ def best_of_tile(problem: Problem, inside: bool, tiles: int | None = None) -> tu
 
     way, cycles = least(fitting[:_LOOKED_AT])
     if tiles is not None:
-        way = _settled(way, cycles, lambda: least([own for own in fitting if _is_there(own.tile)]))
+        return _settled(way, cycles, lambda: least([own for own in fitting if _is_there(own.tile)]))
     return way, cycles
 
 
@@ -203,20 +175,19 @@ def _fits(way: Way, spans: Sequence[Span]) -> bool:
     return way.sharing.axis is None or spans[way.sharing.axis].outputs >= way.rows_apart
 
 
-def most_outputs(problem: Problem, like: Problem) -> int:
+def _most_outputs(problem: Problem) -> int:
     """Return the most outputs of a tile, so that there are tasks for every thread where the work is worth them."""
-    work = problem.outputs * (like.in_channels * like.taps / lanes_of(like.working) + 1)
+    work = problem.outputs * (problem.in_channels * problem.taps / lanes_of(problem.working) + 1)
     worth = int(work / tuning.TUNING.serial_below)
     threads = available() if worth else 1
     tasks = min(tuning.TUNING.tasks_per_worker, worth) * threads if threads > 1 else 1
     return max(1, -(-problem.outputs // tasks))
 
 
-def granularity(problem: Problem, layout: Layout, a: int) -> int:
-    """Return the outputs along axis ``a`` that the register tile computes at once."""
-    if a == len(problem.axes) - 1:
-        return layout.tile.block
-    return layout.way.rows_apart if a == layout.sharing.axis else 1
+def tile_size(way: Way, a: int, is_last: bool, outputs: int, tiles: int) -> int:
+    """Return the outputs along axis ``a`` of about so many tiles of equal size: of several each has whole blocks."""
+    unit = tiles * (way.tile.block if is_last else way.rows_apart if a == way.sharing.axis else 1)
+    return min(outputs, -(-outputs // unit) * unit // tiles)
 
 
 def _tile_shape(about: _About, way: Way) -> tuple[list[int], bool]:
@@ -278,19 +249,6 @@ def frame(problem: Problem, way: Way) -> int:
 def window_length(axis: Axis, outputs: int) -> int:
     """Return the number of positions that ``outputs`` neighbouring outputs read, or a little more."""
     return span_of(axis).length(outputs)
-
-
-def line_length(problem: Problem, flat: int, shape: Sequence[int]) -> int:
-    """Return the elements of the line that the register tile runs along, in a full tile, or a little more.
-
-    ``flat`` axes run as one line with the last.
-    """
-    length, pitch, last = 1, 1, len(problem.axes) - 1
-    for a in range(last, last - flat - 1, -1):
-        axis, outputs = problem.axes[a], shape[a]
-        length += (min(outputs, axis.outputs) - 1) * pitch
-        pitch *= window_length(axis, outputs) if a > last - flat else 1
-    return length
 
 
 def round_up(value: int, multiple: int) -> int:

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from math import prod
 from typing import Any
 
@@ -25,6 +25,7 @@ from .layout import round_up
 
 Region = Sequence[tuple[int, int]]
 Columns = Mapping[int, Any]
+_OTHERS = [0] * (t.AXIS_COLUMNS - t.PITCH)  # columns of an axis that few have
 
 
 class Builder:
@@ -119,51 +120,47 @@ class Tasks:
 
 def dense_pitches(windows: Sequence[Window], item: int) -> list[int]:
     """Return the bytes between neighbours along each axis of a dense window."""
-    lengths = [len(w.positions) for w in windows]
-    return [item * prod(lengths[a + 1 :]) for a in range(len(lengths))]
+    pitches = [item] * len(windows)
+    for a in range(len(windows) - 1, 0, -1):
+        pitches[a - 1] = pitches[a] * windows[a].length
+    return pitches
 
 
 def add_axes(
     builder: Builder, problem: Problem, windows: Sequence[Window], begins: Sequence[Sequence[int]]
-) -> tuple[list[Columns], Columns]:
-    """Return the columns of each of a problem's axes, and those of a job that describe its windows.
+) -> tuple[list[list[int]], dict[int, int]]:
+    """Return the numbers of each of a problem's axes, and the columns of a job that describe its windows.
 
     ``windows`` are those of a full tile along each axis, ``begins`` the first output of every tile and the number
     behind them.
     """
-    axes: list[Columns] = []
-    last = len(windows) - 1
-    at = t.MEMORY_ROWS * len(windows)
-    for a, (axis, window) in enumerate(zip(problem.axes, windows, strict=True)):
-        length = len(window.positions)
-        axes.append({
-            t.LENGTH: axis.length, t.STRIDE: axis.stride, t.BEFORE: axis.before, t.REACH: axis.extent - 1,
-            t.UNIT: axis.unit, t.MODE_BEFORE: axis.boundary[0], t.MODE_AFTER: axis.boundary[1],
-            t.X_STEP: problem.x_steps[a], t.OUT_STEP: problem.out_steps[a],
-            t.TILES: len(begins[a]) - 1, t.BEGINS: builder.add(begins[a]), t.WINDOW: length,
-            t.POSITIONS: builder.add(window.positions) if a < last else 0, t.MAP: at,
-        })  # fmt: skip
-        at += length
+    rows, rank, at = [], len(windows), t.MEMORY_ROWS * len(windows)
+    for a, axis in enumerate(problem.axes):
+        window = windows[a]
+        positions = builder.add(window.positions) if a < rank - 1 else 0
+        rows.append([  # in the order of their columns
+            axis.length, axis.stride, axis.before, axis.extent - 1, axis.unit, *axis.boundary, problem.x_steps[a],
+            problem.out_steps[a], len(begins[a]) - 1, builder.add(begins[a]), window.length, positions, at,
+            *_OTHERS,
+        ])  # fmt: skip
+        at += window.length
     runs = windows[-1].runs
-    columns = {
-        t.RANK: last + 1, t.RUNS: builder.add(runs), t.RUN_COUNT: len(runs),
+    return rows, {
+        t.RANK: rank, t.RUNS: builder.add([*chain(*runs)]), t.RUN_COUNT: len(runs),
         t.X_CHANNELS: builder.add(offsets(problem.x_channel_steps)),
         t.OUT_CHANNELS: builder.add(offsets(problem.out_channel_steps)),
         t.IN_CHANNELS: problem.in_channels, t.GROUPS: problem.groups, t.GROUP_FILTERS: problem.out_channels,
         t.STORED: problem.stored_bytes, t.FRAME: 1, t.PASSES: 1,
         t.NUMBERS: at + t.SEGMENT * 4 * len(runs),
     }  # fmt: skip
-    return axes, columns
 
 
-def axis_rows(axes: Sequence[Columns], pitches: Sequence[int]) -> list[int]:
+def axis_rows(axes: Sequence[Sequence[int]], pitches: Sequence[int]) -> list[int]:
     """Return the numbers of axes, with the bytes between neighbours of a gathered window along each."""
-    rows = [0] * (len(axes) * t.AXIS_COLUMNS)
-    for a, (columns, pitch) in enumerate(zip(axes, pitches, strict=True)):
-        first = a * t.AXIS_COLUMNS
-        for column, value in columns.items():
-            rows[first + column] = value
-        rows[first + t.PITCH] = pitch
+    rows: list[int] = []
+    for row, pitch in zip(axes, pitches, strict=True):
+        rows += row
+        rows[t.PITCH - t.AXIS_COLUMNS] = pitch
     return rows
 
 

@@ -78,7 +78,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
     item = np.dtype(working).itemsize
     vector = lanes * item
     along = zip(problem.axes, layout.shape, layout.samples_along, strict=True)
-    windows = [window(axis, outputs).first(samples) for axis, outputs, samples in along]
+    windows = [_read(window(axis, outputs), samples) for axis, outputs, samples in along]
     pitches = [item * pitch for pitch in layout.pitches]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
     axes, columns = add_axes(builder, problem, windows, begins)
@@ -117,6 +117,11 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
         t.SCRATCH_BYTES: round_up(slabs_at + (problem.in_channels + 1) * slab_bytes, CACHE_LINE),
     })  # fmt: skip
     return begins
+
+
+def _read(own: Window, samples: int) -> Window:
+    """Return a window's first samples; it is dense where it has more."""
+    return own if samples >= own.length else Window([[0, samples, 0, 1]], own.places.tolist())
 
 
 def _twist(layout: SpectralLayout, working: str) -> np.ndarray:

@@ -65,13 +65,10 @@ def _range(largest: np.ndarray, taps: int) -> tuple[int, int]:
 
 def folded(line: Window, count: int) -> tuple[Window, int]:
     """Return a window whose positions are dealt to so many lines, one behind the other, and the positions of a line."""
-    total = len(line.positions)
-    lines = [np.arange(first, total, count, dtype=np.int64) for first in range(count)]
-    positions = np.concatenate(lines)
-    begins = np.cumsum([0, *map(len, lines)])
-    runs = [[begin, len(own), own[0], count] for begin, own in zip(begins[:-1], lines, strict=True)]
-    places = np.argsort(positions)[line.places]
-    return Window(positions, places, np.array(runs, np.int64)), len(lines[0])
+    lengths = [len(range(first, line.length, count)) for first in range(count)]
+    begins = [sum(lengths[:first]) for first in range(count)]
+    runs = [[begins[first], lengths[first], first, count] for first in range(count)]
+    return Window(runs, [begins[place % count] + place // count for place in line.places.tolist()]), lengths[0]
 
 
 @tuning.remembered(64)
@@ -81,7 +78,7 @@ def plan(problem: Problem) -> TransformPlan:
     folds, down, last, height, products, units, terms, parts = tile_of(problem)
     windows = [window(axis, outputs) for axis, outputs in zip(problem.axes, layout.shape, strict=True)]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
-    lengths = [len(own.positions) for own in windows]
+    lengths = [own.length for own in windows]
     line_samples = lengths[last]
     if folds > 1:
         windows[last], line_samples = folded(windows[last], folds)
