@@ -12,12 +12,13 @@ from ..problem.boundary import OUTSIDE
 from . import tables as t
 from .compile import HELPER
 from .index import input_index, input_position
-from .intrinsics.memory import ask_for, call, indices_at, words_at
+from .intrinsics.memory import ask_for, call, indices_at, run, words_at
 from .machine import CACHE_LINE
 
 # In place of an offset: the fill value is meant, or no output of the tile reads the place.
 FILLED, UNREAD = -(2**62), -(2**62) - 1
 ROWS_AHEAD = 2  # rows that memory is asked for: it fetches ahead by itself inside a page, and rows lie pages apart
+SHORT = 128  # positions of a line, up to which the lines of a plane are read at once
 X, FILL, LISTED = range(3)  # which samples a segment has
 
 
@@ -139,8 +140,8 @@ def _cut_line(job, table, memory, segments):
     length, stride, x_step = table[axis + t.LENGTH], table[axis + t.STRIDE], table[axis + t.X_STEP]
     reach = stride * (memory[t.OUTPUTS * rank + rank - 1] - 1) + table[axis + t.REACH]
     offsets = table[axis + t.MAP]
-    for run in range(table[job + t.RUN_COUNT]):
-        at = table[job + t.RUNS] + 4 * run
+    for number in range(table[job + t.RUN_COUNT]):
+        at = table[job + t.RUNS] + 4 * number
         place, count, first, step = table[at], table[at + 1], table[at + 2], table[at + 3]
         own, offsets = offsets, offsets + count
         if first > reach:
@@ -203,6 +204,15 @@ def _copy_line(job, table, memory, memory_address, segments, end, line, target, 
             call(table[job + t.READ], (line, to, count, 0, memory_address + 8 * offset))
 
 
+@njit(**HELPER)
+def _samples_of_line(job, table, memory, segments, end):
+    """Return the places of a line between which x has samples, and the offset that place 0 would have in x."""
+    for at in range(segments, end, t.SEGMENT):
+        if memory[at + 4] == X:
+            return memory[at], memory[at] + memory[at + 1], memory[at + 2] - memory[at] * table[job + t.ITEM]
+    return 0, 0, 0
+
+
 def gather(table_address, memory_address, job, group, window):
     """Copy the window of the tile that ``memory`` names to the address ``window``: a C function."""
     table, memory = arrays(table_address, memory_address)
@@ -213,13 +223,16 @@ def gather(table_address, memory_address, job, group, window):
     _map_axes(job, table, memory)
     end = _cut_line(job, table, memory, segments)
     whole = end  # the end of the segments of a line outside x along another axis
-    for run in range(table[job + t.RUN_COUNT]):
-        at = table[job + t.RUNS] + 4 * run
+    for number in range(table[job + t.RUN_COUNT]):
+        at = table[job + t.RUNS] + 4 * number
         whole = _add_segment(memory, whole, table[at], table[at + 1], 0, 0, FILL)
     lines = 1
     for a in range(rank - 2):
         lines *= table[axes + a * t.AXIS_COLUMNS + t.WINDOW]
     rows = table[row_axis + t.WINDOW] if rank > 1 else 1
+    low, high, begin = _samples_of_line(job, table, memory, segments, end)
+    is_dense = table[job + t.RUN_COUNT] == 1 and table[table[job + t.RUNS] + 3] == 1
+    reads_lines = table[job + t.READ_LINES] != 0 and is_dense and table[last + t.WINDOW] <= SHORT
     for channel in range(table[job + t.IN_CHANNELS] // table[job + t.FRAME]):
         number = group * table[job + t.IN_CHANNELS] + channel
         plane = table[job + t.X] + table[table[job + t.X_CHANNELS] + number]
@@ -236,6 +249,16 @@ def gather(table_address, memory_address, job, group, window):
                 is_inside &= offset != FILLED
                 source += offset
                 target += place * table[axis + t.PITCH]
+            if reads_lines and is_read:
+                run(
+                    table[job + t.READ_LINES],
+                    (
+                        source + begin, table_address + 8 * (table[job + t.X_CHANNELS] + number),
+                        memory_address + 8 * table[row_axis + t.MAP], rows, target, table[row_axis + t.PITCH],
+                        table[last + t.WINDOW], low, high if is_inside else low, fills,
+                    ),
+                )  # fmt: skip
+                continue
             for row in range(rows if is_read else 0):
                 offset = memory[table[row_axis + t.MAP] + row] if rank > 1 else 0
                 to = target + row * table[row_axis + t.PITCH]

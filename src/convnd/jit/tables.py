@@ -25,8 +25,8 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # places: the channels' offsets, the runs of positions of a line, and how many
     X_CHANNELS, OUT_CHANNELS, RUNS, RUN_COUNT,
     # C functions: what a worker does; gather; read a line of x, write one of the result; search for the largest
-    # magnitude
-    RUN_TASKS, GATHER, READ, WRITE, LARGEST,
+    # magnitude; read short lines at once, where they can be, else 0
+    RUN_TASKS, GATHER, READ, WRITE, LARGEST, READ_LINES,
     # channels that are gathered together, sample by sample (or 1); bytes of a sample of x, of one that is computed with
     FRAME, STORED, ITEM,
     # input channels of a group and the bytes between their windows; groups; output channels of a group
@@ -39,7 +39,7 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # whole numbers of the table; the addresses of the table and of the workers' whole numbers
     SIZE, ADDRESS, MEMORY,
     COLUMNS,
-) = range(38)  # fmt: skip
+) = range(39)  # fmt: skip
 
 # Of a job of the direct and the separable method, behind those.
 (
@@ -62,8 +62,8 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # function that searches for the largest magnitude of what is not NaN
     WRITES_OUT, CHANNEL_STEP, FLAT, RESULTS_AT, IS_CLEAR, LARGEST_NUMBER,
     # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
-    # outputs; the C function that transposes blocks
-    LANES, CHANNELS_NEAR, TRANSPOSE,
+    # outputs; the C functions that transpose blocks, and write lines of neighbouring results of all lanes, else 0
+    LANES, CHANNELS_NEAR, TRANSPOSE, WRITE_LANES,
     # bytes from the fill values to what the function that writes lines of results reads
     BESIDE_FILLS,
     # where a pass writes in a worker's scratch, 0 for the result; how many samples of what it wrote must be in range
@@ -71,7 +71,7 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # of a pass of moving sums: the axis, the taps, and the bytes of what the sums of a block take
     SUM_AXIS, SUM_TAPS, SUM_ENDS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 39)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 40)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

@@ -14,7 +14,7 @@ from ..jit import parallel
 from ..jit import tables as t
 from ..jit.compile import function
 from ..jit.intrinsics.register_tile import register_tile
-from ..jit.intrinsics.transpose import transpose
+from ..jit.intrinsics.transpose import scatter_lanes, transpose
 from ..jit.kernels import convolve_directly
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import run_channels, run_rows, run_tile
@@ -85,7 +85,10 @@ def sums_of(problem: Problem, way: Way) -> Sums:
         t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
     }  # fmt: skip
     if tile.across:
-        columns |= {t.LANES: tile.lanes, t.TRANSPOSE: transpose.compile(problem.working, tile.lanes)}
+        columns |= {
+            t.LANES: tile.lanes, t.TRANSPOSE: transpose.compile(problem.working, tile.lanes),
+            t.WRITE_LANES: scatter_lanes.compile(problem.working, tile.lanes) if problem.stores_inside else 0,
+        }  # fmt: skip
     bounds = [own.bounds.ctypes.data for own in taps]
     return Sums(problem, way, taps, shifts, bounds, len(taps) * blocks, columns)
 
@@ -94,7 +97,7 @@ class TilePass(NamedTuple):
     """One pass of a register tile over the windows of tiles, laid out for compiled code.
 
     ``window_bytes`` have room for the vectors and rows that are read behind the window and dropped. ``pitches`` are
-    the bytes between neighbours along each axis of a window.
+    the bytes between neighbours along each axis of a window, of the last those between what neighbouring outputs read.
     """
 
     sums: Sums
@@ -159,12 +162,14 @@ def lay_out_pass(
             t.WRITE: writer(like.accumulated, like.result, neighbours, False, like.updates),
             t.CHANNELS_NEAR: near, t.WRITES_OUT: like.stores_native and channel_step == item,
         }  # fmt: skip
-        beyond = tile.rows * pitches[-1]
+        beyond = tile.rows * pitches[-1] * problem.axes[-1].stride
     else:
         results_bytes, beyond = pieces * sharing.rows * block * item, 2 * tile.rows * block * item
         if row_axis >= 0:
             beyond += -shape[row_axis] % (tile.rows * fixed[t.ROW_SPACING]) * pitches[row_axis]
     window_bytes = round_up(len(x_channels) * window_bytes + beyond, CACHE_LINE)
+    if windows[-1].is_dense:
+        pitches[-1] *= problem.axes[-1].stride
     return TilePass(sums, columns, pitches, window_bytes, results_bytes)
 
 
@@ -231,7 +236,7 @@ def plan(problem: Problem) -> DirectPlan:
         size = tile_size(way, a, a == last, axis.outputs, tiles[a])
         border = way.tile.block if a == last else way.rows_apart if a == way.sharing.axis else 1
         shape.append(size)
-        windows.append(window(axis, size))
+        windows.append(window(axis, size, way.tile.across and a == last))  # it takes single samples from anywhere
         begins.append(tile_begins(axis, size, border if way.inside else 0))
     sums, x_channels = sums_of(like, way), offsets(problem.x_channel_steps)
     tile_pass = lay_out_pass(

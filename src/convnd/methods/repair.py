@@ -37,7 +37,7 @@ def run(own: Any, x: np.ndarray, weights: Any, fills: np.ndarray, out: np.ndarra
     marks = many and isinstance(own, (TransformPlan, SearchedPlan)) and _marks(problem, workers)
     if marks:
         reader = compile_reader(problem.stored, own.working, "zero")
-        flags = own(x, weights, fills, out, workers, {t.READ: reader})
+        flags = own(x, weights, fills, out, workers, {t.READ: reader, t.READ_LINES: 0})
     sum_directly(replace(problem, pattern=b""), own, flags, x, weights.kernel, fills, out, workers)
     if marks:
         plan, ones = marks

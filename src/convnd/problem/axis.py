@@ -250,11 +250,12 @@ class Window:
         return order[np.searchsorted(self.positions, positions, sorter=order)]
 
 
-def window(axis: Axis, outputs: int) -> Window:
-    """Return the window that ``outputs`` neighbouring outputs read along an axis."""
+def window(axis: Axis, outputs: int, in_order: bool = False) -> Window:
+    """Return the window of neighbouring outputs along an axis, with positions ``in_order`` where all are read."""
     axis = axis.reading
-    if axis.stride == 1 and axis.dilation <= outputs:
-        return Window([[0, outputs + axis.extent - 1, 0, 1]], range(0, axis.extent, axis.dilation))
+    if axis.dilation <= outputs and (axis.stride == 1 or (in_order and axis.phase_count == axis.stride)):
+        count = axis.stride * (outputs - 1) + axis.extent
+        return Window([[0, count, 0, 1]], range(0, axis.extent, axis.dilation))
     runs: list[list[int]] = []
     places = [0] * axis.taps
     packed = 0

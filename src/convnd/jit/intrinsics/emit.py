@@ -101,11 +101,23 @@ def store(b, value, address, align=1):
     b.store(value, b.inttoptr(address, POINTER), align=align)
 
 
+def load_lanes(b, address, mask, others):
+    """Return a vector of what lies at an address, in the lanes of a mask, and of ``others`` in the rest."""
+    name, place = f"llvm.masked.load.{suffix(others.type)}.p0", b.inttoptr(address, POINTER)
+    return call(b, name, others.type, place, ir.Constant(I32, 1), mask, others)
+
+
+def store_lanes(b, value, address, mask):
+    """Store the lanes of a mask at an address."""
+    name, place = f"llvm.masked.store.{suffix(value.type)}.p0", b.inttoptr(address, POINTER)
+    call(b, name, ir.VoidType(), value, place, ir.Constant(I32, 1), mask)
+
+
 def suffix(typ):
-    """Return a floating type's name as LLVM's intrinsics spell it: "v16f32"."""
+    """Return a type's name as LLVM's intrinsics spell it: "v16f32"."""
     scalar = typ.element if isinstance(typ, ir.VectorType) else typ
     lanes = f"v{typ.count}" if isinstance(typ, ir.VectorType) else ""
-    return f"{lanes}f{32 if isinstance(scalar, ir.FloatType) else 64}"
+    return lanes + ("i64" if _is_whole(typ) else "f32" if isinstance(scalar, ir.FloatType) else "f64")
 
 
 def declare(b, name, result, arguments):

@@ -1,11 +1,24 @@
-"""The transposition of square blocks of samples in registers, between an array's lines and the lanes of vectors."""
+"""Samples between an array's lines and the lanes of vectors: transpositions, and lines that may be short."""
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from .emit import I64, SCALARS, Emitter, behind, chosen, load, store
+from .emit import I32, I64, SCALARS, Emitter, behind, chosen, load, load_lanes, splat, store, store_lanes
+
+
+def _transposed(b, rows):
+    """Return the columns of as many vectors as one has lanes: blocks beside the diagonal change places, 1, 2, 4 ..."""
+    rows, n, half = list(rows), len(rows), 1
+    while half < n:
+        for r in (r for r in range(n) if not r & half):
+            x, y = rows[r], rows[r + half]
+            rows[r] = chosen(b, x, y, [c if not c & half else c - half + n for c in range(n)])
+            rows[r + half] = chosen(b, x, y, [c + half if not c & half else c + n for c in range(n)])
+        half *= 2
+    return rows
 
 
 @Emitter
@@ -14,17 +27,74 @@ def transpose(b, dtype, lanes, /, source, source_pitch, source_step, target, tar
 
     The pitches are bytes between the rows of a block, the steps those from a block to the next.
     """
-    vector, n = ir.VectorType(SCALARS[dtype], lanes), lanes
+    vector = ir.VectorType(SCALARS[dtype], lanes)
     with cgutils.for_range(b, count, intp=I64) as block:
         first = behind(b, source, (block.index, source_step))
-        rows = [load(b, behind(b, first, (source_pitch, r)), vector) for r in range(n)]
-        half = 1
-        while half < n:  # exchange the blocks beside the diagonal, of 1, 2, 4, ... rows
-            for r in (r for r in range(n) if not r & half):
-                x, y = rows[r], rows[r + half]
-                rows[r] = chosen(b, x, y, [c if not c & half else c - half + n for c in range(n)])
-                rows[r + half] = chosen(b, x, y, [c + half if not c & half else c + n for c in range(n)])
-            half *= 2
+        rows = [load(b, behind(b, first, (source_pitch, r)), vector) for r in range(lanes)]
         first = behind(b, target, (block.index, target_step))
-        for r, row in enumerate(rows):
+        for r, row in enumerate(_transposed(b, rows)):
             store(b, row, behind(b, first, (target_pitch, r)))
+
+
+def _lanes_between(b, lanes, first, count):
+    """Return the mask of lanes whose number, counted from ``-first`` on, is one of 0 to ``count - 1``."""
+    narrow = ir.VectorType(I32, lanes)
+    first, count = (splat(b, narrow, b.trunc(own, I32)) for own in (first, count))
+    return b.icmp_unsigned("<", b.add(ir.Constant(narrow, list(range(lanes))), first), count)
+
+
+def _starts(b, address, channels, count):
+    """Return the addresses of so many channels, the first of which lies at an address: offsets tell the others'."""
+    offsets = [load(b, behind(b, channels, 8 * k), I64, 8) for k in range(count)]
+    return [address, *[b.add(address, b.sub(own, offsets[0])) for own in offsets[1:]]]
+
+
+@Emitter
+def gather_lines(
+    b, dtype, lanes, side, /, source, channels, offsets, rows, target, pitch, width, low, high, fills
+):  # fmt: skip
+    """Copy ``rows`` lines of x to a window, ``width`` positions each, of which ``low`` to ``high - 1`` lie in x.
+
+    ``source`` is where position 0 would lie in x. ``offsets`` are those of the lines, below ``-2**61`` of one outside
+    x. ``side`` channels are copied, one or as many as there are lanes, which are neighbours in the window then: up to
+    ``lanes`` positions behind a line are written too, before those of the next.
+    """
+    scalar = SCALARS[dtype]
+    vector, size = ir.VectorType(scalar, lanes), np.dtype(dtype).itemsize
+    starts = _starts(b, source, channels, side)
+    others = [splat(b, vector, load(b, behind(b, fills, size * k), scalar)) for k in range(side)]
+    zero, inside = ir.Constant(I64, 0), b.sub(high, low)
+    chunks = b.sdiv(b.add(width, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
+    with cgutils.for_range(b, rows, intp=I64) as row:
+        offset = load(b, behind(b, offsets, (row.index, 8)), I64, 8)
+        is_outside = b.icmp_signed("<", offset, ir.Constant(I64, -(2**61)))
+        offset, count = b.select(is_outside, zero, offset), b.select(is_outside, zero, inside)
+        line = behind(b, target, (row.index, pitch))
+        with cgutils.for_range(b, chunks, intp=I64) as chunk:
+            first = b.mul(chunk.index, ir.Constant(I64, lanes))
+            mask = _lanes_between(b, lanes, b.sub(first, low), count)
+            places = [behind(b, start, offset, (first, size)) for start in starts]
+            loaded = [load_lanes(b, place, mask, other) for place, other in zip(places, others, strict=True)]
+            if side == 1:
+                store_lanes(
+                    b, loaded[0], behind(b, line, (first, size)), _lanes_between(b, lanes, zero, b.sub(width, first))
+                )
+            for k, own in enumerate(_transposed(b, loaded) if side > 1 else ()):
+                store(b, own, behind(b, line, (first, size * side), k * size * side))
+
+
+@Emitter
+def scatter_lanes(b, dtype, lanes, /, source, pitch, target, channels, count):
+    """Write ``count`` vectors, ``pitch`` bytes apart, to lines of as many channels as there are lanes.
+
+    ``target`` is the first channel's line, ``channels`` are the channels' offsets.
+    """
+    vector, size = ir.VectorType(SCALARS[dtype], lanes), np.dtype(dtype).itemsize
+    starts = _starts(b, target, channels, lanes)
+    chunks = b.sdiv(b.add(count, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
+    with cgutils.for_range(b, chunks, intp=I64) as chunk:
+        first = b.mul(chunk.index, ir.Constant(I64, lanes))
+        mask = _lanes_between(b, lanes, ir.Constant(I64, 0), b.sub(count, first))
+        rows = [load(b, behind(b, source, (first, pitch), (pitch, r)), vector) for r in range(lanes)]
+        for start, own in zip(starts, _transposed(b, rows), strict=True):
+            store_lanes(b, own, behind(b, start, (first, size)), mask)

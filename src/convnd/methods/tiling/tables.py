@@ -15,13 +15,16 @@ import numpy as np
 from ...jit import tables as t
 from ...jit.compile import function
 from ...jit.gather import gather
+from ...jit.intrinsics.transpose import gather_lines
 from ...jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import compile_kernel, run_tasks
 from ...problem.axis import Axis, Window
+from ...problem.boundary import FILLED
 from ...problem.canonical import Levels, Problem
 from .. import tuning
 from .layout import round_up
+from .ways import lanes_of
 
 Region = Sequence[tuple[int, int]]
 Columns = Mapping[int, Any]
@@ -172,7 +175,13 @@ def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bo
     ``ranged`` whether the method looks for the largest magnitude of a window.
     """
     computed = problem.accumulated if working == problem.working else working
+    axis, stored, native = problem.axes[-1], np.dtype(problem.stored), np.dtype(working)
+    reads_lines = (
+        len(problem.axes) > 1 and problem.nan == "kept" and stored == native and problem.x_steps[-1] == native.itemsize
+        and (axis.boundary == FILLED or max(axis.before, axis.after) <= 0)
+    )  # fmt: skip
     return {
+        t.READ_LINES: gather_lines.compile(working, lanes_of(working), 1) if reads_lines else 0,
         t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working, problem.nan),
         t.WRITE: writer(computed, problem.result, problem.results_near, is_whole, problem.updates),
         t.LARGEST: compile_largest(working) if ranged else 0, t.ITEM: np.dtype(working).itemsize,
