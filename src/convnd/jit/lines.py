@@ -50,16 +50,13 @@ def rounded_to_odd(value):
     return np.uint32(bits | np.uint32(back != value)).view(np.float32)
 
 
-@njit(**HELPER)
-def _spread(block, target, first, count, step):
-    """Copy neighbouring samples to places so many bytes apart, from the one of number ``first`` on."""
-    for k in range(count):
-        write_sample(target, (first + k) * step, block[k], 0)
+def _is_half(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "f" and dtype.itemsize == 2
 
 
 def pointer_to(dtype: np.dtype[Any]) -> Any:
     """Return the type of a pointer to samples; those of float16 and bool are whole numbers in memory."""
-    if dtype.kind == "b" or (dtype.itemsize == 2 and dtype.kind == "f"):
+    if dtype.kind == "b" or _is_half(dtype):
         dtype = np.dtype(f"u{dtype.itemsize}")
     return types.CPointer(from_dtype(dtype.newbyteorder("=")))
 
@@ -81,56 +78,21 @@ def reader(stored: str, working: str, nan: str = "kept") -> Body:
     becomes 0 ("zero"), or 0 where all other samples become 1 ("marked"), or 1 where they become 0 ("alone").
     """
     dtype, result = np.dtype(stored), np.dtype(working)
-    if nan != "kept":
-        return _reader_of_nan(dtype, result, nan), pointer_to(dtype), pointer_to(result)
-    size, swapped = dtype.itemsize, int(not dtype.isnative)
-
-    def read(source, target, count, step, offsets):
-        if offsets != 0:
-            for k in range(count):
-                target[k] = read_sample(source, indices_at(offsets)[k], swapped)
-        elif step == size:
-            for k in range(count):
-                target[k] = read_sample(source, k * size, swapped)
-        else:
-            for k in range(count):
-                target[k] = read_sample(source, k * step, swapped)
-
-    def read_half(source, target, count, step, offsets):
-        for k in range(count):
-            offset = indices_at(offsets)[k] if offsets != 0 else k * step
-            target[k] = half_to_float(read_sample(source, offset, swapped))
-
-    def read_bool(source, target, count, step, offsets):
-        for k in range(count):
-            offset = indices_at(offsets)[k] if offsets != 0 else k * step
-            target[k] = read_sample(source, offset, 0) != 0
-
-    body = read_bool if dtype.kind == "b" else read_half if dtype.kind == "f" and size == 2 else read
-    return body, pointer_to(dtype), pointer_to(result)
-
-
-def _reader_of_nan(dtype: np.dtype[Any], result: np.dtype[Any], nan: str) -> Callable[..., None]:
-    size, swapped, marks = dtype.itemsize, int(not dtype.isnative), int(nan != "zero")
+    size, swapped, is_bool, is_half = dtype.itemsize, int(not dtype.isnative), dtype.kind == "b", _is_half(dtype)
+    replaces, marks = nan != "kept", nan in ("marked", "alone")
     missing, other = result.type(nan == "alone"), result.type(nan == "marked")
 
     def read(source, target, count, step, offsets):
-        if step == size:
-            for k in range(count):
-                sample = read_sample(source, k * size, swapped)
-                target[k] = missing if sample != sample else other if marks else sample
-        else:
-            for k in range(count):
-                sample = read_sample(source, indices_at(offsets)[k] if offsets != 0 else k * step, swapped)
-                target[k] = missing if sample != sample else other if marks else sample
-
-    def read_half(source, target, count, step, offsets):
+        is_near = offsets == 0 and step == size
         for k in range(count):
-            offset = indices_at(offsets)[k] if offsets != 0 else k * step
-            sample = half_to_float(read_sample(source, offset, swapped))
-            target[k] = missing if sample != sample else other if marks else sample
+            offset = k * size if is_near else indices_at(offsets)[k] if offsets != 0 else k * step
+            bits = read_sample(source, offset, swapped)
+            sample = bits != 0 if is_bool else half_to_float(bits) if is_half else bits
+            if replaces:
+                sample = missing if sample != sample else other if marks else sample
+            target[k] = sample
 
-    return read_half if size == 2 else read
+    return read, pointer_to(dtype), pointer_to(result)
 
 
 @lru_cache(maxsize=256)
@@ -148,9 +110,58 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
     vectors; those that are ``whole`` numbers but for rounding are rounded to them first.
     """
     source_type, dtype = np.dtype(working), np.dtype(stored)
-    is_float = dtype.kind == "f"
-    body = _float_writer(dtype, int(near), int(whole)) if is_float else _integer_writer(source_type, dtype, int(near))
-    return body, pointer_to(source_type), pointer_to(dtype)
+    kind, size, swapped, near, whole = (
+        source_type.type,
+        dtype.itemsize,
+        int(not dtype.isnative),
+        bool(near),
+        bool(whole),
+    )
+    convert = np.uint8 if dtype.kind == "b" else dtype.type
+    is_half, is_small, is_large = _is_half(dtype), False, False
+    zero, rounding, bits, least, most, last = kind(0), kind(0), kind, kind(0), kind(0), convert(0)
+    if dtype.kind != "f":
+        low, high = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+        last = convert(high)
+        if source_type.kind != "f":
+            least, most = kind(max(low, int(np.iinfo(kind).min))), kind(min(high, int(np.iinfo(kind).max)))
+        elif high < 2 ** ((mantissa := int(np.finfo(kind).nmant)) - 2):
+            # A sum with it has no bits behind the point: it is rounded half to even, and its last bits are the
+            # integer's. The bits of sums have their order, and all negative ones stand before them.
+            is_small, rounding, bits = True, kind(1.5 * 2.0**mantissa), np.dtype(f"i{source_type.itemsize}").type
+            least, most = (bits((rounding + kind(limit)).view(bits)) for limit in (low, high))
+        else:  # the type of the results has not all whole numbers up to the limit
+            is_large, least, most = True, kind(low), kind(high + 1)
+
+    def write_float(source, target, count, step, _beside):
+        for k in range(count):
+            value = np.rint(source[k]) if whole else source[k]
+            write_sample(target, k * size if near else k * step, convert(value), swapped)
+
+    def write(source, target, count, step, _beside):
+        place = target if near else numbers_on_stack(target, _BLOCK)
+        for first in range(0, count, _ALL if near else _BLOCK):
+            length = count if near else min(_BLOCK, count - first)
+            for k in range(length):
+                value = source[first + k]
+                if is_half:
+                    value = np.rint(value) if whole else value
+                    sample = float_to_half(rounded_to_odd(np.float64(value)))
+                else:
+                    value = value if value == value else zero
+                    value = kind(value + rounding).view(bits) if is_small else np.rint(value) if is_large else value
+                    value = least if value < least else value
+                    if is_large:
+                        sample = last if value >= most else convert(value)
+                    else:
+                        sample = convert(most if value > most else value)
+                write_sample(place, k * size, sample, swapped)
+            if not near:
+                for k in range(length):
+                    write_sample(target, (first + k) * step, place[k], 0)
+
+    is_plain = dtype.kind == "f" and not is_half
+    return write_float if is_plain else write, pointer_to(source_type), pointer_to(dtype)
 
 
 @lru_cache(maxsize=8)
@@ -180,95 +191,12 @@ def compile_updating_writer(working: str) -> int:
 
     def write(source, target, count, step, beside):
         beta, bias = read_sample(beside, 0, 0), read_sample(beside, size, 0)
-        if beta == 0:
-            for k in range(count):
-                write_sample(target, k * step, source[k] + bias, 0)
-        elif step == size:
-            for k in range(count):
-                target[k] = source[k] + bias + beta * target[k]
-        else:
-            for k in range(count):
-                write_sample(target, k * step, source[k] + bias + beta * read_sample(target, k * step, 0), 0)
+        for k in range(count):
+            place = k * size if step == size else k * step
+            total = source[k] + bias
+            write_sample(target, place, total if beta == 0 else total + beta * read_sample(target, place, 0), 0)
 
     return function(write, pointer_to(dtype), pointer_to(dtype), types.int64, types.int64, pointer_to(dtype))
-
-
-def _float_writer(dtype: np.dtype[Any], near: int, rounds: int) -> Callable[..., None]:
-    size, swapped, convert, most_at_once = dtype.itemsize, int(not dtype.isnative), dtype.type, _ALL if near else _BLOCK
-
-    def write(source, target, count, step, _beside):
-        for k in range(count):
-            value = np.rint(source[k]) if rounds else source[k]
-            write_sample(target, k * size if near else k * step, convert(value), swapped)
-
-    def write_half(source, target, count, step, _beside):
-        place = target if near else numbers_on_stack(target, _BLOCK)
-        for first in range(0, count, most_at_once):
-            length = min(most_at_once, count - first)
-            for k in range(length):
-                value = np.rint(source[first + k]) if rounds else source[first + k]
-                write_sample(place, k * size, float_to_half(rounded_to_odd(np.float64(value))), swapped)
-            if not near:
-                _spread(place, target, first, length, step)
-
-    return write_half if size == 2 else write
-
-
-def _integer_writer(source_type: np.dtype[Any], dtype: np.dtype[Any], near: int) -> Callable[..., None]:
-    is_bool, size = dtype.kind == "b", dtype.itemsize
-    low, high = (0, 1) if is_bool else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
-    swapped, convert, kind = int(not dtype.isnative), np.uint8 if is_bool else dtype.type, source_type.type
-    most_at_once = _ALL if near else _BLOCK
-    if source_type.kind != "f":
-        least, most = kind(max(low, int(np.iinfo(kind).min))), kind(min(high, int(np.iinfo(kind).max)))
-
-        def write_whole(source, target, count, step, _beside):
-            place = target if near else numbers_on_stack(target, _BLOCK)
-            for first in range(0, count, most_at_once):
-                length = min(most_at_once, count - first)
-                for k in range(length):
-                    value = source[first + k]
-                    value = least if value < least else value
-                    write_sample(place, k * size, convert(most if value > most else value), swapped)
-                if not near:
-                    _spread(place, target, first, length, step)
-
-        return write_whole
-
-    zero, lowest, beyond, last = kind(0), kind(low), kind(high + 1), convert(high)
-    mantissa = int(np.finfo(source_type).nmant)
-    # A sum with it has no bits behind the point: it is rounded half to even, and its last bits are the integer's. The
-    # bits of sums have their order, and all negative ones stand before them.
-    rounding, whole = kind(1.5 * 2.0**mantissa), np.dtype(f"i{source_type.itemsize}").type
-    least, most = (whole((rounding + kind(limit)).view(whole)) for limit in (low, high))
-
-    def write_small(source, target, count, step, _beside):
-        place = target if near else numbers_on_stack(target, _BLOCK)
-        for first in range(0, count, most_at_once):
-            length = min(most_at_once, count - first)
-            for k in range(length):
-                value = source[first + k]
-                value = value if value == value else zero
-                value = kind(value + rounding).view(whole)
-                value = least if value < least else value
-                write_sample(place, k * size, convert(most if value > most else value), swapped)
-            if not near:
-                _spread(place, target, first, length, step)
-
-    # The type of the results has not all whole numbers up to the limit.
-    def write_large(source, target, count, step, _beside):
-        place = target if near else numbers_on_stack(target, _BLOCK)
-        for first in range(0, count, most_at_once):
-            length = min(most_at_once, count - first)
-            for k in range(length):
-                value = np.rint(source[first + k])
-                value = lowest if value < lowest else value
-                value = value if value == value else zero
-                write_sample(place, k * size, last if value >= beyond else convert(value), swapped)
-            if not near:
-                _spread(place, target, first, length, step)
-
-    return write_small if high < 2 ** (mantissa - 2) else write_large
 
 
 @lru_cache(maxsize=8)
@@ -280,20 +208,14 @@ def compile_largest(working: str, counts_nan: bool = True) -> int:
     size = np.dtype(working).itemsize
     kind = np.int32 if size == 4 else np.int64
     mask = kind(2 ** (8 * size - 1) - 1)
-    infinity = kind(0x7F800000 if size == 4 else 0x7FF0 << 48)
-
-    def largest_number(source, target, count):
-        most = kind(0)
-        for k in range(count):
-            own = kind(source[k] & mask)
-            most = max(most, own if own <= infinity else kind(0))
-        target[0] = most
+    most_counted = mask if counts_nan else kind(0x7F800000 if size == 4 else 0x7FF0 << 48)  # the bits of infinity
+    zero = kind(0)
 
     def largest(source, target, count):
-        most = kind(0)
+        most = zero
         for k in range(count):
-            most = max(most, kind(source[k] & mask))
+            own = kind(source[k] & mask)
+            most = max(most, own if own <= most_counted else zero)
         target[0] = most
 
-    body = largest if counts_nan else largest_number
-    return function(body, pointer_to(np.dtype(kind)), pointer_to(np.dtype(np.int64)))
+    return function(largest, pointer_to(np.dtype(kind)), pointer_to(np.dtype(np.int64)))
