@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from math import prod
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -157,7 +157,8 @@ def length(
         "padding": [(n // 2, (n - 1) // 2) for n in bank.shape[2:]], "workers": workers,
         "boundary": [_BOUNDARIES[mode] for mode in joined.modes],
     }  # fmt: skip
-    request, plans, root = parse(x[None], bank, None, options_of(options)), Plans(), compile_root(out.dtype.name)
+    root = partial(compile_root, out.dtype.name)
+    request, plans = parse(x[None], bank, None, options_of(options)), Plans()
     rows = max(1, _SLAB_BYTES * x.shape[along] // (len(terms) * out.nbytes))
     slopes: np.ndarray | None = None
     for first in range(0, x.shape[along], rows):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def holds_nan(x: np.ndarray, workers: int | None) -> bool:
         return int(np.count_nonzero(x == x)) < x.size
     found = np.zeros(1, np.int64)
     for part in (x.real, x.imag) if x.dtype.kind == "c" else (x,):
-        over_lines(compile_nan_search(part.dtype.str), [part], found, workers)
+        over_lines(partial(compile_nan_search, part.dtype.str), [part], found, workers)
     return bool(found[0])
 
 
@@ -69,7 +70,7 @@ class Normalised:
         weights = weights.astype("float64" if method == "fft" else native)
         self._weighing, least = _weighing(request._replace(mask=None), weights, marks)
         self._least = np.array([least], self._weighing.result)
-        self._normalise = compile_normalisation(dtypes.real(sums).name, self._weighing.result.name)
+        self._normalise = partial(compile_normalisation, dtypes.real(sums).name, self._weighing.result.name)
         self._total = _total(self._weighing, plan)
         self._without_weight = []
         if request.result.kind in "fc":  # whole numbers have no NaN
@@ -129,7 +130,7 @@ def _weigh(samples: np.ndarray, mask: np.ndarray, values: np.ndarray, workers: i
         own.astype(values.dtype) if own.dtype == np.float16 or not own.dtype.isnative else own
         for own in (samples, mask)
     )
-    weigh = compile_weighing(samples.dtype.name, mask.dtype.name, values.dtype.name)
+    weigh = partial(compile_weighing, samples.dtype.name, mask.dtype.name, values.dtype.name)
     over_lines(weigh, [values, samples, mask], np.zeros(1), workers)
 
 

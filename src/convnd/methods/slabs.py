@@ -130,16 +130,24 @@ def _sizes(request: Request) -> list[int]:
     return sizes
 
 
-def over_lines(of_line: int, operands: Sequence[np.ndarray], beside: np.ndarray, workers: int | None) -> None:
-    """Run a C function of `passes` over the lines of three arrays, or of fewer, that broadcast to the first's shape."""
+def over_lines(
+    compile_pass: Callable[[tuple[int, ...]], int], operands: Sequence[np.ndarray], beside: np.ndarray,
+    workers: int | None,
+) -> None:  # fmt: skip
+    """Run a pass of `jit.passes` over the lines of three arrays, or of fewer, that broadcast to the first's shape.
+
+    ``compile_pass`` takes the bytes between neighbours along the lines of each.
+    """
     shape, absent = operands[0].shape, [(0,) * operands[0].ndim] * (3 - len(operands))
     steps = [np.broadcast_to(operand, shape).strides for operand in operands] + absent
     axes = _in_few_lines([*zip(shape, *steps, strict=True)])
     *outer, length = [n for n, *_ in axes]
+    along = tuple(axes[-1][1:])
+    is_near = all(step in (0, own.itemsize) for step, own in zip(along, operands, strict=False)) and along[0] > 0
     lines, blocks, together = prod(outer), -(-length // BLOCK), max(1, BLOCK // length)
     builder = Builder(columns=t.LINES_COLUMNS)
     builder.set({
-        t.RUN_TASKS: function(run_lines), t.LINE_FUNCTION: of_line, t.RANK: len(axes),
+        t.RUN_TASKS: function(run_lines), t.LINE_FUNCTION: compile_pass(along if is_near else ()), t.RANK: len(axes),
         t.TASKS: blocks * -(-lines // together),
         t.LENGTHS: builder.add([n for n, *_ in axes] + [step for _, *own in axes for step in own]),
         t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks, t.TASK_LINES: together,

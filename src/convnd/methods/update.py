@@ -7,6 +7,7 @@ else is convolved slab by slab and added by a pass over each slab.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Updated:
         if bias.ndim:  # one for each channel
             bias = bias.reshape([-1 if a == request.channel_axis else 1 for a in range(len(request.out_shape))])
         self._bias = np.broadcast_to(bias, request.out_shape)
-        self._update = None if native.kind == "c" else compile_update(native.name)
+        self._update = None if native.kind == "c" else partial(compile_update, native.name)
 
     @np.errstate(all="ignore")
     def __call__(self, x: np.ndarray, out: np.ndarray, mask: np.ndarray | None) -> None:
