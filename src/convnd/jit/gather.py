@@ -15,8 +15,6 @@ from .index import input_index, input_position
 from .intrinsics.memory import ask_for, call, indices_at, run, words_at
 from .machine import CACHE_LINE
 
-# In place of an offset: the fill value is meant, or no output of the tile reads the place.
-FILLED, UNREAD = -(2**62), -(2**62) - 1
 ROWS_AHEAD = 2  # rows that memory is asked for: it fetches ahead by itself inside a page, and rows lie pages apart
 SHORT = 128  # positions of a line, up to which the lines of a plane are read at once
 X, FILL, LISTED = range(3)  # which samples a segment has
@@ -97,10 +95,10 @@ def _map_axes(job, table, memory):
         origin, stride, before = memory[t.ORIGIN * rank + a], table[axis + t.STRIDE], table[axis + t.BEFORE]
         reach = stride * (memory[t.OUTPUTS * rank + a] - 1) + table[axis + t.REACH]
         for k in range(table[axis + t.WINDOW]):
-            relative, offset = table[table[axis + t.POSITIONS] + k], UNREAD
+            relative, offset = table[table[axis + t.POSITIONS] + k], t.UNREAD
             if relative <= reach:
                 index = _index_of(input_position(origin, relative, stride, before), axis, table)
-                offset = FILLED if index == OUTSIDE else index * table[axis + t.X_STEP]
+                offset = t.FILLED if index == OUTSIDE else index * table[axis + t.X_STEP]
             memory[table[axis + t.MAP] + k] = offset
 
 
@@ -233,6 +231,8 @@ def gather(table_address, memory_address, job, group, window):
     low, high, begin = _samples_of_line(job, table, memory, segments, end)
     is_dense = table[job + t.RUN_COUNT] == 1 and table[table[job + t.RUNS] + 3] == 1
     reads_lines = table[job + t.READ_LINES] != 0 and is_dense and table[last + t.WINDOW] <= SHORT
+    reach = table[last + t.STRIDE] * (memory[t.OUTPUTS * rank + rank - 1] - 1) + table[last + t.REACH]
+    width = min(table[last + t.WINDOW], reach + 1)
     for channel in range(table[job + t.IN_CHANNELS] // table[job + t.FRAME]):
         number = group * table[job + t.IN_CHANNELS] + channel
         plane = table[job + t.X] + table[table[job + t.X_CHANNELS] + number]
@@ -245,26 +245,25 @@ def gather(table_address, memory_address, job, group, window):
                 place = rest % table[axis + t.WINDOW]
                 rest //= table[axis + t.WINDOW]
                 offset = memory[table[axis + t.MAP] + place]
-                is_read &= offset != UNREAD
-                is_inside &= offset != FILLED
+                is_read &= offset != t.UNREAD
+                is_inside &= offset != t.FILLED
                 source += offset
                 target += place * table[axis + t.PITCH]
             if reads_lines and is_read:
                 run(
                     table[job + t.READ_LINES],
                     (
-                        source + begin, table_address + 8 * (table[job + t.X_CHANNELS] + number),
-                        memory_address + 8 * table[row_axis + t.MAP], rows, target, table[row_axis + t.PITCH],
-                        table[last + t.WINDOW], low, high if is_inside else low, fills,
+                        source + begin, memory_address + 8 * table[row_axis + t.MAP], rows, target,
+                        table[row_axis + t.PITCH], width, low, high if is_inside else low, fills,
                     ),
                 )  # fmt: skip
                 continue
             for row in range(rows if is_read else 0):
                 offset = memory[table[row_axis + t.MAP] + row] if rank > 1 else 0
                 to = target + row * table[row_axis + t.PITCH]
-                if offset == FILLED or not is_inside:
+                if offset == t.FILLED or not is_inside:
                     _copy_line(job, table, memory, memory_address, end, whole, source, to, fills, 0)
-                elif offset != UNREAD:
+                elif offset != t.UNREAD:
                     ahead = (
                         memory[table[row_axis + t.MAP] + row + ROWS_AHEAD] - offset if row + ROWS_AHEAD < rows else 0
                     )

@@ -41,6 +41,9 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     COLUMNS,
 ) = range(39)  # fmt: skip
 
+# In place of an offset in x: the fill value is meant, or no output of the tile reads the place.
+FILLED, UNREAD = -(2**62), -(2**62) - 1
+
 # Of a job of the direct and the separable method, behind those.
 (
     # addresses of the first and the last sample that x has

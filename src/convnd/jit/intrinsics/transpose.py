@@ -6,6 +6,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
+from ..tables import FILLED, UNREAD
 from .emit import I32, I64, SCALARS, Emitter, behind, chosen, load, load_lanes, splat, store, store_lanes
 
 
@@ -43,44 +44,29 @@ def _lanes_between(b, lanes, first, count):
     return b.icmp_unsigned("<", b.add(ir.Constant(narrow, list(range(lanes))), first), count)
 
 
-def _starts(b, address, channels, count):
-    """Return the addresses of so many channels, the first of which lies at an address: offsets tell the others'."""
-    offsets = [load(b, behind(b, channels, 8 * k), I64, 8) for k in range(count)]
-    return [address, *[b.add(address, b.sub(own, offsets[0])) for own in offsets[1:]]]
-
-
 @Emitter
-def gather_lines(
-    b, dtype, lanes, side, /, source, channels, offsets, rows, target, pitch, width, low, high, fills
-):  # fmt: skip
+def gather_lines(b, dtype, lanes, /, source, offsets, rows, target, pitch, width, low, high, fill):
     """Copy ``rows`` lines of x to a window, ``width`` positions each, of which ``low`` to ``high - 1`` lie in x.
 
-    ``source`` is where position 0 would lie in x. ``offsets`` are those of the lines, below ``-2**61`` of one outside
-    x. ``side`` channels are copied, one or as many as there are lanes, which are neighbours in the window then: up to
-    ``lanes`` positions behind a line are written too, before those of the next.
+    ``source`` is where position 0 would lie in x, ``offsets`` are those of the lines, `FILLED`, or `UNREAD`. Positions
+    outside x get the value at the address ``fill``; lines that are not read are left as they are.
     """
-    scalar = SCALARS[dtype]
-    vector, size = ir.VectorType(scalar, lanes), np.dtype(dtype).itemsize
-    starts = _starts(b, source, channels, side)
-    others = [splat(b, vector, load(b, behind(b, fills, size * k), scalar)) for k in range(side)]
+    scalar, size = SCALARS[dtype], np.dtype(dtype).itemsize
+    other = splat(b, ir.VectorType(scalar, lanes), load(b, fill, scalar))
     zero, inside = ir.Constant(I64, 0), b.sub(high, low)
-    chunks = b.sdiv(b.add(width, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
+    all_chunks = b.sdiv(b.add(width, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
     with cgutils.for_range(b, rows, intp=I64) as row:
         offset = load(b, behind(b, offsets, (row.index, 8)), I64, 8)
-        is_outside = b.icmp_signed("<", offset, ir.Constant(I64, -(2**61)))
+        is_outside = b.icmp_signed("<=", offset, ir.Constant(I64, FILLED))
+        chunks = b.select(b.icmp_signed("==", offset, ir.Constant(I64, UNREAD)), zero, all_chunks)
         offset, count = b.select(is_outside, zero, offset), b.select(is_outside, zero, inside)
         line = behind(b, target, (row.index, pitch))
         with cgutils.for_range(b, chunks, intp=I64) as chunk:
             first = b.mul(chunk.index, ir.Constant(I64, lanes))
-            mask = _lanes_between(b, lanes, b.sub(first, low), count)
-            places = [behind(b, start, offset, (first, size)) for start in starts]
-            loaded = [load_lanes(b, place, mask, other) for place, other in zip(places, others, strict=True)]
-            if side == 1:
-                store_lanes(
-                    b, loaded[0], behind(b, line, (first, size)), _lanes_between(b, lanes, zero, b.sub(width, first))
-                )
-            for k, own in enumerate(_transposed(b, loaded) if side > 1 else ()):
-                store(b, own, behind(b, line, (first, size * side), k * size * side))
+            there = _lanes_between(b, lanes, b.sub(first, low), count)
+            samples = load_lanes(b, behind(b, source, offset, (first, size)), there, other)
+            written = _lanes_between(b, lanes, zero, b.sub(width, first))
+            store_lanes(b, samples, behind(b, line, (first, size)), written)
 
 
 @Emitter
@@ -90,7 +76,8 @@ def scatter_lanes(b, dtype, lanes, /, source, pitch, target, channels, count):
     ``target`` is the first channel's line, ``channels`` are the channels' offsets.
     """
     vector, size = ir.VectorType(SCALARS[dtype], lanes), np.dtype(dtype).itemsize
-    starts = _starts(b, target, channels, lanes)
+    offsets = [load(b, behind(b, channels, 8 * k), I64, 8) for k in range(lanes)]
+    starts = [b.add(target, b.sub(own, offsets[0])) for own in offsets]
     chunks = b.sdiv(b.add(count, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
     with cgutils.for_range(b, chunks, intp=I64) as chunk:
         first = b.mul(chunk.index, ir.Constant(I64, lanes))

@@ -181,7 +181,7 @@ def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bo
         and (axis.boundary == FILLED or max(axis.before, axis.after) <= 0)
     )  # fmt: skip
     return {
-        t.READ_LINES: gather_lines.compile(working, lanes_of(working), 1) if reads_lines else 0,
+        t.READ_LINES: gather_lines.compile(working, lanes_of(working)) if reads_lines else 0,
         t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working, problem.nan),
         t.WRITE: writer(computed, problem.result, problem.results_near, is_whole, problem.updates),
         t.LARGEST: compile_largest(working) if ranged else 0, t.ITEM: np.dtype(working).itemsize,
