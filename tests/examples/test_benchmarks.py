@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import accuracy
 import choice
 import cold
 import crossover
@@ -325,3 +326,11 @@ def test_first_calls_are_measured_with_an_empty_and_a_filled_cache(monkeypatch, 
     assert call.startswith("first call ")
     assert float(call.split()[-2]) > float(call.split()[-1])
     assert int(remembered.split()[2]) < int(new.split()[2])
+
+
+@pytest.mark.parametrize("method", ["fft", "separable"])
+def test_errors_are_measured_beside_the_peers(method):
+    found = accuracy.errors(accuracy.Case(method, (30, 31), (5, 7)), "float32", True)
+    assert len(found) == (2 if method == "fft" else 3)
+    for mean, most in found.values():
+        assert 0 < mean <= most < 10
