@@ -93,3 +93,9 @@ def test_the_package_shows_public_names_alone():
         "Plan", "Stream", "Window", "blockwise", "convnd", "kernels", "plan", "warmup", "window",
         "jax", "ndimage", "signal", "torch",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_no_property_takes_a_lock(module):
+    """A child that is forked while another thread holds one would wait for ever."""
+    assert "@cached_property" not in (source := FILES[module].read_text()) and "@functools.cached" not in source

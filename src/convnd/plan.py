@@ -6,7 +6,6 @@ A user keeps one for a kernel. `convnd.convnd` remembers others, which take the 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from .problem.arguments.parse import check_mask, check_x, parse, parse_alike
 from .problem.canonical import canonical, fills
 from .problem.exchange import Exchange, find_exchange
 from .problem.options import Options, meaning_of
-from .problem.recent import OfArrays, Recent
+from .problem.recent import OfArrays, Recent, once
 from .problem.request import Request, description, traits
 from .problem.result import check_fits, check_out, plain_out, result_traits, too_large
 
@@ -125,7 +124,7 @@ class Plan(LinearMap, Printed):
         self._text = [*plan.describe(), f"kernel    convolve, rank {len(plan.tasks.grid)}", f"threads   {threads}"]
         self._may_lack_weight = self._request.normalises and (self._problem.is_upsampled or not kernel.all())
 
-    @cached_property
+    @once
     def _normalised(self) -> Normalised:
         return Normalised(self._request, self.method, lambda own: Plan(own)._call)
 

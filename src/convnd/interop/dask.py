@@ -12,7 +12,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate, pairwise, product
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from ..jit.parallel import available, lent
 from ..problem.arguments.parse import parse
 from ..problem.dtypes import is_masked
 from ..problem.options import Options, without_mask
+from ..problem.recent import once
 from ..problem.request import Request
 from .blocks import Block, Plans, block, join, line, stand_in
 
@@ -133,12 +133,12 @@ class Chunked:
     def __reduce__(self) -> Any:  # workers make the rest from these
         return Chunked, (self.dtype, self.chunks, self.kernel, self.options)
 
-    @cached_property
+    @once
     def request(self) -> Request:
         """The convolution of the complete array."""
         return parse(stand_in([sum(lengths) for lengths in self.chunks], self.dtype), self.kernel, None, self.options)
 
-    @cached_property
+    @once
     def spans(self) -> list[list[tuple[int, int]]]:
         """Along each axis of ``x`` the outputs of each chunk of them, along the channel axis the input channels."""
         request, spans = self.request, []
@@ -175,11 +175,11 @@ class Chunked:
         window = join(boxes, lengths, self.dtype)
         return self._plans.convolve(box, window, None, workers, None if channel is None else index[channel])
 
-    @cached_property
+    @once
     def _plans(self) -> Plans:
         return Plans()
 
-    @cached_property
+    @once
     def _reading(self) -> list[list[list[Stretch]]]:
         """Along each axis of ``x`` what each chunk of outputs reads."""
         request, reading = self.request, []

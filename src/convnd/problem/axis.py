@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
 
 import numpy as np
 
 from .boundary import FILLED, Ends
+from .recent import once
 
 _MOST_BRANCHES = 2**18  #: of an upsampled axis; also the most samples that neighbouring outputs of all branches span
 
@@ -234,12 +235,12 @@ class Window:
         self.length = sum([count for _, count, _, _ in runs])
         self.is_dense = len(runs) == 1 and runs[0][3] == 1
 
-    @cached_property
+    @once
     def places(self) -> np.ndarray:
         """The packed position that each tap of the first output reads."""
         return np.array(self._places)
 
-    @cached_property
+    @once
     def positions(self) -> np.ndarray:
         """The positions, as they are packed."""
         return np.concatenate([first + step * np.arange(count) for _, count, first, step in self.runs])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -59,3 +59,19 @@ class OfArrays(Generic[Value]):
                     self._values.pop(next(iter(self._values)), None)
                 self._values[owner] = latest
         return latest[1]
+
+
+class once(Generic[Value]):  # noqa: N801  # it is written like `property`
+    """A property that is computed when it is first asked for, like `functools.cached_property`.
+
+    That one takes a lock before Python 3.12, which a child would find taken if another thread held it during the fork.
+    """
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self._compute, self.__doc__ = compute, compute.__doc__
+
+    def __get__(self, owner: Any, kind: Any = None) -> Value:
+        if owner is None:
+            return self  # type: ignore[return-value]  # the class is asked, for documentation
+        value = owner.__dict__[self._compute.__name__] = self._compute(owner)
+        return value

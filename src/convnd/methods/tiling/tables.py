@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import chain, pairwise, product
 from math import prod
 from typing import Any
@@ -22,6 +21,7 @@ from ...jit.parallel import compile_kernel, run_tasks
 from ...problem.axis import Axis, Window
 from ...problem.boundary import FILLED
 from ...problem.canonical import Levels, Problem
+from ...problem.recent import once
 from .. import tuning
 from .layout import round_up
 from .ways import lanes_of
@@ -77,7 +77,7 @@ class Tasks:
     begins: tuple[Sequence[int], ...]  # the first output of every tile along each axis, and the number behind them
     kept: tuple[np.ndarray, ...]  # what the table holds addresses of
 
-    @cached_property
+    @once
     def grid(self) -> tuple[int, ...]:
         """The number of tiles along each axis."""
         return tuple(len(own) - 1 for own in self.begins)
