@@ -286,12 +286,13 @@ def phases_apart(axis: Axis, own: Window, lines: int) -> tuple[Window, int, int]
     starts = np.array([own.places[phase[0]] for phase in axis.reading.phases()])
     length = int(np.diff(starts, append=own.length).max())
 
-    def moved(place: int) -> int:
-        phase = int(np.searchsorted(starts, place, side="right")) - 1
-        return int(place - starts[phase]) + phase * lines * length
+    def moved(places: np.ndarray) -> list[int]:
+        phase = np.searchsorted(starts, places, side="right") - 1
+        return [*map(int, places - starts[phase] + phase * lines * length)]
 
-    runs = [[moved(place), *rest] for place, *rest in own.runs]
-    return Window(runs, [moved(place) for place in own.places]), length, len(starts)
+    firsts = moved(np.array([place for place, *_ in own.runs]))
+    runs = [[first, *rest] for first, (_, *rest) in zip(firsts, own.runs, strict=True)]
+    return Window(runs, moved(own.places)), length, len(starts)
 
 
 def branch_axis(axis: Axis, branch: Branch) -> Axis:
