@@ -230,12 +230,17 @@ def test_empty():
     assert along(np.empty((0, 5, 4)), np.ones((2, 2)), 0, 1, 1, "edge", 0.0, (1, 2)).shape == (0, 4, 3)
 
 
+def written(text):
+    """The function that returns a call with such arguments."""
+    space = {"convnd": convnd}
+    exec(f"def function(x, kernel):\n    return convnd({text})", space)
+    return space["function"]
+
+
 def call(**given):
     """Compile a call with options written out."""
     text = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    space = {"convnd": convnd}
-    exec(f"def function(x, kernel):\n    return convnd(x, kernel, {text})", space)
-    return numba.njit(space["function"])(np.ones((5, 6)), np.ones((2, 2)))
+    return numba.njit(written(f"x, kernel, {text}"))(np.ones((5, 6)), np.ones((2, 2)))
 
 
 @pytest.mark.parametrize(
@@ -269,6 +274,24 @@ def test_errors_of_types(given, error, words):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "x, kernel, 'same'", "x, kernel, 'wrap'", "x, kernel, 2", "x, kernel, True", "x, kernel, None",
+        "x, kernel, 'correlation', 1", "x, kernel, mode='same'", "x, kernel, shape='same'",
+        "x, weight=kernel", "in1=x, in2=kernel", "x, kernel, sigma=1.5", "x, kernel, 'same', stirde=2",
+    ],
+)  # fmt: skip
+def test_errors_of_calls(text):
+    """They are those of Python: options go by name, and a name of another library is answered with ours."""
+    errors = []
+    for function in (written(text), numba.njit(written(text))):
+        with pytest.raises(TypeError) as caught:
+            function(np.ones((5, 6)), np.ones((2, 2)))
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1] and "\n" not in errors[0]
+
+
+@pytest.mark.parametrize(
     "given, words",
     [
         ({"stride": (1, 0)}, "stride must be at least 1"),
@@ -297,5 +320,10 @@ def test_types_that_are_not_taken():
         function(np.ones(3), 2.0)
     with pytest.raises(ValueError, match="kernel has 1 axes but x has 2: write axes="):
         function(np.ones((3, 3)), np.ones(2))
+    third = numba.njit(lambda x, kernel, size: convnd(x, kernel, size))
+    with pytest.raises(TypeError, match="and all others by name, but argument 3 is int64: there are padding, stride"):
+        third(np.ones(3), np.ones(2), 2)
+    with pytest.raises(TypeError, match=r"but argument 3 is array\(float64, 1d, C\): write the kernel second"):
+        third(np.ones(3), -1, np.ones(2))
     with pytest.raises(TypeError, match=r"^convnd\(\) needs x and kernel$"):
         numba.njit(lambda x: convnd(x))(np.ones(3))

@@ -16,6 +16,7 @@ from ..jit.intrinsics.register_tile import RegisterTile
 from ..jit.machine import VECTOR_BYTES
 from ..problem import dtypes
 from ..problem.arguments.calls import misfit
+from ..problem.arguments.messages import shown
 from ..problem.arguments.names import chosen
 from ..problem.boundary import MODES
 from ..problem.result import named_type, result_type
@@ -37,9 +38,23 @@ def value_of(typ: Any) -> Any:
     return _RUNNING if isinstance(typ, types.Type) else typ
 
 
-def _shown(typ: Any) -> str:
+class _Array(tuple[Any, ...]):
+    """Stands for an array in an error."""
+
+    def __repr__(self) -> str:
+        return str(self[0])
+
+
+def _argument(typ: Any) -> Any:
+    """Return what stands for an argument in an error: its value, where the type tells it."""
+    if isinstance(typ, types.BaseTuple):
+        return tuple(map(_argument, typ))
     value = value_of(typ)
-    return " ".join((str(typ) if value is _RUNNING else repr(value)).split())
+    return value if value is not _RUNNING else _Array([typ]) if isinstance(typ, types.Array) else typ
+
+
+def _shown(typ: Any) -> str:
+    return shown(_argument(typ))
 
 
 def _array(typ: Any, name: str) -> np.dtype[Any]:
@@ -127,8 +142,8 @@ def _named(typ: Any) -> Any:
 
 def misfit_of(function: Any, given: Iterable[Any], named: Mapping[str, Any]) -> TypeError:
     """Return the error about arguments, of such types, that ``convnd`` does not take."""
-    values = {name: _shown(typ) for name, typ in named.items()}
-    return misfit(function, [_shown(typ) for typ in given], values) or TypeError("convnd() needs x and kernel")
+    values = {name: _argument(typ) for name, typ in named.items()}
+    return misfit(function, [*map(_argument, given)], values) or TypeError("convnd() needs x and kernel")
 
 
 class Facts(NamedTuple):
