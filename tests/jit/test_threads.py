@@ -91,3 +91,17 @@ def test_the_serial_twin_starts_no_thread_when_loaded_from_disk(tmp_path):
     both = SERIAL.replace("workers=1, ", "").replace("assert", "0 and")
     for script in (both, SERIAL, SERIAL):  # the parallel twin first: Numba's cache must not take one for the other
         subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=300)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU OpenMP is the usual layer there")
+@pytest.mark.parametrize(
+    ("given", "turns"), [({}, 3000), ({"GOMP_SPINCOUNT": "7"}, 7), ({"OMP_WAIT_POLICY": "passive"}, 0)]
+)
+def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(given, turns):
+    code = "import os; from convnd.jit import parallel; parallel.may_use_threads(); print(os.getenv('GOMP_SPINCOUNT'))"
+    others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    layer = {"NUMBA_THREADING_LAYER": "omp", "NUMBA_NUM_THREADS": "2", "OMP_DISPLAY_ENV": "verbose"}
+    environment = {**others, **layer, **given}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert f"GOMP_SPINCOUNT = '{turns}'" in ran.stderr
+    assert ran.stdout.strip() == str(given.get("GOMP_SPINCOUNT"))  # the environment is left as it was

@@ -28,6 +28,7 @@ from .machine import CACHE_LINE
 from .tables import ADDRESS, BUSY, MEMORY, NEXT_TASK, NUMBERS, RUN_TASKS, SCRATCH, SCRATCH_BYTES, TASKS, WORKERS
 
 _SLICE = 0.1  # seconds after which a long call looks for signals
+_TURNS = "3000"  # of the loop in which a thread waits for others before it sleeps: some 0.1 ms
 _SHORT = 1200  # work of a slice to begin with, in that which is enough for one thread
 
 # 1 while a call has the threads. Kernel functions take and give them back, in compiled code, where no signal's handler
@@ -104,12 +105,29 @@ def run_tasks(table: np.ndarray, grid: tuple[int, ...], workers: int | None, use
         step = max(count, int(step * min(4.0, _SLICE / (perf_counter() - begin))))
 
 
+@contextmanager
+def _sleeping_soon() -> Iterator[None]:
+    """Have GNU OpenMP, which reads the environment when it is loaded, put waiting threads to sleep soon.
+
+    By itself a thread that waits for another holds a core for 10 ms and more, be it the one that the other needs.
+    """
+    name = "GOMP_SPINCOUNT"
+    if name in os.environ or "OMP_WAIT_POLICY" in os.environ:
+        yield
+        return
+    os.environ[name] = _TURNS
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+
+
 def _starts_threads() -> bool:
     """Return whether Numba's threads can be started: where the system allows none, GNU OpenMP ends the process."""
     try:
         for _ in range(numba.config.NUMBA_NUM_THREADS - 1):
             _thread.start_new_thread(int, ())
-        with COMPILING:  # Numba starts them by LLVM
+        with COMPILING, _sleeping_soon():  # Numba starts them by LLVM
             numba.get_num_threads()
     except (RuntimeError, MemoryError, ValueError, ImportError):  # the last two of a layer that is not there
         return False
