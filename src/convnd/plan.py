@@ -5,7 +5,7 @@ A user keeps one for a kernel. `convnd.convnd` remembers others, which take the 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from .derivatives.linear import LinearMap
 from .jit.parallel import team_size
 from .methods import repair, tuning
-from .methods.choose import Prepared, prepare
+from .methods.choose import prepare
 from .methods.missing import Normalised, check_nan, holds_nan
 from .methods.small import SmallCall, small_call
 from .methods.update import Updated, is_stored_so
@@ -21,7 +21,7 @@ from .problem import dtypes
 from .problem.arguments.calls import explained
 from .problem.arguments.messages import Printed
 from .problem.arguments.parse import check_mask, check_x, parse, parse_alike
-from .problem.canonical import canonical, fills
+from .problem.canonical import MOST_KEPT, canonical, fills
 from .problem.exchange import Exchange, find_exchange
 from .problem.options import Options, meaning_of
 from .problem.recent import OfArrays, Recent, once
@@ -29,11 +29,10 @@ from .problem.request import Request, description, traits
 from .problem.result import check_fits, check_out, plain_out, result_traits, too_large
 
 Array = np.ndarray | None
-Ready = tuple[Prepared, int]  # and the address of the weights for a small call, or 0
+Run = Callable[..., Any]  # of x, out and a mask
 
 _DESCRIPTION = ("method", "why", "estimates", "flops", "scratch_bytes", "_text")
-_LAYOUTS, _REMEMBERED = 8, 512  # plans that one keeps for arrays of other strides; those of `convnd.convnd`
-_MOST_KEPT = 2**16  # bytes of a kernel that such a plan keeps until another comes, and with 4 times as many made of it
+_OTHERS, _REMEMBERED = 8, 512  # plans that one keeps for arrays of other strides; those of `convnd.convnd`
 
 
 class Plan(LinearMap, Printed):
@@ -75,10 +74,7 @@ class Plan(LinearMap, Printed):
         super().__init__(request := request._replace(x=x, out=out))  # no array of a call is kept
         like = self._result = result_traits(request) if out is None else out
         check_fits(request, like.shape)
-        self._layouts: Recent[Plan] = Recent(_LAYOUTS)
-        self._variants: dict[str, Plan] = {}
-        self._latest: tuple[bytes, Plan] | None = None  # what was made of the last kernel, with its bytes
-        self._latest_ready: tuple[bytes, Ready] | None = None
+        self._latest: tuple[bytes, Run] | None = None  # what runs with the last kernel, with its bytes
         self._key = (*x, *(() if out is None else (*out, True)))  # as `_traits` of arrays, where out may be written
         self._is_real_part = (
             request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind) and not request.updates
@@ -88,6 +84,7 @@ class Plan(LinearMap, Printed):
         self.flops, self.scratch_bytes, self._text = 0, 0, list[str]()
         self._keeps_kernel, self._may_lack_weight, self._is_empty = keeps_kernel, False, 0 in self.output_shape
         self._is_of_kernel = keeps_kernel or not (request.updates or request.normalises)  # else made for each kernel
+        self._small: SmallCall | None = None
         self._exchanged: tuple[Plan, Exchange] | None = None
         self._updated: Updated | None = None
         if self._is_empty or not self._is_of_kernel:
@@ -101,8 +98,6 @@ class Plan(LinearMap, Printed):
             request = self._request = request._replace(method="direct")
         self._problem = canonical(request, like)
         self._fills = fills(request, self._problem)
-        self._small: SmallCall | None = None
-        self._ready: Ready | None = None
         if not (request.updates or request.normalises) and (exchange := find_exchange(request, like)) is not None:
             self._exchanged = Plan(exchange.request, keeps_kernel=False), exchange
         if keeps_kernel:
@@ -114,12 +109,12 @@ class Plan(LinearMap, Printed):
             self._exchanged[0]._prepare(*arrays)
             vars(self).update({name: vars(self._exchanged[0])[name] for name in _DESCRIPTION})
             return
-        ready = (choice, plan, _), small = self._make_ready(kernel)
-        self._ready = ready if self._keeps_kernel else None
-        if not small:
+        run, (choice, plan, _) = self._make(kernel)
+        self._latest = (b"", run) if self._keeps_kernel else None
+        if self._small is None:
             plan.tasks.compile(self._request.workers, plan.workers)
         threads = team_size(self._request.workers, plan.workers)
-        self.method, self.why, self.estimates = choice.method, choice.why, choice.estimates
+        self.method, self.why, self.estimates = choice.method, choice.why, choice.milliseconds(self._problem)
         self.flops, self.scratch_bytes = plan.flops, threads * plan.tasks.scratch_bytes + plan.weight_bytes
         self._text = [*plan.describe(), f"kernel    convolve, rank {len(plan.tasks.grid)}", f"threads   {threads}"]
         self._may_lack_weight = self._request.normalises and (self._problem.is_upsampled or not kernel.all())
@@ -172,7 +167,7 @@ class Plan(LinearMap, Printed):
             x, target = check_x(x, self._request), plain_out(out)
             check_out(target, self.output_shape, self._request.result)
             request = self._request._replace(x=x, out=target)
-            own = self._like(x, target) or self._layouts.add(_traits(x, target), Plan(request))
+            own = self._like(x, target) or self._others.add(_traits(x, target), Plan(request))
         if out is None or target is None:
             return own._run(x, self._request.kernel, None, mask)
         if np.may_share_memory(target, x):
@@ -189,7 +184,7 @@ class Plan(LinearMap, Printed):
 
     def _like(self, x: np.ndarray, out: Array) -> Plan | None:
         """Return the plan for arrays of such strides, this one or one that was made before, else None."""
-        return self if (key := _traits(x, out)) == self._key else self._layouts.get(key)
+        return self if (key := _traits(x, out)) == self._key else self._others.get(key)
 
     def _run(self, x: np.ndarray, kernel: np.ndarray, out: Array, mask: Array = None) -> np.ndarray:
         """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps no other."""
@@ -199,13 +194,11 @@ class Plan(LinearMap, Printed):
         if self._is_exact:  # which type holds the sums is a matter of the kernel's values
             working = dtypes.working(request.held or x.dtype, kernel, self.dtype, request.fill)
             if working != request.working:
-                variant = self._variants.get(working) or Plan(request._replace(working=working), keeps_kernel=False)
-                return self._variants.setdefault(working, variant)._run(x, kernel, out, mask)
+                if (own := self._others.get(working)) is None:
+                    own = self._others.add(working, Plan(request._replace(working=working), keeps_kernel=False))
+                return own._run(x, kernel, out, mask)
         if not self._is_of_kernel:
-            latest, values = self._latest, kernel.tobytes()
-            if latest is None or latest[0] != values:  # making such a plan takes its time, and kernels seldom change
-                latest = self._latest = values, Plan(request._replace(kernel=kernel.copy()))
-            return latest[1]._run(x, kernel, out, mask)
+            return self._of(kernel)(x, out, mask)
         if request.nan_policy == "raise":
             check_nan(x, request.workers)
         if out is None and request.beta:
@@ -213,16 +206,9 @@ class Plan(LinearMap, Printed):
         out = self._allocated() if out is None else out
         if self._is_empty:
             return out
-        if self._updated:
-            self._updated(x, out, mask)
-        elif mask is not None or (request.nan_policy == "omit" and holds_nan(x, request.workers)):
-            self._normalised(x, out, mask)
-        else:
-            prepared, weights = self._ready or self._ready_for(kernel)
-            if weights and self._small:
-                self._small(x, weights, out)
-            else:
-                repair.run(prepared.plan, x, prepared.weights, self._fills, out, request.workers)
+        is_missing = mask is not None or (request.nan_policy == "omit" and holds_nan(x, request.workers))
+        run = self._updated or (self._normalised if is_missing else self._of(kernel))
+        run(x, out, mask)
         if self._is_real_part:
             out.imag = 0
         if self._may_lack_weight:
@@ -230,24 +216,37 @@ class Plan(LinearMap, Printed):
         return out
 
     @np.errstate(all="ignore")
-    def _make_ready(self, kernel: np.ndarray) -> Ready:
-        """Choose a method and make a kernel ready for it."""
-        prepared = prepare(self._request._replace(kernel=kernel), self._problem)
-        if prepared.choice.method != "direct" or prepared.plan.problem.pattern:
-            return prepared, 0
-        self._small = self._small or small_call(self._request, prepared.plan, self._fills)
-        return prepared, prepared.weights.ctypes.data if self._small else 0
+    def _make(self, kernel: np.ndarray) -> tuple[Run, Any]:
+        """Return what runs with a kernel, and the method that was prepared; None where that is a plan's of its own."""
+        if not self._is_of_kernel:
+            own = Plan(self._request._replace(kernel=kernel))
+            return lambda x, out, mask: own._run(x, kernel, out, mask), None
+        prepared = _, plan, weights = prepare(self._request._replace(kernel=kernel), self._problem)
+        small, fills, workers = self._small, self._fills, self._request.workers
+        if small is None or small.plan is not plan:
+            small = self._small = small_call(self._request, plan, fills)
+        if small:
+            return small.of(weights), prepared
+        return lambda x, out, _: repair.run(plan, x, weights, fills, out, workers), prepared
 
-    def _ready_for(self, kernel: np.ndarray) -> Ready:
-        """Return a method and a kernel that is ready for it; those of the last kernel, where it is small, are kept."""
-        if kernel.nbytes > _MOST_KEPT:
-            return _LARGE.made_of(self, kernel, self._make_ready, lambda ready: ready[0].plan.weight_bytes)
-        latest, values = self._latest_ready, kernel.tobytes()
+    def _of(self, kernel: np.ndarray) -> Run:
+        """Return what runs with a kernel: the plan's own, or that of the last call where it is small."""
+        if (latest := self._latest) is not None and self._keeps_kernel:
+            return latest[1]
+        if self._is_of_kernel and kernel.nbytes > MOST_KEPT:
+            return _LARGE.made_of(self, kernel, self._make, lambda made: made[1].plan.weight_bytes)[0]
+        values = kernel.tobytes()
         if latest is not None and latest[0] == values:
             return latest[1]
-        if (ready := self._make_ready(kernel.copy()))[0].plan.weight_bytes <= 4 * _MOST_KEPT:
-            self._latest_ready = values, ready
-        return ready
+        run, prepared = self._make(kernel.copy())
+        if prepared is None or prepared.plan.weight_bytes <= 4 * MOST_KEPT:
+            self._latest = values, run
+        return run
+
+    @once
+    def _others(self) -> Recent[Plan]:
+        """Plans for arrays of other strides, and for whole numbers that are summed in other types."""
+        return Recent(_OTHERS)
 
     def __str__(self) -> str:
         return "\n".join([
@@ -266,8 +265,7 @@ def _traits(x: np.ndarray, out: np.ndarray | None) -> tuple[Hashable, ...]:
 
 
 _PLANS: Recent[Plan] = Recent(_REMEMBERED)
-_LARGE: OfArrays[Ready] = OfArrays(2**25)  # what was made of larger kernels
-_REQUESTS: Recent[Request] = Recent(_REMEMBERED)  # one for all lengths and steps
+_LARGE: OfArrays[tuple[Run, Any]] = OfArrays(2**25)  # what was made of larger kernels
 
 
 def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
@@ -282,14 +280,15 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
             plan = _PLANS.get(key)
     if plan is None and key is not None:
         kind = x.ndim, x.dtype, out is None, (x if out is None else out).dtype, *key[1:-1]
-        if (request := parse_alike(_REQUESTS.get(kind), x, kernel, out, mask)) is not None:
+        other = _PLANS.get(kind)  # for other lengths and steps
+        if other and (request := parse_alike(other._request, x, kernel, out, mask)):
             plan = _PLANS.add(key, Plan(request, keeps_kernel=False))
     if plan is None:
         request = parse(x, kernel, out, options)
         plan = Plan(request.without_values(), keeps_kernel=False)
         if key is not None and request.x is x:
             _PLANS.add(key, plan)
-            _REQUESTS.add(kind, plan._request)
+            _PLANS.add(kind, plan)
         x, kernel, out, mask = request.x, request.kernel, request.out, request.mask
     if out is not None and any(np.may_share_memory(out, other) for other in (x, kernel, mask) if other is not None):
         own = out.copy() if options.beta is not None and np.any(options.beta) else None

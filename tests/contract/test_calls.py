@@ -5,6 +5,7 @@ import importlib
 import sys
 import threading
 import weakref
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,7 @@ X, KERNEL = integers((13, 17), np.float32), integers((3, 4), np.float32, seed=1)
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch):
-    for name in ("_PLANS", "_REQUESTS"):
-        monkeypatch.setattr(plans, name, Recent(plans._REMEMBERED))
+    monkeypatch.setattr(plans, "_PLANS", Recent(plans._REMEMBERED))
 
 
 def both(*arrays, **options):
@@ -59,7 +59,7 @@ def test_what_is_equal_need_not_mean_the_same():
     assert signs[0] == signs[2] == signs[3] == signs[5] and signs[1] == signs[4]
     for fill in (np.nan, float("nan"), 7, np.float64(7), np.inf, 7.0):
         same(both(X, KERNEL, padding=2, fill_value=fill), oracle.convnd(X, KERNEL, padding=2, fill_value=fill))
-    assert len(plans._PLANS) < 15
+    assert len(plans._PLANS) < 30
 
 
 @pytest.mark.parametrize("dtype, weights", [
@@ -138,7 +138,7 @@ def test_other_lengths_are_as_if_no_options_were_known(monkeypatch, options):
                 if own.get("out"):
                     own["out"] = np.zeros(shape if own["out"] is True else own["out"], np.float64)
                 if forgets:
-                    monkeypatch.setattr(plans, "_REQUESTS", Recent(1))
+                    monkeypatch.setattr(plans, "_PLANS", Recent(1))
                 found.append(outcome(x, kernel, **own))
             monkeypatch.setattr(plans, "_PLANS", Recent(plans._REMEMBERED))
         assert found[: len(cases)] == found[len(cases) :]
@@ -190,7 +190,28 @@ def test_what_is_remembered_is_bounded():
     wide = np.zeros((13, 600), np.float32)
     for step in range(1, 30):
         made(wide[:, : 17 * step : step])
-    assert len(made._layouts) == plans._LAYOUTS
+    assert len(made._others) == plans._OTHERS
+
+
+@pytest.mark.parametrize("method", ["auto", "direct", "separable", "fft"])
+def test_shapes_that_are_alike_share_what_was_made_of_a_kernel(method):
+    """Its bits tell kernels apart, and how they are read: the memory order of x, the convention, dilation, branches."""
+    kernels = [integers((3, 3), np.float32, n) for n in (1, 2)] + [np.outer([1, 2, 1], [1, 0, -1]).astype(np.float32)]
+    kernels = kernels[2:] if method == "separable" else kernels
+    ways = [
+        {},
+        {"convention": "correlation"},
+        {"dilation": (2, 1)},
+        {"padding": "same"},
+        {"upsample": 2},
+        {"stride": 2},
+    ]
+    for n, order, kernel, options in product(range(2), "CF", kernels, ways):
+        for shape in ((60 + n, 60 + n), (57, 61 + n), (59 + n, 2)):
+            x = np.asarray(integers(shape, np.float32, n), order=order)
+            if min(np.subtract(shape, 5)) < 0 and "padding" not in options:
+                continue
+            same(np.rint(convnd(x, kernel, method=method, **options)), oracle.convnd(x, kernel, **options))
 
 
 def test_what_is_made_of_large_kernels_is_remembered_by_their_bits_in_so_many_bytes(monkeypatch):

@@ -201,7 +201,7 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
 @tuning.remembered(16)
 def spectral_plan(problem: Problem) -> GradientPlan | None:
     """Lay out the gradient of a prepared problem by spectra; None where nothing is transformed, or too much is."""
-    layout, working = windows.best(problem, gradient=True), windows.transform_type(problem)
+    layout, working = windows.layout_of(problem, gradient=True), windows.transform_type(problem)
     if layout is None:
         return None
     builder, item, info = Builder(2, t.GRADIENT_COLUMNS), np.dtype(working).itemsize, np.finfo(working)

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..problem.canonical import Problem, canonical_kernel
+from ..problem.canonical import Kernel, Problem, kernel_of
 from ..problem.request import Request
 from . import direct, sparse, tuning
 from .separable import separable
-from .separable.bank import MOST_CACHED, factors_of
+from .separable.bank import factors_of
 from .separable.factors import Factor, Structure, structure
 from .tiling.likeness import representative
 from .transforms import fft, winograd
@@ -25,6 +25,7 @@ from .transforms import fft, winograd
 _CLEARLY = {"winograd": 0.85}
 #: Milliseconds of looking for factors, for each weight, and the share of the call that this may be.
 _FACTORING_MS, _FACTORING_SHARE = 1.5e-5, 0.05
+_LARGE = 2**15  #: weights, beyond which factors are looked for last
 _MOST_TERMS = 4  #: of a sum of outer products that auto looks for
 
 
@@ -45,7 +46,7 @@ class Method(Protocol):
         """Return milliseconds that an estimate is not below, at little cost, or 0."""
 
     def prepare(
-        self, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
+        self, problem: Problem, kernel: Kernel, factors: tuple[Factor, ...], workers: int | None
     ) -> tuple[Any, Any]:
         """Return the method's plan of a problem, and a canonical kernel ready for it."""
 
@@ -56,12 +57,19 @@ _BY_NAME = {method.__name__.rpartition(".")[2]: method for method in METHODS}
 
 @dataclass(frozen=True)
 class Choice:
-    """A method for a problem."""
+    """A method for problems that are alike, by what stands for them."""
 
     method: str
     why: str
+    like: Problem
     estimates: dict[str, float]  # milliseconds of each method that was considered
     factors: tuple[Factor, ...] = ()  # of the kernel, for the separable method
+    pattern: bytes = b""  # which weights count, for the direct one
+
+    def milliseconds(self, problem: Problem) -> dict[str, float]:
+        """Return the estimates for as many outputs as a problem has."""
+        share = problem.outputs / self.like.outputs
+        return {name: share * ms for name, ms in self.estimates.items()}
 
 
 class Prepared(NamedTuple):
@@ -74,58 +82,46 @@ class Prepared(NamedTuple):
 
 def prepare(request: Request, problem: Problem) -> Prepared:
     """Choose a method for a request, whose canonical form the problem is, and make the kernel ready for it."""
-    kernel = canonical_kernel(request)
+    kernel = kernel_of(request, problem)
     choice = choose(request, problem, kernel)
-    if choice.method == "direct":
-        return Prepared(choice, *sparse.prepare(problem, kernel, request.workers))
-    method = _BY_NAME[choice.method]
-    return Prepared(choice, *method.prepare(problem, kernel, choice.factors, request.workers))
+    own = replace(problem, pattern=choice.pattern) if choice.pattern else problem
+    method = sparse if choice.method == "direct" else _BY_NAME[choice.method]
+    return Prepared(choice, *method.prepare(own, kernel, choice.factors, request.workers))
 
 
-@tuning.remembered(256)
-def settled(method: str, problem: Problem) -> Choice | None:
-    """Return the choice where the kernel's weights have no say in it, else None."""
-    if method not in ("auto", "direct"):
-        return None
-    estimates = {"direct": direct.estimate(problem, ())}
-    if method == "direct":
-        return Choice("direct", "as asked", estimates)
-    if estimates["direct"] < tuning.TUNING.looking_ms:
-        return Choice("direct", "too little work to look further", estimates)
-    return None
+def choose(request: Request, problem: Problem, kernel: Kernel) -> Choice:
+    """Choose the method that is named, or the fastest that keeps what is promised.
 
-
-def choose(request: Request, problem: Problem, kernel: np.ndarray) -> Choice:
-    """Choose the method that is named, or the fastest that keeps what is promised, for a canonical kernel."""
+    It is that of the problem that stands for its like, and of the kernel.
+    """
     like = representative(problem)
-    choice = settled(request.method, like)
-    if choice is None:
-        choose_among = _fastest if request.method == "auto" else _named
-        choice = choose_among(request, problem, like, kernel)
-    share = problem.outputs / like.outputs
-    return replace(choice, estimates={name: share * ms for name, ms in choice.estimates.items()})
+    look = _fastest if request.method == "auto" else _named
+    return kernel.of((like, tuning.TUNING), lambda: look(request, like, kernel.weights))
 
 
-def _named(request: Request, problem: Problem, like: Problem, kernel: np.ndarray) -> Choice:
+def _named(request: Request, like: Problem, kernel: np.ndarray) -> Choice:
     """Choose the method that is named where it can run the problem."""
-    name: str = request.method
-    factors: tuple[Factor, ...] = ()
+    name, why, factors = request.method, "as asked", tuple[Factor, ...]()
     if name == "separable":
         factors = factors_of(request, like, kernel, max(request.kernel.shape, default=1))
-    if reason := _BY_NAME[name].unsupported_reason(request, problem, kernel, factors):
-        return Choice("direct", reason, {"direct": direct.estimate(like, ())})
-    return Choice(name, "as asked", {name: _BY_NAME[name].estimate(like, structure(factors))}, factors)
+    if reason := _BY_NAME[name].unsupported_reason(request, like, kernel, factors):
+        name, why, factors = "direct", reason, ()
+    pattern = sparse.pattern_of(like, kernel) if name == "direct" else b""
+    return Choice(name, why, like, {name: _BY_NAME[name].estimate(like, structure(factors))}, factors, pattern)
 
 
-def _fastest(request: Request, problem: Problem, like: Problem, kernel: np.ndarray) -> Choice:
+def _fastest(request: Request, like: Problem, kernel: np.ndarray) -> Choice:
     """Choose the method of least estimated time; factors are looked for where that takes little of it.
 
     Methods are asked for an estimate where they may be faster than those before them.
     """
-    estimates = {"direct": direct.estimate(sparse.without_zeros(like, kernel), ())}
+    pattern = sparse.pattern_of(like, kernel)
+    estimates = {"direct": direct.estimate(replace(like, pattern=pattern) if pattern else like, ())}
+    if estimates["direct"] < tuning.TUNING.looking_ms and not pattern:
+        return Choice("direct", "too little work to look further", like, estimates)
     weights, reason = kernel.size, ""
     factors: tuple[Factor, ...] = ()
-    if weights <= MOST_CACHED:
+    if weights <= _LARGE:
         factors = _add_separable(request, like, kernel, estimates)
     for name in ("winograd", "fft"):
         least = _BY_NAME[name].least_estimate(like) / _CLEARLY.get(name, 1)
@@ -133,14 +129,11 @@ def _fastest(request: Request, problem: Problem, like: Problem, kernel: np.ndarr
             reason = _BY_NAME[name].unsupported_reason(request, like, kernel, ())
             if not reason:
                 estimates[name] = _BY_NAME[name].estimate(like, ())
-    if weights > MOST_CACHED and _FACTORING_MS * weights < _FACTORING_SHARE * min(estimates.values()):
+    if weights > _LARGE and _FACTORING_MS * weights < _FACTORING_SHARE * min(estimates.values()):
         factors = _add_separable(request, like, kernel, estimates)
     method = min(estimates, key=lambda name: estimates[name] / _CLEARLY.get(name, 1))
     why = "least estimated time" if len(estimates) > 1 or not reason else reason
-    # What the problem's like can do, the problem itself may be too large for.
-    if reason := _BY_NAME[method].unsupported_reason(request, problem, kernel, factors):
-        return Choice("direct", reason, estimates)
-    return Choice(method, why, estimates, factors if method == "separable" else ())
+    return Choice(method, why, like, estimates, factors if method == "separable" else (), pattern)
 
 
 def _add_separable(

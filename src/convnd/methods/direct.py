@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import prod
@@ -19,7 +19,7 @@ from ..jit.kernels import convolve_directly
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import run_channels, run_rows, run_tile
 from ..problem.axis import Branch, Window, window
-from ..problem.canonical import Problem
+from ..problem.canonical import Kernel, Problem
 from ..problem.request import Request
 from . import tuning
 from .separable.factors import Factor, Structure
@@ -55,6 +55,7 @@ class Sums(NamedTuple):
     bounds: list[int]  # of each phase, the address of those of its taps
     blocks: int  # of a group's weights, of all phases
     columns: Columns
+    packing: Hashable  # what the order of packed weights depends on
 
 
 @tuning.remembered(256)
@@ -64,11 +65,11 @@ def sums_of(problem: Problem, way: Way) -> Sums:
     along = problem.in_kernel_order(axes)
     shared = sharing if sharing.axis is None else sharing._replace(axis=problem.kernel_axes.index(sharing.axis))
     branches = [axis.branches or (Branch(range(axis.taps), 0, 0),) for axis in along]
-    taps, shifts = [], []
+    taps, shifts, packing = [], [], list[Hashable]([problem.pattern, sharing])
     for phase in product(*branches):
         about = tuple([(len(own.taps), axis.stride, axis.dilation) for own, axis in zip(phase, along, strict=True)])
-        own = taps_of(about, (problem.in_channels, *[axis.taps for axis in along]), shared, tile.runs)
-        taps.append(counted(own, problem.pattern))
+        packing.append(own := (about, (problem.in_channels, *[axis.taps for axis in along]), shared, tile.runs))
+        taps.append(counted(taps_of(*own), problem.pattern))
         shifts.append(tuple([b.shift for b in phase]))
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     blocks = filter_blocks(problem.branch_channels, sharing)
@@ -90,7 +91,7 @@ def sums_of(problem: Problem, way: Way) -> Sums:
             t.WRITE_LANES: scatter_lanes.compile(problem.working, tile.lanes) if problem.stores_inside else 0,
         }  # fmt: skip
     bounds = [own.bounds.ctypes.data for own in taps]
-    return Sums(problem, way, taps, shifts, bounds, len(taps) * blocks, columns)
+    return Sums(problem, way, taps, shifts, bounds, len(taps) * blocks, columns, tuple(packing))
 
 
 class TilePass(NamedTuple):
@@ -206,19 +207,13 @@ class DirectPlan:
         return self.tile_pass.pack(kernel, workers)
 
     def __call__(
-        self,
-        x: np.ndarray,
-        weights: np.ndarray,
-        fills: np.ndarray,
-        out: np.ndarray,
-        workers: int | None,
-        region: Region | None = None,
-        columns: Columns | None = None,
-    ) -> None:
+        self, x: np.ndarray, weights: np.ndarray, fills: np.ndarray, out: np.ndarray, workers: int | None,
+        region: Region | None = None, columns: Columns | None = None,
+    ) -> None:  # fmt: skip
         """Convolve ``x`` into ``out``, of the strides and types that the problem was made from.
 
-        ``weights`` are what `prepare` made of the kernel, ``fills`` are `canonical.fills`. A ``region`` is the first
-        output along each of the problem's axes and the one behind the last. ``columns`` of the table go before others.
+        ``weights`` are what `prepare` made of the kernel. A ``region`` is the first output along each of the problem's
+        axes and the one behind the last. ``columns`` of the table go before others.
         """
         tasks = self.tasks if region is None else self.tasks.restricted(region)
         low, high = self.problem.bounds(x)
@@ -293,8 +288,8 @@ def least_estimate(problem: Problem) -> float:
 
 
 def prepare(
-    problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
+    problem: Problem, kernel: Kernel, factors: Sequence[Factor], workers: int | None
 ) -> tuple[DirectPlan, np.ndarray]:
     """Return the plan of a problem, and its kernel ready for it."""
     own = plan(turned(problem))
-    return own, own.prepare(kernel, workers)
+    return own, kernel.of(own.tile_pass.sums.packing, lambda: own.prepare(kernel.weights, workers))

@@ -17,7 +17,7 @@ from ..jit.passes import compile_nan_search, compile_normalisation, compile_weig
 from ..problem import dtypes
 from ..problem.axis import polyphase
 from ..problem.boundary import FILLED
-from ..problem.canonical import canonical, canonical_kernel
+from ..problem.canonical import Kernel, canonical, canonical_kernel
 from ..problem.request import Request, dense, memory_order, strided
 from ..problem.result import result_traits
 from .choose import choose
@@ -147,7 +147,7 @@ def _weighing(request: Request, weights: np.ndarray, marks: np.dtype[Any] | None
         nan="marked" if marks is None else "kept",
     )  # fmt: skip
     problem, kernel = canonical(request, result_traits(request)), canonical_kernel(request)
-    choice, least = choose(request, problem, kernel), float(kernel.min(where=kernel > 0, initial=np.inf))
+    choice, least = choose(request, problem, Kernel(kernel)), float(kernel.min(where=kernel > 0, initial=np.inf))
     tells = marks is None or marks == _BOOL  # from none; weights of a mask may be as small as rounding
     if choice.method == "fft" and tells and fft.rounding(problem, kernel, 1) < least / 2:
         return request._replace(method="fft"), least / 2

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..jit import tables as t
 from ..jit.lines import compile_marking_writer, compile_reader
-from ..problem.canonical import Problem
+from ..problem.canonical import Kernel, Problem
 from ..problem.dtypes import is_integer
 from . import direct
 from .separable import separable
@@ -19,7 +19,7 @@ from .sparse import SearchedPlan
 from .tiling.tables import distinct
 from .transforms import fft
 from .transforms.transform import TransformPlan
-from .transforms.windows import best, prepared
+from .transforms.windows import layout_of, prepared
 
 _FEW = 1 / 8  #: of the tiles, up to which their direct sums take less time than all tiles once more
 _SHORT = 128  #: taps of all axes, up to which NaN is found axis by axis
@@ -72,4 +72,4 @@ def _marks(problem: Problem, workers: int | None) -> tuple[Any, Any] | None:
         own = separable.plan(alone, structure(box))
         return own, own.prepare(ones, box)
     alone = replace(alone, working="float64", accumulated="float64")  # errors stay far below 1
-    return fft.prepare(alone, ones, (), workers) if best(prepared(alone)) else None
+    return fft.prepare(alone, Kernel(ones), (), workers) if layout_of(prepared(alone)) else None

@@ -6,6 +6,9 @@ memory: any number of threads may be in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ..jit import tables as t
@@ -27,7 +30,7 @@ class SmallCall:
     def __init__(self, request: Request, plan: DirectPlan, fills: np.ndarray) -> None:
         table, (low, high) = plan.tasks.table.copy(), reach(request.x)
         table[t.X_LOW], table[t.X_HIGH], table[t.FILLS] = low, high - plan.problem.stored_bytes, fills.ctypes.data
-        self._kept = plan, fills, table  # alive: the table holds their addresses
+        self.plan, self._kept = plan, (fills, table)  # alive: the table holds their addresses
         at = round_up(8 * len(table), CACHE_LINE)
         table[t.NEXT_AT], table[t.MEMORY_AT] = at, at + CACHE_LINE
         table[t.SCRATCH_AT] = round_up(int(table[t.MEMORY_AT] + 8 * table[t.NUMBERS]), CACHE_LINE)
@@ -39,21 +42,26 @@ class SmallCall:
         self._unused: list[tuple[np.ndarray, int]] = []
         self._run = compile_small()
 
-    def __call__(self, x: np.ndarray, weights: int, out: np.ndarray) -> None:
-        """Convolve ``x`` into ``out``, by what the plan made of a kernel, at the address ``weights``."""
-        try:
-            memory = self._unused.pop()
-        except IndexError:
-            memory = _zeros(self._bytes)
-        self._run(self._table, memory[1], x.ctypes.data, weights, out.ctypes.data)
-        if self._bytes <= _MEMORY:
-            self._unused.append(memory)
+    def of(self, weights: np.ndarray) -> Callable[[np.ndarray, np.ndarray, Any], None]:
+        """Return what convolves an array into another by what the plan made of a kernel; it drops a third argument."""
+        address, run, unused, size = weights.ctypes.data, self._run, self._unused, self._bytes
+
+        def call(x: np.ndarray, out: np.ndarray, _: Any, weights: np.ndarray = weights) -> None:
+            try:
+                memory = unused.pop()
+            except IndexError:
+                memory = _zeros(size)
+            run(self._table, memory[1], x.ctypes.data, address, out.ctypes.data)
+            if size <= _MEMORY:
+                unused.append(memory)
+
+        return call
 
 
-def small_call(request: Request, plan: DirectPlan, fills: np.ndarray) -> SmallCall | None:
-    """Return the direct method as one compiled call, or None where there is too much for one."""
+def small_call(request: Request, plan: Any, fills: np.ndarray) -> SmallCall | None:
+    """Return a plan of the direct method as one compiled call, or None where it is another's or too much for one."""
     is_small = plan.workers == 1 or (request.workers == 1 and plan.workers <= _MOST_WORKERS)
-    return SmallCall(request, plan, fills) if is_small else None
+    return SmallCall(request, plan, fills) if is_small and isinstance(plan, DirectPlan) else None
 
 
 def _zeros(size: int) -> tuple[np.ndarray, int]:

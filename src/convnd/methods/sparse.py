@@ -5,33 +5,34 @@ A zero makes NaN of NaN and infinity: tiles of floating samples that hold any ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..jit import tables as t
-from ..problem.canonical import Problem
+from ..problem.canonical import Kernel, Problem
 from ..problem.dtypes import bits
 from . import direct, tuning
-from .tiling.likeness import representative, turned
+from .separable.factors import Factor
 from .tiling.tables import Columns
 
 _MOST = 0.5  #: of the weights, that may count: sums of neighbouring outputs share what they read for all taps
 _CLEARLY = 0.9  #: of the time of all taps, that the others may take
 
 
-def without_zeros(problem: Problem, kernel: np.ndarray) -> Problem:
-    """Return a problem that leaves out the taps at which a canonical kernel is zero, where that saves time."""
+def pattern_of(like: Problem, kernel: np.ndarray) -> bytes:
+    """Return which taps count, where leaving out those at which a canonical kernel is zero saves time, else nothing."""
     most = _MOST * kernel.shape[-1]
-    if problem.is_upsampled or np.count_nonzero(kernel[0, 0]) > most:  # most kernels need no look at all filters
-        return problem
+    if like.is_upsampled or np.count_nonzero(kernel[0, 0]) > most:  # most kernels need no look at all filters
+        return b""
     counts = np.asarray(kernel.any(axis=(0, 1)))
     if not 0 < np.count_nonzero(counts) <= most:
-        return problem
-    sparse = replace(problem, pattern=counts.tobytes())
-    all_taps, fewer = (direct.estimate(representative(own), ()) for own in (problem, sparse))
-    return sparse if all_taps >= tuning.TUNING.looking_ms and fewer < _CLEARLY * all_taps else problem
+        return b""
+    pattern = counts.tobytes()
+    all_taps, fewer = (direct.estimate(own, ()) for own in (like, replace(like, pattern=pattern)))
+    return pattern if all_taps >= tuning.TUNING.looking_ms and fewer < _CLEARLY * all_taps else b""
 
 
 class Sparse(NamedTuple):
@@ -65,10 +66,11 @@ class SearchedPlan:
         return flags
 
 
-def prepare(problem: Problem, kernel: np.ndarray, workers: int | None) -> tuple[Any, Any]:
-    """Return the direct plan of a problem, and its kernel ready for it."""
-    own = direct.plan(turned(without_zeros(problem, kernel)))
-    packed = own.prepare(kernel, workers)
+def prepare(
+    problem: Problem, kernel: Kernel, factors: Sequence[Factor], workers: int | None
+) -> tuple[Any, Any]:  # fmt: skip
+    """Return the direct plan of a problem, which may leave taps out, and its kernel ready for it."""
+    own, packed = direct.prepare(problem, kernel, factors, workers)
     if own.problem.is_searched:
-        return SearchedPlan(own, own.problem.working), Sparse(kernel, packed)
+        return SearchedPlan(own, own.problem.working), Sparse(kernel.weights, packed)
     return own, packed

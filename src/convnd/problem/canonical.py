@@ -7,7 +7,7 @@ A problem says nothing of addresses and values: two calls that differ in these a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -18,9 +18,12 @@ import numpy as np
 
 from . import dtypes, memory
 from .axis import Axis, polyphase
+from .recent import Recent
 from .request import Request, Traits, memory_order
 
 _SURPLUS = 2**12  # outputs that a routine computes behind the last and drops, at most
+MOST_KEPT = 2**16  #: bytes of a kernel that is remembered
+_MADE = 64  # of what is made of one
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 
 T = TypeVar("T")
@@ -200,6 +203,35 @@ def canonical_filters(request: Request, kernel: np.ndarray) -> np.ndarray:
 def canonical_axes(request: Request) -> list[Axis]:
     """Return the spatial axes in canonical order, those that are upsampled as branches."""
     return [polyphase(request.along(a).plain) for a in memory_order(request.x) if a in request.spatial]
+
+
+class Kernel:
+    """A canonical kernel, and what methods have made of it: choices, factors, packed weights."""
+
+    def __init__(self, weights: np.ndarray) -> None:
+        self.weights = weights
+        self._made: Recent[Any] = Recent(_MADE)
+
+    def of(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what is made of the kernel for a key, now or before."""
+        made: T | None = self._made.get(key)
+        return self._made.add(key, make()) if made is None else made
+
+
+_KERNELS: Recent[Kernel] = Recent(64)
+
+
+def kernel_of(request: Request, problem: Problem) -> Kernel:
+    """Return the canonical kernel of a request: for a small one that of the same bits, if one was read alike before."""
+    if request.kernel.nbytes > MOST_KEPT:
+        return Kernel(canonical_kernel(request))
+    x, kernel = request.x, request.kernel
+    key = (
+        kernel.tobytes(), kernel.shape, kernel.dtype, x.dtype, (*memory_order(x),), request.spatial,
+        problem.axes if problem.is_upsampled else (), request.channel_axis, request.channels_first, request.is_bank,
+        request.groups, request.is_flipped, request.fill, request.working, request.method, request.held,
+    )  # fmt: skip
+    return _KERNELS.get(key) or _KERNELS.add(key, Kernel(canonical_kernel(request)))
 
 
 def canonical_kernel(request: Request) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
@@ -11,28 +10,13 @@ from ...problem.canonical import Problem, merged
 from ...problem.request import Request
 from .factors import Factor, factored, is_short, rounding_of
 
-MOST_CACHED = 2**15  #: weights of a kernel whose factors are remembered
-
 
 def factors_of(request: Request, problem: Problem, kernel: np.ndarray, most_terms: int) -> tuple[Factor, ...]:
     """Return the factors of a canonical kernel along the axes of the merged problem; none where it has no such."""
     if problem.is_upsampled or problem.in_channels > 1 or request.groups > 1 or request.kernel.dtype.kind == "c":
         return ()
-    about = tuple([axis.taps for axis in merged(problem).axes]), problem.working, problem.exact, most_terms
-    if kernel.size > MOST_CACHED:
-        return _factors_of(kernel[0], *about)
-    return _cached(kernel[0].tobytes(), *about)
-
-
-@lru_cache(maxsize=32)
-def _cached(weights: bytes, taps: tuple[int, ...], working: str, exact: bool, most_terms: int) -> tuple[Factor, ...]:
-    return _factors_of(np.frombuffer(weights, working), taps, working, exact, most_terms)
-
-
-def _factors_of(
-    filters: np.ndarray, taps: tuple[int, ...], working: str, exact: bool, most_terms: int
-) -> tuple[Factor, ...]:
-    return _tree(filters.reshape(-1, *taps), exact, rounding_of(working), most_terms)
+    taps = [axis.taps for axis in merged(problem).axes]
+    return _tree(kernel[0].reshape(-1, *taps), problem.exact, rounding_of(problem.working), most_terms)
 
 
 def _tree(filters: np.ndarray, exact: bool, epsilon: float, most_terms: int) -> tuple[Factor, ...]:

@@ -25,7 +25,7 @@ _SAMPLE = 32  # rows and columns of a large matrix that are tried before it
 _MOST_ORDERED = 4  # axes, beyond which they come apart in their own order only
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Factor:
     """One factor of a train: its kernel axes and its weights, (terms, terms of the factor before, *taps).
 

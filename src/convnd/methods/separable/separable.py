@@ -22,7 +22,7 @@ from ...jit.lines import compile_largest, compile_writer
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import team_size
 from ...problem.axis import Window, window
-from ...problem.canonical import Problem, merged
+from ...problem.canonical import Kernel, Problem, merged
 from ...problem.request import Request
 from .. import tuning
 from ..direct import TilePass, lay_out_pass, rows_ahead, sums_of, useful_workers
@@ -262,8 +262,9 @@ def least_estimate(problem: Problem) -> float:
 
 
 def prepare(
-    problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
+    problem: Problem, kernel: Kernel, factors: tuple[Factor, ...], workers: int | None
 ) -> tuple[SeparablePlan, Factors]:
     """Return the plan of a problem, and its kernel ready for it."""
-    own = plan(merged(problem), structure(factors))
-    return own, own.prepare(kernel, factors)
+    own = plan(merged(problem), kernel.of(factors, lambda: structure(factors)))
+    key = factors, *[step.sums.packing for step in own.passes if isinstance(step, TilePass)]
+    return own, kernel.of(key, lambda: own.prepare(kernel.weights, factors))

@@ -17,7 +17,7 @@ from ...jit.parallel import aligned
 from ...jit.transforms.fourier import compile_scaling, convolve_by_fft, transform_filters
 from ...jit.transforms.radices import factors, frequencies, turns, twiddle_table
 from ...problem.axis import Window, window
-from ...problem.canonical import Problem
+from ...problem.canonical import Kernel, Problem
 from ...problem.dtypes import largest
 from ...problem.request import Request
 from .. import direct, tuning
@@ -26,7 +26,7 @@ from ..tiling.layout import round_up
 from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, functions
 from .spectral_layout import SpectralLayout
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
-from .windows import best, cycles, elapsed, filters, least_cycles, prepared, tap_order, transform_type
+from .windows import cycles, elapsed, filters, layout_of, least_cycles, prepared, tap_order, transform_type
 
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
@@ -53,7 +53,7 @@ def _power(weights: np.ndarray, working: str) -> int:
 @tuning.remembered(64)
 def plan(problem: Problem) -> TransformPlan:
     """Lay out the tables of a prepared problem that has a layout."""
-    layout, builder, working = best(problem), Builder(columns=t.FFT_COLUMNS), transform_type(problem)
+    layout, builder, working = layout_of(problem), Builder(columns=t.FFT_COLUMNS), transform_type(problem)
     assert layout is not None
     begins = lay_out(builder, problem, layout)
     table, pairs, samples = builder.table(), problem.in_channels * problem.out_channels, layout.samples
@@ -182,7 +182,7 @@ def rounding(problem: Problem, weights: np.ndarray, samples: float) -> float:
 @tuning.remembered(256)
 def _transformed(problem: Problem) -> int:
     """Return the samples of a transform, 0 where there is none."""
-    layout = best(prepared(problem))
+    layout = layout_of(prepared(problem))
     return 0 if layout is None else layout.samples
 
 
@@ -190,7 +190,7 @@ def _transformed(problem: Problem) -> int:
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
     own = prepared(problem)
-    layout = best(own)
+    layout = layout_of(own)
     assert layout is not None
     return tuning.milliseconds(problem, elapsed(own, layout, batch=True), 0.15, 1.2, 0.7)
 
@@ -202,16 +202,16 @@ def least_estimate(problem: Problem) -> float:
 
 
 def prepare(
-    problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
+    problem: Problem, kernel: Kernel, factors: Sequence[Factor], workers: int | None
 ) -> tuple[TransformPlan, Transformed]:
     """Return the plan of a problem, and the spectra of a kernel's filters."""
-    own, order = plan(prepared(problem)), tap_order(problem)
+    own, order, given = plan(prepared(problem)), tap_order(problem), kernel.weights
     if np.any(order[1:] < order[:-1]):
-        kernel = kernel.reshape(*kernel.shape[:2], -1, len(order))[..., order].reshape(kernel.shape)
-        kernel = np.ascontiguousarray(kernel)  # of planes that share weights, NumPy leaves the axes in another order
-    weights, samples = kernel.astype(np.float64), own.layout.samples
+        given = given.reshape(*given.shape[:2], -1, len(order))[..., order].reshape(given.shape)
+        given = np.ascontiguousarray(given)  # of planes that share weights, NumPy leaves the axes in another order
+    weights, samples = given.astype(np.float64), own.layout.samples
     power = _power(weights, own.working)
     weights = np.ldexp(weights, power)
     scaled, spectra = (weights / samples).astype(own.working), aligned(own.weight_bytes)
     own.filter_tasks.run({t.FILTERS: scaled, t.WEIGHTS: spectra}, workers, filters(own.problem))
-    return own, Transformed(kernel, spectra, *_range(weights, samples, own.working), power)
+    return own, Transformed(given, spectra, *_range(weights, samples, own.working), power)

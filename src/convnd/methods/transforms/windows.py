@@ -22,6 +22,7 @@ from ...problem.canonical import Problem, merged
 from .. import tuning
 from ..tiling.costs import gather_cycles
 from ..tiling.layout import window_length
+from ..tiling.likeness import representative
 from ..tiling.ways import lanes_of
 from .spectral_layout import SpectralLayout
 
@@ -31,6 +32,7 @@ _OCTAVE_CYCLES = 7 / 3  # of a complex vector for each factor 2 of the length, a
 _KERNELS = 32  # in whose memory transforms of such a kernel may take place
 _MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than tiles should
 _CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
+_RANKED = 32  # layouts that problems which are alike choose from
 _LEAST_LANES = 4
 _MUCH_LONGER = 8  # times a short last axis, that another one takes its place
 _SHORT = 64  # samples of a last axis that another one may take the place of
@@ -71,50 +73,58 @@ def tap_order(problem: Problem) -> np.ndarray:
 
 def layouts(problem: Problem) -> Iterator[SpectralLayout]:
     """Yield the ways to cut a prepared problem."""
-    axes, last = problem.axes, len(problem.axes) - 1
-    lanes = lanes_of(transform_type(problem))
-    transformed = tuple(a for a, axis in enumerate(axes) if axis.taps > 1)
-    split = transformed == (last,)
+    transformed = _transformed(problem)
     most = _CHOICES[min(len(transformed), len(_CHOICES)) - 1]
-    choices = [
-        _lengths(axis, problem.fills_zeros, 256 if split else 1, 2 if a == transformed[0] else 1, most)
-        if a in transformed
-        else [(1, 1)]
-        for a, axis in enumerate(axes)
-    ]
-    for choice in product(*choices):
-        shape, lengths = zip(*choice, strict=True)
-        few = lanes  # that rows fill
-        if transformed[-1] == last and not split:
-            rows = prod(lengths[:-1])
-            while few > _LEAST_LANES and few // 2 >= rows:
-                few //= 2
-            # Slabs of so many rows do not go beyond a plane.
-            folded = transformed[0]
-            length = fast_length(lengths[folded], few // gcd(few, rows // lengths[folded]))
-            lengths = (*lengths[:folded], length, *lengths[folded + 1 :])
-        yield SpectralLayout(shape, lengths, transformed, split, few)
+    choices = [_lengths(problem, a, most) if a in transformed else [1] for a in range(len(problem.axes))]
+    for shape in product(*choices):
+        yield _layout(problem, shape)
 
 
-def _lengths(axis: Axis, fills_zeros: bool, multiple: int, folds: int, most: int) -> list[tuple[int, int]]:
-    """Return outputs of a window and the length of its transform: the longer the fewer samples for an output.
+def _transformed(problem: Problem) -> tuple[int, ...]:
+    return tuple([a for a, axis in enumerate(problem.axes) if axis.taps > 1])
 
-    A sample of the transform is ``folds`` of the window.
+
+def _layout(problem: Problem, shape: tuple[int, ...]) -> SpectralLayout:
+    """Return the layout of windows of so many outputs along each axis."""
+    transformed, last, few = _transformed(problem), len(shape) - 1, lanes_of(transform_type(problem))
+    lengths = [_length(problem, a, n) if a in transformed else 1 for a, n in enumerate(shape)]
+    if transformed[-1] == last > transformed[0]:
+        rows = prod(lengths[:-1])
+        while few > _LEAST_LANES and few // 2 >= rows:  # lanes that rows fill
+            few //= 2
+        # Slabs of so many rows do not go beyond a plane.
+        folded = transformed[0]
+        lengths[folded] = fast_length(lengths[folded], few // gcd(few, rows // lengths[folded]))
+    return SpectralLayout(shape, tuple(lengths), transformed, transformed == (last,), few)
+
+
+def _length(problem: Problem, a: int, outputs: int) -> int:
+    """Return the length of a transform along an axis, 0 where it is too long for any.
+
+    A sample of the first transform is two of the window.
     """
+    transformed = _transformed(problem)
+    multiple = 256 if transformed == (len(problem.axes) - 1,) else 1
+    samples = _samples(problem.axes[a], outputs, problem.fills_zeros)
+    samples = max(2, -(-samples // (2 if a == transformed[0] else 1)))  # one sample has no pass
+    return 0 if samples > multiple * LONGEST else fast_length(samples, multiple)
+
+
+def _lengths(problem: Problem, a: int, most: int) -> list[int]:
+    """Return outputs of a window along an axis: the more the fewer samples of a transform for each."""
     found: list[tuple[int, int]] = []
     for tiles in reversed(_TILES):
-        outputs = -(-axis.outputs // tiles)
-        samples = max(2, -(-_samples(axis, outputs, fills_zeros) // folds))  # one sample has no pass
-        if samples > multiple * LONGEST:
+        outputs = -(-problem.axes[a].outputs // tiles)
+        length = _length(problem, a, outputs)
+        if length == 0:
             break
-        length = fast_length(samples, multiple)
         if found and length == found[-1][1]:
             found[-1] = outputs, length
         elif not found or length / outputs < found[-1][1] / found[-1][0]:
             found.append((outputs, length))
-    if len(found) <= most:
-        return found
-    return [found[n * (len(found) - 1) // (most - 1)] for n in range(most)]
+    if len(found) > most:
+        found = [found[n * (len(found) - 1) // (most - 1)] for n in range(most)]
+    return [outputs for outputs, _ in found]
 
 
 def _samples(axis: Axis, outputs: int, fills_zeros: bool) -> int:
@@ -207,24 +217,35 @@ def elapsed(problem: Problem, layout: SpectralLayout, batch: bool) -> float:
 
 
 @tuning.remembered(256)
-def best(problem: Problem, gradient: bool = False) -> SpectralLayout | None:
-    """Return the layout of a prepared problem, or of its gradient by the kernel, whose items take least time.
+def layout_of(problem: Problem, gradient: bool = False) -> SpectralLayout | None:
+    """Return the layout of a prepared problem that takes least time, of those that are best for its representative.
 
-    None where no axis has taps, or where the spectra of many filters would not fit. It does not depend on the size of
-    the batch, nor does a result's rounding.
+    A batch has no say in it, nor in a result's rounding.
+    """
+    alone = replace(problem, axes=tuple([Axis(1) if axis.is_batch else axis for axis in problem.axes]))
+    like, sizes = representative(alone), [axis.outputs for axis in alone.axes]
+    counts = [tiles(like, layout) for layout in ranked(like, gradient)]
+    cut = [_layout(problem, tuple([-(-n // k) for n, k in zip(sizes, own, strict=True)])) for own in counts]
+    return min(cut, key=lambda layout: elapsed(problem, layout, batch=False), default=None)
+
+
+@tuning.remembered(256)
+def ranked(problem: Problem, gradient: bool = False) -> list[SpectralLayout]:
+    """Return some layouts of a prepared problem, or of its gradient by the kernel: those whose items take least time.
+
+    There is none where no axis has taps, or where the spectra of many filters would not fit.
     """
     if all(axis.taps == 1 for axis in problem.axes):
-        return None
+        return []
     # Room for a kernel that is itself large: tiles that are little more than it compute few outputs each.
     most = max(tuning.TUNING.memory_bytes, _KERNELS * problem.taps * np.dtype(problem.working).itemsize)
-    fitting = [layout for layout in layouts(problem) if memory(problem, layout, gradient) <= most]
-    if fitting:
-        return min(fitting, key=lambda layout: elapsed(problem, layout, batch=False))
-    smallest = min(layouts(problem), key=lambda layout: memory(problem, layout, gradient), default=None)
-    if smallest is None:  # lines too long for any
-        return None
-    kernel_bytes = filters(problem) * problem.taps * np.dtype(problem.working).itemsize
-    return smallest if memory(problem, smallest, gradient) <= _MOST_GROWTH * kernel_bytes else None
+    found = list(layouts(problem))
+    fitting = [layout for layout in found if memory(problem, layout, gradient) <= most]
+    if not fitting:
+        most = _MOST_GROWTH * filters(problem) * problem.taps * np.dtype(problem.working).itemsize
+        smallest = sorted(found, key=lambda layout: memory(problem, layout, gradient))[:1]
+        return [layout for layout in smallest if memory(problem, layout, gradient) <= most]
+    return sorted(fitting, key=lambda layout: elapsed(problem, layout, batch=False))[:_RANKED]
 
 
 def filters(problem: Problem) -> int:

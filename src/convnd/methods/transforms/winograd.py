@@ -26,7 +26,7 @@ from ...jit.intrinsics.transpose import transpose
 from ...jit.machine import CACHE_LINE, VECTOR_BYTES
 from ...jit.transforms.winograd import convolve_by_winograd, transform_filters
 from ...problem.axis import Window, window
-from ...problem.canonical import Problem
+from ...problem.canonical import Kernel, Problem
 from ...problem.request import Request
 from .. import direct, tuning
 from ..separable.factors import Factor, Structure
@@ -193,20 +193,20 @@ def least_estimate(problem: Problem) -> float:
 
 
 def prepare(
-    problem: Problem, kernel: np.ndarray, factors: Sequence[Factor], workers: int | None
+    problem: Problem, kernel: Kernel, factors: Sequence[Factor], workers: int | None
 ) -> tuple[TransformPlan, Transformed]:
     """Return the plan of a problem, and the transformed filters of a kernel."""
-    own = plan(prepared(problem))
-    table, (groups, filters, taps) = own.filter_tasks.table, kernel.shape
-    planar = kernel
+    own, weights = plan(prepared(problem)), kernel.weights
+    table, (groups, filters, taps) = own.filter_tasks.table, weights.shape
+    planar = weights
     if tile_of(own.problem).folds > 1:  # neighbouring taps are in different lines
-        planar = kernel.reshape(-1, TAPS, TAPS).swapaxes(1, 2).reshape(kernel.shape)
+        planar = weights.reshape(-1, TAPS, TAPS).swapaxes(1, 2).reshape(weights.shape)
     shape = groups, int(table[t.FILTER_BLOCKS] * table[t.LANES]), int(table[t.TAPS_BYTES]) // FLOAT
     padded = np.ascontiguousarray(planar)
-    if kernel.shape != shape:
-        padded = np.zeros(shape, kernel.dtype)
+    if weights.shape != shape:
+        padded = np.zeros(shape, weights.dtype)
         padded[:, :filters, :taps] = planar
     transformed = np.empty(own.weight_bytes, np.uint8) if own.weight_bytes else padded
     bits = np.empty(groups * filters, np.int64)
     own.filter_tasks.run({t.TAPS: padded, t.WEIGHTS: transformed, t.LARGEST_TAPS: bits}, workers, own.workers)
-    return own, Transformed(kernel, transformed, *_range(bits.astype(np.int32).view(np.float32), taps))
+    return own, Transformed(weights, transformed, *_range(bits.astype(np.int32).view(np.float32), taps))

@@ -73,14 +73,14 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
 
 
 def parse_alike(
-    known: Request | None, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None, mask: np.ndarray | None
+    known: Request, x: np.ndarray, kernel: np.ndarray, out: np.ndarray | None, mask: np.ndarray | None
 ) -> Request | None:  # fmt: skip
     """Return the request for arrays of the ranks and types that a known one of the same options has.
 
     Lengths, steps and values alone are looked at. It is None where there is an error for `parse` to raise, and keeps
     neither x nor the kernel nor the mask.
     """
-    if known is None or ((channel := known.channel_axis) is not None and x.shape[channel] != known.x.shape[channel]):
+    if (channel := known.channel_axis) is not None and x.shape[channel] != known.x.shape[channel]:
         return None
     if (axes := axes_of_lengths(known.axes, [x.shape[a] for a in known.spatial])) is None:
         return None
