@@ -214,6 +214,9 @@ def test_auto_takes_it_for_many_channels():
     assert line.method == "winograd" and "3 x 4" in str(line) and "2.5 products" in str(line)
     volume = plan(x.reshape(4, 8, 8, 60, 60), reals((16, 8, 3, 3, 3), np.float32), padding=1, **VOLUME)
     assert volume.method == "winograd" and "4 x 4" in str(volume) and "2.25 products" in str(volume)
+    for items, channels, n in ((2, 256, 14), (8, 512, 7)):  # small maps, whose filters leave the near caches
+        own = np.empty((items, channels, n, n), np.float32), np.ones((channels, channels, 3, 3), np.float32)
+        assert plan(*own, padding=1, **FIRST).method == "winograd"
 
 
 NOT_FOR = {

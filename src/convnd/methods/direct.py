@@ -277,7 +277,12 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
 @tuning.remembered(256)
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
-    _, cycles = best(representative(turned(problem)))
+    like = representative(turned(problem))
+    layout, cycles = best(like)
+    weight_bytes = (
+        like.out_channels * like.weights * np.dtype(like.working).itemsize
+    )  # of a group: each tile reads them
+    cycles += like.groups * prod(layout.tiles) * tuning.far_cycles(weight_bytes)
     workers = parallel.team_size(None, useful_workers(problem, cycles))
     return tuning.milliseconds(problem, cycles / workers, 0.12, 1.15, 0.35)
 

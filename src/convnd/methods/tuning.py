@@ -84,6 +84,11 @@ def remembered(most: int) -> Callable[[Callable[Arguments, Result]], Callable[Ar
     return decorate
 
 
+def far_cycles(size: int) -> float:
+    """Estimate the cycles of reading so many bytes again: those that do not stay in a near cache come from the next."""
+    return max(0, size - TUNING.near_bytes) / TUNING.far_bytes
+
+
 def milliseconds(problem: Problem, cycles: float, beside: float, times: float, share: float) -> float:
     """Estimate the time of a call, of so many cycles in its tasks.
 

@@ -34,7 +34,7 @@ _FEW_PIECES = tuple(n for n in _PIECES if n & (n - 1) == 0)  # where more axes h
 _REGISTER_TILES = ((8, 3), (8, 2), (16, 1), (4, 6), (4, 3), (4, 2), (8, 1))
 _LINE_CYCLES, _TILE_CYCLES, _SUM_CYCLES = 34.0, 90.0, 110.0  # of a vector that is transformed
 _PRODUCT_CYCLES = 60.0  # of a block of lanes and channels beside its multiply-adds
-_FILTER_CYCLES, _FAR_FILTER_CYCLES = 30.0, 90.0  # of a filter; where all transformed ones leave the caches
+_FILTER_CYCLES, _FAR_FILTER_CYCLES = 20.0, 90.0  # of a filter; where all transformed ones leave the caches
 _NEAR_FILTERS = 2**24  # bytes of transformed filters, up to which they do not
 
 
@@ -215,8 +215,8 @@ def cycles(problem: Problem, layout: WinogradLayout, is_near: bool = False) -> f
     products = planes * blocks * lane_blocks * (terms * register_tile + tile.parts * _PRODUCT_CYCLES)
     row = FLOAT * round_up(items.summed_lanes, layout.vectors * lanes)
     windows_bytes = planes * problem.in_channels * FLOAT * round_up(items.lanes, layout.vectors * lanes)
-    if not is_near and windows_bytes > tuning.TUNING.near_bytes:  # the planes come from the next level
-        products += windows_bytes * blocks / span_of(problem, layout, row, blocks) / tuning.TUNING.far_bytes
+    if not is_near:
+        products += blocks / span_of(problem, layout, row, blocks) * tuning.far_cycles(windows_bytes)
     if not transforms_inside(problem, layout.shape):
         products += planes * blocks * layout.rows * terms * FLOAT / tuning.TUNING.far_bytes / 2
     elif not is_near:
