@@ -13,7 +13,7 @@ import numpy as np
 from numba import from_dtype, njit, types
 
 from .compile import HELPER, function
-from .intrinsics.memory import indices_at, numbers_on_stack, read_sample, write_sample
+from .intrinsics.memory import indices_at, numbers_on_stack, read_sample, use_widest_vectors, write_sample
 
 _BLOCK = 64  # results that are converted by vectors before they are stored one by one
 _ALL = 2**62
@@ -83,6 +83,7 @@ def reader(stored: str, working: str, nan: str = "kept") -> Body:
     missing, other = result.type(nan == "alone"), result.type(nan == "marked")
 
     def read(source, target, count, step, offsets):
+        use_widest_vectors()
         is_near = offsets == 0 and step == size
         for k in range(count):
             offset = k * size if is_near else indices_at(offsets)[k] if offsets != 0 else k * step
@@ -118,7 +119,7 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
         bool(whole),
     )
     convert = np.uint8 if dtype.kind == "b" else dtype.type
-    is_half, is_small, is_large = _is_half(dtype), False, False
+    is_half, is_signed, is_small, is_large = _is_half(dtype), dtype.kind == "i", False, False
     zero, rounding, bits, least, most, last = kind(0), kind(0), kind, kind(0), kind(0), convert(0)
     if dtype.kind != "f":
         low, high = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
@@ -134,11 +135,13 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
             is_large, least, most = True, kind(low), kind(high + 1)
 
     def write_float(source, target, count, step, _beside):
+        use_widest_vectors()
         for k in range(count):
             value = np.rint(source[k]) if whole else source[k]
             write_sample(target, k * size if near else k * step, convert(value), swapped)
 
     def write(source, target, count, step, _beside):
+        use_widest_vectors()
         place = target if near else numbers_on_stack(target, _BLOCK)
         for first in range(0, count, _ALL if near else _BLOCK):
             length = count if near else min(_BLOCK, count - first)
@@ -148,9 +151,9 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
                     value = np.rint(value) if whole else value
                     sample = float_to_half(rounded_to_odd(np.float64(value)))
                 else:
-                    value = value if value == value else zero
+                    value = value if (value == value if is_signed else value > zero) else zero  # NaN is neither
                     value = kind(value + rounding).view(bits) if is_small else np.rint(value) if is_large else value
-                    value = least if value < least else value
+                    value = least if is_signed and value < least else value
                     if is_large:
                         sample = last if value >= most else convert(value)
                     else:
@@ -190,6 +193,7 @@ def compile_updating_writer(working: str) -> int:
     size = dtype.itemsize
 
     def write(source, target, count, step, beside):
+        use_widest_vectors()
         beta, bias = read_sample(beside, 0, 0), read_sample(beside, size, 0)
         for k in range(count):
             place = k * size if step == size else k * step
@@ -212,6 +216,7 @@ def compile_largest(working: str, counts_nan: bool = True) -> int:
     zero = kind(0)
 
     def largest(source, target, count):
+        use_widest_vectors()
         most = zero
         for k in range(count):
             own = kind(source[k] & mask)

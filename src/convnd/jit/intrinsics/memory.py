@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..machine import CACHE_LINE
+from ..machine import CACHE_LINE, VECTOR_BYTES
 from .emit import I64, POINTER, behind, numbers_behind, prefetch
 
 
@@ -169,3 +169,19 @@ def swap(typingctx, address, value):
         return b.atomic_rmw("xchg", b.inttoptr(args[0], POINTER), args[1], "seq_cst")
 
     return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def use_widest_vectors(typingctx):
+    """Have LLVM take the processor's widest vectors for the loops of the function that calls this.
+
+    It takes half of 512 bits by itself. The function is not inlined: its loops would follow another's attributes.
+    """
+
+    def codegen(context, b, signature, args):
+        if VECTOR_BYTES == 64:
+            b.function.attributes.add("noinline")
+            set.add(b.function.attributes, '"prefer-vector-width"="512"')  # llvmlite's own list has no such words
+        return context.get_dummy_value()
+
+    return types.void(), codegen

@@ -73,9 +73,10 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, steps, out, out_row,
             for v in vectors:
                 b.store(constant(vector, 0), acc[r][v])
         if not tile.interleaved and not tile.across:  # waiting for memory is what small kernels do most
-            for r in rows:
-                for line in range(0, tile.block * size, CACHE_LINE):
-                    prefetch(b, behind(b, start, ahead, (x_row, r), line))
+            with b.if_then(b.icmp_signed("!=", ahead, ir.Constant(I64, 0))):
+                for r in rows:
+                    for line in range(0, tile.block * size, CACHE_LINE):
+                        prefetch(b, behind(b, start, ahead, (x_row, r), line))
         with cgutils.for_range(b, steps, intp=I64) as outer:
             ends = behind(b, bounds, (outer.index, 8 * (len(tile.runs) + 1)))
             for g, (r0, r1) in enumerate(tile.runs):
