@@ -142,7 +142,7 @@ def lay_out_pass(
     channel_step = max(channel_steps, default=0)
     length, pitch = 1, 1  # of the line that the register tile runs along
     for a in range(len(shape) - 1, len(shape) - 2 - flat, -1):
-        length, pitch = length + (shape[a] - 1) * pitch, pitch * windows[a].length
+        length, pitch = length + (shape[a] - 1) * pitch, pitches[a - 1] // pitches[-1]
     pieces = -(-length // block)  # of several axes' lines, taken apart when stored
     if flat == 0:
         # Those of a tile across channels are transposed, line by line: the longer the better.

@@ -88,8 +88,8 @@ def lay_out_sums(problem: Problem, along: int, outputs: int, windows: Sequence[W
         t.ROW_SPACING: axis.dilation, t.BLOCK: lanes if along == last else block, t.PIECES: _RESULTS,
         t.LANES: lanes, t.SUM_AXIS: along, t.SUM_TAPS: axis.taps, t.SUM_ENDS: ends,
         t.WRITES_OUT: problem.stores_inside, t.WEIGHTS_BLOCK: item, t.BLOCKS: 1,
-        t.CHANNEL_PITCH: item * prod(lengths), t.FRAME: 1,
+        t.CHANNEL_PITCH: pitches[0] * lengths[0], t.FRAME: 1,
         t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
     }  # fmt: skip
-    window_bytes = round_up(item * (prod(lengths) + 2 * block) + beyond, CACHE_LINE)
+    window_bytes = round_up(pitches[0] * lengths[0] + item * 2 * block + beyond, CACHE_LINE)
     return SumPass(problem.working, columns, window_bytes, ends + results, pitches, item)

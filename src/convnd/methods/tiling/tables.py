@@ -28,6 +28,7 @@ from .ways import lanes_of
 
 Region = Sequence[tuple[int, int]]
 Columns = Mapping[int, Any]
+_LONG_ROW = 1024  # bytes of a window's row, to which two cache lines more make little difference
 _OTHERS = [0] * (t.AXIS_COLUMNS - t.PITCH)  # columns of an axis that few have
 
 
@@ -122,10 +123,15 @@ class Tasks:
 
 
 def dense_pitches(windows: Sequence[Window], item: int) -> list[int]:
-    """Return the bytes between neighbours along each axis of a dense window."""
+    """Return the bytes between neighbours along each axis of a dense window.
+
+    Long rows begin with a cache line. They are an odd number of lines apart, so that they share no set of a cache.
+    """
     pitches = [item] * len(windows)
     for a in range(len(windows) - 1, 0, -1):
         pitches[a - 1] = pitches[a] * windows[a].length
+        if a == len(windows) - 1 and pitches[a - 1] >= _LONG_ROW and CACHE_LINE % item == 0:
+            pitches[a - 1] = round_up(pitches[a - 1] + CACHE_LINE, 2 * CACHE_LINE) - CACHE_LINE
     return pitches
 
 
