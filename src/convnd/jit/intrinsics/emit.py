@@ -151,8 +151,8 @@ def multiply(b, x, y):
     return b.mul(x, y) if _is_whole(x.type) else b.fmul(x, y)
 
 
-def prefetch(b, address):
-    """Ask for a cache line, to be read from the second level; any address is allowed."""
+def prefetch(b, address, writes=False):
+    """Ask for a cache line, to be read from the second level, or to be written in the first; any address is allowed."""
     function = declare(b, "llvm.prefetch.p0", ir.VoidType(), [POINTER, I32, I32, I32])
-    read, second_level, data = (ir.Constant(I32, flag) for flag in (0, 2, 1))
-    b.call(function, [b.inttoptr(address, POINTER), read, second_level, data])
+    kind, level, data = (ir.Constant(I32, flag) for flag in ((1, 3, 1) if writes else (0, 2, 1)))
+    b.call(function, [b.inttoptr(address, POINTER), kind, level, data])

@@ -77,6 +77,7 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, steps, out, out_row,
                 for r in rows:
                     for line in range(0, tile.block * size, CACHE_LINE):
                         prefetch(b, behind(b, start, ahead, (x_row, r), line))
+                        prefetch(b, behind(b, out, (block.index, step_out), (out_row, r), line), writes=True)
         with cgutils.for_range(b, steps, intp=I64) as outer:
             ends = behind(b, bounds, (outer.index, 8 * (len(tile.runs) + 1)))
             for g, (r0, r1) in enumerate(tile.runs):
