@@ -15,8 +15,8 @@ from .check import row
 from .taps import phase_length, tap_spacing
 
 _WINDOW_BYTES, _ROLLING, _RESULTS_BYTES = 512 * 1024, 4, 8 * 1024
-_LINE_PRICE, _SMALL_HALO = 16.0, 1 / 128
-_INSIDE_BLOCKS = 4  # of a line, from which on it is read in place
+_LINE_PRICE, _SMALL_HALO = 200.0, 1 / 128  # samples that take as long to gather as a line takes to begin
+_INSIDE_BLOCKS, _TAP_BLOCKS = 5, 2.5  # of a line, from which on it is read in place: the more, the more taps there are
 _PAGE = 4096  # bytes: where no gap is longer, all of an array's memory can be read
 
 
@@ -89,8 +89,12 @@ def _find_memory(d):
 
 @njit(**HELPER)
 def _choose_tile(d, way):
-    """Write the register tile: rows along the axis of most taps, or vectors of a line, far apart or neighbours."""
-    last, lanes, most = d[t.RANK] - 1, way[c.LANES], 1
+    """Write the register tile: rows along the axis of most taps, or vectors of a line, far apart or neighbours.
+
+    Write also whether it reads the array in place. It computes whole blocks at the ends of lines then, from windows of
+    their own, which takes longer than gathering short lines.
+    """
+    last, lanes, most, product = d[t.RANK] - 1, way[c.LANES], 1, d[t.GROUP_FILTERS]
     d[t.TILE_FUNCTION], d[t.BLOCK], d[t.ROWS] = way[c.LINE_TILE], c.LINE_VECTORS * lanes, 1
     d[t.ROW_AXIS] = d[c.SHARED] = -1
     d[t.ROW_SPACING] = d[c.LAG] = 1
@@ -106,6 +110,10 @@ def _choose_tile(d, way):
         if a == last and is_long and d[c.SHARED] < 0:
             d[t.TILE_FUNCTION], d[t.BLOCK] = way[c.LONG_TILE], block
             d[c.SHARED], d[c.LAG], d[t.ROW_SPACING] = a, lanes // spacing, spacing
+        product *= taps
+    line = axis_row(d, last)
+    is_near = line[t.X_STEP] == way[c.ITEM] and line[t.STRIDE] == 1 and way[c.READS_NATIVE] != 0 and d[t.X_LOW] != 0
+    d[t.READS_X] = is_near and line[t.OF_OUTPUTS] >= d[t.BLOCK] * (_INSIDE_BLOCKS + _TAP_BLOCKS * product / lanes)
 
 
 @njit(**HELPER)
@@ -133,7 +141,7 @@ def _shape_tiles(d, room, lanes):
             n, is_long = max(unit, int(halo / _SMALL_HALO)), True
         axis[t.OF_SHAPE] = -(-n // unit) * unit
     while True:
-        read, cut, least = 1.0, -1, 0.0
+        read, cut, least = 1.0, count, 0.0
         for a in range(count):
             axis, (unit, halo) = axis_row(d, a), _least(d, a, lanes)
             if is_long and halo == 0:
@@ -141,9 +149,9 @@ def _shape_tiles(d, room, lanes):
             n = axis[t.OF_SHAPE]
             axis[t.WINDOW] = min(axis[t.OF_PHASES] * n + axis[t.REACH], axis[t.OF_TAPS] * n)  # or a little less
             read *= axis[t.WINDOW]
-            if n > unit and (cut < 0 or halo / n < least):
+            if n > unit and (cut == count or halo / n < least):
                 cut, least = a, halo / n
-        if read <= room or cut < 0:
+        if read <= room or cut == count:
             break
         axis, (unit, _) = axis_row(d, cut), _least(d, cut, lanes)
         n, excess = axis[t.OF_SHAPE], read / room
@@ -157,25 +165,21 @@ def _shape_tiles(d, room, lanes):
 
 @njit(**HELPER)
 def _count_taps(d):
-    """Write how many taps the register tile's rows have together; return those around its axis, and inside it."""
-    outer, inner, own, shared = 1, d[t.IN_CHANNELS], 1, d[c.SHARED]
-    d[c.STEPS] = 1
-    if shared >= 0:
-        outer, inner, axis = inner, 1, axis_row(d, shared)
-        taps, phases, own = axis[t.OF_TAPS], axis[t.OF_PHASES], axis[t.OF_TAPS]
-        for first in range(phases):
-            own += (c.SHARED_ROWS - 1) * min(d[c.LAG], phase_length(taps, phases, first))
-        d[c.STEPS] = phases
+    """Write how many taps the register tile's rows have together; return the most that there can be around its axis."""
+    shared, own, d[c.STEPS] = d[c.SHARED], 1, 1
+    product = outer = d[t.IN_CHANNELS]
     for a in range(d[t.RANK]):
-        taps = axis_row(d, a)[t.OF_TAPS]
+        product *= axis_row(d, a)[t.OF_TAPS]
         if a < shared:
-            outer *= taps
-        elif a > shared:
-            inner *= taps
+            outer *= axis_row(d, a)[t.OF_TAPS]
     if shared >= 0:
-        d[c.STEPS] *= outer
-    d[c.TAPS] = outer * own * inner
-    return outer + inner
+        axis = axis_row(d, shared)
+        own, phases, d[c.STEPS] = axis[t.OF_TAPS], axis[t.OF_PHASES], axis[t.OF_PHASES] * outer
+        product //= own
+        for first in range(phases):
+            own += (c.SHARED_ROWS - 1) * min(d[c.LAG], phase_length(axis[t.OF_TAPS], phases, first))
+    d[c.TAPS] = product * own
+    return product + 1
 
 
 @njit(**HELPER)
@@ -221,9 +225,6 @@ def lay_out_part(address, functions):
     d[t.READ], d[t.ITEM] = way[c.READ_X], way[c.ITEM]
     _find_memory(d)
     _choose_tile(d, way)
-    line = axis_row(d, d[t.RANK] - 1)
-    near = line[t.X_STEP] == way[c.ITEM] and line[t.OF_OUTPUTS] >= _INSIDE_BLOCKS * d[t.BLOCK]
-    d[t.READS_X] = near and way[c.READS_NATIVE] != 0 and line[t.STRIDE] == 1 and d[t.X_LOW] != 0
     room = _WINDOW_BYTES / (d[t.IN_CHANNELS] * way[c.ITEM])
     _shape_tiles(d, room * _ROLLING if d[t.READS_X] != 0 else room, way[c.LANES])
     _place_all(d, way)
