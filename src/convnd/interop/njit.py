@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from numba.extending import overload
@@ -30,4 +31,4 @@ def register(convnd: Callable[..., Any]) -> None:
             raise misfit_of(convnd, given, named) from None
         from .njit_call_1 import implementation  # its import compiles
 
-        return implementation(**{**defaults, **arguments})
+        return implementation(SimpleNamespace(**{**defaults, **arguments}))

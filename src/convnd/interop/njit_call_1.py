@@ -6,6 +6,7 @@ functions ready that such a function looks for by name. The number in the module
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from ..jit.intrinsics.embedded import (
 )
 from ..jit.intrinsics.memory import call, indices_at, numbers_on_stack
 from ..problem.boundary import MODES
-from .njit_types import boundary_codes, check_rest, facts_of, value_of
+from .njit_types import boundary_codes, facts_of, value_of
 
 serve.load()
 
@@ -133,24 +134,19 @@ def _codes_of(boundary):
     return lambda boundary: (_codes(boundary[0]), *_codes(boundary[1:]))
 
 
-def implementation(
-    x: Any, kernel: Any, padding: Any, stride: Any, dilation: Any, upsample: Any, groups: Any, axes: Any,
-    channel_axis: Any, convention: Any, boundary: Any, fill_value: Any, nan_policy: Any, mask: Any, method: Any,
-    dtype: Any, out: Any, beta: Any, bias: Any, workers: Any,
-) -> Any:  # fmt: skip
+def implementation(given: SimpleNamespace) -> Any:
     """Check the types of a call's arguments and return the function that does it."""
-    facts = facts_of(x, kernel, padding, axes, channel_axis, convention, boundary, fill_value, method, dtype, out)
+    x, facts = given.x, facts_of(given)
     spatial, columns, size, result = facts.spatial, facts.columns, 2 * c.size(x.ndim), facts.result.type
-    check_rest(spatial, stride, dilation, upsample, groups, nan_policy, mask, method, beta, bias, workers)
     lay_out, run = _lay_out, _run
-    if facts.has_parts or value_of(upsample) != 1:
+    if facts.has_parts or value_of(given.upsample) != 1:
         from ..jit.calls.parts_1 import lay_out_parts, run_parts  # its import compiles
 
         lay_out, run = lay_out_parts, run_parts
-    is_named = boundary_codes(boundary, spatial) is None  # by names that are compared when the code runs
+    is_named = boundary_codes(given.boundary, spatial) is None  # by names that are compared when the code runs
     write_fill = _write_whole_fill if facts.is_whole else _write_fill
     about_fill = facts.is_unsigned if facts.is_whole else facts.precision == "float32"
-    largest, is_cleared, is_given = facts.largest, facts.is_cleared, isinstance(out, types.Array)
+    largest, is_cleared, is_given = facts.largest, facts.is_cleared, isinstance(given.out, types.Array)
     target_of = _given(facts.out_rank) if is_given else _allocated(facts.out_rank, result, x.layout == "F")
 
     def convolve(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -185,27 +186,26 @@ def _target(out: Any) -> np.ndarray | None:
     return target
 
 
-def facts_of(
-    x: Any, kernel: Any, padding: Any, axes: Any, channel_axis: Any, convention: Any, boundary: Any, fill_value: Any,
-    method: Any, dtype: Any, out: Any,
-) -> Facts:  # fmt: skip
-    """Check the types of what decides types, and return what they tell."""
+def facts_of(given: SimpleNamespace) -> Facts:
+    """Check the types of a call's arguments, and return what they tell."""
+    x, kernel, channel_axis, out = given.x, given.kernel, given.channel_axis, given.out
     own, weights, target = _array(x, "x"), _array(kernel, "kernel"), _target(out)
     has_channel = value_of(channel_axis) is not None
     if has_channel:
         _check_whole(channel_axis, "channel_axis")
-    spatial = _spatial(x, kernel, axes, has_channel)
+    spatial = _spatial(x, kernel, given.axes, has_channel)
     extra = kernel.ndim - spatial
     if extra not in ((1, 2) if has_channel else (0,)):
         wanted = "one or two more for channel_axis" if has_channel else "as many"
         raise ValueError(f"kernel has {kernel.ndim} axes but x has {spatial} spatial axes: it must have {wanted}")
-    result = result_type(own, weights, _named(dtype), target)
+    result = result_type(own, weights, _named(given.dtype), target)
     out_rank = x.ndim - (has_channel and extra == 1)
     if target is not None and out.ndim != out_rank:
         raise ValueError(f"out has {out.ndim} axes but the result has {out_rank}")
     is_whole = dtypes.is_integer(own) and dtypes.is_integer(weights)
     planes = [1 + (kind.kind == "c") for kind in (own, weights)]
-    _check_fill(fill_value, planes[0] == 2)
+    _check_fill(given.fill_value, planes[0] == 2)
+    _check_rest(given, spatial)
     precision = "float64" if is_whole else dtypes.working(own, np.zeros(1, weights), result, 0)
     is_unsigned = is_whole and dtypes.default_result(own, weights).kind == "u"
     has_passes = spatial > 1 and not (has_channel or is_whole or planes[1] == 2)
@@ -213,11 +213,11 @@ def facts_of(
         **dict.fromkeys(range(t.JOB_COLUMNS), 0), t.FRAME: 1, t.PASSES: 1, t.BLOCK_FILTERS: 1, t.GROUP_TASKS: 1,
         c.CALL_SIZE: c.size(x.ndim), c.X_RANK: x.ndim, c.KERNEL_RANK: kernel.ndim, c.SPATIAL: spatial,
         c.HAS_CHANNEL: int(has_channel),
-        c.IS_BANK: int(has_channel and extra == 2), c.HAS_AXES: int(value_of(axes) is not None),
-        c.IS_FLIPPED: int(_word(convention, "convention") == "convolution"),
-        c.METHOD: _check_method(method) if has_passes else c.DIRECT,
+        c.IS_BANK: int(has_channel and extra == 2), c.HAS_AXES: int(value_of(given.axes) is not None),
+        c.IS_FLIPPED: int(_word(given.convention, "convention") == "convolution"),
+        c.METHOD: _check_method(given.method) if has_passes else c.DIRECT,
         c.IS_EMPTY: 0, c.PASSES: 0, c.OVERLAPS: 0, c.BYTES: 0,
-        c.PADDING: _check_padding(padding, spatial), c.X_PLANES: planes[0], c.KERNEL_PLANES: planes[1],
+        c.PADDING: _check_padding(given.padding, spatial), c.X_PLANES: planes[0], c.KERNEL_PLANES: planes[1],
         t.STORED: own.itemsize // planes[0], c.KERNEL_STORED: weights.itemsize // planes[1],
         c.RESULT: dtypes.real(result).itemsize, c.RESULT_BYTES: result.itemsize, c.IS_WHOLE: int(is_whole),
         c.RESULT_IS_WHOLE: int(dtypes.is_integer(result)),
@@ -230,7 +230,7 @@ def facts_of(
     for i in range(spatial):
         at = c.ROWS_BEGIN + i * c.ROW_COLUMNS
         columns |= {at + c.BEFORE: 0, at + c.AFTER: 0}
-        if (code := boundary_codes(boundary, spatial)) is not None:
+        if (code := boundary_codes(given.boundary, spatial)) is not None:
             columns |= {at + c.MODE_BEFORE: code, at + c.MODE_AFTER: code}
     is_cleared, largest = result.kind == "c" and 2 not in planes, float(dtypes.largest(own)) if is_whole else 0.0
     has_parts, text = columns[c.METHOD] != c.DIRECT, json.dumps([*columns.items()])
@@ -272,20 +272,16 @@ def _check_method(typ: Any) -> int:
     return _METHODS[word]
 
 
-def check_rest(
-    spatial: int, stride: Any, dilation: Any, upsample: Any, groups: Any, nan_policy: Any, mask: Any,
-    method: Any, beta: Any, bias: Any, workers: Any,
-) -> None:  # fmt: skip
+def _check_rest(given: SimpleNamespace, spatial: int) -> None:
     """Check the types of the arguments that decide no types."""
-    _check_numbers(stride, "stride", spatial)
-    _check_numbers(dilation, "dilation", spatial)
-    _check_numbers(upsample, "upsample", spatial)
-    _check_whole(groups, "groups")
-    for name, typ, only in (("mask", mask, None), ("beta", beta, 0), ("bias", bias, None)):
-        if value_of(typ) != only:
-            raise ValueError(f"{name} must be {only} in compiled code, but is {_shown(typ)}")
-    if _word(nan_policy, "nan_policy") != "propagate":
-        raise ValueError(f"nan_policy must be 'propagate' in compiled code, but is {_shown(nan_policy)}")
-    _check_method(method)
-    if value_of(workers) not in (None, 1):
-        raise ValueError(f"workers must be None or 1 in compiled code, which is serial, but is {_shown(workers)}")
+    for name in ("stride", "dilation", "upsample"):
+        _check_numbers(getattr(given, name), name, spatial)
+    _check_whole(given.groups, "groups")
+    for name, only in (("mask", None), ("beta", 0), ("bias", None)):
+        if value_of(getattr(given, name)) != only:
+            raise ValueError(f"{name} must be {only} in compiled code, but is {_shown(getattr(given, name))}")
+    if _word(given.nan_policy, "nan_policy") != "propagate":
+        raise ValueError(f"nan_policy must be 'propagate' in compiled code, but is {_shown(given.nan_policy)}")
+    _check_method(given.method)
+    if value_of(given.workers) not in (None, 1):
+        raise ValueError(f"workers must be None or 1 in compiled code, which is serial, but is {_shown(given.workers)}")

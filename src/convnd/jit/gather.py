@@ -259,15 +259,15 @@ def gather(table_address, memory_address, job, group, window):
                 )  # fmt: skip
                 continue
             for row in range(rows if is_read else 0):
+                first, behind, next_row = segments, end, row + ROWS_AHEAD
                 offset = memory[table[row_axis + t.MAP] + row] if rank > 1 else 0
-                to = target + row * table[row_axis + t.PITCH]
+                if offset == t.UNREAD and is_inside:
+                    continue
+                ahead = memory[table[row_axis + t.MAP] + next_row] - offset if next_row < rows else 0
                 if offset == t.FILLED or not is_inside:
-                    _copy_line(job, table, memory, memory_address, end, whole, source, to, fills, 0)
-                elif offset != t.UNREAD:
-                    ahead = (
-                        memory[table[row_axis + t.MAP] + row + ROWS_AHEAD] - offset if row + ROWS_AHEAD < rows else 0
-                    )
-                    _copy_line(job, table, memory, memory_address, segments, end, source + offset, to, fills, ahead)
+                    first, behind, offset, ahead = end, whole, 0, 0
+                to = target + row * table[row_axis + t.PITCH]
+                _copy_line(job, table, memory, memory_address, first, behind, source + offset, to, fills, ahead)
 
 
 @njit(**HELPER)

@@ -90,7 +90,7 @@ def lay_out_parts(address, functions):
         number = which // 2
         restrict(_part_of(d), *slab_of(d, which % 2 * (count_slabs(d) - 1)))
         if number < d[c.PASSES]:
-            write_pass(part, number, CACHE_LINE, CACHE_LINE)  # in place of addresses, which are not 0
+            write_pass(part, number, place, place)  # in place of addresses that are not there yet
         call(lay_out_part, (place, functions))
         d[c.BYTES] = max(d[c.BYTES], part[c.BYTES])
     d[c.BYTES] += d[c.LINES_BYTES] + 2 * d[c.BUFFER_BYTES] + 2 * CACHE_LINE
@@ -115,14 +115,12 @@ def run_parts(address, functions):
     buffers = lines + -(-d[c.LINES_BYTES] // CACHE_LINE) * CACHE_LINE
     d[c.MEMORY] = buffers + 2 * d[c.BUFFER_BYTES]
     for slab in range(count_slabs(d)):
-        number = 0
-        while number < d[c.PASSES]:
+        for number in range(d[c.PASSES]):
             restrict(_part_of(d), *slab_of(d, slab))
             write_pass(part, number, lines, buffers)
             call(lay_out_part, (place, functions))
             call(run_part, (place, functions))
-            number += 1
-            if number == 1 and not is_in_range(d, part):
+            if number == 0 and not is_in_range(d, part):
                 restrict(_part_of(d), *slab_of(d, slab))
                 call(lay_out_part, (place, functions))
                 call(run_part, (place, functions))

@@ -20,6 +20,7 @@ from .check import NOT_SEPARABLE, kernel_row, out_row, row
 _BUFFER_BYTES, _MOST_BYTES = 512 * 1024, 32 * 2**20  # of a buffer: where slabs can be so thin; at most
 _LEAST_WORK = 1e6  # taps of all outputs, from which on passes may be faster
 _PASS_TAPS, _LINE_TAPS = 13, 1.5  # taps that take as long as a pass, and as a tap of its line
+_SINGLE, _DOUBLE = ((float(own.max), float(own.eps)) for own in (np.finfo(np.float32), np.finfo(np.float64)))
 _GROWTH = 64.0  # as `methods.separable.factors.most_bits` has it
 
 
@@ -156,9 +157,8 @@ def factor(d, place):
         total += abs(matrix[k])
     if not 0 < most < np.inf or total != total:
         return False
-    largest = np.finfo(np.float32).max if d[c.HEAD + c.ITEM] == 4 else np.finfo(np.float64).max
+    largest, epsilon = _SINGLE if d[c.HEAD + c.ITEM] == 4 else _DOUBLE
     d[c.LARGEST] = np.float64(largest / (_GROWTH * max(1.0, total))).view(np.int64)
-    epsilon = np.finfo(np.float32).eps if d[c.HEAD + c.ITEM] == 4 else np.finfo(np.float64).eps
     exponent, total = math.frexp(most)[1], 0.0
     for k in range(count):
         matrix[k] = math.ldexp(matrix[k], -exponent)
