@@ -44,7 +44,7 @@ class GradientPlan:
     """All of a gradient that does not depend on the arrays' contents and addresses.
 
     ``shape`` is that of the sums; its first axis is of the tasks that the tiles are divided among. ``taps`` says which
-    tap each sum of the last two axes is of, -1 for none. Transforms of so many ``samples`` multiply the sums by them.
+    tap each sum of dot products is of, -1 for none. Transforms of so many ``samples`` multiply the sums by them.
     """
 
     tasks: Tasks
@@ -209,9 +209,7 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     table, pitches = builder.table(), [item * pitch for pitch in layout.pitches]
     pairs, channels = problem.out_channels * problem.in_channels, problem.out_channels + problem.in_channels
     read = [window(axis, n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
-    beside = 1 if layout.transposed else layout.lengths[-1]  # samples that share their taps
-    places = (fft.tap_places(read, pitches, item)[:, None] + np.arange(beside)) * item
-    taps = np.broadcast_to(np.arange(problem.taps)[:, None], places.shape)
+    places = item * fft.tap_places(read, pitches, item)
     # The way back takes as long as so many tiles, for each pair of channels.
     cycles, tiles = windows.cycles(problem, layout), prod(len(own) - 1 for own in begins)
     task_tiles = max(1, pairs * _TILES_OF_PAIR // channels, int(tuning.TUNING.gradient_cycles // cycles))
@@ -235,8 +233,8 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     })  # fmt: skip
     return GradientPlan(
         builder.tasks(begins),
-        (tile_tasks, problem.groups, problem.out_channels, problem.in_channels, *places.shape), working,
-        useful_workers(problem, cycles * tiles * problem.groups), taps, layout.samples,
+        (tile_tasks, problem.groups, problem.out_channels, problem.in_channels, places.size), working,
+        useful_workers(problem, cycles * tiles * problem.groups), np.arange(problem.taps), layout.samples,
     )  # fmt: skip
 
 
@@ -270,7 +268,7 @@ def _sums(
     if by_transforms and not (problem.exact or problem.is_upsampled):
         by_spectra = spectral_plan(windows.prepared(problem))
         if by_spectra is not None and (found := by_spectra(x, y, fills, workers)) is not None:
-            sums = (found.sum(axis=-1) / by_spectra.samples).reshape(*shape[:3], -1, problem.taps)
+            sums = (found / by_spectra.samples).reshape(*shape[:3], -1, problem.taps)
             return sums[..., np.argsort(windows.tap_order(problem))].reshape(shape)
     problem = merged(problem)
     for runs_on in (True, False):

@@ -99,9 +99,8 @@ SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of 
     PLANE, ROW, VECTOR, SLAB_BYTES, SLABS_AT,
     # places: the dimensions in the order of their transforms, and the passes; how many dimensions
     DIMENSIONS, STEPS, DIMENSION_COUNT,
-    # the last transform: whether its slabs are transposed, how many there are, and how many neighbours share one of a
-    # spectrum; the address of its twist, 0 for none
-    TRANSPOSED, SLABS, ALIKE, TWIST,
+    # the last transform: how many slabs it has; the address of its twist, 0 for none
+    SLABS, TWIST,
     # C functions: products of slabs by the twist, its conjugate, a spectrum
     TWIST_BY, UNTWIST_BY, MULTIPLY, MULTIPLY_ADD,
     # the filters: their address, the copy of weights to their places in a tile, bytes of a filter and of its spectrum
@@ -110,7 +109,7 @@ SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of 
     # samples, where the bits of all are below SMALL, and of that of the filters
     LIFT, LOWER, POWER, SMALL, FILTER_POWER,
     FFT_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 28)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 26)  # fmt: skip
 
 # Of a dimension that is transformed: ``OUTER`` times around it, ``INNER`` vectors inside it, ``DIMENSION_PITCH`` bytes
 # apart.

@@ -8,8 +8,8 @@ negacyclic over ``2 M``, and the way back unfolds it (Crandall and Fagin's right
 
 A tile is a dense array of *dimensions*. Each is transformed by passes over lanes (`intrinsics.butterfly`). A *slab* is
 the vectors that the lanes of one transform run through: a vector of real parts and one of imaginary parts for each
-sample. The lanes are neighbours along the last dimension, or rows of the tile where the last dimension itself is
-transformed: its slabs are transposed.
+sample. The lanes are neighbours along the tile's last axis, or rows of it where that axis itself is transformed, last:
+its slabs are transposed.
 
 The last transform, the product with the kernel's spectrum and its way back are one visit to each slab. A single long
 line is two dimensions of which the second is *twisted*, turned by the twiddles of the whole line in between
@@ -87,13 +87,8 @@ def last_dimension(table):
 
 @njit(**HELPER)
 def slab_address(number, tile, table):
-    """Return where a slab of the last transform begins in a tile."""
-    if table[t.TRANSPOSED] != 0:
-        return tile + number * (table[t.VECTOR] // table[t.ITEM]) * table[t.ROW]
-    last = last_dimension(table)
-    outer, column = number // table[last + t.INNER], number % table[last + t.INNER]
-    length = table[last + t.DIMENSION_LENGTH] * table[last + t.DIMENSION_PITCH]
-    return tile + outer * length + column * table[t.VECTOR]
+    """Return where the rows of a slab of the last transform begin in a tile."""
+    return tile + number * (table[t.VECTOR] // table[t.ITEM]) * table[t.ROW]
 
 
 @njit(**HELPER)
@@ -118,9 +113,6 @@ def load_slab(address, number, table, slab):
     """Transform a slab of a tile along the last dimension, into ``slab``."""
     vector, last = table[t.VECTOR], last_dimension(table)
     inside = (slab, 2 * vector, vector)
-    if table[t.TRANSPOSED] == 0:
-        run_steps(last, False, table, (address, table[last + t.DIMENSION_PITCH], table[t.PLANE]), inside, inside)
-        return
     _transpose((address, table[t.ROW], vector, table[t.PLANE]), _slab_steps(slab, table), table)
     if table[t.TWIST] != 0:
         twist = table[t.TWIST] + number * table[t.SLAB_BYTES]
@@ -133,9 +125,6 @@ def unload_slab(slab, number, table, address):
     """Undo `load_slab`, times the dimension's length."""
     vector, last = table[t.VECTOR], last_dimension(table)
     inside = (slab, 2 * vector, vector)
-    if table[t.TRANSPOSED] == 0:
-        run_steps(last, True, table, inside, (address, table[last + t.DIMENSION_PITCH], table[t.PLANE]), inside)
-        return
     run_steps(last, True, table, inside, inside, inside)
     if table[t.TWIST] != 0:
         twist = table[t.TWIST] + number * table[t.SLAB_BYTES]
@@ -149,12 +138,12 @@ def _transform_filter(number, tile, slab, table):
     clear(tile, 2 * table[t.PLANE])
     weights, runs = table[t.FILTERS] + number * table[t.FILTER_BYTES], table[t.PLACE_RUNS]
     for k in range(table[t.PLACE_COUNT]):
-        at, item = runs + 4 * k, table[t.ITEM]
-        place, count, first, step = table[at], table[at + 1], table[at + 2], table[at + 3]
-        call(table[t.COPY], (weights + first * item, tile + place * item, count, step * item, 0))
+        at, item = runs + 3 * k, table[t.ITEM]
+        place, count, first = table[at], table[at + 1], table[at + 2]
+        call(table[t.COPY], (weights + first * item, tile + place * item, count, item, 0))
     transform_dimensions(False, tile, table, slab)
-    for n in range(0, table[t.SLABS], table[t.ALIKE]):
-        target = table[t.WEIGHTS] + number * table[t.SPECTRUM_BYTES] + n // table[t.ALIKE] * table[t.SLAB_BYTES]
+    for n in range(table[t.SLABS]):
+        target = table[t.WEIGHTS] + number * table[t.SPECTRUM_BYTES] + n * table[t.SLAB_BYTES]
         load_slab(slab_address(n, tile, table), n, table, target)
 
 
@@ -171,7 +160,7 @@ def _convolve_tile(group, tile, slabs, table):
             load_slab(address + channel * pitch, n, table, slabs + channel * table[t.SLAB_BYTES])
         for filter_ in range(table[t.GROUP_FILTERS]):
             number = (group * table[t.GROUP_FILTERS] + filter_) * table[t.IN_CHANNELS]
-            spectrum = table[t.WEIGHTS] + number * table[t.SPECTRUM_BYTES] + n // table[t.ALIKE] * table[t.SLAB_BYTES]
+            spectrum = table[t.WEIGHTS] + number * table[t.SPECTRUM_BYTES] + n * table[t.SLAB_BYTES]
             for channel in range(table[t.IN_CHANNELS]):
                 multiply = table[t.MULTIPLY if channel == 0 else t.MULTIPLY_ADD]
                 own = spectrum + channel * table[t.SPECTRUM_BYTES]

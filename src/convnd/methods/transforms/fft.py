@@ -96,7 +96,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
         dimensions.append((length, pitch * item, outer, max(1, pitch // lanes), first, len(steps) - first))
     slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
     twist = builder.address(_twist(layout, working)) if layout.split else 0
-    runs = _place_runs(problem, windows, pitches, 1 if layout.transposed else lanes, item)
+    runs = _place_runs(tap_places(windows, pitches, item))
     lift, lower, power, small = compile_scaling(working)
     by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
@@ -106,13 +106,12 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
         t.SLABS_AT: slabs_at,
         t.DIMENSIONS: builder.add([*chain(*dimensions)]), t.DIMENSION_COUNT: len(dimensions),
         t.STEPS: builder.add([*chain(*steps)]),
-        t.TRANSPOSED: layout.transposed, t.SLABS: layout.slabs, t.ALIKE: layout.alike,
-        t.TWIST: twist, t.TWIST_BY: by_table[0], t.UNTWIST_BY: by_table[1],
+        t.SLABS: layout.slabs, t.TWIST: twist, t.TWIST_BY: by_table[0], t.UNTWIST_BY: by_table[1],
         t.MULTIPLY: by_table[1], t.MULTIPLY_ADD: by_table[2], t.TRANSPOSE: transpose.compile(working, lanes),
         t.COPY: compile_reader(np.dtype(working).str, working),
         t.LIFT: lift, t.LOWER: lower, t.POWER: power, t.SMALL: small,
         t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
-        t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: layout.slabs // layout.alike * slab_bytes,
+        t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: layout.slabs * slab_bytes,
         t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups, t.GROUP_TASKS: 1,
         t.SCRATCH_BYTES: round_up(slabs_at + (problem.in_channels + 1) * slab_bytes, CACHE_LINE),
     })  # fmt: skip
@@ -141,15 +140,10 @@ def tap_places(windows: list[Window], pitches: list[int], item: int) -> np.ndarr
     return places
 
 
-def _place_runs(problem: Problem, windows: list[Window], pitches: list[int], columns: int, item: int) -> np.ndarray:
-    """Return the places of a filter's taps in a tile as runs of (place, length, first tap, step of the taps)."""
-    places = tap_places(windows, pitches, item)
-    taps = np.arange(len(places))
-    if columns > 1:  # the same weight in every lane
-        return np.stack([places, np.full_like(taps, columns), taps, np.zeros_like(taps)], axis=1)
+def _place_runs(places: np.ndarray) -> np.ndarray:
+    """Return the places of a filter's taps in a tile as runs of (place, length, first tap)."""
     first = np.flatnonzero(np.diff(places, prepend=places[0] - 2) != 1)
-    lengths = np.diff(first, append=len(places))
-    return np.stack([places[first], lengths, first, np.ones_like(first)], axis=1)
+    return np.stack([places[first], np.diff(first, append=len(places)), first], axis=1)
 
 
 def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor]) -> str:

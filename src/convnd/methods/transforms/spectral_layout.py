@@ -17,7 +17,7 @@ class SpectralLayout:
 
     shape: tuple[int, ...]  # outputs of a window along each axis
     lengths: tuple[int, ...]  # complex samples of a transform along each axis; of the window along one without taps
-    transformed: tuple[int, ...]  # the axes that have taps
+    transformed: tuple[int, ...]  # the axes that have taps, the last one of all among them
     split: bool  # whether the last axis is transformed alone, as two dimensions
     lanes: int  # lines that are transformed at once
 
@@ -32,11 +32,6 @@ class SpectralLayout:
         return tuple(2 * n if a == self.transformed[0] else n for a, n in enumerate(self.lengths))
 
     @property
-    def transposed(self) -> bool:
-        """Whether the last axis is transformed, so that lanes are rows."""
-        return self.transformed[-1] == len(self.lengths) - 1
-
-    @property
     def rows(self) -> int:
         """Rows of a plane, of which the transforms of the last axis take as many as there are lanes."""
         return _halves(self.lengths[-1])[0] if self.split else prod(self.lengths[:-1])
@@ -49,24 +44,16 @@ class SpectralLayout:
         return round_up(self.lengths[-1], self.lanes) + self.lanes
 
     @property
-    def alike(self) -> int:
-        """Neighbouring slabs that share one of a spectrum."""
-        return 1 if self.transposed else self.dimensions[-1][1] // self.lanes
-
-    @property
     def slabs(self) -> int:
         """Slabs of the last transform."""
-        return self.rows // self.lanes if self.transposed else self.dimensions[-1][2] * self.alike
+        return self.rows // self.lanes
 
     @property
     def dimensions(self) -> list[tuple[int, int, int]]:
         """Length, samples from one to the next, and repetitions around it, in the order of the transforms."""
         if self.split:
             return [(self.rows, self.row, 1), (self.row, 1, 1)]
-        inner = [
-            prod(self.lengths[a + 1 : -1]) * self.row if a < len(self.lengths) - 1 else 1 for a in self.transformed
-        ]
-        return [(self.lengths[a], pitch, prod(self.lengths[:a])) for a, pitch in zip(self.transformed, inner)]
+        return [(self.lengths[a], self.pitches[a], prod(self.lengths[:a])) for a in self.transformed]
 
     @property
     def pitches(self) -> list[int]:

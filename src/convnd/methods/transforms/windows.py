@@ -55,8 +55,8 @@ def prepared(problem: Problem) -> Problem:
 
 
 def _order(axes: Sequence[Axis]) -> list[int]:
-    """Return the order of a merged problem's axes: no batch is last, and a short last one goes elsewhere."""
-    order = sorted(range(len(axes)), key=lambda a: not axes[a].is_batch)
+    """Return the order of a merged problem's axes: the last has taps, and a short last one goes elsewhere."""
+    order = sorted(range(len(axes)), key=lambda a: axes[a].taps > 1)
     longest, last = max(order, key=lambda a: axes[a].length if axes[a].taps > 1 else 0), axes[order[-1]]
     if axes[longest].taps > 1 and last.length < min(_SHORT, axes[longest].length // _MUCH_LONGER):
         order.remove(longest)
@@ -86,16 +86,16 @@ def _transformed(problem: Problem) -> tuple[int, ...]:
 
 def _layout(problem: Problem, shape: tuple[int, ...]) -> SpectralLayout:
     """Return the layout of windows of so many outputs along each axis."""
-    transformed, last, few = _transformed(problem), len(shape) - 1, lanes_of(transform_type(problem))
+    transformed, few = _transformed(problem), lanes_of(transform_type(problem))
     lengths = [_length(problem, a, n) if a in transformed else 1 for a, n in enumerate(shape)]
-    if transformed[-1] == last > transformed[0]:
+    if len(transformed) > 1:
         rows = prod(lengths[:-1])
         while few > _LEAST_LANES and few // 2 >= rows:  # lanes that rows fill
             few //= 2
         # Slabs of so many rows do not go beyond a plane.
         folded = transformed[0]
         lengths[folded] = fast_length(lengths[folded], few // gcd(few, rows // lengths[folded]))
-    return SpectralLayout(shape, tuple(lengths), transformed, transformed == (last,), few)
+    return SpectralLayout(shape, tuple(lengths), transformed, len(transformed) == 1, few)
 
 
 def _length(problem: Problem, a: int, outputs: int) -> int:
@@ -104,7 +104,7 @@ def _length(problem: Problem, a: int, outputs: int) -> int:
     A sample of the first transform is two of the window.
     """
     transformed = _transformed(problem)
-    multiple = 256 if transformed == (len(problem.axes) - 1,) else 1
+    multiple = 256 if len(transformed) == 1 else 1
     samples = _samples(problem.axes[a], outputs, problem.fills_zeros)
     samples = max(2, -(-samples // (2 if a == transformed[0] else 1)))  # one sample has no pass
     return 0 if samples > multiple * LONGEST else fast_length(samples, multiple)
@@ -198,7 +198,7 @@ def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> 
     """Return the bytes of every thread's tile and of the spectra; of a gradient every thread has its own."""
     item = np.dtype(transform_type(problem)).itemsize
     channels, slabs = max(problem.in_channels, problem.out_channels), problem.in_channels + 1
-    spectra = filters(problem) * (layout.slabs // layout.alike)
+    spectra = filters(problem) * layout.slabs
     if gradient:
         channels = problem.in_channels + problem.out_channels
         slabs, spectra = channels + 1 + problem.in_channels * problem.out_channels * layout.slabs, 0
