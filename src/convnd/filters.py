@@ -13,9 +13,10 @@ import numpy as np
 
 from . import kernels
 from .api import convnd
-from .interop.blocks import Plans, block
 from .jit.passes import compile_root
+from .methods.blocks import Plans, block
 from .methods.slabs import over_lines
+from .plan import Plan
 from .problem.arguments.parse import parse
 from .problem.options import options_of
 
@@ -158,7 +159,7 @@ def length(
         "boundary": [_BOUNDARIES[mode] for mode in joined.modes],
     }  # fmt: skip
     root = partial(compile_root, out.dtype.name)
-    request, plans = parse(x[None], bank, None, options_of(options)), Plans()
+    request, plans = parse(x[None], bank, None, options_of(options)), Plans(Plan)
     rows = max(1, _SLAB_BYTES * x.shape[along] // (len(terms) * out.nbytes))
     slopes: np.ndarray | None = None
     for first in range(0, x.shape[along], rows):

@@ -10,7 +10,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from .api import plan
-from .interop.blocks import stand_in
+from .methods.blocks import stand_in
 from .problem.arguments.parse import parse
 from .problem.options import options_of
 

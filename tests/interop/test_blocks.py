@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from convnd import convnd, window
-from convnd.interop.blocks import block, line, stand_in
+from convnd.methods.blocks import block, line, stand_in
 from convnd.plan import Plan
 from convnd.problem.arguments.parse import parse
 from convnd.problem.axis import Axis

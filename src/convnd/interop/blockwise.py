@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..methods.blocks import Block, Plans, block, stand_in
 from ..plan import Plan
 from ..problem.arguments.calls import explained
 from ..problem.arguments.messages import shown
@@ -29,7 +30,6 @@ from ..problem.options import Options, options_of, without_mask
 from ..problem.request import Request, imagined
 from ..problem.result import too_large
 from . import storage
-from .blocks import Block, Plans, block, stand_in
 
 _SCRATCH_BYTES = 2**26  # of the memory allowed, at most: what a convolution takes beside its arrays
 
@@ -168,7 +168,7 @@ def _digest(x: Any, request: Request, grid: Grid) -> str:
 
 def _compute(x: Any, out: Any, request: Request, grid: Grid, record: storage.Record | None, progress: Any) -> None:
     """Compute the blocks that are not recorded as finished, or that ``out`` does not have any more."""
-    boxes, plans, in_place = grid.boxes, Plans(), isinstance(out, np.ndarray)
+    boxes, plans, in_place = grid.boxes, Plans(Plan), isinstance(out, np.ndarray)
     places = [tuple(slice(*span) for span in box) for box in boxes]
     missing = [n for n, place in enumerate(places) if record is None or not record.has(n, out, place)]
     buffers = [np.empty(0 if in_place else prod(grid.block), request.result) for _ in range(2)]

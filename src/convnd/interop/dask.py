@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit.parallel import available, lent
+from ..methods.blocks import Block, Plans, block, join, line, stand_in
+from ..plan import Plan
 from ..problem.arguments.parse import parse
 from ..problem.dtypes import is_masked
 from ..problem.options import Options, without_mask
 from ..problem.recent import once
 from ..problem.request import Request
-from .blocks import Block, Plans, block, join, line, stand_in
 
 _SLAB = 0.5  # of a chunk, at most; where a block reads more it takes all of the chunk
 
@@ -177,7 +178,7 @@ class Chunked:
 
     @once
     def _plans(self) -> Plans:
-        return Plans()
+        return Plans(Plan)
 
     @once
     def _reading(self) -> list[list[list[Stretch]]]:

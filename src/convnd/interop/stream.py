@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..methods.blocks import Block, block, stand_in
 from ..plan import Plan
 from ..problem.arguments.calls import explained
 from ..problem.arguments.parse import as_array, parse
@@ -16,7 +17,6 @@ from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.options import options_of, without_mask
 from ..problem.recent import Recent
 from ..problem.request import Request
-from .blocks import Block, block, stand_in
 
 _PLANS = 64  # for windows of different lengths
 _LONG = 2**31  # samples of a stream whose end is not known

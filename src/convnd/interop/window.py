@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..methods.blocks import Block, block, stand_in
 from ..plan import Plan
 from ..problem.arguments.calls import explained
 from ..problem.arguments.messages import shown
 from ..problem.arguments.parse import check_x, parse
 from ..problem.options import options_of, without_mask
-from .blocks import Block, block, stand_in
 from .storage import dtype_of, is_readable
 
 

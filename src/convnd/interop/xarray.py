@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from ..methods.blocks import stand_in
 from ..problem.arguments.messages import shown
 from ..problem.arguments.parse import parse
 from ..problem.arguments.spatial import axis_index, spatial_axes
 from ..problem.arguments.values import is_sequence
 from ..problem.options import Options
 from ..problem.request import Request
-from .blocks import stand_in
 
 _EVEN = 1e-6  # of a step is the most that evenly spaced coordinates are off: they may be in float32
 

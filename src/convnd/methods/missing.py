@@ -6,7 +6,7 @@ The second is the weight that an output has found; it divides the first. Omittin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from ..problem.request import Request, dense, memory_order, strided
 from ..problem.result import result_traits
 from .choose import choose
 from .separable.factors import keep_zeros
-from .slabs import Slab, Slabs, over_lines, stored_as
+from .slabs import Slabs, over_lines, stored_as
 from .transforms import fft
 
 _SMALL = 2**14  # samples that NumPy looks at
@@ -81,18 +81,18 @@ class Normalised:
     def __call__(self, x: np.ndarray, out: np.ndarray, mask: np.ndarray | None) -> None:
         """Convolve ``x`` into ``out``, which do not overlap."""
         like = self._slabs.memory()
-        for slab in self._slabs.all:
-            samples, target = x[slab.read], out[slab.outputs]
+        for place, block in self._slabs.all:
+            samples, target, axes = block.read(x, x.dtype), out[place], block.request.axes
             values = valid = samples
             if self._values is not None:
-                valid = self._valid(samples, None if mask is None else mask[slab.read])
+                valid = self._valid(samples, None if mask is None else block.read(mask, mask.dtype))
                 values = like(samples, "values", self._values)
                 _weigh(samples, valid, values, self._adding.workers)
             sums = target if out.dtype == self._adding.result else like(target, "sums", self._adding.result)
             found = like(target, "found", self._weighing.result)
-            self._slabs.run(self._adding, slab.axes, values, sums)
-            self._slabs.run(self._weighing, slab.axes, valid, found)
-            total = self._total_of(slab, found.shape)
+            self._slabs.run(self._adding, axes, values, sums)
+            self._slabs.run(self._weighing, axes, valid, found)
+            total = self._total_of(place)
             for part in (sums.real, sums.imag) if sums.dtype.kind == "c" else (sums,):
                 over_lines(self._normalise, [part, found, total], self._least, self._adding.workers)
             if sums is not target:
@@ -110,13 +110,12 @@ class Normalised:
             return mask
         return samples == samples if mask is None else mask * (samples == samples)
 
-    def _total_of(self, slab: Slab, shape: Sequence[int]) -> np.ndarray:
+    def _total_of(self, place: tuple[slice, ...]) -> np.ndarray:
         """Return the whole weight of every output of a slab, or what broadcasts to it."""
         total = self._total
-        for a, (outputs, count) in enumerate(zip(slab.outputs, shape, strict=True)):
+        for a, outputs in enumerate(place):
             if total.shape[a] > 1:  # the phases of an upsampled axis take turns
-                first = outputs.start or 0
-                total = total.take(np.arange(first, first + count) % total.shape[a], axis=a)
+                total = total.take(np.arange(outputs.start, outputs.stop) % total.shape[a], axis=a)
         return total
 
 

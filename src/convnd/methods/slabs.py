@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from ..jit import tables as t
 from ..jit.compile import function
 from ..jit.passes import BLOCK, run_lines
 from ..problem.axis import Axis
-from ..problem.boundary import CONSTANT
 from ..problem.recent import Recent
 from ..problem.request import Request, memory_order
 from . import tuning
+from .blocks import block
 from .tiling.tables import Builder
 
 _MOST = 2**24  # bytes of a slab's samples, however far its windows reach
@@ -24,22 +24,15 @@ _SERIAL = 2**18  # elements that are worth a thread
 _PLANS = 32  # for slabs of different shapes
 
 
-class Slab(NamedTuple):
-    """A box of outputs, what it reads of ``x``, and the spatial axes from there to the outputs."""
-
-    outputs: tuple[slice, ...]
-    read: tuple[slice, ...]
-    axes: tuple[Axis, ...]
-
-
 class Slabs:
     """The slabs of a request's result, plans that run on them, and memory that is kept from one to the next.
 
-    ``plan`` makes of a request a function that convolves an array into another, with a mask.
+    Of each slab there are its place in the result and what it reads. ``plan`` makes of a request a function that
+    convolves an array into another, with a mask.
     """
 
     def __init__(self, request: Request, plan: Callable[[Request], Any]) -> None:
-        self.all = list(_slabs(request))
+        self.all = [(tuple([slice(*span) for span in box]), block(request, box)) for box in _boxes(request)]
         self._plan, self._plans = plan, Recent[Any](_PLANS)
 
     def run(
@@ -75,33 +68,16 @@ def stored_as(request: Request, native: np.dtype[Any]) -> Request:
     )  # fmt: skip
 
 
-def _slabs(request: Request) -> Iterator[Slab]:
+def _boxes(request: Request) -> Iterator[tuple[tuple[int, int], ...]]:
     """Yield the boxes that a result is computed in. How an item of a batch is cut does not depend on the others."""
+    sizes = [size for a, size in enumerate(_sizes(request)) if a != request.dropped]
+    if request.is_bank and request.channel_axis is not None:
+        sizes[request.channel_axis] = request.out_channels
     along = []
-    for a, size in enumerate(_sizes(request)):
-        if a == request.channel_axis:
-            along.append([(slice(None), slice(None), Axis(1))])
-        else:
-            axis = request.along(a)
-            size = -(-axis.outputs // -(-axis.outputs // size))  # all of one size, in place of a small last one
-            firsts = range(0, axis.outputs, size)
-            along.append([_cut(axis, first, min(first + size, axis.outputs)) for first in firsts])
-    for box in product(*along):
-        outputs = tuple(own[0] for a, own in enumerate(box) if a != request.dropped)
-        yield Slab(outputs, tuple(read for _, read, _ in box), tuple(box[a][2] for a in request.spatial))
-
-
-def _cut(axis: Axis, first: int, end: int) -> tuple[slice, slice, Axis]:
-    """Return some outputs of an axis, what they read, and the axis from there to them."""
-    if (first, end) == (0, axis.outputs):
-        return slice(None), slice(None), axis
-    low, high = axis.read(first, end)
-    passed = zip((low < 0, high > axis.length), axis.boundary, strict=True)
-    if any(is_passed and mode != CONSTANT for is_passed, mode in passed):  # any sample may stand for what is outside
-        return slice(first, end), slice(None), axis.part(first, end)
-    low = min(max(low, 0), axis.length - 1)
-    high = max(min(high, axis.length), low + 1)
-    return slice(first, end), slice(low, high), axis.part(first, end, low, high)
+    for size, outputs in zip(sizes, request.out_shape, strict=True):
+        size = -(-outputs // -(-outputs // size))  # all of one size, in place of a small last one
+        along.append([(first, min(first + size, outputs)) for first in range(0, outputs, size)])
+    yield from product(*along)
 
 
 def _sizes(request: Request) -> list[int]:

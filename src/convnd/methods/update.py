@@ -44,16 +44,16 @@ class Updated:
     def __call__(self, x: np.ndarray, out: np.ndarray, mask: np.ndarray | None) -> None:
         """Convolve ``x`` into ``out``, which do not overlap."""
         like, native = self._slabs.memory(), self._adding.result
-        for slab in self._slabs.all:
-            target = out[slab.outputs]
+        for place, block in self._slabs.all:
+            target = out[place]
             sums, total = like(target, "sums", native), target
-            own = None if mask is None else mask[slab.read]
-            self._slabs.run(self._adding, slab.axes, x[slab.read], sums, own)
+            own = None if mask is None else block.read(mask, mask.dtype)
+            self._slabs.run(self._adding, block.request.axes, block.read(x, x.dtype), sums, own)
             if out.dtype != native:
                 total = like(target, "total", native)
                 if self._beta[0] != 0:
                     np.copyto(total, target, casting="unsafe")
-            bias = self._bias[slab.outputs]
+            bias = self._bias[place]
             if self._update is not None:
                 over_lines(self._update, [total, sums, bias], self._beta, self._workers)
             else:

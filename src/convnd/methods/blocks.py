@@ -1,19 +1,18 @@
 """Blocks: boxes of neighbouring outputs, each convolved from the samples that it reads.
 
-Arrays in files, dask's arrays and streams are all cut here. The outputs of a block are those of the complete array: its
-window has all samples that they read, wherever the boundary takes them from, and is padded only where the boundary
-makes the same of the window as it makes of the array.
+Arrays in files, dask's arrays and streams are all cut here, and what memory beside it is to stay small. The outputs of
+a block are those of the complete array: its window has all samples that they read, wherever the boundary takes them
+from, and is padded only where the boundary makes the same of the window as it makes of the array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import accumulate, product
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..plan import Plan
 from ..problem.axis import Axis
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.recent import Recent
@@ -61,11 +60,11 @@ class Block(NamedTuple):
     lines: tuple[Line, ...]
     request: Request
 
-    def read(self, x: Any) -> np.ndarray:
+    def read(self, x: Any, dtype: np.dtype[Any] | None = None) -> np.ndarray:
         """Return the window, from slices ``x[...]`` of an array that need not be in memory."""
         slices = [line.slices for line in self.lines]
         lengths = [[s.stop - s.start for s in along] for along in slices]
-        return join((x[box] for box in product(*slices)), lengths, self.request.x_dtype)
+        return join((x[box] for box in product(*slices)), lengths, dtype or self.request.x_dtype)
 
     def moved(self, axis: int, low: int, high: int) -> Block:
         """Return the block that reads the samples ``low`` to ``high`` along an axis, as many as this one."""
@@ -93,16 +92,13 @@ def block(request: Request, outputs: Sequence[tuple[int, int]]) -> Block:
 class Plans:
     """The plans of blocks. Blocks that are alike, with windows that lie alike in memory, have the same plan."""
 
-    def __init__(self) -> None:
-        self._known: Recent[Plan] = Recent(_PLANS)
-
-    def __reduce__(self) -> Any:
-        return Plans, ()  # a copy makes its plans anew
+    def __init__(self, make: Callable[[Request], Any]) -> None:
+        self._make, self._known = make, Recent[Any](_PLANS)
 
     def convolve(self, block: Block, window: np.ndarray, out: np.ndarray | None, *others: Hashable) -> np.ndarray:
         """Return the outputs of a block; ``others`` are what blocks may differ in beside their padding."""
         key = block.request.axes, window.shape, window.strides, others
-        plan = self._known.get(key) or self._known.add(key, Plan(block.of(window)))
+        plan = self._known.get(key) or self._known.add(key, self._make(block.of(window)))
         return plan(window, out)
 
 
