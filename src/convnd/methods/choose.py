@@ -42,9 +42,6 @@ class Method(Protocol):
     def estimate(self, problem: Problem, factors: Structure) -> float:
         """Estimate the milliseconds of a call."""
 
-    def least_estimate(self, problem: Problem) -> float:
-        """Return milliseconds that an estimate is not below, at little cost, or 0."""
-
     def prepare(
         self, problem: Problem, kernel: Kernel, factors: tuple[Factor, ...], workers: int | None
     ) -> tuple[Any, Any]:
@@ -53,6 +50,8 @@ class Method(Protocol):
 
 METHODS: tuple[Method, ...] = (direct, separable, fft, winograd)
 _BY_NAME = {method.__name__.rpartition(".")[2]: method for method in METHODS}
+#: Of methods whose layouts take long to search: milliseconds that an estimate is not below, at little cost.
+_LEAST = {"winograd": winograd.least_estimate, "fft": fft.least_estimate}
 
 
 @dataclass(frozen=True)
@@ -123,9 +122,8 @@ def _fastest(request: Request, like: Problem, kernel: np.ndarray) -> Choice:
     factors: tuple[Factor, ...] = ()
     if weights <= _LARGE:
         factors = _add_separable(request, like, kernel, estimates)
-    for name in ("winograd", "fft"):
-        least = _BY_NAME[name].least_estimate(like) / _CLEARLY.get(name, 1)
-        if least < min(estimates.values()):
+    for name, least in _LEAST.items():
+        if least(like) / _CLEARLY.get(name, 1) < min(estimates.values()):
             reason = _BY_NAME[name].unsupported_reason(request, like, kernel, ())
             if not reason:
                 estimates[name] = _BY_NAME[name].estimate(like, ())

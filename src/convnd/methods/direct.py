@@ -287,11 +287,6 @@ def estimate(problem: Problem, factors: Structure) -> float:
     return tuning.milliseconds(problem, cycles / workers, 0.12, 1.15, 0.35)
 
 
-def least_estimate(problem: Problem) -> float:
-    """Return milliseconds that an estimate is not below, at little cost."""
-    return 0.0
-
-
 def prepare(
     problem: Problem, kernel: Kernel, factors: Sequence[Factor], workers: int | None
 ) -> tuple[DirectPlan, np.ndarray]:

@@ -256,11 +256,6 @@ def estimate(problem: Problem, factors: Structure) -> float:
     return tuning.milliseconds(problem, cycles / team_size(None, useful_workers(problem, cycles)), 0.15, 1.15, 0.6)
 
 
-def least_estimate(problem: Problem) -> float:
-    """Return milliseconds that an estimate is not below, at little cost."""
-    return 0.0
-
-
 def prepare(
     problem: Problem, kernel: Kernel, factors: tuple[Factor, ...], workers: int | None
 ) -> tuple[SeparablePlan, Factors]:
