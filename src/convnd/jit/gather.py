@@ -98,7 +98,7 @@ def _map_axes(job, table, memory):
             relative, offset = table[table[axis + t.POSITIONS] + k], t.UNREAD
             if relative <= reach:
                 index = _index_of(input_position(origin, relative, stride, before), axis, table)
-                offset = t.FILLED if index == OUTSIDE else index * table[axis + t.X_STEP]
+                offset = t.FILL_VALUE if index == OUTSIDE else index * table[axis + t.X_STEP]
             memory[table[axis + t.MAP] + k] = offset
 
 
@@ -246,7 +246,7 @@ def gather(table_address, memory_address, job, group, window):
                 rest //= table[axis + t.WINDOW]
                 offset = memory[table[axis + t.MAP] + place]
                 is_read &= offset != t.UNREAD
-                is_inside &= offset != t.FILLED
+                is_inside &= offset != t.FILL_VALUE
                 source += offset
                 target += place * table[axis + t.PITCH]
             if reads_lines and is_read:
@@ -264,7 +264,7 @@ def gather(table_address, memory_address, job, group, window):
                 if offset == t.UNREAD and is_inside:
                     continue
                 ahead = memory[table[row_axis + t.MAP] + next_row] - offset if next_row < rows else 0
-                if offset == t.FILLED or not is_inside:
+                if offset == t.FILL_VALUE or not is_inside:
                     first, behind, offset, ahead = end, whole, 0, 0
                 to = target + row * table[row_axis + t.PITCH]
                 _copy_line(job, table, memory, memory_address, first, behind, source + offset, to, fills, ahead)

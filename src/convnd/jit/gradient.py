@@ -19,7 +19,7 @@ from .gather import advance, arrays, clear, find_tile, is_in_range, start, total
 from .intrinsics.memory import call, indices_at, numbers_on_stack, read_sample, run, take_next
 from .kernels import is_smaller
 from .lines import pointer_to
-from .transforms.fourier import last_dimension, load_slab, slab_address, transform_dimensions, unload_slab
+from .transforms.fourier import load_slab, slab_address, transform_dimensions, unload_slab
 
 Y = t.GRADIENT_COLUMNS  # the job of y
 
@@ -137,7 +137,7 @@ def sum_spectra(table_address, memory_address, task, is_first, is_last, scratch)
             for pair in range(channels * filters):
                 x_slab, y_slab = pair % channels, channels + pair // channels
                 arguments = slabs + x_slab * slab_bytes, slabs + y_slab * slab_bytes, spectrum
-                run(table[t.MULTIPLY_ADD], (*arguments, table[last_dimension(table) + t.DIMENSION_LENGTH]))
+                run(table[t.MULTIPLY_ADD], (*arguments, table[table[t.LAST_DIMENSION] + t.DIMENSION_LENGTH]))
                 spectrum += slab_bytes
     else:
         indices_at(table[t.FLAGS])[task] = 1

@@ -42,7 +42,7 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
 ) = range(39)  # fmt: skip
 
 # In place of an offset in x: the fill value is meant, or no output of the tile reads the place.
-FILLED, UNREAD = -(2**62), -(2**62) - 1
+FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
 
 # Of a job of the direct and the separable method, behind those.
 (
@@ -97,8 +97,8 @@ SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of 
 (
     # bytes of a plane, of a row of it, of a vector of lanes, of a slab; where the slabs lie in a worker's scratch
     PLANE, ROW, VECTOR, SLAB_BYTES, SLABS_AT,
-    # places: the dimensions in the order of their transforms, and the passes; how many dimensions
-    DIMENSIONS, STEPS, DIMENSION_COUNT,
+    # places: the dimensions in the order of their transforms, the last of them, and the passes
+    DIMENSIONS, LAST_DIMENSION, STEPS,
     # the last transform: how many slabs it has; the address of its twist, 0 for none
     SLABS, TWIST,
     # C functions: products of slabs by the twist, its conjugate, a spectrum

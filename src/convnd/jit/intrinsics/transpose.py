@@ -6,7 +6,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..tables import FILLED, UNREAD
+from ..tables import FILL_VALUE, UNREAD
 from .emit import I32, I64, SCALARS, Emitter, behind, chosen, load, load_lanes, splat, store, store_lanes
 
 
@@ -48,8 +48,8 @@ def _lanes_between(b, lanes, first, count):
 def gather_lines(b, dtype, lanes, /, source, offsets, rows, target, pitch, width, low, high, fill):
     """Copy ``rows`` lines of x to a window, ``width`` positions each, of which ``low`` to ``high - 1`` lie in x.
 
-    ``source`` is where position 0 would lie in x, ``offsets`` are those of the lines, `FILLED`, or `UNREAD`. Positions
-    outside x get the value at the address ``fill``; lines that are not read are left as they are.
+    ``source`` is where position 0 would lie in x, ``offsets`` are those of the lines, `FILL_VALUE`, or `UNREAD`.
+    Positions outside x get the value at the address ``fill``; lines that are not read are left as they are.
     """
     scalar, size = SCALARS[dtype], np.dtype(dtype).itemsize
     other = splat(b, ir.VectorType(scalar, lanes), load(b, fill, scalar))
@@ -57,7 +57,7 @@ def gather_lines(b, dtype, lanes, /, source, offsets, rows, target, pitch, width
     all_chunks = b.sdiv(b.add(width, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
     with cgutils.for_range(b, rows, intp=I64) as row:
         offset = load(b, behind(b, offsets, (row.index, 8)), I64, 8)
-        is_outside = b.icmp_signed("<=", offset, ir.Constant(I64, FILLED))
+        is_outside = b.icmp_signed("<=", offset, ir.Constant(I64, FILL_VALUE))
         chunks = b.select(b.icmp_signed("==", offset, ir.Constant(I64, UNREAD)), zero, all_chunks)
         offset, count = b.select(is_outside, zero, offset), b.select(is_outside, zero, inside)
         line = behind(b, target, (row.index, pitch))

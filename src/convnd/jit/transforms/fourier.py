@@ -73,16 +73,10 @@ def transform_columns(dimension, inverse, tile, table, slab):
 @njit(**HELPER)
 def transform_dimensions(inverse, tile, table, slab):
     """Transform a tile along all dimensions but the last, in place."""
-    count = table[t.DIMENSION_COUNT] - 1
+    count = (table[t.LAST_DIMENSION] - table[t.DIMENSIONS]) // t.DIMENSION_COLUMNS
     for d in range(count):
         number = count - 1 - d if inverse else d
         transform_columns(table[t.DIMENSIONS] + number * t.DIMENSION_COLUMNS, inverse, tile, table, slab)
-
-
-@njit(**HELPER)
-def last_dimension(table):
-    """Return the place of the last dimension."""
-    return table[t.DIMENSIONS] + (table[t.DIMENSION_COUNT] - 1) * t.DIMENSION_COLUMNS
 
 
 @njit(**HELPER)
@@ -94,7 +88,7 @@ def slab_address(number, tile, table):
 @njit(**HELPER)
 def _transpose(source, target, table):
     """Transpose rows of a tile into a slab, or back: between (address, pitch, step, plane)."""
-    length = table[last_dimension(table) + t.DIMENSION_LENGTH]
+    length = table[table[t.LAST_DIMENSION] + t.DIMENSION_LENGTH]
     blocks = -(-length * table[t.ITEM] // table[t.VECTOR])
     for plane in range(2):
         read, write = source[0] + plane * source[3], target[0] + plane * target[3]
@@ -111,7 +105,7 @@ def _slab_steps(slab, table):
 @njit(**HELPER)
 def load_slab(address, number, table, slab):
     """Transform a slab of a tile along the last dimension, into ``slab``."""
-    vector, last = table[t.VECTOR], last_dimension(table)
+    vector, last = table[t.VECTOR], table[t.LAST_DIMENSION]
     inside = (slab, 2 * vector, vector)
     _transpose((address, table[t.ROW], vector, table[t.PLANE]), _slab_steps(slab, table), table)
     if table[t.TWIST] != 0:
@@ -123,7 +117,7 @@ def load_slab(address, number, table, slab):
 @njit(**HELPER)
 def unload_slab(slab, number, table, address):
     """Undo `load_slab`, times the dimension's length."""
-    vector, last = table[t.VECTOR], last_dimension(table)
+    vector, last = table[t.VECTOR], table[t.LAST_DIMENSION]
     inside = (slab, 2 * vector, vector)
     run_steps(last, True, table, inside, inside, inside)
     if table[t.TWIST] != 0:
@@ -150,7 +144,7 @@ def _transform_filter(number, tile, slab, table):
 @njit(**HELPER)
 def _convolve_tile(group, tile, slabs, table):
     """Turn the windows of a group's channels, in place, into its output channels."""
-    pitch, length = table[t.CHANNEL_PITCH], table[last_dimension(table) + t.DIMENSION_LENGTH]
+    pitch, length = table[t.CHANNEL_PITCH], table[table[t.LAST_DIMENSION] + t.DIMENSION_LENGTH]
     for channel in range(table[t.IN_CHANNELS]):
         transform_dimensions(False, tile + channel * pitch, table, slabs)
     result = slabs + table[t.IN_CHANNELS] * table[t.SLAB_BYTES]

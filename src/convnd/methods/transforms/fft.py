@@ -100,11 +100,12 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
     lift, lower, power, small = compile_scaling(working)
     by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
+    at = builder.add([*chain(*dimensions)])
     builder.set({
         **columns, **compiled, t.AXES: builder.add(axis_rows(axes, pitches)), t.CHANNEL_PITCH: 2 * plane,
         t.ROW_AXIS: -1, t.PLANE: plane, t.ROW: layout.row * item, t.VECTOR: vector, t.SLAB_BYTES: slab_bytes,
         t.SLABS_AT: slabs_at,
-        t.DIMENSIONS: builder.add([*chain(*dimensions)]), t.DIMENSION_COUNT: len(dimensions),
+        t.DIMENSIONS: at, t.LAST_DIMENSION: at + (len(dimensions) - 1) * t.DIMENSION_COLUMNS,
         t.STEPS: builder.add([*chain(*steps)]),
         t.SLABS: layout.slabs, t.TWIST: twist, t.TWIST_BY: by_table[0], t.UNTWIST_BY: by_table[1],
         t.MULTIPLY: by_table[1], t.MULTIPLY_ADD: by_table[2], t.TRANSPOSE: transpose.compile(working, lanes),
