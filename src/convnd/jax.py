@@ -29,15 +29,11 @@ def _called(apply: Any, shape: tuple[int, ...], dtype: Any, *arrays: Any) -> Any
     return jax.pure_callback(call, result, *arrays, vmap_method="sequential")
 
 
-def _plan(x: Any, kernel: Any, options: Options) -> Any:
-    return plan(x, kernel, **dict(options))
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(x: Any, kernel: Any, options: Options) -> Any:
     like = stand_in(x.shape, x.dtype), stand_in(kernel.shape, kernel.dtype)
     request = parse(*like, None, options_of(dict(options)))
-    return _called(lambda x, kernel: _plan(x, kernel, options)(x), request.out_shape, request.result, x, kernel)
+    return _called(lambda x, kernel: plan(x, kernel, **dict(options))(x), request.out_shape, request.result, x, kernel)
 
 
 def _forward(x: Any, kernel: Any, options: Options) -> tuple[Any, tuple[Any, Any]]:
@@ -49,10 +45,10 @@ def _backward(options: Options, arrays: tuple[Any, Any], y: Any) -> tuple[Any, A
     x, kernel = arrays
 
     def of_x(x: Any, kernel: Any, y: Any) -> Any:
-        return _like(_plan(x, kernel, options).adjoint(y.conj()).conj(), x)
+        return _like(plan(x, kernel, **dict(options)).adjoint(y.conj()).conj(), x)
 
     def of_kernel(x: Any, kernel: Any, y: Any) -> Any:
-        return _like(_plan(x, kernel, options).kernel_gradient(x, y.conj()).conj(), kernel)
+        return _like(plan(x, kernel, **dict(options)).kernel_gradient(x, y.conj()).conj(), kernel)
 
     return _called(of_x, x.shape, x.dtype, x, kernel, y), _called(of_kernel, kernel.shape, kernel.dtype, x, kernel, y)
 

@@ -46,9 +46,24 @@ def boxes(request: Request) -> list[Box]:
 
 
 def transposed(request: Request, dtype: np.dtype[Any], box: Box) -> Request:
-    """Return the convolution that makes up the transpose of a request, in a box of positions, for outputs of a type."""
-    axes = tuple(_transposed_axis(axis, *own) for axis, own in zip(request.axes, box, strict=True))
-    return _turned(request, dtype)._replace(axes=axes)
+    """Return the convolution that makes up the transpose of a request, in a box of positions, for outputs of a type.
+
+    Its kernel is turned round, and its channels are exchanged.
+    """
+    kernel, shape, channel = request.kernel.conj(), list(request.out_shape), request.channel_axis
+    if channel is not None:
+        kernel = _exchanged(request, kernel)
+        if not request.is_bank:
+            shape.insert(channel, 1)
+    result = dtypes.default_result(dtype, kernel.dtype)
+    if result == np.float16:  # what is folded is added up
+        result = np.dtype(np.float32)
+    return request._replace(
+        x=np.broadcast_to(np.zeros((), dtype), shape), x_dtype=dtype, kernel=kernel,
+        axes=tuple(_transposed_axis(axis, *own) for axis, own in zip(request.axes, box, strict=True)),
+        is_bank=channel is not None, is_flipped=not request.is_flipped, fill=0,
+        working=dtypes.working(dtype, kernel, result, 0), result=result, out=None,
+    )  # fmt: skip
 
 
 def fold(request: Request, box: Box, sums: np.ndarray, others: np.ndarray | None) -> np.ndarray:
@@ -97,23 +112,6 @@ def _transposed_axis(axis: Axis, first: int, end: int) -> Axis:
         return replace(axis, before=before, after=axis.before)
     whole = Axis(axis.outputs, axis.taps, axis.upsample, axis.dilation, before, upsample=axis.stride)
     return whole.part(first, end)
-
-
-def _turned(request: Request, dtype: np.dtype[Any]) -> Request:
-    """Return the request whose kernel is turned round and whose channels are exchanged, for outputs of a type."""
-    kernel, shape, channel = request.kernel.conj(), list(request.out_shape), request.channel_axis
-    if channel is not None:
-        kernel = _exchanged(request, kernel)
-        if not request.is_bank:
-            shape.insert(channel, 1)
-    result = dtypes.default_result(dtype, kernel.dtype)
-    if result == np.float16:  # what is folded is added up
-        result = np.dtype(np.float32)
-    return request._replace(
-        x=np.broadcast_to(np.zeros((), dtype), shape), x_dtype=dtype, kernel=kernel,
-        is_bank=channel is not None, is_flipped=not request.is_flipped, fill=0,
-        working=dtypes.working(dtype, kernel, result, 0), result=result, out=None,
-    )  # fmt: skip
 
 
 def _exchanged(request: Request, kernel: np.ndarray) -> np.ndarray:
