@@ -4,8 +4,6 @@ Errors are differences from sums in extended precision at 400 outputs, in units 
 (``2**-53`` in float64): the root of the mean square, and the largest. A ratio above 1 means that convnd's is larger.
 """
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any, NamedTuple
 

@@ -8,8 +8,6 @@ It prints each ratio, their geometric mean and the worst; the exit status is 1 w
 above it is timed again a few times, and the fastest call of all counts.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

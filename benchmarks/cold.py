@@ -7,8 +7,6 @@
 Each figure comes from processes of its own, with a disk cache of its own. The exit status is 1 where a limit is missed.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

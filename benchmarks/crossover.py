@@ -6,8 +6,6 @@
 The methods by name, "auto", SciPy's functions and OpenCV's take turns at each size; what STYLES has is timed and drawn.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -9,8 +9,6 @@ to build the graph, its bytes as they are sent to a cluster, the seconds that da
 these do nothing, and the seconds of the whole with chunks of 8^3, where arithmetic hardly counts.
 """
 
-from __future__ import annotations
-
 import argparse
 import pickle
 import sys

@@ -13,8 +13,6 @@ transforms also on how many threads there are, and on another machine "auto" may
 wrote it.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import math

@@ -3,8 +3,6 @@
 Only what is public is asked for: `convnd`, `plan` with its adjoint and its kernel's gradient, and `kernels`.
 """
 
-from __future__ import annotations
-
 import random
 import zlib
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 The sources are imported by processes that run this file by itself. They print figures: of turns, steps or moves.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import math

@@ -1,7 +1,5 @@
 """A problem's geometry as peers see it: what pads x, which tap is the centre, what part of a result is asked for."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace

@@ -7,8 +7,6 @@ Each kind of work has random sizes. The first `WARM` shapes are not timed: they 
 later shape, our first call is timed, and the second call of each peer, for which the first one did what it does once.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

@@ -5,8 +5,6 @@ time: kernels are flipped, spread (dilation) and converted beforehand, x is not.
 own (torch, jax, SimpleITK, dask), x is one of them. Calls that would take seconds are left out.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from importlib import import_module

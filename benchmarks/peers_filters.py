@@ -1,7 +1,5 @@
 """Peers that filter signals, images and volumes: one kernel for everything, no channels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any

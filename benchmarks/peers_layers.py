@@ -1,7 +1,5 @@
 """Peers that compute layers of networks: a batch, channels and groups, floating results."""
 
-from __future__ import annotations
-
 import math
 from importlib import import_module
 from typing import Any

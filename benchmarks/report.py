@@ -1,7 +1,5 @@
 """A benchmark's figures, and how they are written: lines of a table, JSON, a plot, the section of a page in `docs`."""
 
-from __future__ import annotations
-
 import json
 import math
 import platform

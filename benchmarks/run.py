@@ -16,8 +16,6 @@ A line may end with targets, as in ``float32 3500x3500 * 9x9 same | peer>=2.5 mm
 A line ``## Audio`` begins a section of the tables; other lines that begin with ``#`` are comments.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before the peers' threads, which otherwise wait on our cores

@@ -1,7 +1,5 @@
 """Print the README's table: functions of `convnd.ndimage` and `convnd.signal` beside SciPy's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import resources
 from time import perf_counter

@@ -7,8 +7,6 @@ and the 90th percentile are of calls one after the other, and of calls after a p
 as they are in most programs.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Time calls beside each other, in turns: the one clock of all benchmarks here."""
 
-from __future__ import annotations
-
 import ctypes
 import math
 import platform

@@ -1,7 +1,5 @@
 """Draw what stands beyond an image under each boundary: `python docs/boundaries.py`, in the repository's root."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

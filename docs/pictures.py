@@ -3,8 +3,6 @@
 Sound, photograph and scan are smoothed by the same call; only the data and the Gaussian's sigma along each axis differ.
 """
 
-from __future__ import annotations
-
 import io
 from importlib import resources
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the examples share: one-line errors, output files that appear whole or not at all, and a summary of the work."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import math

@@ -1,7 +1,5 @@
 """Reading photographs: PNG, JPEG and TIFF, grey or colour, of 8 or 16 bits."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The pictures that the examples draw: slices of scans, spectrograms, photographs side by side."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Scans: NIfTI, what ITK reads, and TIFF stacks, which are read into memory, and zarr, which stays where it lies."""
 
-from __future__ import annotations
-
 import gzip
 from collections.abc import Sequence
 from contextlib import ExitStack

@@ -6,8 +6,6 @@ little noise, as a sensor does; that is all the restoration is given. It looks f
 plan.as_linear_operator() gives it both. The sharp photograph only tells how well it went.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

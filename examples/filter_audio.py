@@ -6,8 +6,6 @@ alike, and "same" padding takes that delay away again. Each channel is a batch i
 The recording passes through block by block, so one of hours takes no more memory than one of seconds.
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 import itertools

@@ -5,8 +5,6 @@ processing calls correlation (convention="correlation"), and most image software
 calls convolution. Only the two edge kernels and emboss would look different.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Sequence

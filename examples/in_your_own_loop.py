@@ -5,8 +5,6 @@ drawn to it, and lung nodules, noise and texture show in it. Two convolutions of
 operations between them, all in one `numba.njit` function: no array of the whole scan is made on the way.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ so many millimetres is therefore another number of voxels along each axis, and a
 neighbours becomes a gradient only when divided by their distance.
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 import sys

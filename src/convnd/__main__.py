@@ -1,7 +1,5 @@
 """Print the plan of a problem in text form: ``python -m convnd "float32 3500x3500 * 9x9 same reflect"``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The public function: its signature, its docstring, ten lines of body."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Linear filters with SciPy's arguments: weights along lines, one axis after the other or all in one call."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Iterable, Sequence
 from functools import partial, reduce

@@ -1,7 +1,5 @@
 """`convnd` as a function of JAX's arrays that has gradients and may be compiled by `jax.jit`."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -7,8 +7,6 @@ An argument that may differ from axis to axis takes a number for all axes, or a 
 length of the sequence is the rank: ``gaussian((2, 2))`` has two axes. Without a sequence, `ndim` is the rank.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import reduce
 from math import cos, hypot, inf, radians, sin

@@ -12,8 +12,6 @@ come out. What differs:
   weights up to 2.2e-16. In uniform filters NaN stays in its windows, where SciPy's running sum carries it on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 

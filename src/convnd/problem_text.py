@@ -23,8 +23,6 @@ Options, in any order
     ``fortran`` (x is in Fortran order); ``out`` (the caller makes the result array).
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

@@ -9,8 +9,6 @@ come out. What differs:
 - Arrays of objects (`decimal.Decimal`) and of long doubles are a TypeError: they have no compiled arithmetic.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Sequence
 from math import prod

@@ -1,7 +1,5 @@
 """`convnd` as a function of torch's CPU tensors that has gradients."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

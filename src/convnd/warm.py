@@ -1,7 +1,5 @@
 """Compilation ahead of the calls that need it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import product
 from typing import Any

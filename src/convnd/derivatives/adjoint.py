@@ -10,8 +10,6 @@ positions that are read from a sample; what it gives those outside the array, th
 supply them. Around a circle there is no outside: where as many outputs as samples wrap, so does the transpose.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod

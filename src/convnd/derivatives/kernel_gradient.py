@@ -4,8 +4,6 @@ Small kernels take dot products over tiles, large ones products of spectra. Task
 for any number of workers, and their sums are added up in order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product

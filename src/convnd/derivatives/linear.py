@@ -1,7 +1,5 @@
 """A convolution as a linear map: its transpose, and its derivative by the kernel."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from math import prod
 from typing import Any

@@ -1,7 +1,5 @@
 """Arrays of other kinds than NumPy's, arrays that memory does not hold, and streams."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """`convnd.convnd` inside users' own `@njit` functions: what is registered with Numba when `convnd` is imported."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from types import SimpleNamespace

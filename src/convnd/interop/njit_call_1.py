@@ -4,8 +4,6 @@ Numba imports this module before it loads a function from its cache in which thi
 functions ready that such a function looks for by name. The number in the module's name is `symbols.INTERFACE`.
 """
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a call of `convnd.convnd` in compiled code is by the types of its arguments, and the errors about these."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace

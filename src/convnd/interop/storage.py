@@ -4,8 +4,6 @@ Whatever has ``shape``, ``dtype`` and ``__getitem__`` is read, as arrays of zarr
 ``__setitem__`` it is written. Attributes beside these count where an array has them. No package of theirs is imported.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator
 from math import prod

@@ -1,7 +1,5 @@
 """Convolution of samples that arrive block by block along one axis, in any number."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from math import prod
 from typing import Any

@@ -1,7 +1,5 @@
 """Tensors of torch and arrays of JAX in the CPU's memory: one in gives one of its kind out."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Windows: which samples a box of outputs reads, for users who cut arrays themselves."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,8 +5,6 @@ between samples or outside. There the coordinate of the dimension is continued w
 goes along a dimension that has such outputs is dropped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from numbers import Integral
 from typing import Any

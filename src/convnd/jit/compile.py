@@ -5,8 +5,6 @@ calls, so the folder is named after a digest of all that is compiled: the source
 codes of boundaries, the one thing that they import.
 """
 
-from __future__ import annotations
-
 import _thread
 import atexit
 import os

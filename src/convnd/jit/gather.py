@@ -4,8 +4,6 @@ A tile is a box of neighbouring outputs. Gather copies the input window that it 
 only code that knows the boundary, the memory layout of x and its dtype.
 """
 
-from __future__ import annotations
-
 from numba import carray, config, njit
 
 from ..problem.boundary import OUTSIDE

@@ -6,8 +6,6 @@ its outputs begin to read, amid zeros. Large kernels take the FFT method's tiles
 conjugate of that of y is the spectrum of their correlation, and the tiles of a task share one transform back.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The index scheme: which sample of the input an output and a tap read, along one axis of any rank."""
 
-from __future__ import annotations
-
 from numba import njit
 
 from ..problem import boundary

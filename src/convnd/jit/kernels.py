@@ -1,7 +1,5 @@
 """What a worker does: of the direct and of the separable method, of small calls, and of packing weights."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from numba import njit, types

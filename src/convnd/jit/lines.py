@@ -3,8 +3,6 @@
 One C function is compiled for each pair of dtypes. Its loops are plain, so that LLVM makes vectors of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any

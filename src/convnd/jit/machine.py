@@ -3,8 +3,6 @@
 They are found at import. LLVM holds a lock meanwhile, which the child of a fork in another thread would find taken.
 """
 
-from __future__ import annotations
-
 import llvmlite.binding as llvm
 from numba import config
 

@@ -8,8 +8,6 @@ Numba's layers have limits that end a process: GNU OpenMP must not run in a fork
 twin of the kernel function.
 """
 
-from __future__ import annotations
-
 import _thread
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Passes over whole arrays, line by line: what omitting NaN and adding to a result take beside convolutions."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -5,8 +5,6 @@ and nothing is gathered. These functions have no rank and no dtype: they are com
 addresses stand in the table.
 """
 
-from __future__ import annotations
-
 from numba import njit
 
 from . import tables as t

@@ -4,8 +4,6 @@ The choice is a pure function of the problem, of the factors found in its kernel
 ``print(plan)``. Estimates are those of the problem that stands for its like, for as many outputs as there are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol

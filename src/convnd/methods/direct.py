@@ -1,7 +1,5 @@
 """The direct method: every output sums its taps, by the layout that runs the problem best."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product

@@ -4,8 +4,6 @@ It is two plain convolutions: of the samples times a mask, and of the mask with 
 The second is the weight that an output has found; it divides the first. Omitting NaN takes 0 in the mask where NaN is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """What a method leaves: tiles that it cannot do within what is promised."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from math import prod
 from typing import Any

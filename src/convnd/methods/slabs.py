@@ -1,7 +1,5 @@
 """Work on whole arrays, slab by slab of the result: memory beside the arrays is bounded."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import prod

@@ -4,8 +4,6 @@ What does not depend on the arrays' values and addresses lies ready in a table. 
 memory: any number of threads may be in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ The tuning is a part of the key of everything that depends on it, so that anothe
 wrong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, wraps

@@ -4,8 +4,6 @@ Direct sums are added as a tile is stored, where the result has the working type
 else is convolved slab by slab and added by a pass over each slab.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -5,8 +5,6 @@ amount of padding: `input_index`, which is compiled for tiles. Each end of an ax
 positions beyond that end as if both had it: the other end's has no part in them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple

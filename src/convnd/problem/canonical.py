@@ -5,8 +5,6 @@ is unflipped, and complex numbers are planes of real ones; each method merges th
 A problem says nothing of addresses and values: two calls that differ in these alone share one plan.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache

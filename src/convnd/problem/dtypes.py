@@ -1,7 +1,5 @@
 """The type of a result, the type that it is computed in, and the fill value in that type."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

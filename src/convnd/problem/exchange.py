@@ -4,8 +4,6 @@ Convolution commutes: a kernel that is much longer than ``x`` takes its place. A
 has a tap of its own, which is a filter then. And whole numbers of a wide type may be as small as those of a narrow one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from math import prod

@@ -1,7 +1,5 @@
 """Memory: how much a result can take at most, and what is known to be there around an array."""
 
-from __future__ import annotations
-
 import os
 import sys
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The options of `convnd.convnd`: its arguments beside the arrays, as they were given."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 

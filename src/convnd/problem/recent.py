@@ -1,7 +1,5 @@
 """Values that are remembered: the most recently made ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar

@@ -1,7 +1,5 @@
 """The result: its type, the array ``out`` that receives it, its size in memory, and the errors about all three."""
 
-from __future__ import annotations
-
 import math
 import sys
 from typing import Any

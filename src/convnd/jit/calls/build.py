@@ -1,7 +1,5 @@
 """The table of a call's one job: it continues the call's columns, with windows, taps and packed weights."""
 
-from __future__ import annotations
-
 import numpy as np
 from numba import njit
 

@@ -3,8 +3,6 @@
 `problem.canonical` says the same in Python, for every method; here are the numbers that the direct method needs.
 """
 
-from __future__ import annotations
-
 from numba import njit
 
 from .. import tables as t

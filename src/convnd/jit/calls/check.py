@@ -1,7 +1,5 @@
 """Checks of a call's numbers, and its errors."""
 
-from __future__ import annotations
-
 from numba import njit
 
 from ..compile import HELPER

@@ -5,8 +5,6 @@ what it asks for; `check`, `canonical` and `layout` write what that means, `buil
 changes the interface of functions that users' caches keep: `symbols.INTERFACE` counts up with it.
 """
 
-from __future__ import annotations
-
 from .. import tables as t
 from ..machine import VECTOR_REGISTERS
 

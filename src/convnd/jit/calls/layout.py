@@ -1,7 +1,5 @@
 """How a call is cut: its type, its register tile and the outputs of a tile, by rules. Nothing here changes bits."""
 
-from __future__ import annotations
-
 import numpy as np
 from numba import njit
 

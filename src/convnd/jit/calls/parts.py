@@ -4,8 +4,6 @@ The outputs of a branch sum the same taps: it is a plain call in places of the r
 same in Python.
 """
 
-from __future__ import annotations
-
 from numba import njit
 
 from .. import tables as t

@@ -1,7 +1,5 @@
 """What is compiled into users' functions for calls that have parts. It is loaded as `interop.njit_call_1` is."""
 
-from __future__ import annotations
-
 import numpy as np
 from numba import njit
 

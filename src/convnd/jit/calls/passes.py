@@ -4,8 +4,6 @@
 divided into slabs, so that buffers stay in the caches. The first pass reads x with all of its padding.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The C functions that calls from compiled code reach: they check, lay out and run."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 from ..compile import function, within_compilation

@@ -11,8 +11,6 @@ With another interface those modules' names change too, and in their places stay
 symbol's empty table would make callers raise an error.
 """
 
-from __future__ import annotations
-
 import llvmlite.binding as llvm
 import numpy as np
 

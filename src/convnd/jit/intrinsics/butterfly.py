@@ -14,8 +14,6 @@ A pass is an intrinsic: plain loops over the lanes take 2 to 6 times as long (ra
 LLVM makes no vectors of loops that read and write the same places.
 """
 
-from __future__ import annotations
-
 from math import cos, pi, sin, sqrt
 
 import numpy as np

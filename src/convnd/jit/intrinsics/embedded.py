@@ -4,8 +4,6 @@ What depends on types is compiled there, beside the user's code: lines of sample
 that are private to it. The rest is reached by the name of a symbol.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whole numbers at addresses, and calls of C functions at addresses."""
 
-from __future__ import annotations
-
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils

@@ -12,8 +12,6 @@ The points decide the error (Barabasz et al., 2018, "Error analysis and improvin
 convolution"): of those with few bits, whose transforms have exact coefficients, these had the least.
 """
 
-from __future__ import annotations
-
 from llvmlite import ir
 from numba.core import cgutils
 

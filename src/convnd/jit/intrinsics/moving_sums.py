@@ -6,8 +6,6 @@ Werman, 1993, do so for the largest sample). Nothing is subtracted: errors are a
 and infinity stay in their windows.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils

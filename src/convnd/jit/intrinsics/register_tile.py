@@ -15,8 +15,6 @@ Across channels the roles change: the vectors are weights, of neighbouring outpu
 one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Samples between an array's lines and the lanes of vectors: transpositions, and lines that may be short."""
 
-from __future__ import annotations
-
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils

@@ -3,8 +3,6 @@
 Along the last axis, lines are transposed block by block: lanes of vectors are then neighbouring lines.
 """
 
-from __future__ import annotations
-
 from numba import njit
 
 from .. import tables as t

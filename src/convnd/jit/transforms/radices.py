@@ -1,7 +1,5 @@
 """The passes that transform a line: radices, lengths, twiddles, and the order in which frequencies come out."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from functools import lru_cache
 from itertools import product

@@ -7,8 +7,6 @@ transformed windows is a matrix (input channels, lanes); the products are the re
 rows, and for taps the *terms*: every input channel, and of it the lanes so many items on that each such tap reads.
 """
 
-from __future__ import annotations
-
 from numba import njit
 
 from .. import tables as t

@@ -1,7 +1,5 @@
 """The factors of a canonical kernel. Those of a bank's filters are a tree: what filters begin with they share."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

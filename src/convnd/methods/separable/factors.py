@@ -7,8 +7,6 @@ dimensions that is the singular value decomposition; a factor may keep several a
 filters are a tree: where they begin alike, they share their factors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations

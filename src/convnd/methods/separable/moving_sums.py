@@ -1,7 +1,5 @@
 """Passes of moving sums: those of a factor whose weights are all the same, along one axis."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod

@@ -1,7 +1,5 @@
 """The problem that each pass of factors is, from the window of a tile on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod

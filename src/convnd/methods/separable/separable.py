@@ -6,8 +6,6 @@ sum are channels of the windows in between. The filters of a bank read a window 
 factors that they share.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod

@@ -1,7 +1,5 @@
 """The outputs of a tile that all passes run over."""
 
-from __future__ import annotations
-
 from itertools import product
 from math import prod
 

@@ -3,8 +3,6 @@
 The constants were fitted to timings of single tiles (AMD Zen 5, AVX-512).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

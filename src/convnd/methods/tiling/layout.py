@@ -4,8 +4,6 @@ The estimates are a pure function of the problem and of constants that were meas
 result's bits. For each shape a few of the ways that `ways` ranks are looked at.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from math import inf, prod
 from typing import NamedTuple, TypeVar

@@ -4,8 +4,6 @@ What is found for it is remembered, and holds for lengths not seen before. It is
 that no choice depends on which lengths came first.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

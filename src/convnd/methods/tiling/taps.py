@@ -6,8 +6,6 @@ row ``r`` reads at tap ``t`` what row ``r+1`` reads ``lag`` taps earlier, so all
 Where the rows are output channels every tap feeds them all.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

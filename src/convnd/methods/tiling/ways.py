@@ -3,8 +3,6 @@
 What depends on the kernel and not on the size of ``x`` is ranked once; `layout` chooses among the ways for each shape.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import prod

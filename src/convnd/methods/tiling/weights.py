@@ -1,7 +1,5 @@
 """Weights in the order in which the register tile reads them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import prod
 

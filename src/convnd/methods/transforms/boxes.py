@@ -3,8 +3,6 @@
 A pure function of the problem and of constants that were measured once; nothing here changes a result's bits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache

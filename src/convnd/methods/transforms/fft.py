@@ -1,7 +1,5 @@
 """The FFT method: everything laid out for compiled code, and run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import chain
 from math import log2, prod

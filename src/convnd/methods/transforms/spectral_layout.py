@@ -1,7 +1,5 @@
 """How the FFT method lays out the transforms of a window in memory."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import prod
 

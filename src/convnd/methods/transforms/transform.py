@@ -1,7 +1,5 @@
 """What methods that transform windows share: transformed filters, and tiles that the direct method has to do."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple

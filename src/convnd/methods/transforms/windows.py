@@ -4,8 +4,6 @@ A pure function of the problem and of constants that were measured once; never o
 alone has the bits that it has among others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product

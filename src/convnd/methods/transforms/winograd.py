@@ -1,7 +1,5 @@
 """Winograd's method: everything laid out for compiled code, and run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import inf, prod
 

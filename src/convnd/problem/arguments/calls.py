@@ -1,7 +1,5 @@
 """Calls with arguments that a function does not take: the error says what to write."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps

@@ -1,7 +1,5 @@
 """Docstrings of functions that share their arguments: a table says what each argument means."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from textwrap import indent

@@ -1,7 +1,5 @@
 """What to write where the axes of a kernel do not fit those of ``x``: the calls that users of other libraries mean."""
 
-from __future__ import annotations
-
 import numpy as np
 
 _MOST_COLOURS = 4  # samples of a last axis that an error takes for those of a pixel

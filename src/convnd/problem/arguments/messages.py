@@ -1,7 +1,5 @@
 """Values as error messages show them: on one line, of any length and any class."""
 
-from __future__ import annotations
-
 from html import escape
 from reprlib import Repr
 from typing import Any

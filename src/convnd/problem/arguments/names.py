@@ -3,8 +3,6 @@
 An error about an unknown name tells which name to write here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

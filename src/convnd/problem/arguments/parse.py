@@ -3,8 +3,6 @@
 Every message names the argument, the rule and the values.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

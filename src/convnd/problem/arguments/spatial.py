@@ -1,7 +1,5 @@
 """The spatial axes that users mean, and what they ask for along each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any

@@ -1,7 +1,5 @@
 """Values that users give, checked: whole numbers, finite ones, and sequences of them."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Iterable, Sequence
 from math import inf
