@@ -9,7 +9,6 @@ from ...jit.machine import VECTOR_BYTES
 from ...jit.parallel import available
 from ...problem.canonical import Problem
 from .. import tuning
-from ..tiling.costs import gather_cycles
 from ..tiling.layout import round_up, window_length
 from .factors import Structure
 from .moving_sums import sum_cycles, summed_axes
@@ -19,6 +18,7 @@ _ROWS = 8  # that a register tile computes at once
 _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
 #: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more.
 _MOST_WINDOWS, _BEYOND = 4, 1.5
+_LINE_CYCLES = 200.0  #: of a line of a tile's window, whose first samples wait for memory
 
 
 def size_of(problem: Problem, a: int, tiles: int) -> int:
@@ -36,16 +36,23 @@ def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
     lanes = VECTOR_BYTES // item
     line = _BLOCK_VECTORS * lanes
     choices = [sorted({size_of(problem, a, tiles) for tiles in _TILES}, reverse=True) for a in range(last + 1)]
-    summed = summed_axes(problem, factors)
+    summed, whole_lines = summed_axes(problem, factors), tuple(axis.outputs for axis in problem.axes[1:])
 
     def cost(shape: tuple[int, ...]) -> tuple[bool, float]:
         lengths = [window_length(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
         lengths_of, windows, between = {-1: lengths}, [prod(lengths)], 0
-        # A window that is read in place costs its way from memory, however often it is read; at an end it is gathered.
-        ends = (2 * n >= axis.outputs and (axis.before > 0 or axis.after > 0) for axis, n in zip(problem.axes, shape))
-        in_place = problem.reads_inside and not any(ends) and summed[0] < 0
-        work = 1.0 * prod(lengths[:-1])
-        work *= tuning.TUNING.inside_cycles * lengths[-1] if in_place else gather_cycles(lengths[-1])
+        # Every window waits for memory, but for rows that a strip of whole lines shares with the one before. Those at
+        # an end are gathered, and all of them where none is read in place.
+        inside = prod(
+            max(0.0, 1 - 2 * n / axis.outputs)
+            for axis, n in zip(problem.axes, shape, strict=True)
+            if axis.before > 0 or axis.after > 0
+        )
+        in_place = problem.reads_inside and inside > 0 and summed[0] < 0
+        is_strip = shape[1:] == whole_lines
+        work = tuning.TUNING.inside_cycles * prod(lengths[1:]) * (shape[0] if is_strip else lengths[0])
+        work += tuning.TUNING.gather_cycles * prod(lengths) * (1 - inside if in_place else 1)
+        work += _LINE_CYCLES * prod(lengths[:-1])
         for p, (along, terms, before, _, (source, _), _) in enumerate(factors):
             lengths = lengths_of[p] = [shape[a] if a in along else n for a, n in enumerate(lengths_of[source])]
             windows.append(terms * prod(lengths))
@@ -55,7 +62,7 @@ def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
                 work += sum_cycles(lengths, summed[p], problem.axes[summed[p]].extent, lanes)
                 continue
             lines = prod(round_up(n, _ROWS) if a in along else n for a, n in enumerate(lengths[:-1]))
-            vectors = terms * lines * (round_up(lengths[-1], line) / lanes + 1)
+            vectors = terms * lines * (round_up(lengths[-1], line if last in along else lanes) / lanes + 1)
             taps = before * prod(problem.axes[a].taps for a in along)
             work += vectors * taps * (tuning.TUNING.line_tap_cycles if last in along else tuning.TUNING.row_tap_cycles)
             rows = taps if last in along else taps + _ROWS
