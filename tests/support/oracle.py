@@ -1,8 +1,8 @@
 """The convolution of the contract and its transposes, written down literally; shares nothing with the package.
 
 Slow on purpose. Padding is `numpy.pad`, which the boundaries are named after; one tap of one channel is added at a
-time; integers are Python's own and floats NumPy's widest, so nothing can wrap, round early or take a short cut. The
-answer is exact for integers, and for floats wherever the wide type holds the sums exactly.
+time. Floats are NumPy's widest, which hold sums of small whole numbers exactly. Whole numbers are added in uint64,
+which is exact modulo 2^64, and that is all that the contract promises of sums beyond it.
 """
 
 import itertools
@@ -22,9 +22,9 @@ def convnd(x, kernel, *, fill_value=0, dtype=None, **options):
     y = wide(np.zeros(form.outputs, int), working)
     are_samples = form.samples(np.ones(x.shape, bool), True, False) if max(form.upsample, default=1) > 1 else None
     with np.errstate(all="ignore"):
-        for weight, source, filter_ in form.terms():
-            products = weights[weight] * samples[source]
-            y[filter_, ...] += products if are_samples is None else np.where(are_samples[source], products, 0)
+        for weight, source, filters in form.terms():
+            products = form.of_filters(weights[weight]) * samples[source]
+            y[filters] += products if are_samples is None else np.where(are_samples[source], products, 0)
     return cast(form.result(y), result, dtype)
 
 
@@ -40,9 +40,9 @@ def adjoint(x, kernel, y, **options):
     weights, sums, back = form.weights(wide(kernel, working)), form.sums(wide(y, working)), np.zeros(x.size, int)
     back = wide(back, working)
     with np.errstate(all="ignore"):
-        for weight, source, filter_ in form.terms():
-            inside = places[source] != NOWHERE
-            np.add.at(back, places[source][inside], (np.conj(weights[weight]) * sums[filter_])[inside])
+        for weight, source, filters in form.terms():
+            inside, products = places[source] != NOWHERE, form.of_filters(np.conj(weights[weight])) * sums[filters]
+            np.add.at(back, places[source][inside], products.sum(axis=0)[inside])
     return cast(back.reshape(x.shape), result, None)
 
 
@@ -59,9 +59,9 @@ def kernel_gradient(x, kernel, y, *, fill_value=0, **options):
     places = form.weights(np.arange(kernel.size).reshape(kernel.shape))
     weights = wide(np.zeros(kernel.size, int), working)
     with np.errstate(all="ignore"):
-        for weight, source, filter_ in form.terms():
-            products = np.conj(samples[source]) * sums[filter_]
-            weights[places[weight]] = products[are_samples[source]].sum()
+        for weight, source, filters in form.terms():
+            products = np.conj(samples[source]) * sums[filters]
+            weights[places[weight]] = products[:, are_samples[source]].sum(axis=1)
     return cast(weights.reshape(kernel.shape), result, None)
 
 
@@ -130,12 +130,17 @@ class Form:
         return samples
 
     def terms(self):
-        """For each weight its index, that of the samples it is multiplied by (one for each output), and its filter."""
-        for filter_, c, tap in itertools.product(range(self.c_out), range(self.c_in), np.ndindex(*self.taps)):
+        """For one weight of each filter of a group its index, the samples' (one for each output) and the filters."""
+        count = self.c_out // self.groups
+        for group, c, tap in itertools.product(range(self.groups), range(self.c_in), np.ndindex(*self.taps)):
             first = [d * t for d, t in zip(self.dilation, tap)]
             window = [slice(f, f + s * (n - 1) + 1, s) for f, s, n in zip(first, self.stride, self.lengths)]
-            channel = filter_ // (self.c_out // self.groups) * self.c_in + c
-            yield (filter_, c, *tap), (channel, ..., *window), filter_
+            filters = slice(group * count, (group + 1) * count)
+            yield (filters, c, *tap), (group * self.c_in + c, ..., *window), filters
+
+    def of_filters(self, weights):
+        """One weight of each filter, beside that filter's outputs."""
+        return weights.reshape(-1, *(1 for _ in self.outputs[1:]))
 
     def result(self, y):
         """(C_out, batch..., *spatial) with its axes in the places of x's."""
@@ -200,40 +205,35 @@ def types(x, kernel, dtype):
     """The type sums are held in here, and the result's."""
     result = np.result_type(x, kernel)
     if x.kind in "biu" and kernel.kind in "biu":
-        return np.dtype(object), np.dtype(np.uint64 if result.kind == "u" else np.int64)
+        return np.dtype(np.uint64), np.dtype(np.uint64 if result.kind == "u" else np.int64)
     wanted = np.result_type(result, dtype or result)
     return np.dtype(np.clongdouble if wanted.kind == "c" else np.longdouble), result
 
 
 def filling(fill_value, working):
     """The fill value in the oracle's type."""
-    return wide(int(fill_value) if working.kind == "O" else fill_value, working)
+    return wide(int(fill_value) % 2**64 if working.kind == "u" else fill_value, working)
 
 
 def wide(values, working):
-    """`values` in the oracle's type; an object array holds Python's numbers (a bool becomes an int)."""
-    values = np.asarray(values)
-    return np.array(values.astype(object) * 1, object) if working.kind == "O" else values.astype(working)
+    """`values` in the oracle's type."""
+    return np.asarray(values).astype(working)
 
 
 def cast(y, result, dtype):
-    """Exact sums `y` to the type asked for; `result` is the one they have when none is asked for."""
-    if y.dtype == object:  # integers: modulo 2^64, as NumPy
-        half = 0 if result == np.uint64 else 2**63
-        y = (y + half) % 2**64 - half
+    """Sums `y` to the type asked for; `result` is the one they have when none is asked for."""
+    y = np.asarray(y.astype(result) if y.dtype == np.uint64 else y)  # modulo 2^64, as NumPy
     dtype = result if dtype is None else np.dtype(dtype)
-    if dtype.kind in "biu":
-        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        y = np.array([saturated(value, low, high) for value in y.flat], object).reshape(y.shape)
     with np.errstate(all="ignore"):
-        return np.asarray(y).astype(dtype)
+        return saturated(y, dtype) if dtype.kind in "biu" else y.astype(dtype)
 
 
-def saturated(value, low, high):
-    """The whole number nearest to `value`, ties to even, from `low` to `high`; 0 for NaN."""
-    if value != value:
-        return 0
-    return low if value <= low else high if value >= high else round(value)
+def saturated(y, dtype):
+    """The whole numbers of a type that are nearest to `y`, ties to even; 0 for NaN."""
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    whole = np.where((y > low) & (y < high), y if y.dtype.kind in "iu" else np.rint(y), 0).astype(dtype)
+    whole[y <= low], whole[y >= high] = low, high
+    return whole
 
 
 def normalised(x, kernel, *, mask=None, fill_value=0, dtype=None, **options):
