@@ -3,6 +3,7 @@
 import pytest
 
 BUILT_ON_CONVND = {"plan", "stream", "blockwise", "dask", "omit"}
+DERIVATIVES = {"adjoint", "kernel_gradient"}
 #: What runs inside compiled functions too, by direct sums: a function for each type and rank takes seconds to compile.
 COMPILED = {"test_values", "test_boundaries_of_each_axis_and_end", "test_channels", "test_layouts_of_arguments"}
 
@@ -25,10 +26,15 @@ def repeats(item):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out the tests that repeat another, and mark those that compile functions for their types."""
+    """Leave out the tests that repeat another, and mark those that compile functions for their types.
+
+    And those of derivatives by what "auto" chooses, which run by each method's name.
+    """
     repeated = [item for item in items if repeats(item)]
     config.hook.pytest_deselected(items=repeated)
     items[:] = [item for item in items if not repeats(item)]
     for item in items:
-        if arguments(item).get("operation") == "njit":
+        given = arguments(item)
+        chosen = {given.get("method"), given.get("every_method")}
+        if given.get("operation") == "njit" or (given.get("operation") in DERIVATIVES and "auto" in chosen):
             item.add_marker(pytest.mark.slow)

@@ -37,7 +37,7 @@ LINES = [
     "complex64 30 * 8 pad3 edge",
     "float32 80x71 * gaussian31x21 same reflect",
     "uint8 80x71 * gaussian9x11 -> uint8 same edge",
-    "float32 30x28x29 * gaussian21x21x23 same symmetric",
+    "float32 30x28x29 * gaussian11x9x13 same symmetric",
     "float32 3x9x10 * gaussian3x5 same s2 axes1,2",
     "float32 80x71 * box5x3 same wrap s2,1",
     "uint8 80x71 * box5x3 -> uint8 same reflect",

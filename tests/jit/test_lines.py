@@ -63,9 +63,16 @@ def values(working):
     return (drawn * rng.choice([-1, 1], COUNT)).astype(working)
 
 
-@pytest.mark.parametrize("near", [True, False])
-@pytest.mark.parametrize("working", ["float32", "float64", "int64", "uint64"])
-@pytest.mark.parametrize("stored", STORED)
+WRITTEN = [
+    # Each type and each way to lie in the default run, and all of their combinations among the slow tests.
+    pytest.param(stored, working, near, marks=[pytest.mark.slow] if (s + w + near) % 2 else [])
+    for s, stored in enumerate(STORED)
+    for w, working in enumerate(("float32", "float64", "int64", "uint64"))
+    for near in (True, False)
+]
+
+
+@pytest.mark.parametrize(("stored", "working", "near"), WRITTEN)
 def test_writers(stored, working, near):
     dtype, x = np.dtype(stored), values(working)
     every = 1 if near else 3
