@@ -49,6 +49,7 @@ def check_nan(x: np.ndarray, workers: int | None) -> None:
 class Normalised:
     """A convolution with one kernel of samples that a mask weighs, or of which NaN is missing."""
 
+    @np.errstate(all="ignore")
     def __init__(self, request: Request, method: str, plan: Callable[[Request], Any]) -> None:
         is_exact = dtypes.is_integer(request.x.dtype) and dtypes.is_integer(request.kernel.dtype)
         native, mask = np.dtype("float64" if is_exact else request.working), request.mask
