@@ -4,6 +4,7 @@ import numpy as np
 
 from convnd import convnd, plan
 from convnd.methods.tiling import layout
+from convnd.methods.tiling.likeness import representative, turned
 from support import oracle
 from support.settings import tuned
 
@@ -31,3 +32,11 @@ def test_rows_across_channels_are_outputs_of_a_long_axis():
         made = plan(x, kernel, method="direct", **options)
         assert made.output_shape[-1] == outputs and (", 1 x 1 of them" not in str(made))
         assert np.array_equal(made(x), oracle.convnd(x, kernel, **options))
+
+
+def test_many_channels_that_lie_apart_are_gathered():
+    x, kernel = (rng.integers(-9, 10, shape).astype(np.float32) for shape in ((1, 300, 12, 41), (20, 300, 1, 1)))
+    options = {"axes": (2, 3), "channel_axis": 1, "convention": "correlation"}
+    made = plan(x, kernel, method="direct", **options)
+    assert not layout.best(representative(turned(made._problem)))[0].way.inside
+    assert np.array_equal(made(x), oracle.convnd(x, kernel, **options))

@@ -195,7 +195,7 @@ def _tile_shape(about: _About, way: Way) -> tuple[list[int], bool]:
     run of several axes is computed and dropped, so its inner axes are taken whole.
     """
     spans, halos, room, most = about
-    room *= tuning.TUNING.rolling if way.inside else 1
+    room *= tuning.TUNING.rolling if way.inside and way.blocks == 1 else 1  # each block reads the window again
     last, is_long, is_small = len(spans) - 1, False, True
     least, shape = [], []
     for a, (span, halo) in enumerate(zip(spans, halos, strict=True)):

@@ -22,6 +22,7 @@ _ROWS = (1, 2, 3, 4, 6, 8, 12)
 _MOST_NEIGHBOURS = 8  # rows beyond serve output channels only: so many lines of one array crowd the caches
 _VECTORS = (1, 2, 3, 4, 6, 8, 12)
 _SIZES = 33  # vectors of a line, and outputs along other axes, beyond which lengths are alike when ways are ranked
+_PAGES, _PAGE = 64, 4096  # bytes, that a processor finds without a search: in place each channel may lie on its own
 _LONG = 2**40  # outputs of an axis that stands for any longer ones
 
 
@@ -54,9 +55,12 @@ def kind_of(problem: Problem) -> Kind:
             size, unit = -(-size // lanes), lanes
         outputs = unit * size if size < _SIZES else _LONG
         axes.append((axis.taps, axis.stride, axis.dilation, axis.spread, branches, outputs))
+    channels = problem.in_channels
+    step = max([abs(step) for _, step in problem.x_channel_steps[1:]], default=0)
+    is_near = channels * min(step, _PAGE) < _PAGES * _PAGE
     return Kind(
-        problem.working, tuple(axes), problem.in_channels, problem.weights, problem.branches, problem.branch_channels,
-        problem.reads_inside, problem.reads_native,
+        problem.working, tuple(axes), channels, problem.weights, problem.branches, problem.branch_channels,
+        problem.reads_inside and (is_near or channels <= _PAGES), problem.reads_native and is_near,
     )  # fmt: skip
 
 
