@@ -1,6 +1,7 @@
 """How a problem is cut: what a process keeps is bounded, and whatever it has left is right."""
 
 import numpy as np
+import pytest
 
 from convnd import convnd, plan
 from convnd.methods.tiling import layout
@@ -40,3 +41,20 @@ def test_many_channels_that_lie_apart_are_gathered():
     made = plan(x, kernel, method="direct", **options)
     assert not layout.best(representative(turned(made._problem)))[0].way.inside
     assert np.array_equal(made(x), oracle.convnd(x, kernel, **options))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("shape", [(3, 5, 7, 9), (2, 6, 20, 4), (4, 34, 3, 5), (2, 3, 5, 18), (2, 3, 4, 3, 5)])
+def test_lines_of_small_maps_are_written_at_once(shape, dtype):
+    """Lines of the tile's outputs, with what lies between them in ``out`` left as it is."""
+    items, groups, *spatial = shape
+    x = rng.integers(-9, 10, shape).astype(dtype)
+    kernel = rng.integers(-9, 10, (groups, 1, *[3] * len(spatial))).astype(dtype)
+    axes = tuple(range(2, len(shape)))
+    options = {"axes": axes, "channel_axis": 1, "groups": groups, "padding": 1, "convention": "correlation"}
+    room = np.full((items, groups, *[n + 2 for n in spatial]), 77, dtype)
+    inside = (..., *[slice(n) for n in spatial])
+    convnd(x, kernel, out=room[inside], method="direct", **options)
+    assert np.array_equal(room[inside], oracle.convnd(x, kernel, **options))
+    room[inside] = 77
+    assert (room == 77).all()

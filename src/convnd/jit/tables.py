@@ -65,8 +65,9 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # function that searches for the largest magnitude of what is not NaN
     WRITES_OUT, CHANNEL_STEP, FLAT, RESULTS_AT, IS_CLEAR, LARGEST_NUMBER,
     # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
-    # outputs; the C functions that transpose blocks, and write lines of neighbouring results of all lanes, else 0
-    LANES, CHANNELS_NEAR, TRANSPOSE, WRITE_LANES,
+    # outputs; the C functions that transpose blocks, and write lines of neighbouring results: of all lanes, or several
+    # along the axis before the last, else 0
+    LANES, CHANNELS_NEAR, TRANSPOSE, WRITE_LANES, WRITE_LINES,
     # bytes from the fill values to what the function that writes lines of results reads
     BESIDE_FILLS,
     # where a pass writes in a worker's scratch, 0 for the result; how many samples of what it wrote must be in range
@@ -74,7 +75,7 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # of a pass of moving sums: the axis, the taps, and the bytes of what the sums of a block take
     SUM_AXIS, SUM_TAPS, SUM_ENDS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 40)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 41)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

@@ -52,20 +52,31 @@ def store(results, results_step, target, row_step, rows, channel, length, job, t
     axes, channels = table[job + t.AXES], table[job + t.OUT_CHANNELS] + channel
     out_step = table[axes + (rank - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
     lines, beside = total(memory, t.LINES, rank), table[job + t.FILLS] + table[job + t.BESIDE_FILLS]
+    at, near = t.LINES * rank + rank - 2, 1
+    if lines > 1 and table[job + t.WRITE_LINES] != 0:  # those along the axis before the last are written at once
+        near = memory[at]
+        memory[at] = 1
+    before = axes + (rank - 2) * t.AXIS_COLUMNS
     for row in range(rows):
         write = target + (row * row_step if table[job + t.ROW_AXIS] >= 0 else table[channels + row] - table[channels])
         if lines == 1:
             call(table[job + t.WRITE], (results + row * results_step, write, length, out_step, beside))
             continue
         start(memory, t.LINE_PLACE, rank)
-        for _ in range(lines):
+        for _ in range(lines // near):
             source, to = results + row * results_step, write
             for a in range(rank - 1):
                 axis, place = axes + a * t.AXIS_COLUMNS, memory[t.LINE_PLACE * rank + a]
                 source += place * table[axis + t.PITCH]
                 to += place * table[axis + t.OUT_STEP]
-            call(table[job + t.WRITE], (source, to, length, out_step, beside))
+            if table[job + t.WRITE_LINES] != 0:
+                pitch, step = table[before + t.PITCH], table[before + t.OUT_STEP]
+                run(table[job + t.WRITE_LINES], (source, pitch, to, step, near, length))
+            else:
+                call(table[job + t.WRITE], (source, to, length, out_step, beside))
             advance(memory, t.LINES, t.LINE_PLACE, rank)
+    if lines > 1 and table[job + t.WRITE_LINES] != 0:
+        memory[at] = near
 
 
 def run_rows(arguments):

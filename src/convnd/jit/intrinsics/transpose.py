@@ -5,7 +5,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ..tables import FILL_VALUE, UNREAD
-from .emit import I32, I64, SCALARS, Emitter, behind, chosen, load, load_lanes, splat, store, store_lanes
+from .emit import I32, I64, SCALARS, Emitter, behind, chosen, constant, load, load_lanes, splat, store, store_lanes
 
 
 def _transposed(b, rows):
@@ -65,6 +65,18 @@ def gather_lines(b, dtype, lanes, /, source, offsets, rows, target, pitch, width
             samples = load_lanes(b, behind(b, source, offset, (first, size)), there, other)
             written = _lanes_between(b, lanes, zero, b.sub(width, first))
             store_lanes(b, samples, behind(b, line, (first, size)), written)
+
+
+@Emitter
+def write_lines(b, dtype, lanes, /, source, pitch, target, step, rows, width):
+    """Copy ``rows`` lines of ``width`` samples each, which lie ``pitch`` bytes apart and then ``step``."""
+    vector, size = ir.VectorType(SCALARS[dtype], lanes), np.dtype(dtype).itemsize
+    chunks = b.sdiv(b.add(width, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
+    with cgutils.for_range(b, rows, intp=I64) as row, cgutils.for_range(b, chunks, intp=I64) as chunk:
+        first = b.mul(chunk.index, ir.Constant(I64, lanes))
+        there = _lanes_between(b, lanes, ir.Constant(I64, 0), b.sub(width, first))
+        samples = load_lanes(b, behind(b, source, (row.index, pitch), (first, size)), there, constant(vector, 0))
+        store_lanes(b, samples, behind(b, target, (row.index, step), (first, size)), there)
 
 
 @Emitter
