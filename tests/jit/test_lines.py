@@ -45,6 +45,14 @@ def test_readers(stored, working):
         np.testing.assert_array_equal(target, x[places].astype(working))
 
 
+def test_every_float16_is_read():
+    x = np.arange(2**16, dtype=np.uint16)
+    target = np.empty(len(x), np.float32)
+    run(compile_reader("<f2", "float32"), x.ctypes.data, target.ctypes.data, len(x), 2, 0)
+    np.testing.assert_array_equal(target, x.view(np.float16).astype(np.float32))
+    np.testing.assert_array_equal(np.signbit(target), x >= 2**15)
+
+
 def saturated(value, dtype):
     low, high = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
     if value != value:

@@ -19,10 +19,12 @@ _ALL = 2**62
 
 @njit(**HELPER)
 def half_to_float(half):
-    """Return the float16 of some bits as a float32: a multiplication scales the exponent, of subnormals too."""
-    magnitude = np.uint32((half & 0x7FFF) << 13)
-    value = np.float32(magnitude.view(np.float32) * np.float32(2.0**112)).view(np.uint32)
-    value = np.uint32(magnitude | 0x7F800000) if magnitude >= 0x7C00 << 13 else value  # infinity and NaN
+    """Return the float16 of some bits as a float32: of a subnormal one, by the whole number that it is."""
+    magnitude = np.uint32(half & 0x7FFF)
+    small = np.float32(np.float32(np.int32(magnitude)) * np.float32(2.0**-24)).view(np.uint32)
+    normal = np.uint32((magnitude << 13) + ((127 - 15) << 23))
+    value = small if magnitude < 0x400 else normal
+    value = np.uint32((magnitude << 13) | 0x7F800000) if magnitude >= 0x7C00 else value  # infinity and NaN
     return np.uint32(value | ((half & 0x8000) << 16)).view(np.float32)
 
 
