@@ -10,10 +10,10 @@ from ..problem import dtypes
 from ..problem.arguments.calls import explained
 from ..problem.arguments.parse import check_x, check_y
 from ..problem.boundary import CONSTANT
-from ..problem.recent import Recent
+from ..problem.recent import Recent, once
 from ..problem.request import Request
 from ..problem.result import check_out, plain_out
-from .adjoint import Box, boxes, fold, transposed
+from .adjoint import boxes, fold, transposed
 from .kernel_gradient import kernel_gradient
 
 _TRANSPOSES = 8  # for outputs of different types
@@ -26,8 +26,11 @@ class LinearMap(ABC):
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._transposes: Recent[list[tuple[Box, LinearMap]]] = Recent(_TRANSPOSES)
         self.output_shape, self.dtype = request.out_shape, request.result
+
+    @once
+    def _transposes(self) -> Recent[Any]:  # of lists of boxes, and the maps of each
+        return Recent(_TRANSPOSES)
 
     @abstractmethod
     def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:

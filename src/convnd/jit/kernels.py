@@ -59,7 +59,7 @@ def convolve_directly(table_address, memory_address, scratch):
         samples = _samples_in_x(group, table, memory)
         reads_x = samples != 0
         if not reads_x:
-            if gathered < 0 and table[t.IS_CLEAR] == 0:
+            if gathered < 0:
                 _clear_windows(table, scratch)
             if gathered != rest:  # the tasks of a group's tile share its window
                 call(table[t.GATHER], (*addresses, 0, group, window))

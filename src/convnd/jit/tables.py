@@ -61,9 +61,9 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # output channels of a block of weights; blocks of a group and of a task; tasks of a group; bytes of a block
     BLOCK_FILTERS, BLOCKS, TASK_BLOCKS, GROUP_TASKS, WEIGHTS_BLOCK,
     # whether the register tile may write the result itself, and then the bytes between output channels; axes that run
-    # as one line with the last; where results wait in a worker's scratch; whether windows hold zeros at first; the C
-    # function that searches for the largest magnitude of what is not NaN
-    WRITES_OUT, CHANNEL_STEP, FLAT, RESULTS_AT, IS_CLEAR, LARGEST_NUMBER,
+    # as one line with the last; where results wait in a worker's scratch; the C function that searches for the largest
+    # magnitude of what is not NaN
+    WRITES_OUT, CHANNEL_STEP, FLAT, RESULTS_AT, LARGEST_NUMBER,
     # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
     # outputs; the C functions that transpose blocks, and write lines of neighbouring results: of all lanes, or several
     # along the axis before the last, else 0
@@ -75,7 +75,7 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # of a pass of moving sums: the axis, the taps, and the bytes of what the sums of a block take
     SUM_AXIS, SUM_TAPS, SUM_ENDS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 41)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 40)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

@@ -18,8 +18,11 @@ from ..problem.request import Request
 from .direct import DirectPlan
 from .tiling.layout import round_up
 
-_MEMORY = 64 * 1024  #: bytes that a small call keeps beside its arrays, at most
+_MEMORY = 64 * 1024  #: bytes of a block that small calls share, where each has room in one
 _MOST_WORKERS = 16  #: that the work of a call by one thread is large enough for: an interrupt waits for its end
+
+#: Blocks that no call is in, with their addresses: as many as have run at once.
+_unused: list[tuple[np.ndarray, int]] = []
 
 
 class SmallCall:
@@ -28,30 +31,24 @@ class SmallCall:
     def __init__(self, request: Request, plan: DirectPlan, fills: np.ndarray) -> None:
         table, (low, high) = plan.tasks.table.copy(), reach(request.x)
         table[t.X_LOW], table[t.X_HIGH], table[t.FILLS] = low, high - plan.problem.stored_bytes, fills.ctypes.data
-        self.plan, self._kept = plan, (fills, table)  # alive: the table holds their addresses
+        self.plan, self._kept, self._table = plan, (fills, table), table.ctypes.data  # the table holds their addresses
         at = round_up(8 * len(table), CACHE_LINE)
-        table[t.NEXT_AT], table[t.MEMORY_AT] = at, at + CACHE_LINE
-        table[t.SCRATCH_AT] = round_up(int(table[t.MEMORY_AT] + 8 * table[t.NUMBERS]), CACHE_LINE)
-        table[t.IS_CLEAR] = 1
-        self._bytes = int(table[t.SCRATCH_AT]) + plan.tasks.scratch_bytes
-        self._table = table.ctypes.data
-        #: Blocks that no call is in, with their addresses: as many as have run at once. What a call leaves in the
-        #: windows are samples.
-        self._unused: list[tuple[np.ndarray, int]] = []
-        self._run = compile_small()
+        scratch = round_up(at + CACHE_LINE + 8 * int(table[t.NUMBERS]), CACHE_LINE)
+        table[t.NEXT_AT], table[t.MEMORY_AT], table[t.SCRATCH_AT] = at, at + CACHE_LINE, scratch
+        self._bytes, self._run = scratch + plan.tasks.scratch_bytes, compile_small()
 
     def of(self, weights: np.ndarray) -> Callable[[np.ndarray, np.ndarray, Any], None]:
         """Return what convolves an array into another by what the plan made of a kernel; it drops a third argument."""
-        address, run, unused, size = weights.ctypes.data, self._run, self._unused, self._bytes
+        address, run, size = weights.ctypes.data, self._run, self._bytes
 
         def call(x: np.ndarray, out: np.ndarray, _: Any, weights: np.ndarray = weights) -> None:
             try:
-                memory = unused.pop()
+                block = _unused.pop() if size <= _MEMORY else _block(size)
             except IndexError:
-                memory = _zeros(size)
-            run(self._table, memory[1], x.ctypes.data, address, out.ctypes.data)
+                block = _block(_MEMORY)
+            run(self._table, block[1], x.ctypes.data, address, out.ctypes.data)
             if size <= _MEMORY:
-                unused.append(memory)
+                _unused.append(block)
 
         return call
 
@@ -62,8 +59,7 @@ def small_call(request: Request, plan: Any, fills: np.ndarray) -> SmallCall | No
     return SmallCall(request, plan, fills) if is_small and isinstance(plan, DirectPlan) else None
 
 
-def _zeros(size: int) -> tuple[np.ndarray, int]:
-    """Return so many bytes of memory, all zero, that begin with a cache line, and their address."""
+def _block(size: int) -> tuple[np.ndarray, int]:
+    """Return so many bytes of memory, which begin with a cache line, and their address."""
     memory = aligned(size)
-    memory[:] = 0
     return memory, memory.ctypes.data

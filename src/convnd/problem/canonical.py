@@ -152,6 +152,8 @@ def merged(problem: Problem, most_interleaved: int = _INTERLEAVED) -> Problem:
     Into an axis of the kernel go at most ``most_interleaved`` samples of a frame; frames of so few samples that cannot
     are planes, outside all other axes.
     """
+    if not any(axis.is_batch for axis in problem.axes):
+        return problem
     kept: list[tuple[Axis, int, int]] = []
     for axis, x_step, out_step in reversed(list(zip(problem.axes, problem.x_steps, problem.out_steps, strict=True))):
         if axis.is_batch and axis.length == 1:
@@ -225,7 +227,7 @@ def kernel_of(request: Request, problem: Problem) -> Kernel:
         return Kernel(canonical_kernel(request))
     x, kernel = request.x, request.kernel
     key = (
-        kernel.tobytes(), kernel.shape, kernel.dtype, x.dtype, (*memory_order(x),), request.spatial,
+        kernel.tobytes(), kernel.shape, kernel.dtype, x.dtype, memory_order(x), request.spatial,
         problem.axes if problem.is_upsampled else (), request.channel_axis, request.channels_first, request.is_bank,
         request.groups, request.is_flipped, request.fill, request.working, request.method, request.held,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -151,13 +152,16 @@ def _working_type(request: Request) -> str:
     return f"{working}: {f'x is {x} and the kernel {kernel}' if both else f'the result is {request.result}'}"
 
 
-def memory_order(x: np.ndarray | Traits) -> list[int]:
+def memory_order(x: np.ndarray | Traits) -> tuple[int, ...]:
     """Return the axes of ``x`` from the widest step to the narrowest, as they are where steps do not tell."""
-    telling = [(-abs(step), a) for a, (n, step) in enumerate(zip(x.shape, x.strides, strict=True)) if n > 1 and step]
-    if (by_step := sorted(telling)) == telling:
-        return list(range(x.ndim))
-    places = {a: own for (_, a), (_, own) in zip(telling, by_step, strict=True)}
-    return [places.get(a, a) for a in range(x.ndim)]
+    return _order(x.shape, x.strides)
+
+
+@lru_cache(maxsize=64)
+def _order(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
+    telling = [(-abs(step), a) for a, (n, step) in enumerate(zip(shape, strides, strict=True)) if n > 1 and step]
+    places = {a: own for (_, a), (_, own) in zip(telling, sorted(telling), strict=True)}
+    return tuple([places.get(a, a) for a in range(len(shape))])
 
 
 def dense(shape: Sequence[int], dtype: np.dtype[Any], order: Sequence[int]) -> Traits:

@@ -146,7 +146,8 @@ def add_axes(
     rows, rank, at = [], len(windows), t.MEMORY_ROWS * len(windows)
     for a, axis in enumerate(problem.axes):
         window = windows[a]
-        positions = builder.add(window.positions) if a < rank - 1 else 0
+        there = range(window.length) if window.is_dense else window.positions
+        positions = builder.add(there) if a < rank - 1 else 0
         rows.append([  # in the order of their columns
             axis.length, axis.stride, axis.before, axis.extent - 1, axis.unit, *axis.boundary, problem.x_steps[a],
             problem.out_steps[a], len(begins[a]) - 1, builder.add(begins[a]), window.length, positions, at,
