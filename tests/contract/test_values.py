@@ -221,6 +221,13 @@ REAL_VALUED = {
     "2-D strided": ((3, 61, 67), (5, 4), {"axes": (1, 2), "stride": (2, 3)}),
     "3-D": ((2, 17, 16, 19), (3, 3, 2), {"axes": (1, 2, 3)}),
     "channels": ((3, 6, 23, 37), (9, 6, 3, 3), {"axes": (2, 3), "channel_axis": 1}),
+    "1-D, long": ((2, 4001), (600,), {"axes": 1}),
+    "1-D, long and strided": ((2, 4001), (601,), {"axes": 1, "stride": 3, "dilation": 2}),
+    "2-D, large": ((3, 61, 67), (33, 20), {"axes": (1, 2)}),
+    "2-D, large and upsampled": ((3, 61, 67), (33, 20), {"axes": (1, 2), "upsample": (1, 2), "stride": (2, 1)}),
+    "3-D, large": ((2, 17, 16, 19), (16, 5, 3), {"axes": (1, 2, 3)}),
+    "many channels": ((2, 70, 23, 37), (9, 70, 3, 3), {"axes": (2, 3), "channel_axis": 1}),
+    "channels of a large kernel": ((1, 2, 43, 37), (1, 2, 19, 9), {"axes": (2, 3), "channel_axis": 1}),
     "channels last": ((3, 23, 37, 6), (3, 3, 3, 4), {"axes": (1, 2), "channel_axis": 3, "groups": 2}),
 }
 
@@ -239,7 +246,10 @@ def test_tile_sizes_change_no_bit(tuned, real_valued):
     same(convnd(x, kernel, **options), small)
 
 
-@pytest.mark.parametrize("shape, kernel", [((5000,), (21,)), ((90, 110), (5, 4)), ((20, 21, 40), (3, 2, 3))])
+@pytest.mark.parametrize(
+    "shape, kernel",
+    [((5000,), (21,)), ((5000,), (300,)), ((90, 110), (5, 4)), ((90, 110), (21, 17)), ((20, 21, 40), (3, 2, 3))],
+)
 def test_a_chunk_with_its_halo_is_the_whole_bit_for_bit(tuning, shape, kernel):
     x, kernel = reals(shape, np.float32), reals(kernel, np.float32, seed=1)
     whole, rng = convnd(x, kernel, method="direct"), np.random.default_rng(2)
@@ -248,3 +258,23 @@ def test_a_chunk_with_its_halo_is_the_whole_bit_for_bit(tuning, shape, kernel):
         stops = [rng.integers(a, n) + 1 for a, n in zip(starts, whole.shape)]
         chunk = x[tuple(slice(a, b + k - 1) for a, b, k in zip(starts, stops, kernel.shape))]
         same(convnd(np.ascontiguousarray(chunk), kernel, method="direct"), whole[tuple(map(slice, starts, stops))])
+
+
+@pytest.mark.parametrize(
+    "shape, kernel, options",
+    [
+        ((100_003,), (100_000,), {}),
+        ((210_003,), (100_000,), {"stride": 3, "dilation": 2}),
+        ((2003, 53), (2000, 50), {}),
+        ((1, 12_000, 5, 6), (3, 12_000, 3, 3), {"axes": (2, 3), "channel_axis": 1}),
+        ((1, 2, 50_003), (1, 2, 50_000), {"axes": 2, "channel_axis": 1}),
+    ],
+)
+def test_sums_of_a_hundred_thousand_numbers_of_one_sign(shape, kernel, options):
+    """One after the other, every sum rounds what is added to it in the same direction: a thousandth is lost."""
+    x, taps = np.full(shape, 0.1, np.float32), np.ones(kernel, np.float32)
+    count = taps.size // (kernel[0] if len(kernel) == 4 else 1)
+    exact, plain = count * float(x.flat[0]), float(np.cumsum(x.flat[0] * np.ones(count, np.float32))[-1])
+    most = 2.0**-16 * exact
+    assert abs(plain - exact) > 8 * most
+    assert np.abs(convnd(x, taps, method="direct", **options) - exact).max() < most

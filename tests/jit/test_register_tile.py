@@ -11,25 +11,33 @@ from convnd.jit.machine import VECTOR_BYTES
 RUNS = {1: ((0, 1),), 2: ((0, 1), (0, 2), (1, 2)), 3: ((0, 1), (0, 2), (0, 3), (1, 3), (2, 3))}
 
 
+PARTS = 20  # more than are added up before they are added to others, twice
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("parts", ["one", "many", "staggered"])
 @pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (1, 3), (2, 2), (3, 1)])
-def test_register_tile(rows, vectors, dtype):
+def test_register_tile(rows, vectors, parts, dtype):
     rng, item, blocks = np.random.default_rng(rows), np.dtype(dtype).itemsize, 3
     lanes = VECTOR_BYTES // item
-    tile, runs = RegisterTile(dtype, rows, vectors, lanes, False, RUNS[rows]), RUNS[rows]
-    per_group, steps = 2, 4
-    taps = per_group * len(runs) * steps
-    ends = per_group * np.arange(len(runs) + 1)
-    bounds = (per_group * len(runs) * np.arange(steps)[:, None] + ends).astype(np.int64)
+    tile, runs = RegisterTile(dtype, rows, vectors, lanes, False, RUNS[rows], parts=parts), RUNS[rows]
+    steps = {"one": 4, "many": 2 * PARTS, "staggered": PARTS}[parts]
+    ends = np.cumsum(rng.integers(0, 4, (steps, tile.columns)), axis=1)  # of the groups, and of the rows' parts
+    bounds = ends + np.append(0, np.cumsum(ends[:-1, -1]))[:, None]
+    if parts != "staggered":
+        bounds[:, 0] = np.append(0, bounds[:-1, -1])
+    taps = bounds[-1, -1]
+    per_part = 2 if parts == "many" else steps if parts == "one" else 1
+    part_ends = np.array([steps // per_part, *range(0, steps + 1, per_part)])
     length = blocks * tile.block
     x = rng.integers(-9, 9, length + 50).astype(dtype)
     offsets = rng.integers(0, 50, taps)
     weights = rng.integers(-9, 9, (taps, rows)).astype(dtype)
-    out, expected = np.zeros((rows, length), dtype), np.zeros((rows, length), dtype)
-    plain_tile(x, offsets, weights, bounds, expected, rows, np.array(runs))
+    out, expected = np.full((rows, length), 99, dtype), np.zeros((rows, length), dtype)
+    plain_tile(x, offsets, weights, bounds, part_ends, expected, rows, np.array(runs))
     in_bytes = offsets * item
     arguments = np.array([
-        x.ctypes.data, in_bytes.ctypes.data, weights.ctypes.data, bounds.ctypes.data, steps,
+        x.ctypes.data, in_bytes.ctypes.data, weights.ctypes.data, bounds.ctypes.data, part_ends.ctypes.data,
         out.ctypes.data, out.strides[0], blocks, 0, 0,
     ])  # fmt: skip
     ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(register_tile.compile(tile))(arguments.ctypes.data)

@@ -247,9 +247,9 @@ def _ways(x: np.dtype[Any], kernel: np.dtype[Any], result: np.dtype[Any], workin
         item = np.dtype(working).itemsize
         lanes = VECTOR_BYTES // item
         tiles = {
-            c.LINE_TILE: RegisterTile(working, 1, LINE_VECTORS, lanes, False, ((0, 1),)),
-            c.ROWS_TILE: RegisterTile(working, SHARED_ROWS, ROW_VECTORS, lanes, False, ALL_RUNS),
-            c.LONG_TILE: RegisterTile(working, SHARED_ROWS, LONG_VECTORS, lanes, True, ALL_RUNS),
+            c.LINE_TILE: RegisterTile(working, 1, LINE_VECTORS, lanes, False, ((0, 1),), parts="many"),
+            c.ROWS_TILE: RegisterTile(working, SHARED_ROWS, ROW_VECTORS, lanes, False, ALL_RUNS, parts="staggered"),
+            c.LONG_TILE: RegisterTile(working, SHARED_ROWS, LONG_VECTORS, lanes, True, ALL_RUNS, parts="staggered"),
         }
         own = {
             c.CODE: _CODES[working], c.ITEM: item, c.LANES: lanes,

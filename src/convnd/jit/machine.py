@@ -21,9 +21,10 @@ _is_wide = _found.get("avx512f", False)
 _AVX = ("avx2", "avx", "fma", "f16c")  # where LLVM has one of the last two it has AVX too, even where that is left out
 
 CACHE_LINE = 64  # bytes
+IS_X86 = "x86" in llvm.get_default_triple()
 #: Bytes of the widest vector that the processor multiplies.
 VECTOR_BYTES = 64 if _is_wide else 32 if any(_found.get(name) for name in _AVX) else 16
 #: How many of them it multiplies in a cycle: Zen 4 takes 512 bits in two halves.
 VECTORS_MULTIPLIED = 1 if _is_wide and (config.CPU_NAME or llvm.get_host_cpu_name()) == "znver4" else 2
 #: The number of vector registers.
-VECTOR_REGISTERS = 32 if _is_wide or "x86" not in llvm.get_default_triple() else 16
+VECTOR_REGISTERS = 32 if _is_wide or not IS_X86 else 16

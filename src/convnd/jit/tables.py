@@ -87,7 +87,12 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     LINES_COLUMNS,
 ) = range(COLUMNS, COLUMNS + 10)  # fmt: skip
 
-PHASE_COLUMNS = 4  # addresses: the taps' offsets in a window and in x, the bounds of their groups; and the outer steps
+PHASE_COLUMNS = 4  # addresses: the taps' offsets in a window and in x, the bounds of their groups, and the parts
+
+# Sums of `LEAST_DIVIDED` taps and more are divided into parts: of whole channels that have few taps, about
+# `CHANNELS_TAPS` together, else of `PART_TAPS` and of `PART_ENTRIES` along one axis, at least: so many rows may share
+# them. The sums of `TOGETHER` parts are added up before they are added to others.
+LEAST_DIVIDED, CHANNELS_TAPS, PART_TAPS, PART_ENTRIES, TOGETHER = 192, 128, 64, 8, 8
 
 # Rows of a worker's memory, a number for each axis; behind them the map of the window and the segments of a line.
 FREE, TILE, ORIGIN, OUTPUTS, CARRIED, STARTS, LINES, PLACE, LINE_PLACE, MEMORY_ROWS = range(10)
@@ -135,14 +140,13 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     BETWEEN_AT, PLANES_AT, SUMS_AT, FILTERS_AT,
     # blocks of channels that are summed before they are transformed; bytes of a block's weights for one plane
     BLOCKS_AT_ONCE, WEIGHTS_PLANE,
-    # input channels times the taps that are summed as they are; parts that they are summed in, the terms of one, and
-    # the bytes between the sums of one and the next
-    TERMS, PARTS, PART_TERMS, PART_BYTES,
+    # input channels times the taps that are summed as they are; the address of the parts that they are summed in
+    TERMS, PARTS,
     # the filters to transform: their address, bytes of one, blocks of as many as there are lanes in a group, and the
     # address of the bits of each one's largest magnitude
     TAPS, TAPS_BYTES, FILTER_BLOCKS, LARGEST_TAPS,
     WINOGRAD_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 34)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 32)  # fmt: skip
 
 # Of a job of a small call, behind those of the direct one.
 (

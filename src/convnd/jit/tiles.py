@@ -83,7 +83,7 @@ def run_rows(arguments):
     """Run the register tile along a line of several rows, block by block, and store its results."""
     (
         table_address, memory_address, job, source, step, target, row_step, rows, channel, length, offsets, bounds,
-        steps, weights, ahead, results,
+        parts, weights, ahead, results,
     ) = passed(arguments, 16)  # fmt: skip
     table, memory = arrays(table_address, memory_address)
     last = table[job + t.RANK] - 1
@@ -103,7 +103,7 @@ def run_rows(arguments):
         run(
             table[job + t.TILE_FUNCTION],
             (
-                source + done * step, offsets, weights, bounds, steps, write, write_step, -(-count // block), ahead,
+                source + done * step, offsets, weights, bounds, parts, write, write_step, -(-count // block), ahead,
                 table[job + t.X_ROW],
             ),
         )  # fmt: skip
@@ -117,7 +117,7 @@ def run_channels(arguments):
     """Run a register tile whose lanes are output channels along a line, and store its results."""
     (
         table_address, memory_address, job, source, step, target, row_step, filters, channel, length, offsets, bounds,
-        steps, weights, ahead, results,
+        parts, weights, ahead, results,
     ) = passed(arguments, 16)  # fmt: skip
     table, memory = arrays(table_address, memory_address)
     out_step = table[table[job + t.AXES] + (table[job + t.RANK] - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
@@ -133,7 +133,7 @@ def run_channels(arguments):
             count = count // block * block
         first, write = source + done * step, target + done * out_step
         to, to_step = (write, out_step) if writes_out else (results, frame)
-        arguments = (first, offsets, weights, bounds, steps, to, to_step, -(-count // block), ahead, step)
+        arguments = (first, offsets, weights, bounds, parts, to, to_step, -(-count // block), ahead, step)
         run(table[job + t.TILE_FUNCTION], arguments)
         if not writes_out and near:
             for k in range(count):

@@ -50,7 +50,7 @@ class Sums(NamedTuple):
     way: Way
     taps: list[Taps]  # of each phase
     shifts: list[tuple[int, ...]]  # of each phase, from the first position of a window to that of its first tap
-    bounds: list[int]  # of each phase, the address of those of its taps
+    bounds: list[tuple[int, int]]  # of each phase, the addresses of those of its taps and of its parts
     blocks: int  # of a group's weights, of all phases
     columns: Columns
     packing: Hashable  # what the order of packed weights depends on
@@ -66,8 +66,9 @@ def sums_of(problem: Problem, way: Way) -> Sums:
     taps, shifts, packing = [], [], list[Hashable]([problem.pattern, sharing])
     for phase in product(*branches):
         about = tuple([(len(own.taps), axis.stride, axis.dilation) for own, axis in zip(phase, along, strict=True)])
-        packing.append(own := (about, (problem.in_channels, *[axis.taps for axis in along]), shared, tile.runs))
-        taps.append(counted(taps_of(*own), problem.pattern))
+        own = about, (problem.in_channels, *[axis.taps for axis in along]), shared
+        packing.append((*own, tile.runs))
+        taps.append(counted(taps_of(*own, tile), problem.pattern))
         shifts.append(tuple([b.shift for b in phase]))
     row_axis = sharing.axis if sharing.axis is not None and not tile.interleaved else -1
     blocks = filter_blocks(problem.branch_channels, sharing)
@@ -90,7 +91,7 @@ def sums_of(problem: Problem, way: Way) -> Sums:
         }  # fmt: skip
     if way.flat and problem.stores_inside:
         columns[t.WRITE_LINES] = write_lines.compile(problem.working, tile.lanes)
-    bounds = [own.bounds.ctypes.data for own in taps]
+    bounds = [(own.bounds.ctypes.data, own.parts.ctypes.data) for own in taps]
     return Sums(problem, way, taps, shifts, bounds, len(taps) * blocks, columns, tuple(packing))
 
 
@@ -137,7 +138,7 @@ def lay_out_pass(
     for own, shifts, bounds in zip(sums.taps, sums.shifts, sums.bounds, strict=True):
         place = tap_offsets(own, shifts, *lines, channels)
         places = builder.address(place)
-        phases.append((places, places + place.nbytes // 2, bounds, len(own.bounds)))
+        phases.append((places, places + place.nbytes // 2, *bounds))
     channel_steps = {b - a for a, b in pairwise(out_channels[: like.branch_channels])}
     channel_step = max(channel_steps, default=0)
     length, pitch = 1, 1  # of the line that the register tile runs along

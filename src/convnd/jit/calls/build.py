@@ -8,9 +8,9 @@ from ..compile import HELPER
 from ..intrinsics.memory import call, indices_at, moved, words_at
 from ..machine import CACHE_LINE
 from . import columns as c
-from .canonical import axis_row
+from .canonical import axis_row, cut_axis
 from .symbols import GATHER, RUN_LINE, RUN_TASKS, RUN_TILE
-from .taps import fed_rows, phase_length, run_number, union_length, write_order, write_window
+from .taps import fed_rows, phase_length, run_number, union_length, write_order, write_parts, write_window
 
 
 @njit(**HELPER)
@@ -139,17 +139,29 @@ def _write_sums(m, sums):
 
 
 @njit(**HELPER)
+def _write_part_ends(m):
+    """Write the number of parts that sums are divided into, 0, and the taps up to the end of each; return the place."""
+    (taps, first), parts, order = cut_axis(m), moved(m, m[c.PARTS_AT]), moved(m, m[c.ORDER_AT])
+    axis = axis_row(m, first)
+    own, phases, firsts = axis[t.OF_TAPS], axis[t.OF_PHASES], moved(order, axis[t.OF_TAPS])
+    write_order(own, axis[t.STRIDE], axis[t.OF_DILATION], phases, firsts, order)
+    parts[0], parts[1] = write_parts(m[t.IN_CHANNELS], taps, own, phases, firsts, moved(parts, 2)), 0
+    return parts
+
+
+@njit(**HELPER)
 def _write_taps(m):
     """Write the taps in the order in which every output sums them: offsets, bounds of groups, places of weights.
 
     Where the rows of the register tile share taps, row ``r`` reads what row ``r+1`` reads ``lag`` taps earlier, and
-    each position feeds a run of rows. Rows that a tap does not feed have a weight that is not read.
+    each position feeds a run of rows. Rows that a tap does not feed have a weight that is not read. Of the parts, the
+    taps up to their ends become outer steps.
     """
-    shared, rows, lag, outer = m[c.SHARED], 1, m[c.LAG], moved(m, m[c.SUMS_AT])
+    shared, rows, lag, outer, parts = m[c.SHARED], 1, m[c.LAG], moved(m, m[c.SUMS_AT]), _write_part_ends(m)
     outers, inners = _write_sums(m, outer)
     inner, order, axis = moved(outer, 3 * outers), moved(m, m[c.ORDER_AT]), axis_row(m, max(0, shared))
     n, phases, pitch, x_step, kernel_step = 1, 1, 0, 0, 0
-    groups, places, at = 1, moved(m, axis[t.OF_PLACES]), 0
+    groups, places, at, step, part, summed = 1, moved(m, axis[t.OF_PLACES]), 0, 0, 2, 0
     if shared >= 0:
         n, phases, rows, groups = axis[t.OF_TAPS], axis[t.OF_PHASES], c.SHARED_ROWS, c.RUN_COUNT
         pitch, x_step, kernel_step = axis[t.PITCH], axis[t.X_STEP], axis[t.OF_KERNEL_STEP]
@@ -157,11 +169,11 @@ def _write_taps(m):
     firsts = moved(order, n)
     write_order(n, axis[t.STRIDE], dilation, phases, firsts, order)
     bounds, windows, source = moved(m, m[c.BOUNDS_AT]), moved(m, m[c.OFFSETS_AT]), moved(m, m[c.SOURCE_AT])
-    xs = moved(windows, m[c.TAPS])
+    xs, full = moved(windows, m[c.TAPS]), run_number(0, rows, rows)
     for o in range(outers):
         own = moved(outer, 3 * o)
         for k in range(phases):
-            first, number = firsts[k], 0
+            first, number, ended, due = firsts[k], 0, 0, -1
             length = phase_length(n, phases, first)
             bounds[0] = at
             for position in range(union_length(length, rows, lag)):
@@ -171,20 +183,41 @@ def _write_taps(m):
                 while number < run_number(row, end, rows):
                     number += 1
                     bounds[number] = at
+                if position == due:  # one more row ends its part
+                    bounds[groups + ended] = at
+                    ended, due = ended + 1, due + lag
+                    if ended == rows:
+                        step, part, due = step + 1, part + 1, -1
+                        bounds, parts[part - 1] = moved(bounds, groups + rows), step
+                        for group in range(full + 1):
+                            bounds[group] = at
+                if 0 < position < length and summed + position * inners == parts[part]:
+                    ended, due = 1, position + lag
+                    for group in range(full + 1, groups + 1):
+                        bounds[group] = at
                 tap = first + (position - lag * row) * phases
                 window = own[0] + (places[tap] + row * apart) * pitch
                 x = own[1] + (tap * dilation + row * apart * axis[t.STRIDE]) * x_step
                 for i in range(inners):
+                    if shared < 0 < at == parts[part]:
+                        step, part, bounds[1] = step + 1, part + 1, at
+                        bounds, parts[part - 1] = moved(bounds, groups + rows), step
+                        bounds[0] = at
                     one = moved(inner, 3 * i)
                     windows[at], xs[at] = window + one[0], x + one[1]
                     for r in range(rows):
                         weight = tap + (row - r) * lag * phases if row <= r < end else tap
                         source[at * rows + r] = own[2] + weight * kernel_step + one[2]
                     at += 1
-            while number < groups:
-                number += 1
-                bounds[number] = at
-            bounds = moved(bounds, groups + 1)
+            for group in range(number + 1, groups + rows):
+                bounds[group] = at
+            bounds, step, summed = moved(bounds, groups + rows), step + 1, summed + length * inners
+            if summed == parts[part]:
+                parts[part], part = step, part + 1
+    if m[c.IS_EMPTY] != 0:  # one part of nothing
+        parts[0] = parts[2] = 1
+        for group in range(groups + rows):
+            moved(m, m[c.BOUNDS_AT])[group] = 0
 
 
 @njit(**HELPER)
@@ -235,7 +268,7 @@ def run_part(address, functions):
     is_near = line[t.OUT_STEP] == m[c.RESULT]
     m[t.WRITE], m[t.WRITES_OUT] = way[c.WRITE_NEAR if is_near else c.WRITE], is_near and way[c.STORES_NATIVE] != 0
     phase[0], phase[2] = base + 8 * m[c.OFFSETS_AT], base + 8 * m[c.BOUNDS_AT]
-    phase[3] = 0 if m[c.IS_EMPTY] else m[c.STEPS]
+    phase[3] = base + 8 * m[c.PARTS_AT]
     phase[1] = phase[0] + 8 * m[c.TAPS]
     for a in range(rank):
         phase[t.PHASE_COLUMNS + a] = 0

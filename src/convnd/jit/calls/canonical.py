@@ -22,6 +22,16 @@ def axis_row(d, a):
 
 
 @njit(**HELPER)
+def cut_axis(d):
+    """Return the taps of a channel, and the first axis that has several."""
+    taps, first = 1, 0
+    for back in range(1, d[t.RANK] + 1):
+        own = axis_row(d, d[t.RANK] - back)[t.OF_TAPS]
+        taps, first = taps * own, d[t.RANK] - back if own > 1 else first
+    return taps, first
+
+
+@njit(**HELPER)
 def _order_by_memory(d):
     """Write the axes of x from the widest step to the narrowest, as they are where steps do not tell."""
     rank, found = d[c.X_RANK], 0

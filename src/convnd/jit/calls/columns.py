@@ -40,13 +40,14 @@ from ..machine import VECTOR_REGISTERS
     # Written by `canonical`: planes that are groups, or channels; the steps of channels; the kernel's first sample
     GROUP_PLANES, SUMMED_PLANES, X_CHANNEL_STEP, OUT_CHANNEL_STEP, KERNEL_CHANNEL_STEP, FILTER_STEP, KERNEL_FIRST,
     # Written by `layout`: the way; the axis along which the register tile's rows share taps, or -1, and the taps from
-    # one row to the next; whether out overlaps x or the kernel; bytes of memory; the taps of all rows, and how often
-    # their groups repeat
-    WAY, SHARED, LAG, OVERLAPS, BYTES, TAPS, STEPS,
+    # one row to the next; whether out overlaps x or the kernel; bytes of memory; the taps of all rows; how often their
+    # groups repeat, and into how many parts sums are divided, at most
+    WAY, SHARED, LAG, OVERLAPS, BYTES, TAPS, STEPS, PARTS,
     # where each thing begins in memory, in numbers of 8 bytes
-    BEGINS_AT, POSITIONS_AT, PLACES_AT, ORDER_AT, BOUNDS_AT, OFFSETS_AT, SOURCE_AT, SUMS_AT, WORKER_AT, SCRATCH_AT,
+    BEGINS_AT, POSITIONS_AT, PLACES_AT, ORDER_AT, BOUNDS_AT, PARTS_AT, OFFSETS_AT, SOURCE_AT, SUMS_AT, WORKER_AT,
+    SCRATCH_AT,
     HEAD,
-) = range(t.JOB_COLUMNS, t.JOB_COLUMNS + 58)  # fmt: skip
+) = range(t.JOB_COLUMNS, t.JOB_COLUMNS + 60)  # fmt: skip
 
 # Of a type that sums may be computed in, behind the head. The addresses are of C functions that the caller holds: lines
 # of x, of the kernel and of results, the register tiles, and lines of what is neither read nor written by the caller.

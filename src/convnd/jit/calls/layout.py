@@ -8,9 +8,9 @@ from ..compile import HELPER
 from ..intrinsics.memory import call, indices_at, moved
 from ..machine import CACHE_LINE
 from . import columns as c
-from .canonical import axis_row, canonicalize
+from .canonical import axis_row, canonicalize, cut_axis
 from .check import row
-from .taps import phase_length, tap_spacing
+from .taps import most_parts, phase_length, tap_spacing
 
 _WINDOW_BYTES, _ROLLING, _RESULTS_BYTES = 512 * 1024, 4, 8 * 1024
 _LINE_PRICE, _SMALL_HALO = 200.0, 1 / 128  # samples that take as long to gather as a line takes to begin
@@ -163,8 +163,8 @@ def _shape_tiles(d, room, lanes):
 
 @njit(**HELPER)
 def _count_taps(d):
-    """Write how many taps the register tile's rows have together; return the most that there can be around its axis."""
-    shared, own, d[c.STEPS] = d[c.SHARED], 1, 1
+    """Write the taps of the register tile's rows, and the most parts; return the most taps around its axis."""
+    (all_taps, cut), shared, own, d[c.STEPS] = cut_axis(d), d[c.SHARED], 1, 1
     product = outer = d[t.IN_CHANNELS]
     for a in range(d[t.RANK]):
         product *= axis_row(d, a)[t.OF_TAPS]
@@ -176,6 +176,8 @@ def _count_taps(d):
         product //= own
         for first in range(phases):
             own += (c.SHARED_ROWS - 1) * min(d[c.LAG], phase_length(axis[t.OF_TAPS], phases, first))
+    d[c.PARTS] = most_parts(d[t.IN_CHANNELS], all_taps, axis_row(d, cut)[t.OF_PHASES])
+    d[c.STEPS] += d[c.PARTS]
     d[c.TAPS] = product * own
     return product + 1
 
@@ -197,8 +199,10 @@ def _place_all(d, way):
     at += 4 * most + window
     d[c.PLACES_AT], d[c.ORDER_AT] = at, at + count * most
     at += count * most + 2 * most
-    d[c.BOUNDS_AT], d[t.X_CHANNELS] = at, at + d[c.STEPS] * (c.RUN_COUNT + 1)
-    at = d[t.X_CHANNELS] + groups * d[t.IN_CHANNELS]
+    d[c.BOUNDS_AT] = at
+    d[c.PARTS_AT] = at = at + d[c.STEPS] * (c.RUN_COUNT + c.SHARED_ROWS)
+    d[t.X_CHANNELS] = at = at + d[c.PARTS] + 2
+    at += groups * d[t.IN_CHANNELS]
     d[t.OUT_CHANNELS], d[t.PHASES] = at, at + groups * d[t.GROUP_FILTERS]
     d[c.OFFSETS_AT] = at = d[t.PHASES] + t.PHASE_COLUMNS + count
     d[c.SOURCE_AT] = at = at + 2 * d[c.TAPS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from .. import tables as t
 from ..compile import HELPER
 
 
@@ -47,6 +48,40 @@ def write_order(taps, stride, dilation, phases, firsts, order):
         for tap in range(firsts[k], taps, phases):
             order[count] = tap
             count += 1
+
+
+@njit(**HELPER)
+def most_parts(channels, taps, phases):
+    """Return a number that the parts of a sum are not more than."""
+    return channels * (taps // t.PART_TAPS + phases)
+
+
+@njit(**HELPER)
+def write_parts(channels, taps, own, phases, firsts, ends):
+    """Write the taps of all channels up to the end of each part of a sum; return how many there are.
+
+    They depend on the kernel alone. ``own`` are the taps along the first axis that has several, in ``phases`` whose
+    first taps are ``firsts``.
+    """
+    count, least = 0, min(own, max(t.PART_ENTRIES, -(-t.PART_TAPS * own // taps)))
+    if channels * taps < t.LEAST_DIVIDED:
+        count, ends[0] = 1, channels * taps
+    elif taps <= t.PART_TAPS:
+        count = channels * taps // t.CHANNELS_TAPS
+        for part in range(count):
+            ends[part] = (part + 1) * channels // count * taps
+    else:
+        together = max(1, least * phases // own)  # phases of a part, where they are short
+        for channel in range(channels):
+            begin = 0
+            for k in range(phases):
+                length = phase_length(own, phases, firsts[k])
+                parts = max(1, length // least)
+                for part in range(parts if (k + 1) % together == 0 or k + 1 == phases else 0):
+                    ends[count] = channel * taps + (begin + (part + 1) * length // parts) * (taps // own)
+                    count += 1
+                begin += length
+    return count
 
 
 @njit(**HELPER)

@@ -134,21 +134,19 @@ def transform_tiles(b, lanes, height, /, source, plane, below, target, target_pl
 
 
 @Emitter
-def transform_sums(b, lanes, height, parts, /, source, plane, part, target, target_plane, vectors):
-    """Transform planes of products, summed over terms in so many parts, into the four lines of outputs of a tile.
+def transform_sums(b, lanes, height, /, source, plane, target, target_plane, vectors):
+    """Transform planes of products, summed over terms, into the four lines of outputs of a tile.
 
     Three of one that is folded are one line again.
     """
     vector, size = ir.VectorType(SCALARS["float32"], lanes), lanes * FLOAT
 
-    def total(begin, n):
-        first, *others = (load(b, behind(b, begin, (plane, n), (part, k)), vector) for k in range(parts))
-        return b.fadd(first, others[0]) if others else first
-
     with cgutils.for_range(b, vectors, intp=I64) as block:
         begin = behind(b, source, (block.index, size))
         rows = [
-            _transform_products(b, [total(begin, SAMPLES * row + n) for n in range(SAMPLES)])
+            _transform_products(
+                b, [load(b, behind(b, begin, (plane, SAMPLES * row + n)), vector) for n in range(SAMPLES)]
+            )
             for row in range(height + TAPS - 1)
         ]
         columns = [_transform_products(b, column) for column in zip(*rows, strict=True)]

@@ -4,12 +4,17 @@ The register tile computes ``rows x vectors`` vectors of outputs in registers. I
 taps: each a byte offset from the tile's first sample, and the run ``r0..r1`` of rows that it feeds::
 
     for each block of outputs
-        for each outer step z
-            for each group g of taps that feed the same run r0..r1       (unrolled)
-                for each tap t of the group
-                    load the vectors at x + offset[t]
-                    for r in r0..r1:  acc[r] += weight[t, r] * vectors   (fused multiply-adds)
-        store the vectors
+        for each part of the taps
+            for each outer step z of the part
+                for each group g of taps that feed the same run r0..r1       (unrolled)
+                    for each tap t of the group
+                        load the vectors at x + offset[t]
+                        for r in r0..r1:  acc[r] += weight[t, r] * vectors   (fused multiply-adds)
+            add the part's sums to those before them
+
+The sums of a part are added to those of the parts before it, and of `TOGETHER` parts to what is stored: the rounding
+errors of a sum grow with the square root of how many numbers it adds one after the other. Where rows share taps a row
+may end its parts later than the row before it, by taps that feed them all.
 
 Across channels the roles change: the vectors are weights, of neighbouring output channels, and each row spreads its
 one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``.
@@ -22,8 +27,9 @@ from llvmlite import ir
 from numba import njit
 from numba.core import cgutils
 
-from ..machine import CACHE_LINE
-from .emit import I64, SCALARS, Emitter, behind, constant, load, multiply_add, prefetch, splat, store
+from ..machine import CACHE_LINE, IS_X86
+from ..tables import TOGETHER
+from .emit import I64, SCALARS, Emitter, add, behind, constant, load, multiply_add, prefetch, splat, store
 
 
 class RegisterTile(NamedTuple):
@@ -36,6 +42,12 @@ class RegisterTile(NamedTuple):
     interleaved: bool  # rows are neighbouring vectors of one line: row r's vector v starts r + v*rows from the first
     runs: tuple[tuple[int, int], ...]  # of rows, that a group of taps feeds
     across: bool = False  # lanes are output channels, rows neighbouring outputs: a tap spreads a sample of each row
+    parts: str = "one"  # of the sums, or "many", which rows end together, or "staggered"
+
+    @property
+    def columns(self) -> int:
+        """Numbers of an outer step's bounds: of its groups, and behind them of rows that end it one after the other."""
+        return len(self.runs) + (self.rows if self.parts == "staggered" else 1)
 
     @property
     def block(self) -> int:
@@ -46,13 +58,13 @@ class RegisterTile(NamedTuple):
 
 
 @Emitter
-def register_tile(b, shape, /, x, offsets, weights, bounds, steps, out, out_row, blocks, ahead, x_row):
+def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row, blocks, ahead, x_row):
     """Run the register tile of a `RegisterTile` over ``blocks`` neighbouring blocks.
 
     ``x``, ``out`` and the tables are addresses: ``offsets`` counts in bytes, ``weights`` is (taps, rows) or, across
-    channels, (taps, vectors * lanes), ``bounds`` (steps, groups + 1). ``steps`` counts outer steps. ``out_row`` and
-    ``x_row`` are bytes between neighbouring rows, ``ahead`` those from a block to the rows that memory is asked for;
-    interleaved rows need none of the three.
+    channels, (taps, vectors * lanes), ``bounds`` (outer steps, `RegisterTile.columns`). ``parts`` are how many there
+    are, 0, and the outer steps up to the end of each. ``out_row`` and ``x_row`` are bytes between neighbouring rows,
+    ``ahead`` those from a block to the rows that memory is asked for; interleaved rows need none of the three.
     """
     tile = RegisterTile(*shape)
     size = np.dtype(tile.dtype).itemsize
@@ -65,52 +77,120 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, steps, out, out_row,
         b.mul(row, ir.Constant(I64, tile.rows)) if tile.across else tile.block * size for row in (x_row, out_row)
     )
     acc = [[cgutils.alloca_once(b, vector) for _ in vectors] for _ in rows]
-    with cgutils.for_range(b, blocks, intp=I64) as block:
-        start = behind(b, x, (block.index, step_x))
-        for r in rows:
+    zero, one, most = (ir.Constant(I64, number) for number in (0, 1, TOGETHER - 1))
+    if tile.parts != "one":
+        held = b.ptrtoint(cgutils.alloca_once(b, ir.ArrayType(vector, tile.rows * tile.vectors)), I64)
+        last_part = b.sub(load(b, parts, I64, 8), one)
+
+    def clear(some):
+        for r in some:
             for v in vectors:
                 b.store(constant(vector, 0), acc[r][v])
+
+    def store_sums(some, place_of):
+        for r in some:
+            for v in vectors:
+                store(b, b.load(acc[r][v], typ=vector), place_of(r, v))
+
+    def add_to_sums(some, place_of):
+        for r in some:
+            for v in vectors:
+                b.store(add(b, load(b, place_of(r, v), vector), b.load(acc[r][v], typ=vector)), acc[r][v])
+
+    def in_order(value):
+        """Return a value, made before what is loaded next: LLVM loads samples of all rows first, and spills them."""
+        return b.asm(ir.FunctionType(vector, [vector]), "", "=v,0,~{memory}", [value], True)
+
+    def sum_taps(start, ends, group, r0, r1):
+        first, last = (load(b, behind(b, ends, 8 * (group + side)), I64, 8) for side in (0, 1))
+        with cgutils.for_range_slice(b, first, last, one, intp=I64) as (tap, _):
+            base = behind(b, start, load(b, behind(b, offsets, (tap, 8)), I64, 8))
+            weight = behind(b, weights, (tap, filters * size))
+            lines = weight if tile.across else base
+            loaded = [load(b, behind(b, lines, v * spacing), vector) for v in vectors]
+            for r in range(r0, r1):
+                place = behind(b, base, (x_row, r)) if tile.across else behind(b, weight, r * size)
+                spread = splat(b, vector, load(b, place, scalar))
+                for v in vectors:
+                    total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
+                    b.store(in_order(total) if tile.across and IS_X86 else total, acc[r][v])
+
+    def sum_steps(start, begin, end):
+        with cgutils.for_range_slice(b, begin, end, one, intp=I64) as (outer, _):
+            ends = behind(b, bounds, (outer, 8 * tile.columns))
+            for g, (r0, r1) in enumerate(tile.runs):
+                sum_taps(start, ends, g, r0, r1)
+
+    def end_part(some, part, in_out):
+        """Add the sums of some rows to those held, and these to what is stored where no more are added to them."""
+
+        def in_held(r, v):
+            return behind(b, held, tile.lanes * size * (r * tile.vectors + v))
+
+        nth = b.and_(part, most)
+        with b.if_then(b.icmp_unsigned("!=", nth, zero)):
+            add_to_sums(some, in_held)
+        is_complete = b.or_(b.icmp_unsigned("==", part, last_part), b.icmp_unsigned("==", nth, most))
+        with b.if_else(is_complete) as (complete, partial):
+            with complete:
+                with b.if_then(b.icmp_unsigned(">", part, most)):
+                    add_to_sums(some, in_out)
+                store_sums(some, in_out)
+            with partial:
+                store_sums(some, in_held)
+
+    with cgutils.for_range(b, blocks, intp=I64) as block:
+        start, target = behind(b, x, (block.index, step_x)), behind(b, out, (block.index, step_out))
+
+        def in_out(r, v):
+            return behind(b, target, r * tile.lanes * size if tile.interleaved else (out_row, r), v * spacing)
+
+        clear(rows)
         if not tile.interleaved and not tile.across:  # waiting for memory is what small kernels do most
-            with b.if_then(b.icmp_signed("!=", ahead, ir.Constant(I64, 0))):
+            with b.if_then(b.icmp_signed("!=", ahead, zero)):
                 for r in rows:
                     for line in range(0, tile.block * size, CACHE_LINE):
                         prefetch(b, behind(b, start, ahead, (x_row, r), line))
-                        prefetch(b, behind(b, out, (block.index, step_out), (out_row, r), line), writes=True)
-        with cgutils.for_range(b, steps, intp=I64) as outer:
-            ends = behind(b, bounds, (outer.index, 8 * (len(tile.runs) + 1)))
-            for g, (r0, r1) in enumerate(tile.runs):
-                first, last = (load(b, behind(b, ends, 8 * (g + side)), I64, 8) for side in (0, 1))
-                with cgutils.for_range_slice(b, first, last, ir.Constant(I64, 1), intp=I64) as (tap, _):
-                    base = behind(b, start, load(b, behind(b, offsets, (tap, 8)), I64, 8))
-                    weight = behind(b, weights, (tap, filters * size))
-                    lines = weight if tile.across else base
-                    loaded = [load(b, behind(b, lines, v * spacing), vector) for v in vectors]
-                    for r in range(r0, r1):
-                        one = behind(b, base, (x_row, r)) if tile.across else behind(b, weight, r * size)
-                        spread = splat(b, vector, load(b, one, scalar))
-                        for v in vectors:
-                            total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
-                            b.store(total, acc[r][v])
-        for r in rows:
-            row = r * tile.lanes * size if tile.interleaved else (out_row, r)
-            for v in vectors:
-                place = behind(b, out, (block.index, step_out), row, v * spacing)
-                store(b, b.load(acc[r][v], typ=vector), place)
+                        prefetch(b, behind(b, target, (out_row, r), line), writes=True)
+        if tile.parts == "one":
+            sum_steps(start, zero, load(b, behind(b, parts, 16), I64, 8))
+            store_sums(rows, in_out)
+        else:
+            with cgutils.for_range(b, b.add(last_part, one), intp=I64) as part:
+                begin, end = (load(b, behind(b, parts, (part.index, 8), 8 + side), I64, 8) for side in (0, 8))
+                sum_steps(start, begin, end)
+                for some in [[r] for r in rows] if tile.parts == "staggered" else [rows]:
+                    end_part(some, part.index, in_out)
+                    clear(some)
+                    if some[-1] < tile.rows - 1:  # taps that all rows share, up to where the next one ends its part
+                        last_step = behind(b, bounds, (b.sub(end, one), 8 * tile.columns))
+                        sum_taps(start, last_step, len(tile.runs) + some[-1], 0, tile.rows)
 
 
 @njit(error_model="numpy")
-def plain_tile(x, offsets, weights, bounds, out, tile_rows, runs):
+def plain_tile(x, offsets, weights, bounds, parts, out, tile_rows, runs):
     """Compute what the register tile does, row by row: the same sums in the same order, by plain Numba.
 
     ``x`` and ``out`` are arrays of samples, ``out`` with ``tile_rows`` rows; ``offsets`` count samples. Multiply-adds
-    are not fused.
+    are not fused. Parts are staggered where ``bounds`` has more columns than groups have.
     """
+    groups, zero = len(runs), out.dtype.type(0)
     for row in range(tile_rows):
         for o in range(out.shape[1]):
-            total = out.dtype.type(0)
-            for step in range(len(bounds)):
-                for group in range(len(runs)):
-                    if runs[group][0] <= row < runs[group][1]:
-                        for tap in range(bounds[step, group], bounds[step, group + 1]):
-                            total += x[offsets[tap] + o] * weights[tap, row]
+            total, held, acc = zero, zero, zero
+            for part in range(parts[0]):
+                for step in range(parts[part + 1], parts[part + 2]):
+                    for group in range(groups):
+                        if runs[group][0] <= row < runs[group][1]:
+                            for tap in range(bounds[step, group], bounds[step, group + 1]):
+                                acc += x[offsets[tap] + o] * weights[tap, row]
+                ends = bounds[parts[part + 2] - 1, groups:]
+                own_end = ends[min(row, len(ends) - 1)]
+                for tap in range(ends[0], own_end):
+                    acc += x[offsets[tap] + o] * weights[tap, row]
+                held, acc = held + acc, zero
+                if part % TOGETHER == TOGETHER - 1 or part == parts[0] - 1:
+                    total, held = total + held, zero
+                for tap in range(own_end, ends[-1]):
+                    acc += x[offsets[tap] + o] * weights[tap, row]
             out[row, o] = total

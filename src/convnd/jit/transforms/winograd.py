@@ -92,16 +92,13 @@ def _sum_products(first_weights, blocks, lanes, table, scratch):
         for block in range(blocks):
             weights = first_weights + (block * PLANES + plane) * table[t.WEIGHTS_PLANE]
             target = scratch + table[t.SUMS_AT] + plane * table[t.SUMS_PLANE] + block * rows * table[t.SUMS_ROW]
-            for part in range(table[t.PARTS]):
-                term = part * table[t.PART_TERMS]
-                run(
-                    table[t.TILE_FUNCTION],
-                    (
-                        source, table[t.TERM_OFFSETS] + 8 * term, weights + term * rows * FLOAT,
-                        table[t.BOUNDS] + 16 * part, 1, target + part * table[t.PART_BYTES], table[t.SUMS_ROW],
-                        _pieces(lanes, table[t.BLOCK]), 0, 0,
-                    ),
-                )  # fmt: skip
+            run(
+                table[t.TILE_FUNCTION],
+                (
+                    source, table[t.TERM_OFFSETS], weights, table[t.BOUNDS], table[t.PARTS], target,
+                    table[t.SUMS_ROW], _pieces(lanes, table[t.BLOCK]), 0, 0,
+                ),
+            )  # fmt: skip
 
 
 @njit(**HELPER)
@@ -169,13 +166,8 @@ def _convolve_box(group, part, table, memory, scratch):
         _sum_products(weights, blocks, lanes, table, scratch)
         for row in range(min(blocks * rows, filters - first * rows)):
             sums = scratch + table[t.SUMS_AT] + row * table[t.SUMS_ROW]
-            run(
-                table[t.TRANSFORM_SUMS],
-                (
-                    sums, table[t.SUMS_PLANE], table[t.PART_BYTES], results, table[t.RESULTS_PLANE],
-                    _pieces(lanes, table[t.LANES]),
-                ),
-            )  # fmt: skip
+            count = _pieces(lanes, table[t.LANES])
+            run(table[t.TRANSFORM_SUMS], (sums, table[t.SUMS_PLANE], results, table[t.RESULTS_PLANE], count))
             _store_outputs(group * filters + first * rows + row, target, table, memory, results)
 
 

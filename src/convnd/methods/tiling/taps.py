@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...jit import tables as t
+from ...jit.intrinsics.register_tile import RegisterTile
 from ...problem.axis import Axis, Window, branch_axis
 
 Run = tuple[int, int]
@@ -36,12 +38,15 @@ class Taps(NamedTuple):
     """The taps of a filter, in the order in which they are summed, wherever samples lie.
 
     ``bounds[z, g]:bounds[z, g+1]`` are the taps of group ``g``, which feed the same run of rows, in the outer step
-    ``z``. ``source[t, r]`` is the weight of tap ``t`` and row ``r`` as an index into a filter's flat ``(C_in, *K)``
-    weights with a zero behind them, the same for every row where the rows are output channels. ``positions`` are the
-    samples along each axis that the taps of one channel read, counted from those of the first tap.
+    ``z``, and what lies behind says where rows end their parts, if these are staggered. ``parts`` are their number, 0,
+    and the outer steps up to the end of each. ``source[t, r]`` is the weight of tap ``t`` and row ``r`` as an index
+    into a filter's flat ``(C_in, *K)`` weights with a zero behind them, the same for every row where the rows are
+    output channels. ``positions`` are the samples along each axis that the taps of one channel read, counted from
+    those of the first tap.
     """
 
     bounds: np.ndarray
+    parts: np.ndarray
     source: np.ndarray
     positions: np.ndarray
     counts: np.ndarray | None = None  # which taps of all channels count, where not all do
@@ -73,48 +78,103 @@ def shared_runs(axis: Axis | None, sharing: Sharing) -> dict[Run, int]:
     return dict(sorted((run, count) for run, count in most.items() if count))
 
 
+def divided(in_channels: int, axes: Sequence[Axis]) -> tuple[int, int]:
+    """Return the axis, of all in the kernel's order, along which sums are divided, and the least taps of it in a part.
+
+    These are all taps where parts are of whole channels, or sums are not divided.
+    """
+    taps = prod([axis.taps for axis in axes])
+    first = next((a for a, axis in enumerate(axes) if axis.taps > 1), 0)
+    least = axes[first].taps
+    if taps > t.PART_TAPS and in_channels * taps >= t.LEAST_DIVIDED:
+        least = min(least, max(t.PART_ENTRIES, -(-t.PART_TAPS * least // taps)))
+    return first, least
+
+
+def part_ends(in_channels: int, axes: Sequence[Axis]) -> np.ndarray:
+    """Return the taps of all channels up to the end of each part, which depend on the kernel alone."""
+    taps = prod([axis.taps for axis in axes])
+    total = in_channels * taps
+    if total < t.LEAST_DIVIDED:
+        return np.array([total])
+    if taps <= t.PART_TAPS:
+        parts = total // t.CHANNELS_TAPS
+        return np.arange(1, parts + 1) * in_channels // parts * taps
+    first, least = divided(in_channels, axes)
+    phases = axes[first].phases()
+    together = max(1, least * len(phases) // axes[first].taps)  # phases of a part, where they are short
+    ends, begin = [], 0
+    for k, phase in enumerate(phases):
+        parts = max(1, len(phase) // least)
+        if (k + 1) % together == 0 or k + 1 == len(phases):
+            ends += [begin + part * len(phase) // parts for part in range(1, parts + 1)]
+        begin += len(phase)
+    return (np.arange(in_channels)[:, None] * taps + np.array(ends) * (taps // begin)).ravel()
+
+
 @lru_cache(maxsize=256)
 def taps_of(
-    axes: tuple[tuple[int, int, int], ...], kernel_shape: tuple[int, ...], sharing: Sharing, runs: tuple[Run, ...]
+    axes: tuple[tuple[int, int, int], ...], kernel_shape: tuple[int, ...], sharing: Sharing, tile: RegisterTile
 ) -> Taps:
     """Return the taps of a filter, by its taps, stride and dilation along each of the ``axes``.
 
-    ``kernel_shape`` are its input channels and weights along each axis, ``runs`` the runs of rows that groups of taps
-    feed.
+    ``kernel_shape`` are its input channels and weights along each axis.
     """
-    along = [Axis(1, taps, stride, dilation) for taps, stride, dilation in axes]
+    along, runs = [Axis(1, taps, stride, dilation) for taps, stride, dilation in axes], tile.runs
     if any(axis.taps == 0 for axis in along):  # a branch that reads zeros alone
         none = np.zeros((len(along), 0), np.int64)
-        return Taps(np.zeros((0, len(runs) + 1), np.int64), np.zeros((0, sharing.rows), np.int64), none)
+        return Taps(
+            np.zeros((1, tile.columns), np.int64), np.array([1, 0, 1]), np.zeros((0, sharing.rows), np.int64), none
+        )
     pitch = [prod(kernel_shape[a + 1 :]) for a in range(len(kernel_shape))]
     orders = [np.concatenate([np.array(phase) for phase in axis.phases()]) for axis in along]
     positions = [order * axis.dilation for order, axis in zip(orders, along, strict=True)]
     weights = [np.arange(kernel_shape[0]) * pitch[0], *(o * step for o, step in zip(orders, pitch[1:], strict=True))]
-    # Where all rows share every tap, one loop runs over them.
+    # Where all rows share every tap, one loop runs over those of a part.
     shared = -1 if sharing.axis is None else sharing.axis
     outer, inner = _sums(weights[: shared + 1]), _sums(weights[shared + 2 :] if shared >= 0 else weights)
-    middle, row_taps, ends = [], [], [np.zeros(1, np.int64)]
-    for phase in along[shared].phases() if shared >= 0 else [range(1)]:
+    unit, lag = (len(inner), sharing.lag) if shared >= 0 else (1, 0)
+    part_end = part_ends(kernel_shape[0], along) // unit
+    middle, row_taps, bounds, ends, at, begin = [], [], [], [], 0, 0
+    for phase in along[shared].phases() if shared >= 0 else [range(len(inner))]:
         if shared < 0:
             row_taps.append(np.zeros((1, sharing.rows), np.int64))
-            fed = np.array(runs)
+            groups = np.array([0, len(inner)])
         else:
             union, fed = feeds(len(phase), sharing)
             axis = along[shared]
             middle.append(phase[0] * axis.dilation + union * axis.tap_spacing * axis.stride)
-            nth = union[:, None] - sharing.lag * np.arange(sharing.rows)
+            nth = union[:, None] - lag * np.arange(sharing.rows)
             exists = (nth >= 0) & (nth < len(phase))
             row_taps.append(np.where(exists, (phase[0] + nth * phase.step) * pitch[shared + 1], -1))
-        per_run = [np.count_nonzero((fed == run).all(axis=1)) * len(inner) for run in runs]
-        ends.append(ends[-1][-1] + np.cumsum([0, *per_run]))
+            groups = np.cumsum([0, *[np.count_nonzero((fed == run).all(axis=1)) for run in runs]])
+        own = part_end[(begin < part_end) & (part_end < begin + len(phase))]
+        bounds.append(at + unit * _steps(groups, own - begin, lag * np.arange(tile.columns - len(runs))))
+        begin, at = begin + len(phase), at + unit * groups[-1]
+        ends += [*own, begin]
     if shared >= 0:
         positions[shared] = np.concatenate(middle)
     rows = np.concatenate(row_taps)
     index = outer[:, None, None, None] + rows[:, None, :] + inner[:, None]
     index = np.where(rows[:, None, :] >= 0, index, prod(kernel_shape)).reshape(-1, sharing.rows)
-    steps = np.arange(len(outer))[:, None, None] * ends[-1][-1]
+    counts = np.arange(len(outer))[:, None]
+    parts = np.searchsorted((counts * begin + np.array(ends)).ravel(), part_end) + 1  # outer steps up to their ends
     grid = np.meshgrid(*positions, indexing="ij")
-    return Taps((steps + np.stack(ends[1:])).reshape(-1, len(runs) + 1), index, np.stack(grid).reshape(len(axes), -1))
+    return Taps(
+        (counts[:, :, None] * at + np.concatenate(bounds)).reshape(-1, tile.columns),
+        np.array([len(parts), 0, *parts]), index, np.stack(grid).reshape(len(axes), -1),
+    )  # fmt: skip
+
+
+def _steps(groups: np.ndarray, cuts: np.ndarray, late: np.ndarray) -> np.ndarray:
+    """Return the bounds of groups in each outer step that taps are cut into, with those of rows that end it later.
+
+    The ``cuts`` are where the first row ends a step, ``late`` how many taps later each does.
+    """
+    firsts, lasts = np.append(0, cuts + late[-1]), np.append(cuts, groups[-1])
+    return np.concatenate([
+        np.clip(groups, firsts[:, None], lasts[:, None]), np.minimum(lasts[:, None] + late[1:], groups[-1])
+    ], axis=1)  # fmt: skip
 
 
 def _sums(lines: Sequence[np.ndarray]) -> np.ndarray:
@@ -158,7 +218,7 @@ def counted(taps: Taps, pattern: bytes) -> Taps:
         return taps
     there = np.append(np.frombuffer(pattern, bool), False)[taps.source].any(axis=1)
     bounds = np.append(0, np.cumsum(there))[taps.bounds]
-    return Taps(bounds, taps.source[there], taps.positions, there)
+    return Taps(bounds, taps.parts, taps.source[there], taps.positions, there)
 
 
 @dataclass(frozen=True)

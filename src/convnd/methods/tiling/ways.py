@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...jit import tables as t
 from ...jit.intrinsics.register_tile import RegisterTile
 from ...jit.machine import VECTOR_BYTES, VECTOR_REGISTERS
 from ...problem.axis import Axis, Branch
 from ...problem.canonical import Problem
 from .. import tuning
 from .costs import Way, block_cycles, span_of
-from .taps import Sharing, filter_blocks, shared_runs
+from .taps import Sharing, divided, filter_blocks, shared_runs
 
 _ROWS = (1, 2, 3, 4, 6, 8, 12)
 _MOST_NEIGHBOURS = 8  # rows beyond serve output channels only: so many lines of one array crowd the caches
@@ -43,6 +44,7 @@ class Kind(NamedTuple):
     branch_channels: int
     reads_inside: bool
     reads_native: bool
+    divided: tuple[int, int]  # the axis of which parts have some taps only, and the least of them; or -1
 
 
 def kind_of(problem: Problem) -> Kind:
@@ -58,9 +60,13 @@ def kind_of(problem: Problem) -> Kind:
     channels = problem.in_channels
     step = max([abs(step) for _, step in problem.x_channel_steps[1:]], default=0)
     is_near = channels * min(step, _PAGE) < _PAGES * _PAGE
+    first, least = divided(channels, problem.in_kernel_order(problem.axes))
+    cut = problem.axes[problem.kernel_axes[first]]
+    is_cut = 2 * least <= -(-cut.taps // cut.phase_count)
     return Kind(
         problem.working, tuple(axes), channels, problem.weights, problem.branches, problem.branch_channels,
         problem.reads_inside and (is_near or channels <= _PAGES), problem.reads_native and is_near,
+        (problem.kernel_axes[first], least) if is_cut else (-1, 0),
     )  # fmt: skip
 
 
@@ -90,6 +96,8 @@ def ranked(kind: Kind) -> list[tuple[float, Way]]:
 
 def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) -> Iterator[Way]:
     """Yield the ways to cut problems of a kind."""
+    taps = kind.in_channels * prod(axis.taps for axis in axes)
+    parts = "many" if taps >= t.LEAST_DIVIDED else "one"
     for rows in _ROWS:
         for sharing, interleaved, apart in _sharings(kind, axes, sizes, rows, lanes):
             runs = tuple(shared_runs(None if sharing.axis is None else axes[sharing.axis], sharing))
@@ -97,16 +105,17 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
             for vectors in _VECTORS:
                 if rows * vectors + vectors + 1 > VECTOR_REGISTERS:
                     break
-                tile = RegisterTile(kind.working, rows, vectors, lanes, interleaved, runs)
+                own = "staggered" if sharing.axis == kind.divided[0] else parts
+                tile = RegisterTile(kind.working, rows, vectors, lanes, interleaved, runs, parts=own)
                 for flat in range(max(1, len(axes) - 1 - outside)):
                     if flat and sizes[-flat] == _LONG:
                         break
                     for inside in (False, True) if flat == 0 and kind.reads_inside else (False,):
                         yield _way(kind, axes, tile, sharing, flat, inside, apart)
-    yield from _ways_across(kind, axes, sizes[-1], lanes)
+    yield from _ways_across(kind, axes, sizes[-1], lanes, parts)
 
 
-def _ways_across(kind: Kind, axes: Sequence[Axis], size: int, lanes: int) -> Iterator[Way]:
+def _ways_across(kind: Kind, axes: Sequence[Axis], size: int, lanes: int, parts: str) -> Iterator[Way]:
     """Yield those whose lanes are output channels, with rows that cover a short last axis evenly."""
     for vectors in _VECTORS:
         # Samples of the next rows wait in registers too.
@@ -116,7 +125,7 @@ def _ways_across(kind: Kind, axes: Sequence[Axis], size: int, lanes: int) -> Ite
         sharing = Sharing(vectors * lanes, channels=True)
         even = -(-size // -(-size // most))
         for rows in (even,) if size < _LONG else range(most, most // 2, -2):
-            tile = RegisterTile(kind.working, rows, vectors, lanes, False, ((0, rows),), across=True)
+            tile = RegisterTile(kind.working, rows, vectors, lanes, False, ((0, rows),), True, parts)
             for inside in (False, True) if kind.reads_native else (False,):
                 yield _way(kind, axes, tile, sharing, 0, inside, 1)
 
@@ -143,9 +152,8 @@ def _sharings(
     for a, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
         spacing, is_last = axis.tap_spacing, a == len(axes) - 1
         apart = rows * (lanes if is_last else spacing)
-        if axis.taps == 1 or rows > _MOST_NEIGHBOURS or size < apart:
+        if axis.taps == 1 or rows > _MOST_NEIGHBOURS or size < apart or (is_last and lanes % spacing):
             continue
-        if not is_last:
-            yield Sharing(rows, a), False, apart
-        elif lanes % spacing == 0:
-            yield Sharing(rows, a, lanes // spacing), True, apart
+        sharing = Sharing(rows, a, lanes // spacing if is_last else 1)
+        if a != kind.divided[0] or sharing.lag * (rows - 1) <= kind.divided[1]:
+            yield sharing, is_last, apart

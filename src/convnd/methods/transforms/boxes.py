@@ -25,6 +25,7 @@ from ..tiling.likeness import representative
 _LEAST_TERMS = {1: 24, TAPS: 16}
 # Fewer terms are summed in two parts: as one sum they have up to 2.07 times that error.
 _LEAST_TERMS_OF_ONE_SUM = 32
+_PART_TERMS = 64  # of a part, and more
 _FEW_BOXES = 3  # whose tasks transform the filters: all at once they would leave the caches before they are used
 _MOST_OF_MEMORY = 0.75  # that a call may hold, for the transformed filters of more boxes
 _PIECES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
@@ -61,7 +62,7 @@ class Tile(NamedTuple):
     planes: int  # products
     units: tuple[int, ...]  # outputs along each axis
     terms: int  # products that each plane sums: input channels, times the taps along further axes
-    parts: int  # sums that the terms are divided among: half as many in each halve what rounding adds
+    parts: int  # of the sums
 
 
 @lru_cache(maxsize=256)
@@ -73,7 +74,7 @@ def tile_of(problem: Problem) -> Tile:
     return Tile(
         folds, down, last, height, SAMPLES * (height + TAPS - 1),
         tuple(OUTPUTS * folds if a in (down, last) else 1 for a in range(len(problem.axes))),
-        terms, 2 if terms < _LEAST_TERMS_OF_ONE_SUM else 1,
+        terms, 2 if terms < _LEAST_TERMS_OF_ONE_SUM else max(1, terms // _PART_TERMS),
     )  # fmt: skip
 
 

@@ -90,11 +90,13 @@ def plan(problem: Problem) -> TransformPlan:
     compiled = functions(problem, problem.working, ranged=True)
 
     block, rows = layout.vectors * lanes, layout.rows
-    tile = RegisterTile("float32", rows, layout.vectors, lanes, False, ((0, rows),))
+    tile = RegisterTile(
+        "float32", rows, layout.vectors, lanes, False, ((0, rows),), parts="many" if parts > 1 else "one"
+    )
     emitted = {
         t.TILE_FUNCTION: register_tile.compile(tile), t.TRANSPOSE: transpose.compile("float32", lanes),
         t.TRANSFORM_LINE: transform_line.compile(lanes), t.TRANSFORM_TILES: transform_tiles.compile(lanes, height),
-        t.TRANSFORM_SUMS: transform_sums.compile(lanes, height, parts),
+        t.TRANSFORM_SUMS: transform_sums.compile(lanes, height),
         t.TRANSFORM_FILTERS: transform_taps.compile(lanes, layout.rows),
     }  # fmt: skip
     items = items_of(problem, layout.shape)
@@ -105,15 +107,14 @@ def plan(problem: Problem) -> TransformPlan:
     inside = transforms_inside(problem, layout.shape)
     if inside:  # as many filters at once as there are lanes
         chunk = round_up(chunk, -(-lanes // rows))
-    span = span_of(problem, layout, parts * sums_row, chunk)
-    part_bytes = span * layout.rows * sums_row
+    span = span_of(problem, layout, sums_row, chunk)
     between = (items.down + 1) * items.across + 2 * lanes
     taps_between = -(-((TAPS * lanes) ** 2) // (SAMPLES * OUTPUTS))  # these planes hold filters' taps, too
     # One cache line too many keeps planes out of each other's way in the caches.
     plane_bytes = {
         t.BETWEEN_PLANE: round_up(FLOAT * max(between, taps_between), CACHE_LINE) + CACHE_LINE,
         t.WINDOWS_PLANE: round_up(problem.in_channels * row + FLOAT * lanes, CACHE_LINE) + CACHE_LINE,
-        t.SUMS_PLANE: round_up(parts * part_bytes, CACHE_LINE) + CACHE_LINE,
+        t.SUMS_PLANE: round_up(span * rows * sums_row, CACHE_LINE) + CACHE_LINE,
         t.RESULTS_PLANE: round_up(OUTPUTS * sums_row, CACHE_LINE) + CACHE_LINE,
     }
     window_bytes = problem.in_channels * size + 2 * OUTPUTS * block * FLOAT  # with room for the vectors behind it
@@ -136,8 +137,8 @@ def plan(problem: Problem) -> TransformPlan:
     for a, own in enumerate(windows):  # each tap that is summed as it is, of each channel, is a term
         if a not in (down, last):
             taps = (taps[:, None] + item_row * prod(items.windows[a + 1 :]) * own.places).ravel()
-    part_terms = -(-terms // parts)
-    bounds = np.array([bound for k in range(parts) for bound in (0, min(part_terms, terms - k * part_terms))], np.int64)
+    ends = np.arange(parts + 1) * terms // parts
+    bounds = np.stack([ends[:-1], ends[1:]], axis=1)
     boxes = boxes_of(problem, layout.shape)
     boxes_and_parts = boxes * problem.groups * -(-blocks // chunk)
     filter_blocks = round_up(problem.out_channels, max(lanes, rows)) // lanes
@@ -145,8 +146,8 @@ def plan(problem: Problem) -> TransformPlan:
         **columns, **compiled, t.AXES: builder.add(axis_rows(axes, pitches)), t.CHANNEL_PITCH: size,
         t.DOWN: down, t.LANES: lanes, t.FOLDS: folds, t.LINE_PITCH: FLOAT * line_samples,
         t.HEIGHT: height, t.WIDTH: units[last], t.PLANES_OF_TILE: products,
-        t.PARTS: parts, t.PART_TERMS: part_terms, t.PART_BYTES: part_bytes,
-        t.TERMS: terms, t.ITEM_ROW: item_row, t.CHANNEL_ROW: row, t.SUMS_ROW: sums_row, **plane_bytes, **places,
+        t.PARTS: builder.address(np.array([parts, *range(parts + 1)])), t.TERMS: terms,
+        t.ITEM_ROW: item_row, t.CHANNEL_ROW: row, t.SUMS_ROW: sums_row, **plane_bytes, **places,
         **emitted,
         t.TERM_OFFSETS: builder.address(taps), t.BOUNDS: builder.address(bounds),
         t.FILTER_BLOCKS: filter_blocks, t.ROWS: layout.rows, t.BLOCK: block,
