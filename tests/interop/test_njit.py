@@ -192,6 +192,25 @@ def test_channels(dtype, weights):
         agrees(channels, whole(shape, dtype), kernel, options(2, dtype), axis, groups, channel_axis=axis, groups=groups)
 
 
+@pytest.mark.parametrize("dtype", ["f4", pytest.param("f8", marks=pytest.mark.slow)])
+def test_sums_of_many_taps(dtype):
+    """They are divided into parts, which are those of the Python call."""
+    for shape, taps, stride, dilation, upsample in (
+        ((3000,), (400,), 1, 1, 1), ((3000,), (301,), 2, 3, 1), ((900,), (500,), 90, 1, 1), ((900,), (700,), 3, 1, 2),
+        ((90, 80), (20, 17), 1, 1, 1), ((90, 80), (33, 9), 2, 1, 3), ((40, 190), (2, 150), 1, 1, 1),
+        ((190, 40), (150, 2), 1, 1, 1), ((20, 30, 40), (17, 5, 4), 1, 1, 1),
+    ):  # fmt: skip
+        x, kernel = (rng.standard_normal(own).astype(dtype) for own in (shape, taps))
+        own = {"padding": 4, "stride": stride, "dilation": dilation, "upsample": upsample, "boundary": "constant"}
+        found = plain(x, kernel, *own.values(), 0.5)
+        assert found.tobytes() == convnd(x, kernel, method="direct", fill_value=0.5, **own).tobytes(), (shape, taps)
+    for shape, taps in (((90, 9, 8), (3, 90, 3, 3)), ((2, 40, 40), (2, 2, 17, 15)), ((300, 7, 7), (4, 300, 1, 1))):
+        x, kernel = (rng.standard_normal(own).astype(dtype) for own in (shape, taps))
+        found = channels(x, kernel, 1, 1, 1, "edge", 0.0, 0, 1)
+        want = convnd(x, kernel, padding=1, boundary="edge", channel_axis=0, method="direct")
+        assert found.tobytes() == want.tobytes(), (shape, taps)
+
+
 def test_words_and_numbers():
     @numba.njit
     def same(x, kernel, size):
