@@ -56,6 +56,7 @@ def environment(sources: Path, folder: str) -> dict[str, str]:
     if not (sources / "convnd" / "__init__.py").is_file():
         raise FileNotFoundError(f"{sources} has no package convnd")
     own = {"PYTHONPATH": str(sources.resolve()), "NUMBA_CACHE_DIR": folder}
+    own["GOMP_SPINCOUNT"] = "1000"  # threads of the process whose turn it is not must not hold cores
     return {**os.environ, **own, "PYTHONPYCACHEPREFIX": f"{folder}/bytecode", "PYTHONDONTWRITEBYTECODE": ""}
 
 

@@ -208,7 +208,7 @@ def build_parser() -> Parser:
         "--size",
         type=positive,
         metavar="PIXELS",
-        help=f"of {', '.join(SIZED)}: what it means is told below (default: {DEFAULT_SIZE:g})",
+        help=f"of {', '.join(SIZED)}: its meaning stands below (default: {DEFAULT_SIZE:g})",
     )
     add(
         "--angle",
