@@ -18,7 +18,8 @@ def register(convnd: Callable[..., Any]) -> None:
     defaults = {name: own.default for name, own in parameters.parameters.items()}
 
     # Typing tries again without literals where this returns nothing, so every error is plain: a `TypeError` or a
-    # `ValueError`, not one of Numba's. What it returns takes options by position too: Numba compiles no other function.
+    # `ValueError`, not one of Numba's. The function that is compiled takes options by position too, since Numba has no
+    # parameters that go by name alone; `bind` refuses them first.
     @overload(convnd, prefer_literal=True, strict=False, jit_options={"error_model": "numpy"})
     def convnd_in_compiled_code(*given, **named):
         try:
