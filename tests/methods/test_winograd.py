@@ -56,9 +56,14 @@ def test_other_numbers_of_axes_against_the_oracle(tuning, case, boundary):
     channels, shape, taps, own = SHAPES[case]
     x, kernel = integers((2, channels, *shape), np.float32), integers((9, channels, *taps), np.float32, seed=1)
     rank = len(shape)
-    options = {"axes": (*range(-rank, 0),), "channel_axis": -rank - 1, "boundary": boundary, **own}
+    options = {"axes": (*range(-rank, 0),), "channel_axis": -rank - 1, "boundary": boundary, "fill_value": 1, **own}
+    last = {**options, "axes": (*range(-rank - 1, -1),), "channel_axis": -1}
     for padding in "same", [(3, 8), *[(9, 1)] * (rank - 1)]:
-        check(x, kernel, oracle.convnd(x, kernel, padding=padding, **options), padding=padding, **options)
+        expected = oracle.convnd(x, kernel, padding=padding, **options)
+        check(x, kernel, expected, padding=padding, **options)
+        turned = np.moveaxis(x, 1, -1).copy(), np.moveaxis(kernel, (0, 1), (-1, -2))
+        result = convnd(*turned, padding=padding, method="winograd", **last)
+        near(np.moveaxis(result, -1, 1), expected, bound(x, kernel))
 
 
 def one_sum(x, kernel):

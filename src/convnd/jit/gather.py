@@ -36,33 +36,6 @@ arrays = _checked if config.BOUNDSCHECK else _unchecked
 
 
 @njit(**HELPER)
-def start(memory, place, rank):
-    """Write the first multi-index to a row of ``memory``."""
-    for a in range(rank):
-        memory[place * rank + a] = 0
-
-
-@njit(**HELPER)
-def advance(memory, counts, place, rank):
-    """Write the multi-index behind one, the last running fastest; counts and place are rows of ``memory``."""
-    for back in range(1, rank + 1):
-        at = place * rank + rank - back
-        memory[at] += 1
-        if memory[at] < memory[counts * rank + rank - back]:
-            return
-        memory[at] = 0
-
-
-@njit(**HELPER)
-def total(memory, counts, rank):
-    """Return the product of counts, a row of ``memory``."""
-    product = 1
-    for a in range(rank):
-        product *= memory[counts * rank + a]
-    return product
-
-
-@njit(**HELPER)
 def find_tile(number, table, memory):
     """Write where a tile of the grid lies, its first output and its numbers of outputs along each axis."""
     rank = table[t.RANK]
@@ -182,13 +155,30 @@ def _copy_frames(job, table, memory, at, line, target, fills):
 
 
 @njit(**HELPER)
+def _deal_frames(job, table, memory, at, line, target, fills):
+    """Copy a segment of a line of frames to the lines of their channels."""
+    count, offset, step, which = memory[at + 1], memory[at + 2], memory[at + 3], memory[at + 4]
+    pitch, frame = table[job + t.CHANNEL_PITCH], table[job + t.FRAME]
+    if which == FILL:
+        line, offset, step = fills, 0, 0
+    if which != LISTED:
+        run(table[job + t.READ_FRAMES], (line + offset, step, target, pitch, count, frame))
+        return
+    for k in range(count):
+        to = target + k * table[job + t.ITEM]
+        run(table[job + t.READ_FRAMES], (line + memory[offset + k], 0, to, pitch, 1, frame))
+
+
+@njit(**HELPER)
 def _copy_line(job, table, memory, memory_address, segments, end, line, target, fills, ahead):
     """Copy a line of the window, segment by segment, and ask for those of the line ``ahead``."""
     frame, item = table[job + t.FRAME], table[job + t.ITEM]
     for at in range(segments, end, t.SEGMENT):
         count, offset, which = memory[at + 1], memory[at + 2], memory[at + 4]
         to = target + memory[at] * frame * item
-        if frame > 1:
+        if table[job + t.READ_FRAMES] != 0:
+            _deal_frames(job, table, memory, at, line, target + memory[at] * item, fills)
+        elif frame > 1:
             _copy_frames(job, table, memory, at, line, to, fills)
         elif which == X:
             if ahead != 0 and abs(memory[at + 3]) < CACHE_LINE:

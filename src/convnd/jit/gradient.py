@@ -13,7 +13,8 @@ from numba import njit
 
 from . import tables as t
 from .compile import HELPER, function
-from .gather import advance, arrays, clear, find_tile, is_in_range, start, total
+from .gather import arrays, clear, find_tile, is_in_range
+from .index import advance, start, total
 from .intrinsics.memory import call, indices_at, numbers_on_stack, read_sample, run, take_next
 from .kernels import is_smaller
 from .lines import pointer_to

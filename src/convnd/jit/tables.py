@@ -25,8 +25,8 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # places: the channels' offsets, the runs of positions of a line, and how many
     X_CHANNELS, OUT_CHANNELS, RUNS, RUN_COUNT,
     # C functions: what a worker does; gather; read a line of x, write one of the result; search for the largest
-    # magnitude; read short lines at once, where they can be, else 0
-    RUN_TASKS, GATHER, READ, WRITE, LARGEST, READ_LINES,
+    # magnitude; read short lines at once, and deal frames to the lines of channels, where they can be, else 0
+    RUN_TASKS, GATHER, READ, WRITE, LARGEST, READ_LINES, READ_FRAMES,
     # channels that are gathered together, sample by sample (or 1); bytes of a sample of x, of one that is computed with
     FRAME, STORED, ITEM,
     # input channels of a group and the bytes between their windows; groups; output channels of a group
@@ -39,7 +39,7 @@ has whole numbers of its own, called ``memory``. The table begins with a job for
     # whole numbers of the table; the addresses of the table and of the workers' whole numbers
     SIZE, ADDRESS, MEMORY,
     COLUMNS,
-) = range(39)  # fmt: skip
+) = range(40)  # fmt: skip
 
 # In place of an offset in x: the fill value is meant, or no output of the tile reads the place.
 FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
@@ -65,8 +65,8 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # magnitude of what is not NaN
     WRITES_OUT, CHANNEL_STEP, FLAT, RESULTS_AT, LARGEST_NUMBER,
     # lanes of a vector where they are output channels, else 0; whether the result's channels lie nearer than its
-    # outputs; the C functions that transpose blocks, and write lines of neighbouring results: of all lanes, or several
-    # along the axis before the last, else 0
+    # outputs; the C functions that transpose blocks, write results between lines of channels and of outputs, and write
+    # several lines along the axis before the last, else 0
     LANES, CHANNELS_NEAR, TRANSPOSE, WRITE_LANES, WRITE_LINES,
     # bytes from the fill values to what the function that writes lines of results reads
     BESIDE_FILLS,
@@ -138,15 +138,16 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     ITEM_ROW, CHANNEL_ROW, SUMS_ROW, BETWEEN_PLANE, WINDOWS_PLANE, SUMS_PLANE, RESULTS_PLANE,
     # where these lie in a worker's scratch, and there the filters that a task transforms, 0 where that was done before
     BETWEEN_AT, PLANES_AT, SUMS_AT, FILTERS_AT,
-    # blocks of channels that are summed before they are transformed; bytes of a block's weights for one plane
-    BLOCKS_AT_ONCE, WEIGHTS_PLANE,
+    # blocks of channels that are summed before they are transformed; channels whose results are stored together; bytes
+    # of a block's weights for one plane
+    BLOCKS_AT_ONCE, STORED_TOGETHER, WEIGHTS_PLANE,
     # input channels times the taps that are summed as they are; the address of the parts that they are summed in
     TERMS, PARTS,
     # the filters to transform: their address, bytes of one, blocks of as many as there are lanes in a group, and the
     # address of the bits of each one's largest magnitude
     TAPS, TAPS_BYTES, FILTER_BLOCKS, LARGEST_TAPS,
     WINOGRAD_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 32)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 33)  # fmt: skip
 
 # Of a job of a small call, behind those of the direct one.
 (

@@ -9,7 +9,8 @@ from numba import njit
 
 from . import tables as t
 from .compile import HELPER
-from .gather import advance, arrays, start, total
+from .gather import arrays
+from .index import advance, start, total
 from .intrinsics.memory import call, passed, run
 
 
@@ -144,13 +145,8 @@ def run_channels(arguments):
                         table[job + t.FILLS] + table[job + t.BESIDE_FILLS],
                     ),
                 )  # fmt: skip
-        elif not writes_out and table[job + t.WRITE_LANES] != 0 and filters % lanes == 0:
-            for lane in range(0, filters, lanes):
-                number = table[job + t.OUT_CHANNELS] + channel + lane
-                place = write + table[number] - table[number - lane]
-                run(
-                    table[job + t.WRITE_LANES], (results + lane * item, frame, place, table_address + 8 * number, count)
-                )
+        elif not writes_out and table[job + t.WRITE_LANES] != 0:
+            run(table[job + t.WRITE_LANES], (results, frame, write, table[job + t.CHANNEL_STEP], count, filters))
         elif not writes_out:
             squares = -(-table[job + t.PIECES] * block // lanes)
             columns, pitch = results + squares * lanes * frame, squares * lanes * item

@@ -12,7 +12,7 @@ from ..jit import parallel
 from ..jit import tables as t
 from ..jit.compile import function
 from ..jit.intrinsics.register_tile import register_tile
-from ..jit.intrinsics.transpose import scatter_lanes, transpose, write_lines
+from ..jit.intrinsics.transpose import transpose, turn_lines, write_lines
 from ..jit.kernels import convolve_directly
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import run_channels, run_rows, run_tile
@@ -87,7 +87,7 @@ def sums_of(problem: Problem, way: Way) -> Sums:
     if tile.across:
         columns |= {
             t.LANES: tile.lanes, t.TRANSPOSE: transpose.compile(problem.working, tile.lanes),
-            t.WRITE_LANES: scatter_lanes.compile(problem.working, tile.lanes) if problem.stores_inside else 0,
+            t.WRITE_LANES: turn_lines.compile(problem.working, tile.lanes) if problem.stores_inside else 0,
         }  # fmt: skip
     if way.flat and problem.stores_inside:
         columns[t.WRITE_LINES] = write_lines.compile(problem.working, tile.lanes)

@@ -80,18 +80,26 @@ def write_lines(b, dtype, lanes, /, source, pitch, target, step, rows, width):
 
 
 @Emitter
-def scatter_lanes(b, dtype, lanes, /, source, pitch, target, channels, count):
-    """Write ``count`` vectors, ``pitch`` bytes apart, to lines of as many channels as there are lanes.
-
-    ``target`` is the first channel's line, ``channels`` are the channels' offsets.
-    """
+def turn_lines(b, dtype, lanes, /, source, source_pitch, target, target_pitch, count, length):
+    """Copy ``count`` lines of ``length`` samples to ``length`` lines of ``count``; pitches are bytes between lines."""
     vector, size = ir.VectorType(SCALARS[dtype], lanes), np.dtype(dtype).itemsize
-    offsets = [load(b, behind(b, channels, 8 * k), I64, 8) for k in range(lanes)]
-    starts = [b.add(target, b.sub(own, offsets[0])) for own in offsets]
-    chunks = b.sdiv(b.add(count, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
-    with cgutils.for_range(b, chunks, intp=I64) as chunk:
-        first = b.mul(chunk.index, ir.Constant(I64, lanes))
-        mask = _lanes_between(b, lanes, ir.Constant(I64, 0), b.sub(count, first))
-        rows = [load(b, behind(b, source, (first, pitch), (pitch, r)), vector) for r in range(lanes)]
-        for start, own in zip(starts, _transposed(b, rows), strict=True):
-            store_lanes(b, own, behind(b, start, (first, size)), mask)
+    zero, one, most = (ir.Constant(I64, number) for number in (0, 1, lanes - 1))
+
+    def blocks(number):
+        return b.sdiv(b.add(number, most), ir.Constant(I64, lanes))
+
+    def lines(start, pitch, there):
+        """Return the addresses of as many lines as are there, and of the last one in place of others."""
+        last = b.sub(there, one)
+        numbers = [ir.Constant(I64, r) for r in range(lanes)]
+        return [behind(b, start, (pitch, b.select(b.icmp_signed("<", r, last), r, last))) for r in numbers]
+
+    with cgutils.for_range(b, blocks(length), intp=I64) as c, cgutils.for_range(b, blocks(count), intp=I64) as r:
+        row, column = (b.mul(loop.index, ir.Constant(I64, lanes)) for loop in (r, c))
+        rows, columns = b.sub(count, row), b.sub(length, column)
+        of_rows, of_columns = (_lanes_between(b, lanes, zero, own) for own in (rows, columns))
+        sources = lines(behind(b, source, (row, source_pitch), (column, size)), source_pitch, rows)
+        targets = lines(behind(b, target, (column, target_pitch), (row, size)), target_pitch, columns)
+        turned = _transposed(b, [load_lanes(b, place, of_columns, constant(vector, 0)) for place in sources])
+        for own, place in reversed([*zip(turned, targets, strict=True)]):  # what the last line has is stored last
+            store_lanes(b, own, place, of_rows)

@@ -7,7 +7,8 @@ from numba import njit
 
 from .. import tables as t
 from ..compile import HELPER
-from ..gather import ROWS_AHEAD, advance, arrays, start, total
+from ..gather import ROWS_AHEAD, arrays
+from ..index import advance, start, total
 from ..intrinsics.memory import ask_for, call, passed, run
 from ..tiles import carried
 

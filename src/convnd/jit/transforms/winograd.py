@@ -11,7 +11,8 @@ from numba import njit
 
 from .. import tables as t
 from ..compile import HELPER
-from ..gather import advance, arrays, clear, find_tile, is_in_range, start, total
+from ..gather import arrays, clear, find_tile, is_in_range
+from ..index import advance, start, total
 from ..intrinsics.memory import call, indices_at, run, take_next
 from ..intrinsics.minimal import FLOAT, OUTPUTS, PLANES, TAPS
 
@@ -102,8 +103,8 @@ def _sum_products(first_weights, blocks, lanes, table, scratch):
 
 
 @njit(**HELPER)
-def _store_outputs(channel, target, table, memory, results):
-    """Write the lines of outputs of one channel that exist."""
+def _store_outputs(channel, count, target, table, memory, results):
+    """Write the lines of outputs that exist, of one channel or of so many neighbours."""
     rank = table[t.RANK]
     _, across = _tiles_along(table, memory)
     down_axis = table[t.AXES] + table[t.DOWN] * t.AXIS_COLUMNS
@@ -118,7 +119,11 @@ def _store_outputs(channel, target, table, memory, results):
             read = results + line % OUTPUTS * table[t.RESULTS_PLANE]
             read += table[t.WIDTH] * (lanes + line // OUTPUTS * across * FLOAT)
             step = table[table[t.AXES] + (rank - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
-            call(table[t.WRITE], (read, first + line * table[down_axis + t.OUT_STEP], length, step, 0))
+            write = first + line * table[down_axis + t.OUT_STEP]
+            if table[t.STORED_TOGETHER] > 1:
+                run(table[t.WRITE_LANES], (read, OUTPUTS * table[t.RESULTS_PLANE], write, step, count, length))
+            else:
+                call(table[t.WRITE], (read, write, length, step, 0))
         advance(memory, t.LINES, t.PLACE, rank)
 
 
@@ -164,11 +169,13 @@ def _convolve_box(group, part, table, memory, scratch):
             for begin in range(0, blocks * rows, table[t.LANES]):
                 _transform_block(group, first * rows + begin, begin, table[t.WEIGHTS], weights, table, scratch)
         _sum_products(weights, blocks, lanes, table, scratch)
-        for row in range(min(blocks * rows, filters - first * rows)):
-            sums = scratch + table[t.SUMS_AT] + row * table[t.SUMS_ROW]
-            count = _pieces(lanes, table[t.LANES])
-            run(table[t.TRANSFORM_SUMS], (sums, table[t.SUMS_PLANE], results, table[t.RESULTS_PLANE], count))
-            _store_outputs(group * filters + first * rows + row, target, table, memory, results)
+        there, together = min(blocks * rows, filters - first * rows), table[t.STORED_TOGETHER]
+        for row in range(0, there, together):
+            count, plane = min(together, there - row), table[t.RESULTS_PLANE]
+            for own in range(count):
+                sums, to = scratch + table[t.SUMS_AT] + (row + own) * table[t.SUMS_ROW], results + own * OUTPUTS * plane
+                run(table[t.TRANSFORM_SUMS], (sums, table[t.SUMS_PLANE], to, plane, _pieces(lanes, table[t.LANES])))
+            _store_outputs(group * filters + first * rows + row, count, target, table, memory, results)
 
 
 @njit(**HELPER)

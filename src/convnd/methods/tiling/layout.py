@@ -238,10 +238,14 @@ def frame(problem: Problem, way: Way) -> int:
 
     A register tile across channels takes single samples from anywhere.
     """
-    if not way.tile.across or len(problem.x_channel_steps) > 2:
-        return 1
+    return frame_of_x(problem) if way.tile.across else 1
+
+
+def frame_of_x(problem: Problem) -> int:
+    """Return the channels that lie together in ``x``, sample by sample, or 1."""
     _, step = problem.x_channel_steps[-1]
-    return problem.in_channels if step == problem.stored_bytes != problem.x_steps[-1] else 1
+    is_frame = len(problem.x_channel_steps) <= 2 and step == problem.stored_bytes != problem.x_steps[-1]
+    return problem.in_channels if is_frame else 1
 
 
 def window_length(axis: Axis, outputs: int) -> int:

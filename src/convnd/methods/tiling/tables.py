@@ -14,7 +14,7 @@ import numpy as np
 from ...jit import tables as t
 from ...jit.compile import function
 from ...jit.gather import gather
-from ...jit.intrinsics.transpose import gather_lines
+from ...jit.intrinsics.transpose import gather_lines, turn_lines
 from ...jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import compile_kernel, run_tasks
@@ -23,7 +23,7 @@ from ...problem.boundary import FILLED
 from ...problem.canonical import Levels, Problem
 from ...problem.recent import once
 from .. import tuning
-from .layout import round_up
+from .layout import frame_of_x, round_up
 from .ways import lanes_of
 
 Region = Sequence[tuple[int, int]]
@@ -193,6 +193,14 @@ def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bo
         t.WRITE: writer(computed, problem.result, problem.results_near, is_whole, problem.updates),
         t.LARGEST: compile_largest(working) if ranged else 0, t.ITEM: np.dtype(working).itemsize,
     }  # fmt: skip
+
+
+def frames(problem: Problem, working: str) -> Columns:
+    """Return the columns of a job whose windows have lines of a channel, where the channels of x are neighbours."""
+    together = frame_of_x(problem)
+    if together == 1 or problem.nan != "kept" or np.dtype(problem.stored) != np.dtype(working):
+        return {}
+    return {t.FRAME: together, t.READ_FRAMES: turn_lines.compile(working, lanes_of(working))}
 
 
 def writer(computed: str, result: str, near: bool, is_whole: bool, updates: bool) -> int:

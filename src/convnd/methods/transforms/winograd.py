@@ -20,7 +20,7 @@ from ...jit.intrinsics.minimal import (
     transform_tiles,
 )
 from ...jit.intrinsics.register_tile import RegisterTile, register_tile
-from ...jit.intrinsics.transpose import transpose
+from ...jit.intrinsics.transpose import transpose, turn_lines
 from ...jit.machine import CACHE_LINE, VECTOR_BYTES
 from ...jit.transforms.winograd import convolve_by_winograd, transform_filters
 from ...problem.axis import Window, window
@@ -29,7 +29,7 @@ from ...problem.request import Request
 from .. import direct, tuning
 from ..separable.factors import Factor, Structure
 from ..tiling.layout import round_up
-from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, functions
+from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, frames, functions
 from .boxes import (
     best,
     boxes_of,
@@ -87,7 +87,7 @@ def plan(problem: Problem) -> TransformPlan:
         pitches[a], size = size, size * lengths[a]
     builder = Builder(columns=t.WINOGRAD_COLUMNS)
     axes, columns = add_axes(builder, problem, windows, begins)
-    compiled = functions(problem, problem.working, ranged=True)
+    compiled = {**functions(problem, problem.working, ranged=True), **frames(problem, problem.working)}
 
     block, rows = layout.vectors * lanes, layout.rows
     tile = RegisterTile(
@@ -118,13 +118,15 @@ def plan(problem: Problem) -> TransformPlan:
         t.RESULTS_PLANE: round_up(OUTPUTS * sums_row, CACHE_LINE) + CACHE_LINE,
     }
     window_bytes = problem.in_channels * size + 2 * OUTPUTS * block * FLOAT  # with room for the vectors behind it
+    is_near = problem.stores_native and problem.out_channel_steps[-1][1] == FLOAT != problem.out_steps[-1]
+    together = lanes if is_near else 1
     at = round_up(window_bytes, CACHE_LINE)
     places = {}
     for column, plane, count in (
         (t.BETWEEN_AT, t.BETWEEN_PLANE, SAMPLES * OUTPUTS),
         (t.PLANES_AT, t.WINDOWS_PLANE, PLANES),
         (t.SUMS_AT, t.SUMS_PLANE, PLANES),
-        (t.RESULTS_AT, t.RESULTS_PLANE, OUTPUTS),
+        (t.RESULTS_AT, t.RESULTS_PLANE, OUTPUTS * together),
     ):
         places[column] = at
         at += plane_bytes[plane] * count
@@ -152,6 +154,7 @@ def plan(problem: Problem) -> TransformPlan:
         t.TERM_OFFSETS: builder.address(taps), t.BOUNDS: builder.address(bounds),
         t.FILTER_BLOCKS: filter_blocks, t.ROWS: layout.rows, t.BLOCK: block,
         t.BLOCKS: filter_blocks * lanes // rows, t.TASK_BLOCKS: chunk,
+        t.STORED_TOGETHER: together, t.WRITE_LANES: turn_lines.compile("float32", lanes) if is_near else 0,
         t.BLOCKS_AT_ONCE: span, t.GROUP_TASKS: -(-blocks // chunk),
         t.WEIGHTS_PLANE: weights_plane,
         t.TAPS_BYTES: FLOAT * round_up(terms * TAPS**2, lanes),
