@@ -49,3 +49,17 @@ def test_a_file_that_everyone_may_write_is_refused(folder):
 def test_what_is_somebody_elses_is_refused(folder, path):
     os.chown(folder / path, 12345, 12345)
     assert found() is None
+
+
+def test_functions_of_one_body_share_no_index(folder):
+    """Processes that add to one index at once would take one number for two files."""
+
+    def adding(number):
+        def body(address):
+            abs(number + address)
+
+        return body
+
+    for number in 1, 2:
+        compile.function(adding(number))
+    assert len([*folder.rglob("*body*.nbi")]) == len([*folder.rglob("*body*.nbc")]) == 2

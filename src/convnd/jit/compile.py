@@ -19,11 +19,14 @@ from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
 from numba import types
+
+from .machine import PROCESSOR
 
 #: Whole numbers divide as in Python; no check for a divisor of zero is compiled.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
@@ -215,6 +218,19 @@ def compiled(key: Hashable, make: Callable[[bool], Compiled]) -> Compiled:
     return _kept[key]
 
 
+def renamed(body: Callable[..., Any], *about: Any) -> Callable[..., Any]:
+    """Return a function under a name that tells what it is compiled for, so that Numba's disk cache keeps it apart.
+
+    The cache has an index for each name, and numbers the files of its entries. Two processes that add entries to one
+    index at once may take the same number: later processes would run the code of the one in place of the other's.
+    """
+    copy = FunctionType(body.__code__, body.__globals__, body.__name__, None, body.__closure__)
+    captured = tuple(cell.cell_contents for cell in body.__closure__ or ())
+    digest = sha256(repr((PROCESSOR, captured, *about)).encode()).hexdigest()[:16]
+    copy.__qualname__, copy.__module__ = f"{body.__qualname__}_{digest}", body.__module__
+    return copy
+
+
 @lru_cache(maxsize=256)
 def function(body: Callable[..., None], *arguments: Any, fastmath: frozenset[str] = frozenset()) -> int:
     """Compile a C function, once in a process, and return its address.
@@ -226,7 +242,8 @@ def function(body: Callable[..., None], *arguments: Any, fastmath: frozenset[str
     signature = types.void(*arguments, *[types.int64] * (count - len(arguments)))
 
     def make(cache: bool) -> Any:
-        return numba.cfunc(signature, cache=cache, error_model="numpy", fastmath=set(fastmath) or False)(body)
+        compiler = numba.cfunc(signature, cache=cache, error_model="numpy", fastmath=set(fastmath) or False)
+        return compiler(renamed(body, signature, sorted(fastmath)))
 
     captured = tuple(cell.cell_contents for cell in body.__closure__ or ())
     address: int = compiled((body.__code__, captured, signature, fastmath), make).address

@@ -5,7 +5,7 @@ from typing import Any
 from numba import njit, types
 
 from . import tables as t
-from .compile import HELPER, OPTIONS, compiled
+from .compile import HELPER, OPTIONS, compiled, renamed
 from .gather import arrays, clear, find_tile, largest_of
 from .intrinsics.memory import call, indices_at, run, take_next
 from .tiles import window_in_x
@@ -142,7 +142,7 @@ def convolve_separably(table_address, memory_address, scratch):
 def compile_small() -> Any:
     """Compile the small call."""
     signature = types.void(*[types.int64] * 5)
-    return compiled(_convolve_small, lambda cache: njit(signature, cache=cache, **OPTIONS)(_convolve_small))
+    return compiled(_convolve_small, lambda cache: njit(signature, cache=cache, **OPTIONS)(renamed(_convolve_small)))
 
 
 def _convolve_small(template, place, x, weights, out):

@@ -21,6 +21,8 @@ _is_wide = _found.get("avx512f", False)
 _AVX = ("avx2", "avx", "fma", "f16c")  # where LLVM has one of the last two it has AVX too, even where that is left out
 
 CACHE_LINE = 64  # bytes
+#: What code is compiled for, in words.
+PROCESSOR = " ".join([config.CPU_NAME or llvm.get_host_cpu_name(), *sorted(name for name in _found if _found[name])])
 IS_X86 = "x86" in llvm.get_default_triple()
 #: Bytes of the widest vector that the processor multiplies.
 VECTOR_BYTES = 64 if _is_wide else 32 if any(_found.get(name) for name in _AVX) else 16

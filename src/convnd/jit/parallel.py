@@ -20,7 +20,7 @@ import numba
 import numpy as np
 from numba import njit, prange, types
 
-from .compile import COMPILING, OPTIONS, compiled
+from .compile import COMPILING, OPTIONS, compiled, renamed
 from .intrinsics.memory import call, swap
 from .machine import CACHE_LINE
 from .tables import ADDRESS, BUSY, MEMORY, NEXT_TASK, NUMBERS, RUN_TASKS, SCRATCH, SCRATCH_BYTES, TASKS, WORKERS
@@ -69,8 +69,8 @@ def twin(rank: int, parallel: bool) -> Any:
 
     def make(cache: bool) -> Any:
         if parallel:
-            return njit(signature, parallel=True, cache=cache, **OPTIONS)(kernel(parallel=True))
-        return njit(signature, cache=cache, **OPTIONS)(kernel(parallel=False))
+            return njit(signature, parallel=True, cache=cache, **OPTIONS)(renamed(kernel(parallel=True), rank))
+        return njit(signature, cache=cache, **OPTIONS)(renamed(kernel(parallel=False), rank))
 
     return compiled((kernel, rank, parallel), make)
 
