@@ -14,7 +14,7 @@ from .intrinsics.memory import ask_for, call, indices_at, run, words_at
 from .machine import CACHE_LINE
 
 ROWS_AHEAD = 2  # rows that memory is asked for: it fetches ahead by itself inside a page, and rows lie pages apart
-SHORT = 128  # positions of a line, up to which the lines of a plane are read at once
+SHORT = 512  # positions of a line, up to which the lines of a plane are read at once
 X, FILL, LISTED = range(3)  # which samples a segment has
 
 
@@ -191,6 +191,18 @@ def _copy_line(job, table, memory, memory_address, segments, end, line, target, 
 
 
 @njit(**HELPER)
+def _copy_listed(job, table, memory, segments, end, source, target):
+    """Copy what is listed of all lines along the axis before the last, which have been read at once."""
+    row_axis, item = table[job + t.AXES] + (table[job + t.RANK] - 2) * t.AXIS_COLUMNS, table[job + t.ITEM]
+    for at in range(segments, end, t.SEGMENT):
+        for row in range(table[row_axis + t.WINDOW] if memory[at + 4] == LISTED else 0):
+            offset = memory[table[row_axis + t.MAP] + row]
+            to = target + row * table[row_axis + t.PITCH] + memory[at] * item
+            for k in range(memory[at + 1] if offset > t.FILL_VALUE else 0):
+                _fill(source + offset + memory[memory[at + 2] + k], to + k * item, 1, item, 0)
+
+
+@njit(**HELPER)
 def _samples_of_line(job, table, memory, segments, end):
     """Return the places of a line between which x has samples, and the offset that place 0 would have in x."""
     for at in range(segments, end, t.SEGMENT):
@@ -245,6 +257,8 @@ def gather(table_address, memory_address, job, group, window):
                         table[row_axis + t.PITCH], width, low, high if is_inside else low, fills,
                     ),
                 )  # fmt: skip
+                if is_inside:
+                    _copy_listed(job, table, memory, segments, end, source, target)
                 continue
             for row in range(rows if is_read else 0):
                 first, behind, next_row = segments, end, row + ROWS_AHEAD

@@ -19,7 +19,6 @@ from ...jit.lines import compile_largest, compile_reader, compile_updating_write
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import compile_kernel, run_tasks
 from ...problem.axis import Axis, Window
-from ...problem.boundary import FILLED
 from ...problem.canonical import Levels, Problem
 from ...problem.recent import once
 from .. import tuning
@@ -182,11 +181,9 @@ def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bo
     ``ranged`` whether the method looks for the largest magnitude of a window.
     """
     computed = problem.accumulated if working == problem.working else working
-    axis, stored, native = problem.axes[-1], np.dtype(problem.stored), np.dtype(working)
-    reads_lines = (
-        len(problem.axes) > 1 and problem.nan == "kept" and stored == native and problem.x_steps[-1] == native.itemsize
-        and (axis.boundary == FILLED or max(axis.before, axis.after) <= 0)
-    )  # fmt: skip
+    stored, native = np.dtype(problem.stored), np.dtype(working)
+    is_near = problem.nan == "kept" and stored == native and problem.x_steps[-1] == native.itemsize
+    reads_lines = is_near and len(problem.axes) > 1
     return {
         t.READ_LINES: gather_lines.compile(working, lanes_of(working)) if reads_lines else 0,
         t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working, problem.nan),
