@@ -45,7 +45,9 @@ def rounding(shape, dtype=np.float64, seed=0):
 def same(result, expected):
     """Shape, dtype and every value are equal, where NaN equals NaN (the signs of zeros are free)."""
     assert isinstance(result, np.ndarray)
-    np.testing.assert_array_equal(result, expected, strict=True)
+    about = isinstance(expected, np.ndarray) and (expected.shape, expected.dtype)
+    if (result.shape, result.dtype) != about or result.tobytes() != expected.tobytes():  # which is a quick answer
+        np.testing.assert_array_equal(result, expected, strict=True)
 
 
 def check(x, kernel, *, out=None, workers=None, method="auto", **options):
