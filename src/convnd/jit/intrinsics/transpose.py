@@ -83,16 +83,18 @@ def write_lines(b, dtype, lanes, /, source, pitch, target, step, rows, width):
 def turn_lines(b, dtype, lanes, /, source, source_pitch, target, target_pitch, count, length):
     """Copy ``count`` lines of ``length`` samples to ``length`` lines of ``count``; pitches are bytes between lines."""
     vector, size = ir.VectorType(SCALARS[dtype], lanes), np.dtype(dtype).itemsize
-    zero, one, most = (ir.Constant(I64, number) for number in (0, 1, lanes - 1))
+    zero, most = (ir.Constant(I64, number) for number in (0, lanes - 1))
 
     def blocks(number):
         return b.sdiv(b.add(number, most), ir.Constant(I64, lanes))
 
     def lines(start, pitch, there):
         """Return the addresses of as many lines as are there, and of the last one in place of others."""
-        last = b.sub(there, one)
-        numbers = [ir.Constant(I64, r) for r in range(lanes)]
-        return [behind(b, start, (pitch, b.select(b.icmp_signed("<", r, last), r, last))) for r in numbers]
+        places = [start]
+        for r in range(1, lanes):
+            is_there = b.icmp_signed("<", ir.Constant(I64, r), there)
+            places.append(b.add(places[-1], b.select(is_there, pitch, zero)))
+        return places
 
     with cgutils.for_range(b, blocks(length), intp=I64) as c, cgutils.for_range(b, blocks(count), intp=I64) as r:
         row, column = (b.mul(loop.index, ir.Constant(I64, lanes)) for loop in (r, c))
