@@ -254,6 +254,7 @@ def _ways(x: np.dtype[Any], kernel: np.dtype[Any], result: np.dtype[Any], workin
         own = {
             c.CODE: _CODES[working], c.ITEM: item, c.LANES: lanes,
             c.READ_X: ("read", stored, working), c.READ_KERNEL: ("read", weights, working),
+            c.READ_AT_ONCE: ("lines", working, lanes),
             c.WRITE: ("write", accumulated, written, False), c.WRITE_NEAR: ("write", accumulated, written, True),
             c.READS_NATIVE: int(stored == np.dtype(working).str),
             c.STORES_NATIVE: int(written == np.dtype(accumulated).str),

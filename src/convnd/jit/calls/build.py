@@ -265,6 +265,8 @@ def run_part(address, functions):
     _write_channels(m)
     _write_taps(m)
     _pack(m, base)
+    is_native = way[c.READS_NATIVE] != 0
+    m[t.READ_LINES] = way[c.READ_AT_ONCE] if is_native and rank > 1 and line[t.X_STEP] == way[c.ITEM] else 0
     is_near = line[t.OUT_STEP] == m[c.RESULT]
     m[t.WRITE], m[t.WRITES_OUT] = way[c.WRITE_NEAR if is_near else c.WRITE], is_near and way[c.STORES_NATIVE] != 0
     phase[0], phase[2] = base + 8 * m[c.OFFSETS_AT], base + 8 * m[c.BOUNDS_AT]
@@ -277,7 +279,7 @@ def run_part(address, functions):
         first = axis_row(m, 0)
         rows = c.SHARED_ROWS * first[t.STRIDE] if m[t.ROW_AXIS] == 0 else 0
         m[t.AHEAD] = first[t.X_STEP] * (first[t.REACH] + 1 + rows)
-    if m[t.ROW_AXIS] >= 0 and way[c.READS_NATIVE] != 0:
+    if m[t.ROW_AXIS] >= 0 and is_native:
         shared = axis_row(m, m[t.ROW_AXIS])
         m[t.X_ROW] = shared[t.X_STEP] * shared[t.STRIDE]
     call(own[RUN_TASKS], (base, base + 8 * d[c.WORKER_AT], base + 8 * d[c.SCRATCH_AT]))

@@ -50,11 +50,12 @@ from ..machine import VECTOR_REGISTERS
 ) = range(t.JOB_COLUMNS, t.JOB_COLUMNS + 60)  # fmt: skip
 
 # Of a type that sums may be computed in, behind the head. The addresses are of C functions that the caller holds: lines
-# of x, of the kernel and of results, the register tiles, and lines of what is neither read nor written by the caller.
+# of x, several at once where x has this type; lines of the kernel and of results; the register tiles; lines of what the
+# caller neither reads nor writes.
 (
-    CODE, ITEM, LANES, READ_X, READ_KERNEL, WRITE, WRITE_NEAR, READS_NATIVE, STORES_NATIVE,
+    CODE, ITEM, LANES, READ_X, READ_AT_ONCE, READ_KERNEL, WRITE, WRITE_NEAR, READS_NATIVE, STORES_NATIVE,
     LINE_TILE, ROWS_TILE, LONG_TILE, READ_WORKING, WRITE_WORKING, WAY_COLUMNS,
-) = range(15)  # fmt: skip
+) = range(16)  # fmt: skip
 FLOAT32, FLOAT64, INT64 = range(3)
 MOST_WAYS = 3
 

@@ -15,7 +15,9 @@ from numba.extending import intrinsic
 from ..lines import reader, writer
 from .emit import I64
 from .register_tile import register_tile
+from .transpose import gather_lines
 
+_EMITTERS = {"tile": register_tile, "lines": gather_lines}
 _LINE_ARGUMENTS = 5
 
 
@@ -116,12 +118,13 @@ def _function(context: Any, b: Any, kind: str, *about: Any) -> Any:
     name = f"convnd_{kind}_{json.dumps(about)}"
     found = b.module.globals.get(name)
     if found is None:
-        count = 1 if kind == "tile" else _LINE_ARGUMENTS
+        emitter = _EMITTERS.get(kind)
+        count = 1 if emitter else _LINE_ARGUMENTS
         found = ir.Function(b.module, ir.FunctionType(ir.VoidType(), [I64] * count), name)
         found.linkage = "internal"
         inside = ir.IRBuilder(found.append_basic_block())
-        if kind == "tile":
-            register_tile.emit(inside, about, found.args[0])
+        if emitter:
+            emitter.emit(inside, about, found.args[0])
         else:
             body, source, target = (reader if kind == "read" else writer)(*about)
             arguments = [source, target, *[types.int64] * (count - 2)]
