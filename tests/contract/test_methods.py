@@ -175,6 +175,24 @@ def test_subnormal_samples_and_weights_are_transformed(repaired, tuning, dtype, 
     assert not any(repaired)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("method", ["direct", "separable"])
+@pytest.mark.parametrize("exponent", [0, 10, 30, 60])
+def test_subnormal_samples_are_summed_exactly(tuning, dtype, method, exponent):
+    """They are lifted by powers of two in tiles that hold some: also beside others, and beside NaN and infinity."""
+    unit = np.ldexp(np.finfo(dtype).smallest_subnormal, exponent)
+    for shape, taps in ((400,), (9,)), ((40, 50), (7, 6)), ((9, 20, 14), (4, 3, 5)):
+        if method == "separable" and dtype in (np.complex64, np.complex128):
+            continue
+        x, kernel = integers(shape, dtype, largest=9), separable(taps, dtype)
+        expected = oracle.convnd(x, kernel, padding="same", boundary="wrap")
+        same(convnd(x * unit, kernel, method=method, padding="same", boundary="wrap"), expected * unit)
+        x[: len(x) // 2] *= unit
+        x.flat[-1], x.flat[-3] = np.nan, np.inf
+        x.flat[-5] = np.finfo(dtype).max / 4
+        agrees(x, kernel, method, padding="same")
+
+
 # --- NaN and infinity ---------------------------------------------------------------------------------------
 
 

@@ -7,9 +7,15 @@ from numba import njit, types
 from . import tables as t
 from .compile import HELPER, OPTIONS, compiled, renamed
 from .gather import arrays, clear, find_tile, largest_of
-from .intrinsics.memory import call, indices_at, run, take_next
+from .index import total
+from .intrinsics.memory import call, indices_at, run, take_next, words_at
+from .intrinsics.scaling import OVERFLOW, SUBNORMAL, take_exceptions
 from .tiles import window_in_x
 
+AS_IT_IS, LIFTED, NOT_LIFTED = range(3)  # how a tile is summed: at first, times a power of two, never so
+_POWER_SINGLE, _POWER_DOUBLE = 64, 512  # exponents that samples are lifted by
+_SMALL = 32  # exponents from the least one of normal numbers, below which a sample is one that products may suffer from
+_LEAST_PEEKS, _MOST_PEEKS, _OUTPUTS_OF_PEEK = 4, 64, 1024  # samples that are looked at
 SQUARES = 8  #: of a row of weights, packed before those of the next rows: lines of the cache are written at once
 
 
@@ -45,32 +51,88 @@ def _is_finite(window, table, memory_address):
     return largest_of(window, count, table[t.LARGEST], memory_address) <= table[t.MOST]
 
 
+@njit(**HELPER)
+def _looks_small(samples, reads_x, table, memory):
+    """Return whether one of a few samples of a tile, at any places, is small enough to slow down what it is part of."""
+    rank, random, peeks = table[t.RANK], 1, 0
+    if table[t.SCALE] != 0:
+        peeks = min(_MOST_PEEKS, _LEAST_PEEKS + total(memory, t.OUTPUTS, rank) // _OUTPUTS_OF_PEEK)
+    pitch = t.PITCH if reads_x == 0 else t.X_STEP
+    for _ in range(peeks):
+        place = samples
+        for a in range(rank):
+            random = random * 6364136223846793005 + 1442695040888963407  # Knuth's
+            at = ((random >> 33) & 0x7FFFFFFF) * memory[t.OUTPUTS * rank + a] >> 31
+            place += at * table[table[t.AXES] + a * t.AXIS_COLUMNS + pitch]
+        if table[t.ITEM] == 4:
+            bits = (words_at(place)[0] & 0x7FFFFFFF) << 29
+        else:
+            bits = indices_at(place)[0] & 0x7FFFFFFFFFFFFFFF
+        if 0 < bits < _SMALL << 52:
+            return True
+    return False
+
+
+@njit(**HELPER)
+def _lift(table, memory_address, scratch):
+    """Multiply a worker's windows by a power of two and return the exponent, 0 where samples are too large."""
+    mantissa, power, infinity = (23, _POWER_SINGLE, 0xFF) if table[t.ITEM] == 4 else (52, _POWER_DOUBLE, 0x7FF)
+    size = table[t.RESULTS_AT] - table[t.WINDOW_AT]
+    run(table[t.SCALE], (scratch + table[t.WINDOW_AT], size, power, memory_address))
+    return power if indices_at(memory_address)[t.FREE] >> mantissa < infinity - power else 0
+
+
+@njit(**HELPER)
+def _next_way(way, is_done, table):
+    """Return the way to sum a tile again that was summed in one way; that way where no other is better."""
+    met = take_exceptions() if table[t.SCALE] != 0 else 0
+    if way == AS_IT_IS and met & SUBNORMAL != 0:
+        return LIFTED
+    return NOT_LIFTED if way == LIFTED and (not is_done or met & OVERFLOW != 0) else way
+
+
 def convolve_directly(table_address, memory_address, scratch):
-    """Run tasks, each the next that no worker has taken: a tile, a group, and a part of the group's output channels."""
+    """Run tasks, each the next that no worker has taken: a tile, a group, and a part of the group's output channels.
+
+    A tile that meets subnormal numbers is summed again, times a power of two, and so are the worker's next ones at
+    once. Sums that meet none are the same either way, so results do not depend on which tiles a worker takes.
+    """
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
     window, results, gathered = scratch + table[t.WINDOW_AT], scratch + table[t.RESULTS_AT], -1
-    is_finite = True
+    is_finite, power, way, first_way = True, 0, AS_IT_IS, AS_IT_IS
+    take_exceptions()
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         rest = task // table[t.GROUP_TASKS]
         part, group = task % table[t.GROUP_TASKS], rest % table[t.GROUPS]
         find_tile(rest // table[t.GROUPS], table, memory)
-        samples = _samples_in_x(group, table, memory)
+        samples = _samples_in_x(group, table, memory) if way != LIFTED else 0
         reads_x = samples != 0
         if not reads_x:
-            if gathered < 0:
+            if gathered < 0 or way == LIFTED:
                 _clear_windows(table, scratch)
             if gathered != rest:  # the tasks of a group's tile share its window
                 call(table[t.GATHER], (*addresses, 0, group, window))
                 is_finite = table[t.MOST] == 0 or _is_finite(window, table, memory_address)
+                power = _lift(table, memory_address, scratch) if way == LIFTED else 0
             samples, gathered = window, rest
-        if is_finite:
+        if way == AS_IT_IS and _looks_small(samples, reads_x, table, memory):
+            way, gathered = LIFTED, -1
+            continue
+        is_done = is_finite and (way != LIFTED or power > 0)
+        if is_done:
+            memory[t.EXPONENT * table[t.RANK]] = 0 if reads_x else power
             out = _first_output(0, table, memory)
             run(table[t.RUN_TILE], (*addresses, 0, group, part, samples, reads_x, results, out))
-        else:
+        next_way = _next_way(way, is_done, table)
+        if next_way != way:
+            way, first_way, gathered = next_way, LIFTED, -1
+            continue
+        if not is_finite:
             indices_at(table[t.FLAGS])[rest] = 1
-        task = take_next(table[t.NEXT_TASK])
+        gathered = -1 if way == NOT_LIFTED else gathered
+        way, task = first_way, take_next(table[t.NEXT_TASK])
 
 
 @njit(**HELPER)
@@ -97,14 +159,16 @@ def _only_nan_is_out(group, reads_x, table, addresses, scratch):
 
 
 @njit(**HELPER)
-def _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
+def _run_passes(group, samples, reads_x, power, table, memory, addresses, scratch):
     """Run one pass after the other, each into the windows of those that follow it or into the result.
 
-    Return whether they could: none goes on from a window whose samples are out of range.
+    The result is divided by 2 to a power. Return whether they could: none goes on from a window whose samples are out
+    of range.
     """
     for job in range(0, table[t.PASSES] * t.JOB_COLUMNS, t.JOB_COLUMNS):
         source, in_place = (samples, reads_x) if job == 0 else (scratch + table[job + t.WINDOW_AT], 0)
         target = scratch + table[job + t.TARGET_AT]
+        memory[t.EXPONENT * table[t.RANK]] = power if target == scratch else 0
         out = _first_output(job, table, memory) if target == scratch else target
         arguments = (*addresses, job, group, 0, source, in_place, scratch + table[job + t.RESULTS_AT], out)
         run(table[job + t.RUN_TILE], arguments)
@@ -118,25 +182,38 @@ def _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
 
 
 def convolve_separably(table_address, memory_address, scratch):
-    """Run tasks, each the next tile that no worker has taken."""
+    """Run tasks, each the next tile that no worker has taken, as `convolve_directly` does."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
-    window, is_clear = scratch + table[t.WINDOW_AT], False
+    window, is_clear, way, first_way = scratch + table[t.WINDOW_AT], False, AS_IT_IS, AS_IT_IS
+    take_exceptions()
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         group = task % table[t.GROUPS]
         find_tile(task // table[t.GROUPS], table, memory)
-        if not is_clear or is_smaller(table, memory):  # what is left of other tiles may be out of range
+        # What is left of other tiles may be out of range.
+        if not is_clear or way == LIFTED or is_smaller(table, memory):
             _clear_windows(table, scratch)
             is_clear = True
-        samples = _samples_in_x(group, table, memory)
+        samples, power = _samples_in_x(group, table, memory) if way != LIFTED else 0, 0
         reads_x = samples != 0
         if not reads_x:
             call(table[t.GATHER], (*addresses, 0, group, window))
-            samples = window
-        if not _run_passes(group, samples, reads_x, table, memory, addresses, scratch):
+            samples, power = window, _lift(table, memory_address, scratch) if way == LIFTED else 0
+        if way == AS_IT_IS and _looks_small(samples, reads_x, table, memory):
+            way = LIFTED
+            continue
+        is_done = way != LIFTED or power > 0
+        if is_done:
+            is_done = _run_passes(group, samples, reads_x, power, table, memory, addresses, scratch)
+        next_way = _next_way(way, is_done, table)
+        if next_way != way:
+            way, first_way, is_clear = next_way, LIFTED, False
+            continue
+        if not is_done:
             indices_at(table[t.FLAGS])[task] = 1
-        task = take_next(table[t.NEXT_TASK])
+        is_clear &= way == AS_IT_IS
+        way, task = first_way, take_next(table[t.NEXT_TASK])
 
 
 def compile_small() -> Any:

@@ -74,8 +74,10 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     TARGET_AT, CHECKED,
     # of a pass of moving sums: the axis, the taps, and the bytes of what the sums of a block take
     SUM_AXIS, SUM_TAPS, SUM_ENDS,
+    # C function that multiplies by a power of two, 0 where subnormal numbers are as fast as others or there are none
+    SCALE,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 40)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 41)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (
@@ -95,7 +97,8 @@ PHASE_COLUMNS = 4  # addresses: the taps' offsets in a window and in x, the boun
 LEAST_DIVIDED, CHANNELS_TAPS, PART_TAPS, PART_ENTRIES, TOGETHER = 192, 128, 64, 8, 8
 
 # Rows of a worker's memory, a number for each axis; behind them the map of the window and the segments of a line.
-FREE, TILE, ORIGIN, OUTPUTS, CARRIED, STARTS, LINES, PLACE, LINE_PLACE, MEMORY_ROWS = range(10)
+# The first number of `EXPONENT` is that of the power of two that results are to be divided by.
+FREE, TILE, ORIGIN, OUTPUTS, CARRIED, STARTS, LINES, PLACE, LINE_PLACE, EXPONENT, MEMORY_ROWS = range(11)
 SUMMED_APART = 16  #: entries, of which sums of a kernel's factors take every so many first
 SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of the source, and which samples
 

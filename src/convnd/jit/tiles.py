@@ -90,7 +90,8 @@ def run_rows(arguments):
     last = table[job + t.RANK] - 1
     out_step = table[table[job + t.AXES] + last * t.AXIS_COLUMNS + t.OUT_STEP]
     block, item = table[job + t.BLOCK], table[job + t.ITEM]
-    may_write = table[job + t.WRITES_OUT] != 0 and rows == table[job + t.ROWS]
+    power = memory[t.EXPONENT * (last + 1)]
+    may_write = table[job + t.WRITES_OUT] != 0 and rows == table[job + t.ROWS] and power == 0
     done = 0
     while done < length:
         count = length - done
@@ -108,6 +109,8 @@ def run_rows(arguments):
                 table[job + t.X_ROW],
             ),
         )  # fmt: skip
+        if power != 0:
+            run(table[job + t.SCALE], (results, rows * write_step, -power, memory_address))
         if not writes_out:
             line = memory[t.CARRIED * (last + 1) + last] if table[job + t.FLAT] > 0 else count
             store(results, write_step, target + done * out_step, row_step, rows, channel, line, job, table, memory)
@@ -125,7 +128,8 @@ def run_channels(arguments):
     lanes, block, item = table[job + t.LANES], table[job + t.BLOCK], table[job + t.ITEM]
     frame = table[job + t.ROWS] * item  # the results of one output
     near = table[job + t.CHANNELS_NEAR] != 0
-    may_write = table[job + t.WRITES_OUT] != 0 and near and filters == table[job + t.ROWS]
+    power = memory[t.EXPONENT * table[job + t.RANK]]
+    may_write = table[job + t.WRITES_OUT] != 0 and near and filters == table[job + t.ROWS] and power == 0
     done = 0
     while done < length:
         count = min(length - done, table[job + t.PIECES] * block)
@@ -136,6 +140,8 @@ def run_channels(arguments):
         to, to_step = (write, out_step) if writes_out else (results, frame)
         arguments = (first, offsets, weights, bounds, parts, to, to_step, -(-count // block), ahead, step)
         run(table[job + t.TILE_FUNCTION], arguments)
+        if power != 0:
+            run(table[job + t.SCALE], (results, -(-count // block) * block * frame, -power, memory_address))
         if not writes_out and near:
             for k in range(count):
                 call(

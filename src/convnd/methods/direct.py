@@ -12,6 +12,7 @@ from ..jit import parallel
 from ..jit import tables as t
 from ..jit.compile import function
 from ..jit.intrinsics.register_tile import register_tile
+from ..jit.intrinsics.scaling import scale_of
 from ..jit.intrinsics.transpose import transpose, turn_lines, write_lines
 from ..jit.kernels import convolve_directly
 from ..jit.machine import CACHE_LINE
@@ -75,7 +76,7 @@ def sums_of(problem: Problem, way: Way) -> Sums:
     columns = {
         t.FRAME: frame(problem, way), t.ITEM: item,
         t.RUN_TILE: function(run_tile), t.RUN_LINE: function(run_channels if tile.across else run_rows),
-        t.TILE_FUNCTION: register_tile.compile(tile),
+        t.TILE_FUNCTION: register_tile.compile(tile), t.SCALE: scale_of(problem.working),
         t.PHASE_BLOCKS: blocks, t.PHASE_FILTERS: problem.branch_channels,
         t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,
         t.ROW_SPACING: axes[row_axis].tap_spacing, t.BLOCK: tile.block,

@@ -9,7 +9,7 @@ from ..intrinsics.memory import call, indices_at, moved, words_at
 from ..machine import CACHE_LINE
 from . import columns as c
 from .canonical import axis_row, cut_axis
-from .symbols import GATHER, RUN_LINE, RUN_TASKS, RUN_TILE
+from .symbols import GATHER, RUN_LINE, RUN_TASKS, RUN_TILE, SCALE_DOUBLE, SCALE_SINGLE
 from .taps import fed_rows, phase_length, run_number, union_length, write_order, write_parts, write_window
 
 
@@ -257,6 +257,7 @@ def run_part(address, functions):
     for k in range(d[c.CALL_SIZE]):
         m[k] = d[k]
     rank, phase, way = m[t.RANK], moved(m, m[t.PHASES]), moved(m, m[c.WAY])
+    m[t.SCALE] = 0 if way[c.CODE] == c.INT64 else own[SCALE_SINGLE if way[c.ITEM] == 4 else SCALE_DOUBLE]
     line = axis_row(m, rank - 1)
     m[t.SIZE], m[t.ADDRESS], m[t.NEXT_TASK] = m[c.WORKER_AT], base, base + 8 * (m[t.FILLS] - 1)
     m[m[t.FILLS] - 1] = m[t.CHANNELS_LOW] = m[t.CHANNELS_HIGH] = 0

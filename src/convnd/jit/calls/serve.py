@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from ..compile import function, within_compilation
 from ..gather import gather
+from ..intrinsics.scaling import scale_of
 from ..kernels import convolve_directly
 from ..tiles import run_rows, run_tile
 from .build import run_part
@@ -18,7 +19,8 @@ def load() -> None:
     """Compile the C functions, or load them from the cache, and put their addresses into the table."""
     with within_compilation():
         plain = gather, run_tile, run_rows, convolve_directly, check, lay_out_part, run_part
-        TABLE[:LAY_OUT_PARTS] = [function(own) for own in plain]
+        scales = [scale_of(working) for working in ("float32", "float64")]
+        TABLE[:LAY_OUT_PARTS] = [*[function(own) for own in plain], *scales]
 
 
 @lru_cache(maxsize=1)

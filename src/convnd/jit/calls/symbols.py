@@ -16,7 +16,10 @@ import numpy as np
 
 INTERFACE = 1  #: of `columns`: the number in the symbol's name
 SYMBOL = f"convnd_calls_{INTERFACE}"
-GATHER, RUN_TILE, RUN_LINE, RUN_TASKS, CHECK, LAY_OUT, RUN, LAY_OUT_PARTS, RUN_PARTS, FUNCTIONS = range(10)
+(
+    GATHER, RUN_TILE, RUN_LINE, RUN_TASKS, CHECK, LAY_OUT, RUN, SCALE_SINGLE, SCALE_DOUBLE, LAY_OUT_PARTS, RUN_PARTS,
+    FUNCTIONS,
+) = range(12)  # fmt: skip
 
 TABLE = np.zeros(FUNCTIONS, np.int64)
 #: Tables of interfaces that were released before: no function is in them, and callers raise an error.

@@ -39,17 +39,19 @@ def _sum_lines(source, target, pitch, job, table, memory, ends, results):
     axis, last = table[job + t.AXES] + along * t.AXIS_COLUMNS, table[job + t.AXES] + (rank - 1) * t.AXIS_COLUMNS
     first, outputs = memory[t.ORIGIN * rank + along], memory[t.CARRIED * rank + along]
     out_step, block, item = table[last + t.OUT_STEP], table[job + t.BLOCK], table[job + t.ITEM]
-    done, length = 0, memory[t.CARRIED * rank + rank - 1]
+    done, length, power = 0, memory[t.CARRIED * rank + rank - 1], memory[t.EXPONENT * rank]
     while done < length:
         size = length - done
         write, step = target, table[axis + t.OUT_STEP]
-        writes_out = table[job + t.WRITES_OUT] != 0 and size >= block
+        writes_out = table[job + t.WRITES_OUT] != 0 and size >= block and power == 0
         if writes_out:
             size = size // block * block
         else:
             size = min(size, table[job + t.PIECES] * block)
             write, step = results, -(-size // block) * block * item
         _sum_along(source, table[axis + pitch], write, step, first, outputs, -(-size // block), job, table, ends)
+        if power != 0:
+            run(table[job + t.SCALE], (results, outputs * step, -power, ends))
         if not writes_out:
             for k in range(outputs):
                 to = target + k * table[axis + t.OUT_STEP]
@@ -80,6 +82,8 @@ def _sum_rows(source, target, row_step, out_row, rows, job, table, memory, ends,
             table[job + t.TRANSPOSE],
             (columns + row * item, frame, lanes * frame, results, pitch, lanes * item, out_squares),
         )
+        if memory[t.EXPONENT * rank] != 0:
+            run(table[job + t.SCALE], (results, lanes * pitch, -memory[t.EXPONENT * rank], ends))
         for r in range(row, min(rows, row + lanes)):
             if r + ROWS_AHEAD < rows:
                 ask_for(target + (r + ROWS_AHEAD) * out_row, outputs * abs(table[last + t.OUT_STEP]))

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...jit import tables as t
 from ...jit.compile import function
+from ...jit.intrinsics.scaling import scale_of
 from ...jit.kernels import convolve_separably
 from ...jit.lines import compile_largest, compile_writer
 from ...jit.machine import CACHE_LINE
@@ -171,7 +172,8 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
         **columns, **functions(like, problem.working, ranged=True), t.PASSES: len(factors),
         t.TASKS: tiles * problem.groups, t.RUN_TASKS: function(convolve_separably),
         t.LARGEST_NUMBER: compile_largest(problem.working, counts_nan=False),
-        t.READS_X: inside, t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
+        t.SCALE: scale_of(problem.working), t.READS_X: inside,
+        t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
     }  # fmt: skip
     passes = list[TilePass | SumPass]()
     room = dict[int, int]()  # bytes of what passes write, and of the gathered window
