@@ -16,10 +16,10 @@ SETTINGS = {
     "default": {},
     "tiny": {
         "window_bytes": 256, "serial_below": 1, "results_bytes": 1, "first_level_bytes": 256,
-        "summed_taps": 2,
+        "summed_taps": 2, "most_tiles": 32,  # each takes a fifth of a second to compile
         "near_bytes": 8 * 1024, "far_bytes": 1e-3,  # transforms of more than some rows cost a fortune
         "looking_ms": 0.0,  # "auto" looks for other ways, however little the work
-        "slab_samples": 400, "slab_extents": 0,
+        "slab_samples": 1500, "slab_extents": 0,
         "large_adjoint": 1, "adjoint_growth": 1e9,
         "small_gradient": 1, "gradient_products": 1, "gradient_cycles": 1.0, "gradient_outputs": 1,
     },
