@@ -12,9 +12,10 @@ from .intrinsics.memory import call, indices_at, run, take_next, words_at
 from .intrinsics.scaling import OVERFLOW, SUBNORMAL, take_exceptions
 from .tiles import window_in_x
 
-AS_IT_IS, LIFTED, NOT_LIFTED = range(3)  # how a tile is summed: at first, times a power of two, never so
+# How a tile is summed: as it is; times a power of two; as it is, since that power would be too large.
+AS_IT_IS, LIFTED, NOT_LIFTED = range(3)
 _POWER_SINGLE, _POWER_DOUBLE = 64, 512  # exponents that samples are lifted by
-_SMALL = 32  # exponents from the least one of normal numbers, below which a sample is one that products may suffer from
+_SMALL = 32  # samples with a smaller biased exponent may have subnormal products
 _LEAST_PEEKS, _MOST_PEEKS, _OUTPUTS_OF_PEEK = 4, 64, 1024  # samples that are looked at
 SQUARES = 8  #: of a row of weights, packed before those of the next rows: lines of the cache are written at once
 
@@ -53,7 +54,7 @@ def _is_finite(window, table, memory_address):
 
 @njit(**HELPER)
 def _looks_small(samples, reads_x, table, memory):
-    """Return whether one of a few samples of a tile, at any places, is small enough to slow down what it is part of."""
+    """Return whether one of a few samples of a tile is so small that products of it may be subnormal."""
     rank, random, peeks = table[t.RANK], 1, 0
     if table[t.SCALE] != 0:
         peeks = min(_MOST_PEEKS, _LEAST_PEEKS + total(memory, t.OUTPUTS, rank) // _OUTPUTS_OF_PEEK)
