@@ -136,6 +136,18 @@ def test_time_steps_in_place_and_over_x():
     assert (now == convolve(second, kernel, padding="same") - first).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_tiles_with_subnormal_numbers_are_added_once(tuning, name, dtype):
+    x, kernel, shape, options = arrays(name, dtype)
+    options = {**options, "fill_value": 0}
+    tiny = np.finfo(dtype).tiny / 8
+    for factors in (tiny, 1), (1, tiny):
+        out = np.full(shape, 3, dtype)
+        convolve(x * x.dtype.type(factors[0]), kernel * x.dtype.type(factors[1]), out=out, beta=-2, bias=1, **options)
+        assert (out == -5).all()
+
+
 def test_every_call_has_its_own_factor_and_bias():
     x, kernel = integers(9, np.float32), integers(3, np.float32, 1)
     plain = convolve(x, kernel)

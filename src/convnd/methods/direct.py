@@ -76,7 +76,8 @@ def sums_of(problem: Problem, way: Way) -> Sums:
     columns = {
         t.FRAME: frame(problem, way), t.ITEM: item,
         t.RUN_TILE: function(run_tile), t.RUN_LINE: function(run_channels if tile.across else run_rows),
-        t.TILE_FUNCTION: register_tile.compile(tile), t.SCALE: scale_of(problem.working),
+        t.TILE_FUNCTION: register_tile.compile(tile),
+        t.SCALE: 0 if problem.updates else scale_of(problem.working),  # a tile is added to what out holds once
         t.PHASE_BLOCKS: blocks, t.PHASE_FILTERS: problem.branch_channels,
         t.ROWS: sharing.rows if sharing.channels or row_axis >= 0 else 1, t.ROW_AXIS: row_axis,
         t.ROW_SPACING: axes[row_axis].tap_spacing, t.BLOCK: tile.block,
