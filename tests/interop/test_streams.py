@@ -89,7 +89,7 @@ def test_the_end_of_a_short_stream_wraps_to_its_beginning():
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda stream: pickle.loads(pickle.dumps(stream))])
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_copies_continue_by_themselves(copied, boundary):
-    x, kernel = rounding((40, 3), np.float32), rounding((5, 2), np.float32, 1)
+    x, kernel = rounding((40, 3), np.float32).astype(">f4"), rounding((5, 2), np.float32, 1)
     options = {"padding": ((0, 4), (1, 0)), "boundary": boundary, "method": "direct"}
     streams, expected = [Stream(kernel, **options)], convnd(x, kernel, **options)
     outputs = [[]]

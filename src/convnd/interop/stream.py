@@ -68,6 +68,11 @@ class Stream:
         own = {"_buffer": self._kept(self._start, self._came).copy(), "_first": self._start} if self._has_begun else {}
         return {**vars(self), **own, "_plans": Recent(_PLANS)}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        for name in ("_buffer", "_head") if self._has_begun else ():  # pickled arrays lose a foreign byte order
+            setattr(self, name, state[name].astype(self._request.x_dtype, copy=False))
+
     def feed(self, block: Any) -> np.ndarray:
         """Take the next samples and return the outputs that they complete.
 
