@@ -122,6 +122,20 @@ def test_bias_and_beta_are_added_to_the_normalised_result(tuning):
     same(out, plain + 7)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32", ">f8", "complex64"])
+def test_arrays_of_no_axes(dtype):
+    """NumPy makes scalars of their parts, which have no address."""
+    x, out = np.array(2, dtype), np.array(9, "complex64" if dtype == "complex64" else "float64")
+    for options in {"mask": np.array(True)}, {"mask": np.array(0.5)}, {"nan_policy": "omit", "mask": np.array(True)}:
+        assert convolve(x, 3, out=out, **options) is out and out == 6
+        assert convnd.plan(x, 3, **options)(x) == 6
+    assert np.isnan(convolve(x, 3.0, mask=np.array(False)))
+    if dtype != "uint8":
+        assert np.isnan(convolve(np.array(np.nan, dtype), 3, nan_policy="omit"))
+        assert convnd.blockwise(x, 3, np.empty((), x.dtype), nan_policy="omit") == 6
+    assert convolve(x, 3, out=out, beta=2, bias=1) == 19
+
+
 def test_out_may_overlap_the_mask_and_x():
     x, kernel, mask = reals((40, 50)), reals((3, 3), seed=1), weights_like(np.empty((40, 50)), dtype=float)
     expected = convolve(x, kernel, mask=mask, padding="same")

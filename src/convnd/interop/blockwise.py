@@ -197,7 +197,7 @@ def _compute(x: Any, out: Any, request: Request, grid: Grid, record: storage.Rec
             box, window = read.result()
             read = threads.submit(next, source)  # the last one finds no block
             shape = box.request.out_shape
-            target = out[places[n]] if in_place else buffers[turn % 2][: prod(shape)].reshape(shape)
+            target = out[(*places[n], ...)] if in_place else buffers[turn % 2][: prod(shape)].reshape(shape)
             plans.convolve(box, window, target)
             del window
             if written is not None:

@@ -107,12 +107,13 @@ class Normalised:
         if not self._omits:
             assert mask is not None
             return mask
-        return samples == samples if mask is None else mask * (samples == samples)
+        found = samples == samples if mask is None else mask * (samples == samples)
+        return np.asarray(found)  # a scalar where there are no axes
 
-    def _total_of(self, place: tuple[slice, ...]) -> np.ndarray:
+    def _total_of(self, place: tuple[Any, ...]) -> np.ndarray:
         """Return the whole weight of every output of a slab, or what broadcasts to it."""
         total = self._total
-        for a, outputs in enumerate(place):
+        for a, outputs in enumerate(place[:-1]):
             if total.shape[a] > 1:  # the phases of an upsampled axis take turns
                 total = total.take(np.arange(outputs.start, outputs.stop) % total.shape[a], axis=a)
         return total
@@ -170,4 +171,4 @@ def _total(weighing: Request, plan: Callable[[Request], Any]) -> np.ndarray:
     small_x = np.ones_like(strided(*dense(lengths, x.dtype, memory_order(x))))
     method = "separable" if weighing.method == "separable" else "direct"
     result = plan(weighing._replace(x=small_x, axes=tuple(axes), method=method))(small_x)
-    return result[tuple(slice(phases.get(a)) for a in range(x.ndim) if a != dropped)]
+    return result[(*(slice(phases.get(a)) for a in range(x.ndim) if a != dropped), ...)]

@@ -14,7 +14,7 @@ from ..problem.axis import Axis
 from ..problem.recent import Recent
 from ..problem.request import Request, memory_order
 from . import tuning
-from .blocks import block
+from .blocks import Block, block
 from .tiling.tables import Builder
 
 _MOST = 2**24  # bytes of a slab's samples, however far its windows reach
@@ -30,7 +30,10 @@ class Slabs:
     """
 
     def __init__(self, request: Request, plan: Callable[[Request], Any]) -> None:
-        self.all = [(tuple([slice(*span) for span in box]), block(request, box)) for box in _boxes(request)]
+        # The dots are for results of no axes, of which NumPy would give a scalar.
+        self.all: list[tuple[tuple[Any, ...], Block]] = [
+            ((*(slice(*span) for span in box), ...), block(request, box)) for box in _boxes(request)
+        ]
         self._plan, self._plans = plan, Recent[Any](_PLANS)
 
     def run(
