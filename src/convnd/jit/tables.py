@@ -114,11 +114,10 @@ SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of 
     TWIST_BY, UNTWIST_BY, MULTIPLY, MULTIPLY_ADD,
     # the filters: their address, the copy of weights to their places in a tile, bytes of a filter and of its spectrum
     FILTERS, COPY, PLACE_RUNS, PLACE_COUNT, FILTER_BYTES, SPECTRUM_BYTES,
-    # C functions: neighbouring samples times a power of two, and results divided by one; the exponents of that of
-    # samples, where the bits of all are below SMALL, and of that of the filters
-    LIFT, LOWER, POWER, SMALL, FILTER_POWER,
+    # exponents of the powers of two that samples are multiplied by, where the bits of all are below SMALL, and filters
+    POWER, SMALL, FILTER_POWER,
     FFT_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 26)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 24)  # fmt: skip
 
 # Of a dimension that is transformed: ``OUTER`` times around it, ``INNER`` vectors inside it, ``DIMENSION_PITCH`` bytes
 # apart.

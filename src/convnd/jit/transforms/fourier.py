@@ -18,16 +18,12 @@ line is two dimensions of which the second is *twisted*, turned by the twiddles 
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-import numpy as np
 from numba import njit
 
 from .. import tables as t
-from ..compile import HELPER, function
+from ..compile import HELPER
 from ..gather import arrays, clear, find_tile, largest_in
 from ..intrinsics.memory import call, indices_at, run, take_next
-from ..lines import pointer_to
 from ..tiles import store
 
 
@@ -179,41 +175,6 @@ def _store_window(group, table, memory, window):
         store(source, 0, target, 0, 1, channel, memory[t.OUTPUTS * rank + rank - 1], 0, table, memory)
 
 
-@lru_cache(maxsize=2)
-def compile_scaling(working: str) -> tuple[int, int, int, int]:
-    """Compile the product of small neighbouring samples with a power of two, in place, and the division by one.
-
-    No instruction takes a subnormal number or makes one: those that do take a hundred times as long. The division
-    rounds half to even. Return the addresses, the exponent of a product that makes subnormal samples normal, and bits
-    that those of all its samples must be below.
-    """
-    info, real = np.finfo(working), np.dtype(working).type
-    kind, mantissa = np.dtype(f"u{np.dtype(working).itemsize}").type, int(info.nmant)
-    sign, least, magnitudes = kind(1 << info.bits - 1), kind(1 << mantissa), kind((1 << info.bits - 1) - 1)
-    power = 96 if mantissa == 23 else 512
-
-    def lift(samples, count, exponent):
-        shift = kind(exponent << mantissa)
-        unit = kind(shift + least)  # its last bit weighs as much as that of the least number times the power
-        weight = real(unit.view(real))
-        for k in range(count):
-            own = kind(samples[k] & magnitudes)
-            small = real(kind(own | unit).view(real) - weight).view(kind)
-            samples[k] = kind((small if own < least else kind(own + shift)) | (samples[k] & sign))
-
-    def lower(samples, count, exponent):
-        shift = kind(exponent << mantissa)
-        unit = kind(shift + least)
-        weight = real(unit.view(real))
-        for k in range(count):
-            own = kind(samples[k] & magnitudes)
-            small = kind(real(own.view(real) + weight).view(kind) - unit)
-            samples[k] = kind((small if own < unit else kind(own - shift)) | (samples[k] & sign))
-
-    pointer = pointer_to(np.dtype(kind))
-    return function(lift, pointer), function(lower, pointer), power, (power << mantissa) + int(least)
-
-
 def convolve_by_fft(table_address, memory_address, scratch):
     """Run tasks, each a tile and a group, until none is left. A tile out of range is left alone and flagged.
 
@@ -230,14 +191,15 @@ def convolve_by_fft(table_address, memory_address, scratch):
         largest = largest_in(tile, 0, table, memory_address)
         power = table[t.FILTER_POWER]
         if 0 < largest < min(table[t.LEAST], table[t.SMALL]):
-            count = table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH] // table[t.ITEM]
-            call(table[t.LIFT], (tile, count, table[t.POWER]))
+            size = table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH]
+            run(table[t.SCALE], (tile, size, table[t.POWER], memory_address))
             largest = largest_in(tile, 0, table, memory_address)
             power += table[t.POWER]
         if largest == 0 or table[t.LEAST] <= largest <= table[t.MOST]:
             _convolve_tile(group, tile, slabs, table)
             if power > 0:
-                call(table[t.LOWER], (tile, table[t.GROUP_FILTERS] * table[t.CHANNEL_PITCH] // table[t.ITEM], power))
+                size = table[t.GROUP_FILTERS] * table[t.CHANNEL_PITCH]
+                run(table[t.SCALE], (tile, size, -power, memory_address))
             _store_window(group, table, memory, tile)
         else:
             indices_at(table[t.FLAGS])[task] = 1

@@ -8,15 +8,16 @@ import numpy as np
 
 from ...jit import tables as t
 from ...jit.intrinsics.butterfly import butterflies, products
+from ...jit.intrinsics.scaling import scale
 from ...jit.intrinsics.transpose import transpose
 from ...jit.lines import compile_reader
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import aligned
-from ...jit.transforms.fourier import compile_scaling, convolve_by_fft, transform_filters
+from ...jit.transforms.fourier import convolve_by_fft, transform_filters
 from ...jit.transforms.radices import factors, frequencies, turns, twiddle_table
 from ...problem.axis import Window, window
 from ...problem.canonical import Kernel, Problem
-from ...problem.dtypes import largest
+from ...problem.dtypes import bits, largest
 from ...problem.request import Request
 from .. import direct, tuning
 from ..separable.factors import Factor, Structure
@@ -26,6 +27,7 @@ from .spectral_layout import SpectralLayout
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
 from .windows import cycles, elapsed, filters, layout_of, least_cycles, prepared, tap_order, transform_type
 
+_POWERS = {"float32": 96, "float64": 512}  # exponents that make subnormal samples normal
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
 
@@ -95,7 +97,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
     slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
     twist = builder.address(_twist(layout, working)) if layout.split else 0
     runs = _place_runs(tap_places(windows, pitches, item))
-    lift, lower, power, small = compile_scaling(working)
+    power = _POWERS[working]
     by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
     at = builder.add([*chain(*dimensions)])
@@ -108,7 +110,8 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
         t.SLABS: layout.slabs, t.TWIST: twist, t.TWIST_BY: by_table[0], t.UNTWIST_BY: by_table[1],
         t.MULTIPLY: by_table[1], t.MULTIPLY_ADD: by_table[2], t.TRANSPOSE: transpose.compile(working, lanes),
         t.COPY: compile_reader(np.dtype(working).str, working),
-        t.LIFT: lift, t.LOWER: lower, t.POWER: power, t.SMALL: small,
+        t.SCALE: scale.compile(working, lanes), t.POWER: power,
+        t.SMALL: bits(2.0**power * float(np.finfo(working).tiny), working),
         t.PLACE_RUNS: builder.add(runs), t.PLACE_COUNT: len(runs),
         t.FILTER_BYTES: item * problem.taps, t.SPECTRUM_BYTES: layout.slabs * slab_bytes,
         t.TASKS: prod(len(b) - 1 for b in begins) * problem.groups, t.GROUP_TASKS: 1,
