@@ -21,7 +21,7 @@ from ..methods import tuning
 from ..methods.direct import useful_workers
 from ..methods.tiling.layout import round_up, window_length
 from ..methods.tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, phase_table, tile_begins
-from ..methods.tiling.taps import tap_lines
+from ..methods.tiling.taps import places_along
 from ..methods.transforms import fft, windows
 from ..problem import dtypes
 from ..problem.axis import Axis, Window, phases_apart, window
@@ -173,9 +173,9 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
     other, at = _windows_of_y(problem, y_groups, shape)
     of_y = _describe(builder, 1, other, at, begins, y_pitches, working, {t.CHANNEL_PITCH: y_pitch})
     offsets = []
-    for lines in product(*(tap_lines(own, along) for own, along in zip(problem.axes, read, strict=True))):
+    for lines in product(*(places_along(own, along) for own, along in zip(problem.axes, read, strict=True))):
         own = np.arange(channels) * channel_pitch
-        for a, places in enumerate(tap_line.places for tap_line in lines):  # of as many taps as any phase has
+        for a, places in enumerate(lines):  # of as many taps as any phase has
             places = np.pad(places, (0, problem.axes[a].taps - len(places)), "edge" if len(places) else "constant")
             own = (own[:, None] + places * pitches[a]).ravel()
         offsets.append((builder.add(np.pad(own[bases], (0, tap_blocks * columns - len(bases)), "edge")), 0, 0, 0))

@@ -83,14 +83,6 @@ def supplied(first: int, end: int, n: int, ends: Ends) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def picture(mode: str, samples: str = "abcd", beyond: int = 3) -> str:
-    """Return a picture of what a mode puts before and after samples, ``c b a | a b c | c b a``; ``k`` is the fill."""
-    n, code = len(samples), list(MODES).index(mode)
-    sources = [input_index(i, n, 1, code, code) for i in range(-beyond, n + beyond)]
-    places = ["k" if source == OUTSIDE else samples[source] for source in sources]
-    return " | ".join(" ".join(run) for run in (places[:beyond], places[beyond:-beyond], places[-beyond:]))
-
-
 def described(axes: Mapping[int, Ends]) -> str:
     """Return the names of the boundaries of axes by number: one name where all have it."""
     names = list(MODES)

@@ -10,36 +10,7 @@ from ..machine import CACHE_LINE
 from . import columns as c
 from .canonical import axis_row, cut_axis
 from .symbols import GATHER, RUN_LINE, RUN_TASKS, RUN_TILE, SCALE_DOUBLE, SCALE_SINGLE
-from .taps import fed_rows, phase_length, run_number, union_length, write_order, write_parts, write_window
-
-
-@njit(**HELPER)
-def _write_begins(axis, border, begins):
-    """Write the first output of every tile along an axis, and the number of outputs behind them; return the tiles.
-
-    Where the register tile can read the array itself (``border`` > 0), the outputs whose windows leave the array get
-    tiles of their own, as thin as multiples of ``border`` can be.
-    """
-    outputs, stride, unit = axis[t.OF_OUTPUTS], axis[t.STRIDE], max(1, border)
-    head = tail = outputs
-    if border > 0:
-        inside = (axis[t.LENGTH] + axis[t.BEFORE] - axis[t.REACH] - 1) // stride + 1  # outputs up to the last inside
-        before = max(0, -(-axis[t.BEFORE] // stride))
-        head = min(outputs, -(-before // border) * border)
-        tail = head + max(0, min(inside, outputs) - head) // border * border
-    count, first = 0, 0
-    begins[0] = 0
-    for part in range(3):
-        mark = head if part == 0 else tail if part == 1 else outputs
-        if mark > first:
-            tiles = max(1, -(-(mark - first) // axis[t.OF_SHAPE]))
-            step = (mark - first + tiles - 1) // tiles
-            step = -(-step // unit) * unit
-            while first < mark:
-                first = min(first + step, mark)
-                count += 1
-                begins[count] = first
-    return count
+from .taps import fed_rows, phase_length, run_number, union_length, write_begins, write_order, write_parts, write_window
 
 
 @njit(**HELPER)
@@ -68,7 +39,8 @@ def _write_axes(m):
         border = 0
         if m[t.READS_X] != 0:
             border = m[t.BLOCK] if a == count - 1 else m[t.ROWS] * m[t.ROW_SPACING] if a == m[t.ROW_AXIS] else 1
-        axis[t.TILES] = _write_begins(axis, border, moved(m, begins))
+        outside = axis[t.LENGTH], axis[t.BEFORE], axis[t.REACH] + 1
+        axis[t.TILES] = write_begins(*outside, stride, axis[t.OF_OUTPUTS], axis[t.OF_SHAPE], border, moved(m, begins))
         begins += axis[t.TILES] + 1
         tiles *= axis[t.TILES]
     for back in range(1, count + 1):

@@ -1,4 +1,4 @@
-"""The order of taps, and the positions that neighbouring outputs read along an axis, as tables of whole numbers."""
+"""The order of taps, the tiles along an axis, and the positions that outputs read, as tables of whole numbers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def write_parts(channels, taps, own, phases, firsts, ends):
     """Write the taps of all channels up to the end of each part of a sum; return how many there are.
 
     They depend on the kernel alone. ``own`` are the taps along the first axis that has several, in ``phases`` whose
-    first taps are ``firsts``.
+    first taps are ``firsts``. Plans in Python call the function that is compiled here.
     """
     count, least = 0, min(own, max(t.PART_ENTRIES, -(-t.PART_TAPS * own // taps)))
     if channels * taps < t.LEAST_DIVIDED:
@@ -75,12 +75,39 @@ def write_parts(channels, taps, own, phases, firsts, ends):
         for channel in range(channels):
             begin = 0
             for k in range(phases):
-                length = phase_length(own, phases, firsts[k])
+                length = (own - firsts[k] + phases - 1) // phases
                 parts = max(1, length // least)
                 for part in range(parts if (k + 1) % together == 0 or k + 1 == phases else 0):
                     ends[count] = channel * taps + (begin + (part + 1) * length // parts) * (taps // own)
                     count += 1
                 begin += length
+    return count
+
+
+@njit(**HELPER)
+def write_begins(length, before, extent, stride, outputs, size, border, begins):
+    """Write the first output of every tile along an axis, and the number of outputs behind them; return the tiles.
+
+    Where the register tile can read the array itself (``border`` > 0), the outputs whose windows leave the array get
+    tiles of their own, as thin as multiples of ``border`` can be. Plans in Python call the function that is compiled
+    here.
+    """
+    unit, head, tail = max(1, border), outputs, outputs
+    if border > 0:
+        inside = (length + before - extent) // stride + 1  # outputs up to the last inside
+        head = min(outputs, -(-max(0, -(-before // stride)) // border) * border)
+        tail = head + max(0, min(inside, outputs) - head) // border * border
+    count, first = 0, 0
+    begins[0] = 0
+    for mark in (head, tail, outputs):
+        if mark > first:
+            tiles = -(-(mark - first) // size)
+            step = -(-(mark - first) // tiles)
+            step = -(-step // unit) * unit
+            while first < mark:
+                first = min(first + step, mark)
+                count += 1
+                begins[count] = first
     return count
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise, product
+from itertools import chain, product
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from ...jit import tables as t
+from ...jit.calls.taps import write_begins
 from ...jit.compile import function
 from ...jit.gather import gather
 from ...jit.intrinsics.transpose import gather_lines, turn_lines
@@ -234,24 +235,11 @@ def offsets(levels: Levels) -> list[int]:
 
 
 def tile_begins(axis: Axis, size: int, border: int) -> list[int]:
-    """Return the first output of every tile along an axis, and the number of outputs behind them.
-
-    Where the routine can read the array itself (``border`` > 0), the outputs whose windows leave the array get
-    tiles of their own, as thin as multiples of ``border`` can be.
-    """
-    marks = [0, axis.outputs]
-    if border:
-        inside = (axis.length + axis.before - axis.extent) // axis.stride + 1  # outputs up to the last inside
-        head = min(axis.outputs, round_up(max(0, -(-axis.before // axis.stride)), border))
-        tail = head + max(0, min(inside, axis.outputs) - head) // border * border
-        marks = [0, head, tail, axis.outputs]
-    begins = [0]
-    for first, end in pairwise(marks):
-        if end > first:
-            tiles = max(1, -(-(end - first) // size))
-            step = round_up(-(-(end - first) // tiles), max(1, border))
-            begins += [*range(first + step, end, step), end]
-    return begins
+    """Return what `write_begins` says of an axis: tiles of equal size, thin ones where ``border`` is above 0."""
+    begins = [0] * (axis.outputs // size + 5)
+    outside = axis.length, axis.before, axis.extent
+    tiles = write_begins.py_func(*outside, axis.stride, axis.outputs, size, border, begins)
+    return begins[: tiles + 1]
 
 
 def distinct(values: np.ndarray) -> np.ndarray:

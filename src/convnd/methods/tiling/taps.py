@@ -8,7 +8,6 @@ Where the rows are output channels every tap feeds them all.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...jit import tables as t
+from ...jit.calls.taps import most_parts, write_parts
 from ...jit.intrinsics.register_tile import RegisterTile
 from ...problem.axis import Axis, Window, branch_axis
 
@@ -93,23 +93,11 @@ def divided(in_channels: int, axes: Sequence[Axis]) -> tuple[int, int]:
 
 def part_ends(in_channels: int, axes: Sequence[Axis]) -> np.ndarray:
     """Return the taps of all channels up to the end of each part, which depend on the kernel alone."""
-    taps = prod([axis.taps for axis in axes])
-    total = in_channels * taps
-    if total < t.LEAST_DIVIDED:
-        return np.array([total])
-    if taps <= t.PART_TAPS:
-        parts = total // t.CHANNELS_TAPS
-        return np.arange(1, parts + 1) * in_channels // parts * taps
-    first, least = divided(in_channels, axes)
-    phases = axes[first].phases()
-    together = max(1, least * len(phases) // axes[first].taps)  # phases of a part, where they are short
-    ends, begin = [], 0
-    for k, phase in enumerate(phases):
-        parts = max(1, len(phase) // least)
-        if (k + 1) % together == 0 or k + 1 == len(phases):
-            ends += [begin + part * len(phase) // parts for part in range(1, parts + 1)]
-        begin += len(phase)
-    return (np.arange(in_channels)[:, None] * taps + np.array(ends) * (taps // begin)).ravel()
+    taps, axis = prod([axis.taps for axis in axes]), axes[divided(in_channels, axes)[0]]
+    firsts = [phase[0] for phase in axis.phases()]
+    ends = [0] * most_parts.py_func(in_channels, taps, len(firsts))
+    count = write_parts.py_func(in_channels, taps, axis.taps, len(firsts), firsts, ends)
+    return np.array(ends[:count])
 
 
 @lru_cache(maxsize=256)
@@ -221,28 +209,11 @@ def counted(taps: Taps, pattern: bytes) -> Taps:
     return Taps(bounds, taps.parts, taps.source[there], taps.positions, there)
 
 
-@dataclass(frozen=True)
-class TapLine:
-    """The taps along an axis, or those of one of its branches.
-
-    ``places`` are the places of the taps in the window. ``positions`` are the positions that they read, relative to the
-    first position of the window.
-    """
-
-    axis: Axis
-    places: np.ndarray
-    positions: np.ndarray
-
-
-def tap_lines(axis: Axis, window: Window) -> list[TapLine]:
-    """Return the taps of every branch of an axis, or those of the axis where it has no branches."""
+def places_along(axis: Axis, window: Window) -> list[np.ndarray]:
+    """Return the places in a window of the taps along an axis, those of each branch where it has some."""
     if not axis.branches:
-        return [TapLine(axis, window.places, axis.dilation * np.arange(axis.taps))]
-    lines = []
-    for branch in axis.branches:
-        positions = branch.shift + axis.dilation * np.arange(len(branch.taps))
-        lines.append(TapLine(branch_axis(axis, branch), window.places[positions], positions))
-    return lines
+        return [window.places]
+    return [window.places[b.shift + axis.dilation * np.arange(len(b.taps))] for b in axis.branches]
 
 
 def filter_blocks(filters: int, sharing: Sharing) -> int:
