@@ -207,7 +207,7 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     table, pitches = builder.table(), [item * pitch for pitch in layout.pitches]
     pairs, channels = problem.out_channels * problem.in_channels, problem.out_channels + problem.in_channels
     read = [window(axis, n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
-    places = item * fft.tap_places(read, pitches, item)
+    places = item * fft.tap_places(problem, read, pitches, item)
     # The way back takes as long as so many tiles, for each pair of channels.
     cycles, tiles = windows.cycles(problem, layout), prod(len(own) - 1 for own in begins)
     task_tiles = max(1, pairs * _TILES_OF_PAIR // channels, int(tuning.TUNING.gradient_cycles // cycles))
@@ -266,8 +266,7 @@ def _sums(
     if by_transforms and not (problem.exact or problem.is_upsampled):
         by_spectra = spectral_plan(windows.prepared(problem))
         if by_spectra is not None and (found := by_spectra(x, y, fills, workers)) is not None:
-            sums = (found / by_spectra.samples).reshape(*shape[:3], -1, problem.taps)
-            return sums[..., np.argsort(windows.tap_order(problem))].reshape(shape)
+            return (found / by_spectra.samples).reshape(shape)
     problem = merged(problem)
     for runs_on in (True, False):
         own = plan(problem, runs_on)

@@ -25,7 +25,7 @@ from ..tiling.layout import round_up
 from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, functions
 from .spectral_layout import SpectralLayout
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
-from .windows import cycles, elapsed, filters, layout_of, least_cycles, prepared, tap_order, transform_type
+from .windows import cycles, elapsed, filters, layout_of, least_cycles, prepared, transform_type
 
 _POWERS = {"float32": 96, "float64": 512}  # exponents that make subnormal samples normal
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
@@ -96,7 +96,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
         dimensions.append((length, pitch * item, outer, max(1, pitch // lanes), first, len(steps) - first))
     slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
     twist = builder.address(_twist(layout, working)) if layout.split else 0
-    runs = _place_runs(tap_places(windows, pitches, item))
+    runs = _place_runs(tap_places(problem, windows, pitches, item))
     power = _POWERS[working]
     by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]
     slabs_at = round_up(2 * plane * max(problem.in_channels, problem.out_channels), CACHE_LINE)
@@ -134,10 +134,10 @@ def _twist(layout: SpectralLayout, working: str) -> np.ndarray:
     return table
 
 
-def tap_places(windows: list[Window], pitches: list[int], item: int) -> np.ndarray:
+def tap_places(problem: Problem, windows: list[Window], pitches: list[int], item: int) -> np.ndarray:
     """Return the place of every tap in a tile."""
     places = np.zeros(1, np.int64)
-    for own, pitch in zip(windows, pitches, strict=True):
+    for own, pitch in zip(problem.in_kernel_order(windows), problem.in_kernel_order(pitches), strict=True):
         places = (places[:, None] + own.places * (pitch // item)).ravel()
     return places
 
@@ -201,13 +201,10 @@ def prepare(
     problem: Problem, kernel: Kernel, factors: Sequence[Factor], workers: int | None
 ) -> tuple[TransformPlan, Transformed]:
     """Return the plan of a problem, and the spectra of a kernel's filters."""
-    own, order, given = plan(prepared(problem)), tap_order(problem), kernel.weights
-    if np.any(order[1:] < order[:-1]):
-        given = given.reshape(*given.shape[:2], -1, len(order))[..., order].reshape(given.shape)
-        given = np.ascontiguousarray(given)  # of planes that share weights, NumPy leaves the axes in another order
-    weights, samples = given.astype(np.float64), own.layout.samples
+    own = plan(prepared(problem))
+    weights, samples = kernel.weights.astype(np.float64), own.layout.samples
     power = _power(weights, own.working)
     weights = np.ldexp(weights, power)
     scaled, spectra = (weights / samples).astype(own.working), aligned(own.weight_bytes)
     own.filter_tasks.run({t.FILTERS: scaled, t.WEIGHTS: spectra}, workers, filters(own.problem))
-    return own, Transformed(given, spectra, *_range(weights, samples, own.working), power)
+    return own, Transformed(kernel.weights, spectra, *_range(weights, samples, own.working), power)

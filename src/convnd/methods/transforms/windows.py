@@ -16,7 +16,7 @@ from ...jit.parallel import available
 from ...jit.transforms.radices import LONGEST, factors, fast_length
 from ...problem.axis import Axis
 from ...problem.boundary import FILLED
-from ...problem.canonical import Problem, merged
+from ...problem.canonical import Problem, merged, reordered
 from .. import tuning
 from ..tiling.costs import gather_cycles
 from ..tiling.layout import window_length
@@ -47,9 +47,7 @@ def prepared(problem: Problem) -> Problem:
     Frames stay apart from the axis of the kernel, so that the items of a batch do not share rounding errors.
     """
     problem = merged(problem, most_interleaved=0)
-    order = _order(problem.axes)
-    steps = [tuple(steps[a] for a in order) for steps in (problem.x_steps, problem.out_steps)]
-    return replace(problem, axes=tuple(problem.axes[a] for a in order), x_steps=steps[0], out_steps=steps[1])
+    return reordered(problem, _order(problem.axes))
 
 
 def _order(axes: Sequence[Axis]) -> list[int]:
@@ -60,13 +58,6 @@ def _order(axes: Sequence[Axis]) -> list[int]:
         order.remove(longest)
         order.append(longest)
     return order
-
-
-def tap_order(problem: Problem) -> np.ndarray:
-    """Return the number in a problem's kernel of each tap of the prepared one."""
-    axes = merged(problem, most_interleaved=0).axes
-    taps = np.arange(problem.taps).reshape([axis.taps for axis in axes])
-    return taps.transpose(_order(axes)).ravel()
 
 
 def layouts(problem: Problem) -> Iterator[SpectralLayout]:
