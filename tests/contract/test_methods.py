@@ -193,6 +193,21 @@ def test_subnormal_samples_are_summed_exactly(tuning, dtype, method, exponent):
         agrees(x, kernel, method, padding="same")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "taps", "options"),
+    [
+        ((3, 20, 30), (512, 3, 3, 3), {"channel_axis": 0}),
+        ((4, 6, 1, 6, 1), (1, 1, 1, 2, 1), {"upsample": 3, "padding": 2}),
+    ],
+)
+def test_all_tasks_of_a_lifted_tile_read_its_window(dtype, shape, taps, options):
+    x, kernel = integers(shape, dtype, largest=9), integers(taps, dtype, seed=1)
+    unit, expected = np.finfo(dtype).tiny / 64, convnd(x, kernel, method="direct", **options)
+    for own in (x * unit, kernel), (x, kernel * unit):
+        same(convnd(*own, method="direct", **options), expected * unit)
+
+
 # --- NaN and infinity ---------------------------------------------------------------------------------------
 
 

@@ -111,9 +111,9 @@ def convolve_directly(table_address, memory_address, scratch):
         samples = _samples_in_x(group, table, memory) if way != LIFTED else 0
         reads_x = samples != 0
         if not reads_x:
-            if gathered < 0 or way == LIFTED:
-                _clear_windows(table, scratch)
             if gathered != rest:  # the tasks of a group's tile share its window
+                if gathered < 0 or way == LIFTED:
+                    _clear_windows(table, scratch)
                 call(table[t.GATHER], (*addresses, 0, group, window))
                 is_finite = table[t.MOST] == 0 or _is_finite(window, table, memory_address)
                 power = _lift(table, memory_address, scratch) if way == LIFTED else 0
