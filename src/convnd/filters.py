@@ -76,7 +76,11 @@ def correlate_axes(
         elif not is_whole:
             result *= _ROUNDING
         with np.errstate(invalid="ignore"):
-            out[...] = (np.trunc(result) if out.dtype.kind == "b" else result).astype(out.dtype)
+            if out.dtype.kind == "b":
+                result = np.trunc(result)
+            elif out.dtype.kind == "u" and out.dtype.itemsize < 8:
+                result = result.astype(np.int64)  # wraps round as in SciPy; NumPy's vectors do not beyond 32 bits
+            out[...] = result.astype(out.dtype)
 
 
 def check_cval(cval: complex, x: np.ndarray) -> None:
@@ -126,7 +130,7 @@ def _joined(terms: Sequence[Sequence[Line]], out: np.ndarray, cval: complex) -> 
     along, shape = sorted(sizes), [sizes[axis] for axis in sorted(sizes)]
     padded = {line.axis: (line.mode, line.origin) for line in lines}
     is_plain = cval == 0 or not any(line.mode.endswith("constant") for line in lines)
-    if not is_plain or out.dtype.kind not in "fc" or prod(shape) * len(terms) > _MOST_WEIGHTS:
+    if not lines or not is_plain or out.dtype.kind not in "fc" or prod(shape) * len(terms) > _MOST_WEIGHTS:
         return None
     if any(padded[line.axis] != (line.mode, line.origin) for line in lines):
         return None
@@ -179,6 +183,8 @@ def output_for(output: Any, x: np.ndarray, is_complex: bool = False) -> np.ndarr
         output = np.asarray(output)
         if output.shape != x.shape:
             raise RuntimeError(f"output shape not correct: it is {output.shape}, but the input's is {x.shape}")
+        if is_complex and output.dtype.kind != "c":
+            raise RuntimeError("output must have complex dtype")
         return output
     kind = np.dtype(output)
     if isinstance(output, str) and not issubclass(kind.type, np.number):

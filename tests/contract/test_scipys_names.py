@@ -32,7 +32,7 @@ FILTERS = {
     "uniform_filter1d": (4,),
 }
 MODES = ["reflect", "mirror", "nearest", "wrap", "constant", "grid-mirror", "grid-wrap", "grid-constant"]
-TYPES = ["u1", "i2", "i4", "f4", ">f8", "c8", "c16"]
+TYPES = ["u1", "u4", "i2", "i4", "f4", ">f8", "c8", "c16"]
 
 
 def samples(dtype, shape=(9, 11)):
@@ -73,6 +73,12 @@ def test_filters_are_scipys(name, dtype):
         options = {"mode": mode, "cval": 3.0}
         ours, theirs = (getattr(m, name)(samples(dtype), *FILTERS[name], **options) for m in (convnd.ndimage, ndimage))
         agree(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["gaussian_filter", "gaussian_laplace", "gaussian_gradient_magnitude"])
+@pytest.mark.parametrize("sigma", [0, (0, 0), (0, 1.5)], ids=str)
+def test_axes_without_a_sigma_are_left_as_they_are(name, sigma):
+    agree(*(getattr(m, name)(samples("f8"), sigma) for m in (convnd.ndimage, ndimage)))
 
 
 @pytest.mark.parametrize("output", ["f4", "u1", np.int32, np.float64])
@@ -199,6 +205,7 @@ def test_other_names_are_answered(module):
         (RuntimeError, lambda m: m.correlate(np.ones(3), [1], mode="edge")),
         (RuntimeError, lambda m: m.correlate(np.ones(3), [1], output=np.ones(4))),
         (RuntimeError, lambda m: m.uniform_filter1d(np.ones(3), 0)),
+        (RuntimeError, lambda m: m.uniform_filter(np.ones(3, complex), 1, output=np.ones(3))),
         (ValueError, lambda m: m.gaussian_filter(np.ones(3), 1, radius=-1)),
         (ValueError, lambda m: m.gaussian_filter(np.ones(3), 1, axes=2)),
         (ValueError, lambda m: m.convolve(np.ones(3), [1j], mode="constant", cval=1j)),
