@@ -197,6 +197,8 @@ def test_a_plan_with_a_factor_needs_out():
     made = convnd.plan(np.ones(9), np.ones(3), out=np.zeros(7), beta=1)
     with pytest.raises(ValueError, match="no out"):
         made(np.ones(9))
+    with pytest.raises(TypeError, match="beta must be a number"):
+        convnd.plan(np.ones(9), np.ones(3), beta=np.ones(2))
 
 
 def test_a_fraction_in_whole_numbers_is_refused():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnd import convnd, plan
+from convnd import Stream, blockwise, convnd, plan, window
 from support.check import same
 
 TAPS = np.array([1.0, 2, 4])
@@ -87,9 +87,11 @@ def test_out_of_a_class_is_returned_as_it_is():
     (np.ma.array(LINE), "a mask, which would be ignored: it is a MaskedArray; fill what is masked with NaN"),
 ])  # fmt: skip
 def test_what_is_no_array_says_why(x, words):
-    for name, call in {
-        "x": lambda: convnd(x, TAPS), "kernel": lambda: convnd(LINE, x), "y": lambda: plan(LINE, TAPS).adjoint(x),
-    }.items():  # fmt: skip
+    for name, call in (
+        ("x", lambda: convnd(x, TAPS)), ("kernel", lambda: convnd(LINE, x)), ("y", lambda: plan(LINE, TAPS).adjoint(x)),
+        ("x", lambda: blockwise(x, TAPS, np.empty(3))), ("x", lambda: window(x, TAPS, np.s_[:])),
+        ("x", lambda: window(LINE, TAPS, np.s_[:])(x)), ("kernel", lambda: Stream(x)),
+    ):  # fmt: skip
         with pytest.raises(TypeError, match=f"^{name} (is|has) {words}"):
             call()
 

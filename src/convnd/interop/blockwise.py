@@ -23,7 +23,7 @@ from ..methods.blocks import Block, Plans, block, stand_in
 from ..plan import Plan
 from ..problem.arguments.calls import explained
 from ..problem.arguments.messages import shown
-from ..problem.arguments.parse import parse
+from ..problem.arguments.parse import as_array, parse
 from ..problem.arguments.values import whole
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.options import Options, options_of, without_mask
@@ -124,7 +124,7 @@ def convolve(
 ) -> Any:
     """Convolve ``x`` into ``out`` as `blockwise` promises; without ``out`` into a new array."""
     if not storage.is_readable(x):
-        x = np.asarray(x)
+        x = as_array(x, "x")
     like = out
     if out is not None and not isinstance(out, np.ndarray):
         if not storage.is_writeable(out):

@@ -57,7 +57,7 @@ class Stream:
     @explained
     def __init__(self, kernel: Any, *, axis: int | None = None, **options: Any) -> None:
         self._options = without_mask(options_of(options), "Stream")
-        self._kernel, self._asked_axis = np.array(kernel), axis
+        self._kernel, self._asked_axis = as_array(kernel, "kernel").copy(), axis
         self._has_begun, self._has_ended = False, False
         self._start = self._came = 0  # of all samples, the first that is kept, and how many came
         self._done = 0  # outputs that were returned

@@ -9,7 +9,7 @@ from ..methods.blocks import Block, block, stand_in
 from ..plan import Plan
 from ..problem.arguments.calls import explained
 from ..problem.arguments.messages import shown
-from ..problem.arguments.parse import check_x, parse
+from ..problem.arguments.parse import as_array, check_x, parse
 from ..problem.options import options_of, without_mask
 from .storage import dtype_of, is_readable
 
@@ -94,8 +94,7 @@ class Window:
         >>> window(range(9), [1, 1], slice(3, 5))(np.array([9, 16, 25]))
         array([25, 41])
         """
-        samples = np.asarray(samples)
-        check_x(samples, self._block.request)
+        samples = check_x(samples, self._block.request)
         return Plan(self._block.of(samples))(samples, out)
 
 
@@ -136,7 +135,7 @@ def window(x: Any, kernel: Any, outputs: Any, **options: Any) -> Window:
     array([400., 410., 420., 430., 440., 450., 460., 470., 480., 390.])
     """
     if not is_readable(x):
-        x = np.asarray(x)
+        x = as_array(x, "x")
     request = parse(stand_in(x.shape, dtype_of(x)), kernel, None, without_mask(options_of(options), "window"))
     shape, cuts, box = request.out_shape, outputs if isinstance(outputs, tuple) else (outputs,), []
     if len(cuts) > len(shape):

@@ -61,7 +61,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         chosen(options.nan_policy, "nan_policy"), mask=mask,
     )  # fmt: skip
     check_out(out, request.out_shape, result)
-    if options.beta == 0 and type(options.beta) is int and options.bias is None:
+    if type(options.beta) is int and options.beta == 0 and options.bias is None:
         return request
     exact = integer if dtypes.is_integer(result) else None  # else sums become floating numbers before they are added to
     beta = dtypes.scalar(options.beta, "beta", exact, is_complex, precision)
