@@ -7,7 +7,8 @@ import pytest
 
 from convnd import convnd, plan
 from convnd.jit.transforms.radices import RADICES, factors, fast_length, frequencies, twiddle_table
-from convnd.problem.axis import Axis, window
+from convnd.methods.tiling.taps import window
+from convnd.problem.axis import Axis
 from support.check import TOLERANCE, bound, close, integers, reals, same
 
 LENGTHS = [n for n in range(2, 600) if factors(n)]

@@ -21,10 +21,10 @@ from ..methods import tuning
 from ..methods.direct import useful_workers
 from ..methods.tiling.layout import round_up, window_length
 from ..methods.tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, phase_table, tile_begins
-from ..methods.tiling.taps import places_along
+from ..methods.tiling.taps import Window, phases_apart, places_along, window
 from ..methods.transforms import fft, windows
 from ..problem import dtypes
-from ..problem.axis import Axis, Window, phases_apart, window
+from ..problem.axis import Axis
 from ..problem.canonical import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
 from ..problem.request import Request
 

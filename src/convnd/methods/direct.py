@@ -17,7 +17,7 @@ from ..jit.intrinsics.transpose import transpose, turn_lines, write_lines
 from ..jit.kernels import convolve_directly
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import run_channels, run_rows, run_tile
-from ..problem.axis import Branch, Window, window
+from ..problem.axis import Branch
 from ..problem.canonical import Kernel, Problem
 from ..problem.request import Request
 from . import tuning
@@ -40,7 +40,7 @@ from .tiling.tables import (
     window_columns,
     writer,
 )
-from .tiling.taps import Sharing, Taps, counted, filter_blocks, tap_offsets, taps_of
+from .tiling.taps import Sharing, Taps, Window, counted, filter_blocks, tap_offsets, taps_of, window
 from .tiling.weights import pack
 
 

@@ -7,16 +7,12 @@ is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
 
-import numpy as np
-
 from .boundary import FILLED, Ends
-from .recent import once
 
 _MOST_BRANCHES = 2**18  #: of an upsampled axis; also the most samples that neighbouring outputs of all branches span
 
@@ -219,80 +215,6 @@ def _check_upsampled(axis: Axis, what: str, number: int, most: int) -> None:
             f"upsample {axis.upsample} with stride {axis.stride} and dilation {axis.dilation} takes {number} {what}, "
             f"but at most {most} are supported"
         )
-
-
-class Window:
-    """The input positions that neighbouring outputs read, packed so that positions one stride apart are neighbours.
-
-    Tap ``t`` of output ``o`` reads the packed position ``places[t] + o``. Phase follows phase, and positions that no
-    tap reads are left out. ``runs`` are the positions as runs of a constant step: the first place, the length, the
-    first position and the step of each. Positions are relative to the first tap of the first output.
-    """
-
-    def __init__(self, runs: list[list[int]], places: Sequence[int]) -> None:
-        self.runs, self._places = runs, places
-        #: The number of positions, and whether they are all positions in their order.
-        self.length = sum([count for _, count, _, _ in runs])
-        self.is_dense = len(runs) == 1 and runs[0][3] == 1
-
-    @once
-    def places(self) -> np.ndarray:
-        """The packed position that each tap of the first output reads."""
-        return np.array(self._places)
-
-    @once
-    def positions(self) -> np.ndarray:
-        """The positions, as they are packed."""
-        return np.concatenate([first + step * np.arange(count) for _, count, first, step in self.runs])
-
-    def place_of(self, positions: np.ndarray) -> np.ndarray:
-        """Return the packed positions of positions."""
-        order = np.argsort(self.positions)  # a table of all positions would be as long as the axis
-        return order[np.searchsorted(self.positions, positions, sorter=order)]
-
-
-def window(axis: Axis, outputs: int, in_order: bool = False) -> Window:
-    """Return the window of neighbouring outputs along an axis, with positions ``in_order`` where all are read."""
-    axis = axis.reading
-    if axis.dilation <= outputs and (axis.stride == 1 or (in_order and axis.phase_count == axis.stride)):
-        count = axis.stride * (outputs - 1) + axis.extent
-        return Window([[0, count, 0, 1]], range(0, axis.extent, axis.dilation))
-    runs: list[list[int]] = []
-    places = [0] * axis.taps
-    packed = 0
-    for phase in axis.phases():
-        end = None  # the step after the last one that this phase has packed so far
-        for tap in phase:
-            steps, remainder = divmod(axis.dilation * tap, axis.stride)
-            first = steps if end is None or steps > end else end
-            if first == steps:
-                origin = packed - steps
-            count = steps + outputs - first
-            if end == first:
-                runs[-1][1] += count
-            else:
-                runs.append([packed, count, first * axis.stride + remainder, axis.stride])
-            packed += count
-            places[tap] = origin + steps
-            end = steps + outputs
-    return Window(runs, places)
-
-
-def phases_apart(axis: Axis, own: Window, lines: int) -> tuple[Window, int, int]:
-    """Return a window along the last axis of so many lines, those of each phase of the stride behind all of another's.
-
-    Return also the length of such a line and the number of phases.
-    """
-    starts = np.array([own.places[phase[0]] for phase in axis.reading.phases()])
-    length = int(np.diff(starts, append=own.length).max())
-
-    def moved(places: np.ndarray) -> list[int]:
-        phase = np.searchsorted(starts, places, side="right") - 1
-        return [*map(int, places - starts[phase] + phase * lines * length)]
-
-    firsts = moved(np.array([place for place, *_ in own.runs]))
-    runs = [[first, *rest] for first, (_, *rest) in zip(firsts, own.runs, strict=True)]
-    return Window(runs, moved(own.places)), length, len(starts)
 
 
 def branch_axis(axis: Axis, branch: Branch) -> Axis:

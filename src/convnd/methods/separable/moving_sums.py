@@ -12,11 +12,11 @@ from ...jit.intrinsics.moving_sums import moving_sums
 from ...jit.intrinsics.transpose import transpose
 from ...jit.machine import CACHE_LINE
 from ...jit.transforms.moving_sums import sum_tile
-from ...problem.axis import Window
 from ...problem.canonical import Problem
 from .. import tuning
 from ..tiling.layout import round_up
 from ..tiling.tables import Columns, dense_pitches
+from ..tiling.taps import Window
 from ..tiling.ways import lanes_of
 from .factors import Structure
 

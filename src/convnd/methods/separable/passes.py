@@ -6,8 +6,9 @@ from math import prod
 
 import numpy as np
 
-from ...problem.axis import Axis, Window
+from ...problem.axis import Axis
 from ...problem.canonical import Levels, Problem
+from ..tiling.taps import Window
 from .factors import Structure
 
 

@@ -20,7 +20,6 @@ from ...jit.kernels import convolve_separably
 from ...jit.lines import compile_largest, compile_writer
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import team_size
-from ...problem.axis import Window, window
 from ...problem.canonical import Kernel, Problem, merged
 from ...problem.request import Request
 from .. import tuning
@@ -29,6 +28,7 @@ from ..tiling.costs import gather_cycles
 from ..tiling.layout import best_of_tile, round_up, tiles_there
 from ..tiling.likeness import representative
 from ..tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, dense_pitches, even_begins, functions, offsets
+from ..tiling.taps import Window, window
 from ..tiling.ways import lanes_of
 from .bank import check_separable
 from .factors import Factor, Structure, most_bits, structure

@@ -19,11 +19,12 @@ from ...jit.intrinsics.transpose import gather_lines, turn_lines
 from ...jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import compile_kernel, run_tasks
-from ...problem.axis import Axis, Window
+from ...problem.axis import Axis
 from ...problem.canonical import Levels, Problem
 from ...problem.recent import once
 from .. import tuning
 from .layout import frame_of_x, round_up
+from .taps import Window
 from .ways import lanes_of
 
 Region = Sequence[tuple[int, int]]

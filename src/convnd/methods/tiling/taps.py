@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...jit import tables as t
-from ...jit.calls.taps import most_parts, write_parts
+from ...jit.calls.taps import most_parts, write_parts, write_window
 from ...jit.intrinsics.register_tile import RegisterTile
-from ...problem.axis import Axis, Window, branch_axis
+from ...problem.axis import Axis, branch_axis
+from ...problem.recent import once
 
 Run = tuple[int, int]
 
@@ -50,6 +51,66 @@ class Taps(NamedTuple):
     source: np.ndarray
     positions: np.ndarray
     counts: np.ndarray | None = None  # which taps of all channels count, where not all do
+
+
+class Window:
+    """The input positions that neighbouring outputs read, packed so that positions one stride apart are neighbours.
+
+    Tap ``t`` of output ``o`` reads the packed position ``places[t] + o``. Phase follows phase, and positions that no
+    tap reads are left out. ``runs`` are the positions as runs of a constant step: the first place, the length, the
+    first position and the step of each. Positions are relative to the first tap of the first output.
+    """
+
+    def __init__(self, runs: list[list[int]], places: Sequence[int]) -> None:
+        self.runs, self._places = runs, places
+        #: The number of positions, and whether they are all positions in their order.
+        self.length = sum([count for _, count, _, _ in runs])
+        self.is_dense = len(runs) == 1 and runs[0][3] == 1
+
+    @once
+    def places(self) -> np.ndarray:
+        """The packed position that each tap of the first output reads."""
+        return np.array(self._places)
+
+    @once
+    def positions(self) -> np.ndarray:
+        """The positions, as they are packed."""
+        return np.concatenate([first + step * np.arange(count) for _, count, first, step in self.runs])
+
+    def place_of(self, positions: np.ndarray) -> np.ndarray:
+        """Return the packed positions of positions."""
+        order = np.argsort(self.positions)  # a table of all positions would be as long as the axis
+        return order[np.searchsorted(self.positions, positions, sorter=order)]
+
+
+def window(axis: Axis, outputs: int, in_order: bool = False) -> Window:
+    """Return the window of neighbouring outputs along an axis, with positions ``in_order`` where all are read."""
+    axis = axis.reading
+    if axis.dilation <= outputs and (axis.stride == 1 or (in_order and axis.phase_count == axis.stride)):
+        count = axis.stride * (outputs - 1) + axis.extent
+        return Window([[0, count, 0, 1]], range(0, axis.extent, axis.dilation))
+    firsts = [phase[0] for phase in axis.phases()]
+    places, runs = [0] * axis.taps, [0] * (4 * axis.taps)
+    steps = axis.taps, axis.stride, axis.dilation, len(firsts), outputs
+    count = write_window.py_func(*steps, firsts, places, runs)
+    return Window([runs[4 * k : 4 * k + 4] for k in range(count)], places)
+
+
+def phases_apart(axis: Axis, own: Window, lines: int) -> tuple[Window, int, int]:
+    """Return a window along the last axis of so many lines, those of each phase of the stride behind all of another's.
+
+    Return also the length of such a line and the number of phases.
+    """
+    starts = np.array([own.places[phase[0]] for phase in axis.reading.phases()])
+    length = int(np.diff(starts, append=own.length).max())
+
+    def moved(places: np.ndarray) -> list[int]:
+        phase = np.searchsorted(starts, places, side="right") - 1
+        return [*map(int, places - starts[phase] + phase * lines * length)]
+
+    firsts = moved(np.array([place for place, *_ in own.runs]))
+    runs = [[first, *rest] for first, (_, *rest) in zip(firsts, own.runs, strict=True)]
+    return Window(runs, moved(own.places)), length, len(starts)
 
 
 def feeds(taps: int, sharing: Sharing) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,6 @@ from ...jit.machine import CACHE_LINE
 from ...jit.parallel import aligned
 from ...jit.transforms.fourier import convolve_by_fft, transform_filters
 from ...jit.transforms.radices import factors, frequencies, turns, twiddle_table
-from ...problem.axis import Window, window
 from ...problem.canonical import Kernel, Problem
 from ...problem.dtypes import bits, largest
 from ...problem.request import Request
@@ -23,6 +22,7 @@ from .. import direct, tuning
 from ..separable.factors import Factor, Structure
 from ..tiling.layout import round_up
 from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, functions
+from ..tiling.taps import Window, window
 from .spectral_layout import SpectralLayout
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
 from .windows import cycles, elapsed, filters, layout_of, least_cycles, prepared, transform_type

@@ -23,13 +23,13 @@ from ...jit.intrinsics.register_tile import RegisterTile, register_tile
 from ...jit.intrinsics.transpose import transpose, turn_lines
 from ...jit.machine import CACHE_LINE, VECTOR_BYTES
 from ...jit.transforms.winograd import convolve_by_winograd, transform_filters
-from ...problem.axis import Window, window
 from ...problem.canonical import Kernel, Problem
 from ...problem.request import Request
 from .. import direct, tuning
 from ..separable.factors import Factor, Structure
 from ..tiling.layout import round_up
 from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, frames, functions
+from ..tiling.taps import Window, window
 from .boxes import (
     best,
     boxes_of,
