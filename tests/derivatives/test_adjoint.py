@@ -54,6 +54,15 @@ def test_types(x, kernel, y, back, weights):
     assert [str(value.dtype) for value in found] == [back, weights]
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.float32, np.complex128])
+@pytest.mark.parametrize("shape", [(), (3, 4)])
+def test_a_kernel_of_no_axes(shape, dtype):
+    x, y = integers(shape, dtype), integers(shape, dtype, seed=1)
+    made = plan(x, np.array(3, dtype), axes=())
+    same(made.adjoint(y), (3 * y).astype(made.dtype))
+    same(made.kernel_gradient(x, y), (x.conj() * y).sum(dtype=made.dtype).reshape(()))
+
+
 def test_sums_wrap_as_those_of_the_call_do():
     x, kernel, y = (integers(n, np.int64, seed, largest=2**62) for n, seed in ((40, 0), (5, 1), (36, 2)))
     made = plan(x, kernel, convention="correlation")

@@ -188,7 +188,8 @@ def canonical_filters(request: Request, kernel: np.ndarray) -> np.ndarray:
     """Return a view of an array of the kernel's shape as ``(C_out, C_in, *K)``, unflipped, K in canonical order."""
     spatial = request.kernel_spatial
     if request.is_flipped:
-        kernel = kernel[tuple([slice(None, None, -1 if a in spatial else 1) for a in range(kernel.ndim)])]
+        flipped = [slice(None, None, -1 if a in spatial else 1) for a in range(kernel.ndim)]
+        kernel = kernel[tuple(flipped) or ...]  # of no axes () would give a scalar
     position = dict(zip(request.spatial, spatial, strict=True))
     in_order = [position[a] for a in memory_order(request.x) if a in position]
     if request.channel_axis is None:
