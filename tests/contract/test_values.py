@@ -11,7 +11,7 @@ from convnd.methods import direct
 from convnd.methods.tiling import layout as layouts
 from convnd.methods.tiling import likeness
 from convnd.problem.canonical import merged
-from support.check import check, integers, reals, same
+from support.check import check, integers, reals, rounding, same
 from support.oracle import BOUNDARIES
 
 # Axes of unequal lengths, so that none can stand for another; one shape and kernel for each rank.
@@ -112,6 +112,30 @@ def test_lanes_across_channels_change_no_bit(tuned, monkeypatch, place, dtype):
                 ))  # fmt: skip
         same(results[1], results[0])
         same(results[2], results[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_channels_that_are_groups_change_no_bit_in_lanes(tuned, monkeypatch, place, dtype):
+    lanes, turned = VECTOR_BYTES // np.dtype(dtype).itemsize, []
+    monkeypatch.setattr(direct, "turned", lambda problem: turned.append(likeness.turned(problem)) or turned[-1])
+    for channels, options in (
+        (2 * lanes, {"padding": (2, 1), "stride": 2, "fill_value": 3}),
+        (lanes + 4, {"padding": "same", "stride": (3, 1)}),
+        (lanes, {"padding": "same", "boundary": ("reflect", "constant"), "dilation": (2, 1)}),
+    ):
+        x, kernel = rounding((2, channels, 11, 13), dtype), rounding((channels, 1, 3, 4), dtype, seed=1)
+        x[1] *= np.finfo(dtype).tiny
+        alone = [convnd(x[:, c], kernel[c, 0], axes=(1, 2), method="direct", **options) for c in range(channels)]
+        first, axes = place == "first", (2, 3) if place == "first" else (1, 2)
+        if not first:
+            x, kernel = x.transpose(0, 2, 3, 1).copy(), kernel.transpose(2, 3, 1, 0)
+        with tuned("default"):
+            result = convnd(
+                x, kernel, axes=axes, groups=channels, channel_axis=1 if first else -1, method="direct", **options
+            )
+        assert turned[-1].paired or lanes < 4
+        same(result if first else result.transpose(0, 3, 1, 2), np.stack(alone, axis=1))
 
 
 # --- identities ---------------------------------------------------------------------------------------------

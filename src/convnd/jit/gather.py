@@ -255,6 +255,7 @@ def gather(table_address, memory_address, job, group, window):
                     (
                         source + begin, memory_address + 8 * table[row_axis + t.MAP], rows, target,
                         table[row_axis + t.PITCH], width, low, high if is_inside else low, fills,
+                        table_address + 8 * (table[job + t.X_CHANNELS] + number),
                     ),
                 )  # fmt: skip
                 if is_inside:

@@ -76,8 +76,10 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     SUM_AXIS, SUM_TAPS, SUM_ENDS,
     # C function that multiplies by a power of two, 0 where subnormal numbers are as fast as others or there are none
     SCALE,
+    # whether the lines along the axis before the last are blocks that run together
+    LINES_TOGETHER,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 41)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 42)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

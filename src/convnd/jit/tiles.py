@@ -121,7 +121,7 @@ def run_channels(arguments):
     """Run a register tile whose lanes are output channels along a line, and store its results."""
     (
         table_address, memory_address, job, source, step, target, row_step, filters, channel, length, offsets, bounds,
-        parts, weights, ahead, results,
+        parts, weights, _, results,
     ) = passed(arguments, 16)  # fmt: skip
     table, memory = arrays(table_address, memory_address)
     out_step = table[table[job + t.AXES] + (table[job + t.RANK] - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
@@ -138,7 +138,7 @@ def run_channels(arguments):
             count = count // block * block
         first, write = source + done * step, target + done * out_step
         to, to_step = (write, out_step) if writes_out else (results, frame)
-        arguments = (first, offsets, weights, bounds, parts, to, to_step, -(-count // block), ahead, step)
+        arguments = (first, offsets, weights, bounds, parts, to, to_step, -(-count // block), step * block, step)
         run(table[job + t.TILE_FUNCTION], arguments)
         if power != 0:
             run(table[job + t.SCALE], (results, -(-count // block) * block * frame, -power, memory_address))
@@ -168,6 +168,29 @@ def run_channels(arguments):
         done += count
 
 
+def run_frames(arguments):
+    """Run a register tile whose lanes are channels along all lines of a window, each a block, and store its results."""
+    (
+        table_address, memory_address, job, source, step, target, _, filters, _, length, offsets, bounds,
+        parts, weights, _, results,
+    ) = passed(arguments, 16)  # fmt: skip
+    table, memory = arrays(table_address, memory_address)
+    rank = table[job + t.RANK]
+    before = table[job + t.AXES] + (rank - 2) * t.AXIS_COLUMNS
+    block, frame, lines = table[job + t.BLOCK], table[job + t.ROWS] * table[job + t.ITEM], total(memory, t.LINES, rank)
+    arguments = (source, offsets, weights, bounds, parts, results, frame, lines, table[before + t.PITCH], step)
+    run(table[job + t.TILE_FUNCTION], arguments)
+    power = memory[t.EXPONENT * rank]
+    if power != 0:
+        run(table[job + t.SCALE], (results, lines * block * frame, -power, memory_address))
+    out_step = table[before + t.OUT_STEP]
+    if length == block and out_step == length * table[job + t.ITEM]:  # one line in both
+        length, lines = length * lines, 1
+    for line in range(lines):
+        read, write = results + line * block * frame, target + line * out_step
+        run(table[job + t.WRITE_LANES], (read, frame, write, table[job + t.CHANNEL_STEP], length, filters))
+
+
 @njit(**HELPER)
 def _count_outputs(phase, job, table, memory):
     """Write the outputs of a phase in a tile, where the register tile starts, and the lines of a run of several axes.
@@ -188,6 +211,8 @@ def _count_outputs(phase, job, table, memory):
         if runs_on:
             length += (outputs - 1) * (table[axis + t.PITCH] // last_pitch)
             outputs = 1
+        elif a == rank - 2 and table[job + t.LINES_TOGETHER] != 0:
+            memory[t.LINES * rank + a], outputs = outputs, 1
         if a == table[job + t.ROW_AXIS]:
             spacing = table[job + t.ROW_SPACING]
             outputs = -(-outputs // (table[job + t.ROWS] * spacing)) * spacing

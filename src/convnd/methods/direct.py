@@ -16,7 +16,7 @@ from ..jit.intrinsics.scaling import scale_of
 from ..jit.intrinsics.transpose import transpose, turn_lines, write_lines
 from ..jit.kernels import convolve_directly
 from ..jit.machine import CACHE_LINE
-from ..jit.tiles import run_channels, run_rows, run_tile
+from ..jit.tiles import run_channels, run_frames, run_rows, run_tile
 from ..problem.axis import Branch
 from ..problem.canonical import Kernel, Problem
 from ..problem.request import Request
@@ -84,7 +84,7 @@ def sums_of(problem: Problem, way: Way) -> Sums:
         t.BLOCK_FILTERS: sharing.rows if sharing.channels else 1, t.BLOCKS: len(taps) * blocks,
         t.TASK_BLOCKS: len(taps) * blocks, t.GROUP_TASKS: 1,
         t.WEIGHTS_BLOCK: max(len(own.source) for own in taps) * sharing.rows * item, t.FLAT: way.flat,
-        t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
+        t.BESIDE_FILLS: item * problem.groups * problem.read_channels,
     }  # fmt: skip
     if tile.across:
         columns |= {
@@ -112,6 +112,7 @@ class TilePass(NamedTuple):
 
     def pack(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
         """Return the filters ``(groups, C_out, C_in * taps)`` as the register tile reads them."""
+        kernel = kernel.reshape(-1, self.sums.like.out_channels, kernel.shape[-1])
         return pack(kernel, self.sums.taps, self.sums.way.sharing, workers)
 
     @property
@@ -132,7 +133,7 @@ def lay_out_pass(
     (tile, sharing, flat, *_), like, fixed = sums.way, sums.like, sums.columns
     item, together, row_axis, block = fixed[t.ITEM], fixed[t.FRAME], fixed[t.ROW_AXIS], fixed[t.BLOCK]
     pitches = dense_pitches(windows, item * together)
-    window_bytes = pitches[0] * windows[0].length // together  # of a channel
+    window_bytes = pitches[0] * windows[0].length  # of channels that lie together
     channel_pitch = window_bytes if together == 1 else item
     channels = range(0, len(x_channels) * channel_pitch, channel_pitch), x_channels
     ordered, phases = problem.in_kernel_order, []
@@ -161,17 +162,24 @@ def lay_out_pass(
     if tile.across:
         near = len(channel_steps) == 1 and abs(channel_step) < abs(out_step)
         neighbours = channel_step == np.dtype(like.result).itemsize if near else like.results_near
+        runs_frames = (
+            like.stores_inside and not sums.way.inside and len(shape) > 1
+            and shape[-1] <= block and shape[-2] * sharing.rows * block * item <= most
+        )  # fmt: skip
+        if runs_frames:
+            pieces = shape[-2]
+            columns |= {t.RUN_LINE: function(run_frames), t.LINES_TOGETHER: 1}
         results_bytes = 2 * sharing.rows * round_up(pieces * block, tile.lanes) * item
         columns |= {
             t.WRITE: writer(like.accumulated, like.result, neighbours, False, like.updates),
             t.CHANNELS_NEAR: near, t.WRITES_OUT: like.stores_native and channel_step == item,
         }  # fmt: skip
-        beyond = tile.rows * pitches[-1] * problem.axes[-1].stride
+        beyond = max(tile.rows * pitches[-1] * problem.axes[-1].stride, tile.lanes * sharing.rows * item)
     else:
         results_bytes, beyond = pieces * sharing.rows * block * item, 2 * tile.rows * block * item
         if row_axis >= 0:
             beyond += -shape[row_axis] % (tile.rows * fixed[t.ROW_SPACING]) * pitches[row_axis]
-    window_bytes = round_up(len(x_channels) * window_bytes + beyond, CACHE_LINE)
+    window_bytes = round_up(-(-len(x_channels) // together) * window_bytes + beyond, CACHE_LINE)
     if windows[-1].is_dense:
         pitches[-1] *= problem.axes[-1].stride
     return TilePass(sums, columns, pitches, window_bytes, results_bytes)

@@ -93,6 +93,6 @@ def milliseconds(problem: Problem, cycles: float, beside: float, times: float, s
     The rest is fitted for a method: milliseconds ``beside`` the tasks, the time of an estimated cycle in cycles, and
     the ``share`` of the time in which memory carries x and the result that does not pass behind the tasks.
     """
-    samples = problem.groups * problem.in_channels * prod(axis.length for axis in problem.axes)
+    samples = problem.groups * problem.read_channels * prod(axis.length for axis in problem.axes)
     moved = samples * problem.stored_bytes + problem.outputs * np.dtype(problem.result).itemsize
     return beside + times * cycles / _CYCLES_PER_MS + share * moved / _BYTES_PER_MS

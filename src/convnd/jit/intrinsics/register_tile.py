@@ -17,7 +17,8 @@ errors of a sum grow with the square root of how many numbers it adds one after 
 may end its parts later than the row before it, by taps that feed them all.
 
 Across channels the roles change: the vectors are weights, of neighbouring output channels, and each row spreads its
-one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``.
+one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``. Where channels are *paired* it
+has a sample for each lane.
 """
 
 from typing import NamedTuple
@@ -43,6 +44,7 @@ class RegisterTile(NamedTuple):
     runs: tuple[tuple[int, int], ...]  # of rows, that a group of taps feeds
     across: bool = False  # lanes are output channels, rows neighbouring outputs: a tap spreads a sample of each row
     parts: str = "one"  # of the sums, or "many", which rows end together, or "staggered"
+    paired: bool = False  # across channels: each has samples of its own, which lie beside each other
 
     @property
     def columns(self) -> int:
@@ -64,7 +66,8 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
     ``x``, ``out`` and the tables are addresses: ``offsets`` counts in bytes, ``weights`` is (taps, rows) or, across
     channels, (taps, vectors * lanes), ``bounds`` (outer steps, `RegisterTile.columns`). ``parts`` are how many there
     are, 0, and the outer steps up to the end of each. ``out_row`` and ``x_row`` are bytes between neighbouring rows,
-    ``ahead`` those from a block to the rows that memory is asked for; interleaved rows need none of the three.
+    ``ahead`` those from a block to the rows that memory is asked for, across channels to the next block; interleaved
+    rows need none of the three.
     """
     tile = RegisterTile(*shape)
     size = np.dtype(tile.dtype).itemsize
@@ -73,9 +76,8 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
     rows, vectors = range(tile.rows), range(tile.vectors)
     spacing = size * tile.lanes * (tile.rows if tile.interleaved else 1)
     filters = tile.vectors * tile.lanes if tile.across else tile.rows  # that a tap has weights for
-    step_x, step_out = (
-        b.mul(row, ir.Constant(I64, tile.rows)) if tile.across else tile.block * size for row in (x_row, out_row)
-    )
+    step_x = ahead if tile.across else tile.block * size
+    step_out = b.mul(out_row, ir.Constant(I64, tile.rows)) if tile.across else tile.block * size
     acc = [[cgutils.alloca_once(b, vector) for _ in vectors] for _ in rows]
     zero, one, most = (ir.Constant(I64, number) for number in (0, 1, TOGETHER - 1))
     if tile.parts != "one":
@@ -110,7 +112,7 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
             loaded = [load(b, behind(b, lines, v * spacing), vector) for v in vectors]
             for r in range(r0, r1):
                 place = behind(b, base, (x_row, r)) if tile.across else behind(b, weight, r * size)
-                spread = splat(b, vector, load(b, place, scalar))
+                spread = load(b, place, vector) if tile.paired else splat(b, vector, load(b, place, scalar))
                 for v in vectors:
                     total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
                     b.store(in_order(total) if tile.across and IS_X86 else total, acc[r][v])

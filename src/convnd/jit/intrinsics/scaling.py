@@ -37,7 +37,7 @@ def take_exceptions(typingctx):
 
 @Emitter
 def scale(b, dtype, lanes, /, samples, size, power, largest):
-    """Multiply ``size`` bytes of samples by 2 to a power, in place; the products round half to even.
+    """Multiply vectors that cover ``size`` bytes of samples by 2 to a power, in place; the products round half to even.
 
     NaN and infinity stay. ``largest`` is the address for the bits of the largest magnitude of the other samples. Where
     it has no product, none of them counts.
@@ -62,8 +62,9 @@ def scale(b, dtype, lanes, /, samples, size, power, largest):
         return b.select(b.icmp_unsigned("<", own, unit), small, b.sub(own, shift))
 
     def scale_all(scaled):
-        with cgutils.for_range(b, b.udiv(size, ir.Constant(I64, info.bits // 8 * lanes)), intp=I64) as block:
-            place = behind(b, samples, (block.index, info.bits // 8 * lanes))
+        step = info.bits // 8 * lanes
+        with cgutils.for_range(b, b.udiv(behind(b, size, step - 1), ir.Constant(I64, step)), intp=I64) as block:
+            place = behind(b, samples, (block.index, step))
             given = load(b, place, vector)
             own = b.and_(given, constant(vector, sign - 1))
             is_finite = b.icmp_unsigned("<", own, infinity)

@@ -68,6 +68,36 @@ def gather_lines(b, dtype, lanes, /, source, offsets, rows, target, pitch, width
 
 
 @Emitter
+def gather_frames(b, dtype, lanes, /, source, offsets, rows, target, pitch, width, low, high, fills, channels):
+    """Copy what `gather_lines` does of so many channels as lanes, to a window that has theirs beside each other.
+
+    There are fill values for each; ``channels`` is where their offsets lie, of which that of the first is in
+    ``source``. What is written behind a line is not read, or written again.
+    """
+    vector, size = ir.VectorType(SCALARS[dtype], lanes), np.dtype(dtype).itemsize
+    zero, most, frame = (ir.Constant(I64, number) for number in (0, lanes - 1, lanes * size))
+    fill, apart = load(b, fills, vector), [load(b, behind(b, channels, 8 * n), I64, 8) for n in range(lanes)]
+    planes = [b.add(source, b.sub(own, apart[0])) for own in apart]
+    with cgutils.for_range(b, rows, intp=I64) as row:
+        offset, line = load(b, behind(b, offsets, (row.index, 8)), I64, 8), behind(b, target, (row.index, pitch))
+        is_outside = b.icmp_signed("<=", offset, ir.Constant(I64, FILL_VALUE))
+        end = b.select(b.icmp_signed("==", offset, ir.Constant(I64, UNREAD)), zero, width)
+        first, behind_last = (b.select(is_outside, place, own) for place, own in ((end, low), (end, high)))
+        count = b.sub(behind_last, first)
+        with cgutils.for_range(b, b.sdiv(b.add(count, most), ir.Constant(I64, lanes)), intp=I64) as chunk:
+            done = b.mul(chunk.index, ir.Constant(I64, lanes))
+            there, place = _lanes_between(b, lanes, zero, b.sub(count, done)), b.add(first, done)
+            samples = [
+                load_lanes(b, behind(b, own, offset, (place, size)), there, constant(vector, 0)) for own in planes
+            ]
+            for n, frames in enumerate(_transposed(b, samples)):
+                store(b, frames, behind(b, line, (place, frame), n * lanes * size))
+        for begin, stop in (zero, first), (behind_last, end):
+            with cgutils.for_range_slice(b, begin, stop, ir.Constant(I64, 1), intp=I64) as (place, _):
+                store(b, fill, behind(b, line, (place, frame)))
+
+
+@Emitter
 def write_lines(b, dtype, lanes, /, source, pitch, target, step, rows, width):
     """Copy ``rows`` lines of ``width`` samples each, which lie ``pitch`` bytes apart and then ``step``."""
     vector, size = ir.VectorType(SCALARS[dtype], lanes), np.dtype(dtype).itemsize

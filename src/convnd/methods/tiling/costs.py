@@ -69,7 +69,7 @@ def _blocks(outputs: int, tile: int, size: int, length: int) -> int:
 
 def window_cycles(problem: Problem, spans: Sequence[Span], way: Way, shape: Sequence[int], together: int) -> float:
     """Estimate the cycles that a group of channels takes beside `tile_cycles`, as a factor and a summand of these."""
-    lines = float(problem.in_channels // together)
+    lines = float(problem.read_channels // together)
     for span, n in zip(spans, shape, strict=True):
         lines *= max(1.0, span.outputs / n)
         if span is not spans[-1]:
@@ -114,6 +114,6 @@ def _block_cycles_across(taps: int, line_taps: int, tile: RegisterTile) -> float
     Spreading a sample takes a little more than a load, for its address; the results are transposed.
     """
     sums = tile.rows * tile.vectors
-    loads, weights = (1.3 * tile.rows + tile.vectors) / 2, tile.vectors * VECTOR_BYTES / 28
+    loads, weights = ((1 if tile.paired else 1.3) * tile.rows + tile.vectors) / 2, tile.vectors * VECTOR_BYTES / 28
     block = taps * (max(sums / VECTORS_MULTIPLIED, loads, weights, 4) + 0.7) + taps // line_taps
     return block + 12 + (2 + 0.2 * tile.lanes) * sums

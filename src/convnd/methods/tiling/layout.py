@@ -104,7 +104,7 @@ def _about(problem: Problem) -> _About:
             inf if axis.is_batch and abs(step) < abs(problem.out_steps[-1]) else halo
             for axis, step, halo in zip(problem.axes, problem.out_steps, halos, strict=True)
         ]
-    room = tuning.TUNING.window_bytes / (problem.in_channels * np.dtype(problem.working).itemsize)
+    room = tuning.TUNING.window_bytes / (problem.read_channels * np.dtype(problem.working).itemsize)
     return _About(spans, halos, room, most)
 
 
@@ -119,7 +119,7 @@ def _cycles(problem: Problem, about: _About, way: Way, shape: Sequence[int]) -> 
 def _best_of(problem: Problem, ways: Iterable[tuple[float, Way]]) -> tuple[Layout, float]:
     about = _about(problem)
     spans, outputs = about.spans, prod(axis.outputs for axis in problem.axes)
-    lines = problem.in_channels * prod(span.length(span.outputs) for span in spans[:-1])
+    lines = problem.read_channels * prod(span.length(span.outputs) for span in spans[:-1])
     gathering = lines * gather_cycles(spans[-1].length(spans[-1].outputs))
     found, least, enough = None, inf, inf
     looked_at: dict[tuple[int, bool, bool], int] = {}
@@ -236,8 +236,10 @@ def _tile_shape(about: _About, way: Way) -> tuple[list[int], bool]:
 def frame(problem: Problem, way: Way) -> int:
     """Return the channels that lie together in ``x`` and in a window, sample by sample, or 1.
 
-    A register tile across channels takes single samples from anywhere.
+    A register tile across channels takes single samples from anywhere, or those of the channels that its lanes are.
     """
+    if problem.paired:
+        return problem.read_channels
     return frame_of_x(problem) if way.tile.across else 1
 
 

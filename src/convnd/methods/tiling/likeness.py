@@ -4,10 +4,14 @@ What is found for it is remembered, and holds for lengths not seen before. It is
 that no choice depends on which lengths came first.
 """
 
+from dataclasses import replace
 from functools import lru_cache
+from math import gcd
 from typing import Any
 
+from ...jit.gather import SHORT
 from ...problem.axis import Axis
+from ...problem.boundary import FILLED
 from ...problem.canonical import Levels, Problem, merged, reordered
 from .ways import lanes_of
 
@@ -15,7 +19,30 @@ _EXACT = 32  # outputs of an axis, up to which each number is told apart; beyond
 _LARGE = 2**21  # outputs, beyond which a problem stands for itself: its call takes far longer than to look at it
 _FAR = 4096  # bytes from a sample to the next, beyond which each costs a page
 _LONG_LINE = 4  # vectors of an axis that takes the place of a short last one, where there is one so long
+_FEW_PAIRED = 4  # channels that are worth vectors of so many lanes
+_LINE_PAIRED = 4  # such vectors of a line of channels that are apart, up to which bringing them together pays
 _FEW_ROWS = 2  # of a register tile across channels: it waits for weights, which each row could use
+
+
+def paired(problem: Problem) -> Problem:
+    """Return a merged problem with as many groups of one channel as a vector has lanes in the place of one group.
+
+    Where the channels of x are apart, short lines are worth bringing together, and those of a stride.
+    """
+    if problem.in_channels > 1 or problem.out_channels > 1 or problem.pattern or not problem.reads_native:
+        return problem
+    (groups, step), last = problem.x_channel_steps[-2], problem.axes[-1]
+    together = gcd(groups, lanes_of(problem.working))
+    is_dense = (last.stride, last.dilation) == (last.phase_count, 1)
+    is_filled = last.boundary == FILLED or (last.before <= 0 and last.after <= 0)
+    is_line = problem.x_steps[-1] == problem.stored_bytes
+    is_read_at_once = is_line and is_dense and is_filled and len(problem.axes) > 1
+    is_short = last.stride * (last.outputs - 1) + last.extent <= SHORT
+    pays = last.stride > 1 or last.outputs <= _LINE_PAIRED * together
+    is_frame = step == problem.stored_bytes and not is_line
+    if together < _FEW_PAIRED or not (is_frame or (is_read_at_once and is_short and pays)):
+        return problem
+    return replace(problem, groups=problem.groups // together, out_channels=together, paired=True)
 
 
 @lru_cache(maxsize=256)
@@ -25,10 +52,10 @@ def turned(problem: Problem) -> Problem:
     The nearest axis of memory with long lines takes the place of a short one, or the longest, of the kernel or of a
     batch.
     """
-    problem = merged(problem)
+    problem = paired(merged(problem))
     lanes, last = lanes_of(problem.working), len(problem.axes) - 1
     sizes = [axis.outputs for axis in problem.axes]
-    if problem.branch_channels >= lanes and sizes[last] > _FEW_ROWS:  # vectors are channels then
+    if problem.paired or (problem.branch_channels >= lanes and sizes[last] > _FEW_ROWS):  # vectors are channels then
         return problem
     near = [
         a
@@ -86,6 +113,7 @@ def representative(problem: Problem) -> Problem:
         tuple(axes), problem.groups, problem.in_channels, problem.out_channels, _levels(problem.x_channel_steps),
         _levels(problem.out_channel_steps), problem.fills_zeros, problem.stored, problem.working, problem.accumulated,
         problem.result, problem.exact, problem.nan, problem.updates, problem.kernel_order, problem.pattern,
+        problem.paired,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from ...jit import tables as t
 from ...jit.calls.taps import write_begins
 from ...jit.compile import function
 from ...jit.gather import gather
-from ...jit.intrinsics.transpose import gather_lines, turn_lines
+from ...jit.intrinsics.transpose import gather_frames, gather_lines, turn_lines
 from ...jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import compile_kernel, run_tasks
@@ -160,7 +160,7 @@ def add_axes(
         t.RANK: rank, t.RUNS: builder.add([*chain(*runs)]), t.RUN_COUNT: len(runs),
         t.X_CHANNELS: builder.add(offsets(problem.x_channel_steps)),
         t.OUT_CHANNELS: builder.add(offsets(problem.out_channel_steps)),
-        t.IN_CHANNELS: problem.in_channels, t.GROUPS: problem.groups, t.GROUP_FILTERS: problem.out_channels,
+        t.IN_CHANNELS: problem.read_channels, t.GROUPS: problem.groups, t.GROUP_FILTERS: problem.out_channels,
         t.STORED: problem.stored_bytes, t.FRAME: 1, t.PASSES: 1,
         t.NUMBERS: at + t.SEGMENT * 4 * len(runs),
     }  # fmt: skip
@@ -185,9 +185,13 @@ def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bo
     computed = problem.accumulated if working == problem.working else working
     stored, native = np.dtype(problem.stored), np.dtype(working)
     is_near = problem.nan == "kept" and stored == native and problem.x_steps[-1] == native.itemsize
-    reads_lines = is_near and len(problem.axes) > 1
+    reads_lines, lanes = is_near and len(problem.axes) > 1, lanes_of(working)
+    if problem.paired:
+        lines = gather_frames.compile(working, problem.read_channels) if reads_lines else 0
+    else:
+        lines = gather_lines.compile(working, lanes) if reads_lines else 0
     return {
-        t.READ_LINES: gather_lines.compile(working, lanes_of(working)) if reads_lines else 0,
+        t.READ_LINES: lines,
         t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working, problem.nan),
         t.WRITE: writer(computed, problem.result, problem.results_near, is_whole, problem.updates),
         t.LARGEST: compile_largest(working) if ranged else 0, t.ITEM: np.dtype(working).itemsize,

@@ -44,6 +44,7 @@ class Kind(NamedTuple):
     branch_channels: int
     reads_inside: bool
     reads_native: bool
+    paired: bool
     divided: tuple[int, int]  # the axis of which parts have some taps only, and the least of them; or -1
 
 
@@ -60,13 +61,15 @@ def kind_of(problem: Problem) -> Kind:
     channels = problem.in_channels
     step = max([abs(step) for _, step in problem.x_channel_steps[1:]], default=0)
     is_near = channels * min(step, _PAGE) < _PAGES * _PAGE
+    if problem.paired:  # lanes are channels, which are neighbours where the samples of a line are none
+        is_near = problem.x_steps[-1] != problem.stored_bytes
     first, least = divided(channels, problem.in_kernel_order(problem.axes))
     cut = problem.axes[problem.kernel_axes[first]]
     is_cut = 2 * least <= -(-cut.taps // cut.phase_count)
     return Kind(
         problem.working, tuple(axes), channels, problem.weights, problem.branches, problem.branch_channels,
         problem.reads_inside and (is_near or channels <= _PAGES), problem.reads_native and is_near,
-        (problem.kernel_axes[first], least) if is_cut else (-1, 0),
+        problem.paired, (problem.kernel_axes[first], least) if is_cut else (-1, 0),
     )  # fmt: skip
 
 
@@ -98,7 +101,7 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
     """Yield the ways to cut problems of a kind."""
     taps = kind.in_channels * prod(axis.taps for axis in axes)
     parts = "many" if taps >= t.LEAST_DIVIDED else "one"
-    for rows in _ROWS:
+    for rows in () if kind.paired else _ROWS:
         for sharing, interleaved, apart in _sharings(kind, axes, sizes, rows, lanes):
             runs = tuple(shared_runs(None if sharing.axis is None else axes[sharing.axis], sharing))
             outside = -1 if sharing.axis is None else sharing.axis
@@ -117,6 +120,7 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
 
 def _ways_across(kind: Kind, axes: Sequence[Axis], size: int, lanes: int, parts: str) -> Iterator[Way]:
     """Yield those whose lanes are output channels, with rows that cover a short last axis evenly."""
+    lanes = kind.branch_channels if kind.paired else lanes
     for vectors in _VECTORS:
         # Samples of the next rows wait in registers too.
         most = max((r for r in range(1, 32) if (r + 1) * vectors + -(-r // 6) <= VECTOR_REGISTERS), default=0)
@@ -124,8 +128,9 @@ def _ways_across(kind: Kind, axes: Sequence[Axis], size: int, lanes: int, parts:
             break
         sharing = Sharing(vectors * lanes, channels=True)
         even = -(-size // -(-size // most))
-        for rows in (even,) if size < _LONG else range(most, most // 2, -2):
-            tile = RegisterTile(kind.working, rows, vectors, lanes, False, ((0, rows),), True, parts)
+        choices = [even] if size < _LONG else [*range(most, most // 2, -2)]
+        for rows in [*choices, 1] if kind.paired else choices:  # some tile that any process may have
+            tile = RegisterTile(kind.working, rows, vectors, lanes, False, ((0, rows),), True, parts, kind.paired)
             for inside in (False, True) if kind.reads_native else (False,):
                 yield _way(kind, axes, tile, sharing, 0, inside, 1)
 
