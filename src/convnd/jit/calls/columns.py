@@ -23,8 +23,8 @@ from ..machine import VECTOR_REGISTERS
     KERNEL, X_PLANES, KERNEL_PLANES, KERNEL_STORED, RESULT, RESULT_BYTES,
     # the fill value's real and imaginary part, as bits of float64, or as a whole number where `IS_WHOLE`
     FILL, FILL_IMAG, IS_WHOLE,
-    # bits of float64: the largest magnitude that x can have where whole numbers choose what they are computed in, and
-    # that results of a first pass may have
+    # the largest magnitude that x can have where whole numbers choose what they are computed in, as bits of float64; or
+    # that results of a first pass may have, as bits of their type
     LARGEST,
     # whether results are whole numbers; how many `WAY_COLUMNS` there are: the types that the sums may be computed in
     RESULT_IS_WHOLE, WAYS,

@@ -4,6 +4,8 @@ The outputs of a branch sum the same taps: it is a plain call in places of the r
 same in Python.
 """
 
+from math import gcd
+
 from numba import njit
 
 from .. import tables as t
@@ -13,8 +15,7 @@ from ..machine import CACHE_LINE
 from . import columns as c
 from .check import kernel_row, out_row, row
 from .passes import count_slabs, factor, find_passes, is_in_range, restrict, slab_of, write_pass
-from .symbols import LAY_OUT, RUN
-from .taps import gcd
+from .symbols import LARGEST_DOUBLE, LARGEST_SINGLE, LAY_OUT, RUN
 
 
 @njit(**HELPER)
@@ -98,6 +99,7 @@ def run_parts(address, functions):
     """Run a call that is laid out, in the memory that it has been given: a C function."""
     d, own = indices_at(address), indices_at(functions)
     lay_out_part, run_part = own[LAY_OUT], own[RUN]
+    search = own[LARGEST_SINGLE if d[c.HEAD + c.ITEM] == 4 else LARGEST_DOUBLE]
     part, place = moved(d, d[c.CALL_SIZE]), address + 8 * d[c.CALL_SIZE]
     branches, lines = _count_branches(d), -(-d[c.MEMORY] // CACHE_LINE) * CACHE_LINE
     for number in range(branches):
@@ -118,7 +120,7 @@ def run_parts(address, functions):
             write_pass(part, number, lines, buffers)
             call(lay_out_part, (place, functions))
             call(run_part, (place, functions))
-            if number == 0 and not is_in_range(d, part):
+            if number == 0 and not is_in_range(d, part, place, search):
                 restrict(_part_of(d), *slab_of(d, slab))
                 call(lay_out_part, (place, functions))
                 call(run_part, (place, functions))

@@ -156,7 +156,8 @@ def factor(d, place):
     if not 0 < most < np.inf or total != total:
         return False
     largest, epsilon = _SINGLE if d[c.HEAD + c.ITEM] == 4 else _DOUBLE
-    d[c.LARGEST] = np.float64(largest / (_GROWTH * max(1.0, total))).view(np.int64)
+    _store(d, (largest / (_GROWTH * max(1.0, total)),), 1, place)
+    d[c.LARGEST] = words_at(place)[0] if d[c.HEAD + c.ITEM] == 4 else indices_at(place)[0]
     exponent, total = math.frexp(most)[1], 0.0
     for k in range(count):
         matrix[k] = math.ldexp(matrix[k], -exponent)
@@ -253,17 +254,13 @@ def write_pass(d, number, lines, buffers):
 
 
 @njit(**HELPER)
-def is_in_range(d, part):
-    """Return whether no result of the first pass but NaN, which lines pass on rightly, is larger than sums may be."""
-    count, single, double = d[c.X_PLANES], np.uint32(0), 0
+def is_in_range(d, part, place, search):
+    """Return whether no result of the first pass but NaN, which lines pass on rightly, is larger than sums may be.
+
+    ``place`` is the address of the ``part`` that has run, ``search`` the C function that finds the largest magnitude.
+    """
+    count = d[c.X_PLANES]
     for a in range(d[c.X_RANK]):
         count *= row(part, a)[c.OUT_LENGTH]
-    if d[c.HEAD + c.ITEM] == 4:
-        for k in range(count):
-            bits = np.uint32(words_at(part[t.OUT])[k] & np.uint32(0x7FFFFFFF))
-            single = max(single, bits if bits <= np.uint32(0x7F800000) else np.uint32(0))
-        return np.uint32(single).view(np.float32) <= np.int64(d[c.LARGEST]).view(np.float64)
-    for k in range(count):
-        bits = indices_at(part[t.OUT])[k] & (2**63 - 1)
-        double = max(double, bits if bits <= 0x7FF0 << 48 else 0)
-    return np.int64(double).view(np.float64) <= np.int64(d[c.LARGEST]).view(np.float64)
+    call(search, (part[t.OUT], place + 8 * c.BYTES, count))
+    return part[c.BYTES] <= d[c.LARGEST]

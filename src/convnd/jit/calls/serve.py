@@ -6,6 +6,7 @@ from ..compile import function, within_compilation
 from ..gather import gather
 from ..intrinsics.scaling import scale_of
 from ..kernels import convolve_directly
+from ..lines import compile_largest
 from ..tiles import run_rows, run_tile
 from .build import run_part
 from .check import check
@@ -27,4 +28,5 @@ def load() -> None:
 def load_parts() -> None:
     """Do so for the C functions of calls that have parts."""
     with within_compilation():
-        TABLE[LAY_OUT_PARTS:] = [function(own) for own in (lay_out_parts, run_parts)]
+        searches = [compile_largest(working, counts_nan=False) for working in ("float32", "float64")]
+        TABLE[LAY_OUT_PARTS:] = [*[function(own) for own in (lay_out_parts, run_parts)], *searches]

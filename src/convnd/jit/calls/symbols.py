@@ -18,8 +18,8 @@ INTERFACE = 1  #: of `columns`: the number in the symbol's name
 SYMBOL = f"convnd_calls_{INTERFACE}"
 (
     GATHER, RUN_TILE, RUN_LINE, RUN_TASKS, CHECK, LAY_OUT, RUN, SCALE_SINGLE, SCALE_DOUBLE, LAY_OUT_PARTS, RUN_PARTS,
-    FUNCTIONS,
-) = range(12)  # fmt: skip
+    LARGEST_SINGLE, LARGEST_DOUBLE, FUNCTIONS,
+) = range(14)  # fmt: skip
 
 TABLE = np.zeros(FUNCTIONS, np.int64)
 #: Tables of interfaces that were released before: no function is in them, and callers raise an error.

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+from math import gcd
+
 from numba import njit
 
 from .. import tables as t
 from ..compile import HELPER
-
-
-@njit(**HELPER)
-def gcd(a, b):
-    """Return the greatest common divisor."""
-    while b != 0:
-        a, b = b, a % b
-    return a
 
 
 @njit(**HELPER)
