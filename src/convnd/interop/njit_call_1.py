@@ -56,19 +56,27 @@ def _check(d):
 
 
 @njit
-def _lay_out(d):
-    """Lay out a call whose result has memory."""
-    functions = symbol_address(_SYMBOL)
-    call(indices_at(functions)[_LAY_OUT], (address_of(d), functions))
+def _steps():
+    """Return which C functions lay a call out and run it."""
+    return _LAY_OUT, _RUN
 
 
 @njit
-def _run(d):
+def _lay_out(d, step):
+    """Lay out a call whose result has memory."""
+    functions = symbol_address(_SYMBOL)
+    call(indices_at(functions)[step], (address_of(d), functions))
+
+
+@njit
+def _run(d, step):
     """Run a call that is laid out."""
     functions, memory = symbol_address(_SYMBOL), np.empty(d[_BYTES], np.uint8)
     d[_MEMORY] = np.int64(memory.ctypes.data)
-    call(indices_at(functions)[_RUN], (address_of(d), functions))
+    call(indices_at(functions)[step], (address_of(d), functions))
     d[_MEMORY] = memory.size  # the memory is there until here
+    if d[_STATUS] != 0:
+        raise ValueError(MESSAGES[d[_STATUS]])
 
 
 def _allocated(rank: int, result: Any, is_fortran: bool) -> Any:
@@ -136,11 +144,10 @@ def implementation(given: SimpleNamespace) -> Any:
     """Check the types of a call's arguments and return the function that does it."""
     x, facts = given.x, facts_of(given)
     spatial, columns, size, result = facts.spatial, facts.columns, 2 * c.size(x.ndim), facts.result.type
-    lay_out, run = _lay_out, _run
+    steps = _steps
     if facts.has_parts or value_of(given.upsample) != 1:
-        from ..jit.calls.parts_1 import lay_out_parts, run_parts  # its import compiles
+        from ..jit.calls.parts_1 import steps_of_parts as steps  # its import compiles
 
-        lay_out, run = lay_out_parts, run_parts
     is_named = boundary_codes(given.boundary, spatial) is None  # by names that are compared when the code runs
     write_fill = _write_whole_fill if facts.is_whole else _write_fill
     about_fill = facts.is_unsigned if facts.is_whole else facts.precision == "float32"
@@ -168,18 +175,19 @@ def implementation(given: SimpleNamespace) -> Any:
         write_fill(d, fill_value, about_fill)
         d[_LARGEST] = np.float64(max(largest, abs(fill_value.real))).view(np.int64)
         _check(d)
+        lay_out, run = steps()
         target = target_of(d, out)
         if target.size != 0:
             write_array(d, target, _OUT, _OUT_LENGTH, _ROW)
-            lay_out(d)
+            _lay_out(d, lay_out)
             if is_given and d[_OVERLAPS] != 0:  # it shares memory with x or the kernel
                 copy = np.empty(target.shape, result)
                 write_array(d, copy, _OUT, _OUT_LENGTH, _ROW)
-                lay_out(d)
-                run(d)
+                _lay_out(d, lay_out)
+                _run(d, run)
                 target[...] = copy
             else:
-                run(d)
+                _run(d, run)
             if is_cleared:
                 target.imag[...] = 0
         return target
