@@ -149,3 +149,10 @@ def test_windows_say_what_is_wrong():
         with pytest.raises(ValueError, match=re.escape(words)):
             box(samples)
     same(box(x[:, 1:6]), convnd(x, kernel, channel_axis=0)[:, 1:3])
+
+
+def test_a_complex_fill_value_stands_outside_real_samples():
+    x, options = np.arange(6.0), {"padding": 2, "fill_value": 1j}
+    kernel = np.array([1, 2j, 3])
+    box = window(x, kernel, np.s_[:3], **options)
+    same(box(box.read(x)), convnd(x, kernel, **options)[:3])
