@@ -6,9 +6,13 @@ import textwrap
 
 import numpy as np
 import pytest
+from numba import njit
 
-from convnd import convnd
-from support.check import check, integers, same
+from convnd import convnd, plan
+from convnd.jit import parallel
+from convnd.jit.intrinsics.scaling import SUBNORMAL, take_exceptions
+from convnd.jit.machine import IS_X86
+from support.check import check, integers, reals, same
 from support.processes import end, run, start
 from support.strategies import LAYOUTS
 
@@ -114,6 +118,41 @@ def test_nothing_is_written_around_out(tuning, problem, dtype):
     check(x, kernel, out=framed_out[middle(framed_out)], **options)
     framed_out[middle(framed_out)] = 77
     assert (framed_out == 77).all()
+
+
+@njit
+def met_subnormal():
+    return take_exceptions() & SUBNORMAL != 0
+
+
+@pytest.mark.skipif(not IS_X86, reason="other processors do not say what they met")
+@pytest.mark.parametrize("method", ["fft", "winograd"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_no_method_computes_with_what_lay_in_memory_before(monkeypatch, tuning, method, dtype):
+    """Old bytes are dropped, but those that look like subnormal numbers take a hundred times as long."""
+
+    empty = parallel.aligned
+
+    def old(size):
+        room = empty(size)
+        room[: size // 4 * 4].view(np.int32)[...] = 77777
+        return room
+
+    monkeypatch.setattr(parallel, "aligned", old)
+    for shape, taps, options in [
+        ((900,), (31,), {}), ((70, 81), (9, 8), {"stride": 2}), ((14, 15, 33), (5, 4, 5), {}),
+        ((2, 5, 29, 27), (20, 5, 3, 3), {"axes": (2, 3), "channel_axis": 1}),
+        ((2, 32, 28, 28), (32, 32, 3, 3), {"axes": (2, 3), "channel_axis": 1, "padding": "same"}),
+        ((3, 6, 19, 18), (4, 3, 3, 3, 3), {"axes": (1, 2, 3), "channel_axis": 0, "padding": "same"}),
+    ]:  # fmt: skip
+        own = plan(reals(shape, dtype), reals(taps, dtype, seed=1), method=method, workers=1, **options)
+        y = own(reals(shape, dtype))
+        met_subnormal()
+        own(reals(shape, dtype))
+        assert not met_subnormal()
+        if method == "fft":
+            own.kernel_gradient(reals(shape, dtype), y)
+            assert not met_subnormal()
 
 
 def guards(test):

@@ -124,7 +124,7 @@ def sum_spectra(table_address, memory_address, task, is_first, is_last, scratch)
     window, slabs, spectra = scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT], scratch + table[t.SPECTRA_AT]
     y = window + channels * table[t.CHANNEL_PITCH]  # channels of y stand behind those of x
     if is_first != 0:
-        clear(spectra, channels * filters * table[t.SLABS] * slab_bytes)
+        clear(slabs, table[t.SCRATCH_BYTES] - table[t.SLABS_AT])
     if _gather_both(task % table[t.GROUPS], table, (table_address, memory_address), window, y):
         for channel in range(channels + filters):
             transform_dimensions(False, window + channel * table[t.CHANNEL_PITCH], table, slabs)

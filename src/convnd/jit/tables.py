@@ -74,12 +74,13 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     TARGET_AT, CHECKED,
     # of a pass of moving sums: the axis, the taps, and the bytes of what the sums of a block take
     SUM_AXIS, SUM_TAPS, SUM_ENDS,
-    # C function that multiplies by a power of two, 0 where subnormal numbers are as fast as others or there are none
-    SCALE,
+    # C function that multiplies by a power of two, 0 where subnormal numbers are as fast as others or there are none;
+    # the exponent of what results are multiplied by where the copy of weights behind them is read, 0 where none is
+    SCALE, LIFTED_BY,
     # whether the lines along the axis before the last are blocks that run together
     LINES_TOGETHER,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 42)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 43)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (
@@ -99,8 +100,11 @@ PHASE_COLUMNS = 4  # addresses: the taps' offsets in a window and in x, the boun
 LEAST_DIVIDED, CHANNELS_TAPS, PART_TAPS, PART_ENTRIES, TOGETHER = 192, 128, 64, 8, 8
 
 # Rows of a worker's memory, a number for each axis; behind them the map of the window and the segments of a line.
-# The first number of `EXPONENT` is that of the power of two that results are to be divided by.
-FREE, TILE, ORIGIN, OUTPUTS, CARRIED, STARTS, LINES, PLACE, LINE_PLACE, EXPONENT, MEMORY_ROWS = range(11)
+# The first number of `EXPONENT` is that of the power of two that results are to be divided by, that of `WEIGHTS_BEHIND`
+# how many bytes behind a job's weights those lie that are to be read.
+FREE, TILE, ORIGIN, OUTPUTS, CARRIED, STARTS, LINES, PLACE, LINE_PLACE, EXPONENT, WEIGHTS_BEHIND, MEMORY_ROWS = range(
+    12
+)
 SUMMED_APART = 16  #: entries, of which sums of a kernel's factors take every so many first
 SEGMENT = 5  # numbers of a segment of a line: place, count, offset and step of the source, and which samples
 
@@ -140,8 +144,9 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     # bytes of the lanes of an item, of a channel, of a row of sums; of the planes between two transforms, of windows,
     # of sums, of lines of outputs
     ITEM_ROW, CHANNEL_ROW, SUMS_ROW, BETWEEN_PLANE, WINDOWS_PLANE, SUMS_PLANE, RESULTS_PLANE,
-    # where these lie in a worker's scratch, and there the filters that a task transforms, 0 where that was done before
-    BETWEEN_AT, PLANES_AT, SUMS_AT, FILTERS_AT,
+    # where these lie in a worker's scratch, and there the filters that a task transforms, 0 where that was done before;
+    # what is cleared at first, since a part of it may be read before it is written
+    BETWEEN_AT, PLANES_AT, SUMS_AT, FILTERS_AT, CLEARED_AT, CLEARED_BYTES,
     # blocks of channels that are summed before they are transformed; channels whose results are stored together; bytes
     # of a block's weights for one plane
     BLOCKS_AT_ONCE, STORED_TOGETHER, WEIGHTS_PLANE,
@@ -151,7 +156,7 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     # address of the bits of each one's largest magnitude
     TAPS, TAPS_BYTES, FILTER_BLOCKS, LARGEST_TAPS,
     WINOGRAD_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 33)  # fmt: skip
+) = range(JOB_COLUMNS, JOB_COLUMNS + 35)  # fmt: skip
 
 # Of a job of a small call, behind those of the direct one.
 (

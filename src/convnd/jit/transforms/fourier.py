@@ -182,6 +182,8 @@ def convolve_by_fft(table_address, memory_address, scratch):
     """
     table, memory = arrays(table_address, memory_address)
     tile, slabs = scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT]
+    inputs = table[t.WINDOW_AT] + table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH]
+    clear(scratch + inputs, table[t.SCRATCH_BYTES] - inputs)
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         group = task % table[t.GROUPS]
@@ -209,7 +211,9 @@ def convolve_by_fft(table_address, memory_address, scratch):
 def transform_filters(table_address, memory_address, scratch):
     """Transform filters, each the next that no worker has taken."""
     table, _ = arrays(table_address, memory_address)
+    tile, slabs = scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT]
+    clear(slabs, table[t.SCRATCH_BYTES] - table[t.SLABS_AT])
     number = take_next(table[t.NEXT_TASK])
     while number < table[t.TASKS]:
-        _transform_filter(number, scratch + table[t.WINDOW_AT], scratch + table[t.SLABS_AT], table)
+        _transform_filter(number, tile, slabs, table)
         number = take_next(table[t.NEXT_TASK])

@@ -7,14 +7,17 @@ transformed windows is a matrix (input channels, lanes); the products are the re
 rows, and for taps the *terms*: every input channel, and of it the lanes so many items on that each such tap reads.
 """
 
+import numpy as np
 from numba import njit
 
 from .. import tables as t
 from ..compile import HELPER
 from ..gather import arrays, clear, find_tile, is_in_range
 from ..index import advance, start, total
-from ..intrinsics.memory import call, indices_at, run, take_next
+from ..intrinsics.memory import call, indices_at, run, take_next, words_at
 from ..intrinsics.minimal import FLOAT, OUTPUTS, PLANES, TAPS
+
+_INFINITY = 0x7F800000  # bits
 
 
 @njit(**HELPER)
@@ -192,6 +195,7 @@ def convolve_by_winograd(table_address, memory_address, scratch):
     """Run tasks until none is left. A box out of range is left alone and flagged."""
     table, memory = arrays(table_address, memory_address)
     window = scratch + table[t.WINDOW_AT]
+    clear(scratch + table[t.CLEARED_AT], table[t.CLEARED_BYTES])
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
         rest = task // table[t.GROUP_TASKS]
@@ -207,10 +211,20 @@ def convolve_by_winograd(table_address, memory_address, scratch):
         task = take_next(table[t.NEXT_TASK])
 
 
+@njit(**HELPER)
+def _has_subnormal(weights, count):
+    """Return whether one of neighbouring weights is a subnormal number."""
+    found = False
+    for k in range(count):
+        found |= 0 < words_at(weights)[k] & np.uint32(0x7FFFFFFF) < 1 << 23
+    return found
+
+
 def transform_filters(table_address, memory_address, scratch):
     """Find what is largest in blocks of filters, each the next that no worker has taken.
 
-    They are transformed where tasks do not.
+    They are transformed where tasks do not. A filter of subnormal weights counts as infinite: products of them take a
+    hundred times as long, and direct sums lift them.
     """
     table, _ = arrays(table_address, memory_address)
     lanes, filters, size = table[t.LANES], table[t.GROUP_FILTERS], table[t.TAPS_BYTES]
@@ -219,7 +233,10 @@ def transform_filters(table_address, memory_address, scratch):
         group, first = task // table[t.FILTER_BLOCKS], task % table[t.FILTER_BLOCKS] * lanes
         for row in range(first, min(first + lanes, filters)):
             source = table[t.TAPS] + (group * table[t.FILTER_BLOCKS] * lanes + row) * size
-            call(table[t.LARGEST], (source, table[t.LARGEST_TAPS] + 8 * (group * filters + row), size // FLOAT))
+            place = table[t.LARGEST_TAPS] + 8 * (group * filters + row)
+            call(table[t.LARGEST], (source, place, size // FLOAT))
+            if _has_subnormal(source, size // FLOAT):
+                indices_at(place)[0] = _INFINITY
         if table[t.FILTERS_AT] == 0:
             row = group * table[t.BLOCKS] * table[t.ROWS] + first
             _transform_block(group, first, row, table[t.TAPS], table[t.WEIGHTS], table, scratch)

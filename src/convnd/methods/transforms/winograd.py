@@ -130,6 +130,12 @@ def plan(problem: Problem) -> TransformPlan:
     ):
         places[column] = at
         at += plane_bytes[plane] * count
+    # Lanes that no window has are computed with, and dropped.
+    first = problem.in_channels * size // 8 * 8
+    is_full = row == FLOAT * items.lanes and all(
+        axis.outputs % n == 0 for axis, n in zip(problem.axes, layout.shape, strict=True)
+    )
+    places |= {t.CLEARED_AT: first, t.CLEARED_BYTES: places[t.PLANES_AT if is_full else t.SUMS_AT] - first}
     weights_plane = round_up(terms * rows * FLOAT, CACHE_LINE) + CACHE_LINE
     if inside:
         places[t.FILTERS_AT] = at
