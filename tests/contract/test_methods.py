@@ -13,6 +13,7 @@ from support.strategies import outer
 
 METHODS = ["separable", "fft"]
 SHAPES = {1: (67,), 2: (19, 23), 3: (9, 8, 11), 4: (4, 6, 5, 7)}
+CHANNELS_FIRST = {"axes": (1, 2), "channel_axis": 0}
 TAPS = {1: (6,), 2: (4, 5), 3: (3, 2, 4), 4: (2, 3, 1, 2)}
 
 
@@ -178,8 +179,8 @@ def test_subnormal_samples_and_weights_are_transformed(repaired, tuning, dtype, 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
 @pytest.mark.parametrize("method", ["direct", "separable"])
 @pytest.mark.parametrize("exponent", [0, 10, 30, 60])
-def test_subnormal_samples_are_summed_exactly(tuning, dtype, method, exponent):
-    """They are lifted by powers of two in tiles that hold some: also beside others, and beside NaN and infinity."""
+def test_subnormal_samples_and_weights_are_summed_exactly(tuning, dtype, method, exponent):
+    """Powers of two lift samples in tiles that hold some, and weights: also beside others, and NaN and infinity."""
     unit = np.ldexp(np.finfo(dtype).smallest_subnormal, exponent)
     for shape, taps in ((400,), (9,)), ((40, 50), (7, 6)), ((9, 20, 14), (4, 3, 5)):
         if method == "separable" and dtype in (np.complex64, np.complex128):
@@ -187,10 +188,40 @@ def test_subnormal_samples_are_summed_exactly(tuning, dtype, method, exponent):
         x, kernel = integers(shape, dtype, largest=9), separable(taps, dtype)
         expected = oracle.convnd(x, kernel, padding="same", boundary="wrap")
         same(convnd(x * unit, kernel, method=method, padding="same", boundary="wrap"), expected * unit)
+        same(convnd(x, kernel * unit, method=method, padding="same", boundary="wrap"), expected * unit)
         x[: len(x) // 2] *= unit
         x.flat[-1], x.flat[-3] = np.nan, np.inf
         x.flat[-5] = np.finfo(dtype).max / 4
         agrees(x, kernel, method, padding="same")
+        agrees(x, kernel * unit, method, padding="same")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("small", ["samples", "weights"])
+@pytest.mark.parametrize(
+    "shape, taps, options", [((400,), (9,), {}), ((40, 50), (7, 6), {}), ((5, 20, 24), (4, 5, 3, 3), CHANNELS_FIRST)]
+)
+def test_subnormal_numbers_beside_others(tuning, dtype, small, shape, taps, options):
+    """What is too large to be lifted is summed as it is, and the tasks of a tile share a window that is lifted."""
+    options = {"padding": "same", "boundary": "wrap", **options}
+    operands = {"samples": np.abs(integers(shape, dtype)), "weights": np.abs(integers(taps, dtype, seed=1))}
+    given = operands[small]
+    is_small = np.random.default_rng(2).random(given.shape) < 0.3
+
+    def scaled(few, others, run, **method):
+        own = {**operands, small: np.where(is_small, given * few, given * others)}
+        return run(own["samples"], own["weights"], **method, **options)
+
+    unit, of_few, of_others = (
+        np.finfo(dtype).smallest_subnormal,
+        scaled(1, 0, oracle.convnd),
+        scaled(0, 1, oracle.convnd),
+    )
+    for exponent in 0, np.finfo(dtype).maxexp // 2, np.finfo(dtype).maxexp - 40:
+        large = np.ldexp(dtype(1), exponent)
+        exact = np.where(of_others == 0, of_few * unit, of_others * large)
+        for method in "direct", "winograd":
+            same(scaled(unit, large, convnd, method=method), exact)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

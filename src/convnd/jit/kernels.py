@@ -14,7 +14,7 @@ from .tiles import window_in_x
 
 # How a tile is summed: as it is; times a power of two; as it is, since that power would be too large.
 AS_IT_IS, LIFTED, NOT_LIFTED = range(3)
-_POWER_SINGLE, _POWER_DOUBLE = 64, 512  # exponents that samples are lifted by
+_POWER_SINGLE, _POWER_DOUBLE = 64, 512  # exponents that samples are lifted by, where weights are not
 _SMALL = 32  # samples with a smaller biased exponent may have subnormal products
 _LEAST_PEEKS, _MOST_PEEKS, _OUTPUTS_OF_PEEK = 4, 64, 1024  # samples that are looked at
 SQUARES = 8  #: of a row of weights, packed before those of the next rows: lines of the cache are written at once
@@ -78,9 +78,29 @@ def _looks_small(samples, reads_x, table, memory):
 def _lift(table, memory_address, scratch):
     """Multiply a worker's windows by a power of two and return the exponent, 0 where samples are too large."""
     mantissa, power, infinity = (23, _POWER_SINGLE, 0xFF) if table[t.ITEM] == 4 else (52, _POWER_DOUBLE, 0x7FF)
+    if table[t.LIFTED_BY] != 0:
+        power = mantissa + 1  # which lifts all subnormal numbers: the weights do the rest
     size = table[t.RESULTS_AT] - table[t.WINDOW_AT]
     run(table[t.SCALE], (scratch + table[t.WINDOW_AT], size, power, memory_address))
     return power if indices_at(memory_address)[t.FREE] >> mantissa < infinity - power else 0
+
+
+@njit(**HELPER)
+def _first_way(table):
+    """Return the way to sum a tile before it is known what is in it."""
+    return LIFTED if table[t.LIFTED_BY] != 0 and table[t.SCALE] != 0 else AS_IT_IS
+
+
+@njit(**HELPER)
+def _set_lift(job, power, is_last, table, memory):
+    """Say by which weights a job of a tile computes, and what the results are divided by where it is the last.
+
+    ``power`` is the exponent that samples are lifted by, 0 for none.
+    """
+    rank, exponent = table[t.RANK], table[job + t.LIFTED_BY] if power > 0 else 0
+    weights = table[job + t.GROUPS] * table[job + t.BLOCKS] * table[job + t.WEIGHTS_BLOCK]
+    memory[t.WEIGHTS_BEHIND * rank] = weights if exponent > 0 else 0
+    memory[t.EXPONENT * rank] = power + exponent if is_last else 0
 
 
 @njit(**HELPER)
@@ -101,7 +121,8 @@ def convolve_directly(table_address, memory_address, scratch):
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
     window, results, gathered = scratch + table[t.WINDOW_AT], scratch + table[t.RESULTS_AT], -1
-    is_finite, power, way, first_way = True, 0, AS_IT_IS, AS_IT_IS
+    is_finite, power, way = True, 0, _first_way(table)
+    first_way = way
     take_exceptions()
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
@@ -123,7 +144,7 @@ def convolve_directly(table_address, memory_address, scratch):
             continue
         is_done = is_finite and (way != LIFTED or power > 0)
         if is_done:
-            memory[t.EXPONENT * table[t.RANK]] = 0 if reads_x else power
+            _set_lift(0, 0 if reads_x else power, True, table, memory)
             out = _first_output(0, table, memory)
             run(table[t.RUN_TILE], (*addresses, 0, group, part, samples, reads_x, results, out))
         next_way = _next_way(way, is_done, table)
@@ -132,7 +153,7 @@ def convolve_directly(table_address, memory_address, scratch):
             continue
         if not is_finite:
             indices_at(table[t.FLAGS])[rest] = 1
-        gathered = -1 if way == NOT_LIFTED else gathered
+        gathered = gathered if way == first_way else -1
         way, task = first_way, take_next(table[t.NEXT_TASK])
 
 
@@ -169,7 +190,7 @@ def _run_passes(group, samples, reads_x, power, table, memory, addresses, scratc
     for job in range(0, table[t.PASSES] * t.JOB_COLUMNS, t.JOB_COLUMNS):
         source, in_place = (samples, reads_x) if job == 0 else (scratch + table[job + t.WINDOW_AT], 0)
         target = scratch + table[job + t.TARGET_AT]
-        memory[t.EXPONENT * table[t.RANK]] = power if target == scratch else 0
+        _set_lift(job, power, target == scratch, table, memory)
         out = _first_output(job, table, memory) if target == scratch else target
         arguments = (*addresses, job, group, 0, source, in_place, scratch + table[job + t.RESULTS_AT], out)
         run(table[job + t.RUN_TILE], arguments)
@@ -186,7 +207,8 @@ def convolve_separably(table_address, memory_address, scratch):
     """Run tasks, each the next tile that no worker has taken, as `convolve_directly` does."""
     table, memory = arrays(table_address, memory_address)
     addresses = table_address, memory_address
-    window, is_clear, way, first_way = scratch + table[t.WINDOW_AT], False, AS_IT_IS, AS_IT_IS
+    window, is_clear, way = scratch + table[t.WINDOW_AT], False, _first_way(table)
+    first_way = way
     take_exceptions()
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
@@ -219,11 +241,11 @@ def convolve_separably(table_address, memory_address, scratch):
 
 def compile_small() -> Any:
     """Compile the small call."""
-    signature = types.void(*[types.int64] * 5)
+    signature = types.void(*[types.int64] * 6)
     return compiled(_convolve_small, lambda cache: njit(signature, cache=cache, **OPTIONS)(renamed(_convolve_small)))
 
 
-def _convolve_small(template, place, x, weights, out):
+def _convolve_small(template, place, x, weights, lifted_by, out):
     """Convolve x with packed weights into out, by the table at the address ``template`` and memory at ``place``."""
     given, table = indices_at(template), indices_at(place)
     for k in range(given[t.SIZE]):
@@ -233,7 +255,7 @@ def _convolve_small(template, place, x, weights, out):
     table[t.X] = x
     table[t.X_LOW] += x
     table[t.X_HIGH] += x
-    table[t.WEIGHTS], table[t.OUT] = weights, out
+    table[t.WEIGHTS], table[t.LIFTED_BY], table[t.OUT] = weights, lifted_by, out
     call(table[t.RUN_TASKS], (place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT]))
 
 

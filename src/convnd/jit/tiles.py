@@ -237,7 +237,8 @@ def run_tile(arguments):
         length = _count_outputs(phase, job, table, memory)
         filters = block % table[job + t.PHASE_BLOCKS] * table[job + t.BLOCK_FILTERS]
         channel = group * table[job + t.GROUP_FILTERS] + number * table[job + t.PHASE_FILTERS] + filters
-        weights = table[job + t.WEIGHTS] + (group * table[job + t.BLOCKS] + block) * table[job + t.WEIGHTS_BLOCK]
+        weights = table[job + t.WEIGHTS] + memory[t.WEIGHTS_BEHIND * rank]
+        weights += (group * table[job + t.BLOCKS] + block) * table[job + t.WEIGHTS_BLOCK]
         start(memory, t.PLACE, rank)
         for _ in range(total(memory, t.STARTS, rank)):
             source, target = samples, out + table[table[job + t.OUT_CHANNELS] + channel]

@@ -41,7 +41,7 @@ from .tiling.tables import (
     writer,
 )
 from .tiling.taps import Sharing, Taps, Window, counted, filter_blocks, tap_offsets, taps_of, window
-from .tiling.weights import pack
+from .tiling.weights import copies, lift_of, lifted_by, pack
 
 
 class Sums(NamedTuple):
@@ -110,10 +110,11 @@ class TilePass(NamedTuple):
     window_bytes: int
     results_bytes: int
 
-    def pack(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
-        """Return the filters ``(groups, C_out, C_in * taps)`` as the register tile reads them."""
-        kernel = kernel.reshape(-1, self.sums.like.out_channels, kernel.shape[-1])
-        return pack(kernel, self.sums.taps, self.sums.way.sharing, workers)
+    def pack(self, kernel: np.ndarray, workers: int | None, exponent: int) -> np.ndarray:
+        """Return the filters ``(groups, C_out, C_in * taps)`` as the register tile reads them, in `weights.copies`."""
+        own = copies(kernel.reshape(-1, self.sums.like.out_channels, kernel.shape[-1]), exponent)
+        packed = pack(own.reshape(-1, *own.shape[2:]), self.sums.taps, self.sums.way.sharing, workers)
+        return packed.reshape(*own.shape[:2], *packed.shape[1:])
 
     @property
     def weight_bytes(self) -> int:
@@ -215,7 +216,7 @@ class DirectPlan:
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
         """Return the filters of every group, `problem.canonical_kernel`, as the register tile reads them."""
-        return self.tile_pass.pack(kernel, workers)
+        return self.tile_pass.pack(kernel, workers, lift_of([kernel]))
 
     def __call__(
         self, x: np.ndarray, weights: np.ndarray, fills: np.ndarray, out: np.ndarray, workers: int | None,
@@ -228,7 +229,10 @@ class DirectPlan:
         """
         tasks = self.tasks if region is None else self.tasks.restricted(region)
         low, high = self.problem.bounds(x)
-        own: Columns = {t.X: x, t.OUT: out, t.WEIGHTS: weights, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high}
+        own: Columns = {
+            t.X: x, t.OUT: out, t.WEIGHTS: weights, t.LIFTED_BY: lifted_by(weights), t.FILLS: fills, t.X_LOW: low,
+            t.X_HIGH: high,
+        }  # fmt: skip
         tasks.run({**own, **(columns or {})}, workers, self.workers)
 
 

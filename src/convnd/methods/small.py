@@ -17,6 +17,7 @@ from ..problem.memory import reach
 from ..problem.request import Request
 from .direct import DirectPlan
 from .tiling.layout import round_up
+from .tiling.weights import lifted_by
 
 _MEMORY = 64 * 1024  #: bytes of a block that small calls share, where each has room in one
 _MOST_WORKERS = 16  #: that the work of a call by one thread is large enough for: an interrupt waits for its end
@@ -39,14 +40,14 @@ class SmallCall:
 
     def of(self, weights: np.ndarray) -> Callable[[np.ndarray, np.ndarray, Any], None]:
         """Return what convolves an array into another by what the plan made of a kernel; it drops a third argument."""
-        address, run, size = weights.ctypes.data, self._run, self._bytes
+        address, exponent, run, size = weights.ctypes.data, lifted_by(weights), self._run, self._bytes
 
         def call(x: np.ndarray, out: np.ndarray, _: Any, weights: np.ndarray = weights) -> None:
             try:
                 block = _unused.pop() if size <= _MEMORY else _block(size)
             except IndexError:
                 block = _block(_MEMORY)
-            run(self._table, block[1], x.ctypes.data, address, out.ctypes.data)
+            run(self._table, block[1], x.ctypes.data, address, exponent, out.ctypes.data)
             if size <= _MEMORY:
                 _unused.append(block)
 

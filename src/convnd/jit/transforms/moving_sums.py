@@ -14,9 +14,10 @@ from ..tiles import carried
 
 
 @njit(**HELPER)
-def _sum_along(source, step, target, target_step, first, outputs, blocks, job, table, ends):
+def _sum_along(source, step, target, target_step, first, outputs, blocks, job, table, memory, ends):
     """Run moving sums along an axis, for lines of so many blocks: for each phase of the taps, and block by block."""
     spacing, taps = table[job + t.ROW_SPACING], table[job + t.SUM_TAPS]
+    weight = table[job + t.WEIGHTS] + memory[t.WEIGHTS_BEHIND * table[job + t.RANK]]
     for phase in range(min(spacing, outputs)):
         place, end = phase, (first + phase) // spacing % taps  # lines of the first block that are behind
         while place < outputs:
@@ -26,7 +27,7 @@ def _sum_along(source, step, target, target_step, first, outputs, blocks, job, t
                 table[job + t.TILE_FUNCTION],
                 (
                     source + place * step, spacing * step, target + place * target_step, spacing * target_step,
-                    count, left, taps, blocks, table[job + t.WEIGHTS], ends,
+                    count, left, taps, blocks, weight, ends,
                 ),
             )  # fmt: skip
             place, end = place + count * spacing, 0
@@ -49,7 +50,9 @@ def _sum_lines(source, target, pitch, job, table, memory, ends, results):
         else:
             size = min(size, table[job + t.PIECES] * block)
             write, step = results, -(-size // block) * block * item
-        _sum_along(source, table[axis + pitch], write, step, first, outputs, -(-size // block), job, table, ends)
+        _sum_along(
+            source, table[axis + pitch], write, step, first, outputs, -(-size // block), job, table, memory, ends
+        )
         if power != 0:
             run(table[job + t.SCALE], (results, outputs * step, -power, ends))
         if not writes_out:
@@ -75,7 +78,7 @@ def _sum_rows(source, target, row_step, out_row, rows, job, table, memory, ends,
             (source + row * row_step, row_step, lanes * item, columns + row * item, frame, lanes * frame, squares),
         )
     first = memory[t.ORIGIN * rank + rank - 1]
-    _sum_along(columns, frame, columns, frame, first, outputs, 1, job, table, ends)
+    _sum_along(columns, frame, columns, frame, first, outputs, 1, job, table, memory, ends)
     results, pitch = columns + squares * lanes * frame, out_squares * lanes * item
     for row in range(0, rows, lanes):
         run(

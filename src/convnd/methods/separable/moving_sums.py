@@ -18,6 +18,7 @@ from ..tiling.layout import round_up
 from ..tiling.tables import Columns, dense_pitches
 from ..tiling.taps import Window
 from ..tiling.ways import lanes_of
+from ..tiling.weights import copies
 from .factors import Structure
 
 _VECTORS, _TURNED_VECTORS = 4, 2  # at once: of a line, of the lines of a block
@@ -61,9 +62,10 @@ class SumPass:
     pitches: list[int]
     weight_bytes: int
 
-    def pack(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
-        """Return the one weight of all taps."""
-        return np.array([kernel.mean(dtype=kernel.dtype if kernel.dtype.kind == "i" else np.float64)], self.working)
+    def pack(self, kernel: np.ndarray, workers: int | None, exponent: int) -> np.ndarray:
+        """Return the one weight of all taps for each group, as `direct.TilePass` does."""
+        weight = kernel.mean(dtype=kernel.dtype if kernel.dtype.kind == "i" else np.float64)
+        return copies(np.full(len(kernel), weight, self.working), exponent)
 
 
 def lay_out_sums(problem: Problem, along: int, outputs: int, windows: Sequence[Window]) -> SumPass:

@@ -30,6 +30,7 @@ from ..tiling.likeness import representative
 from ..tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, dense_pitches, even_begins, functions, offsets
 from ..tiling.taps import Window, window
 from ..tiling.ways import lanes_of
+from ..tiling.weights import lift_of, lifted_by
 from .bank import check_separable
 from .factors import Factor, Structure, most_bits, structure
 from .moving_sums import SumPass, lay_out_sums, sum_cycles, summed_axes
@@ -88,11 +89,11 @@ class SeparablePlan:
 
     def prepare(self, kernel: np.ndarray, factors: Sequence[Factor]) -> Factors:
         """Return the canonical kernel, and its factors as the routines read them."""
-        packed = []
-        for factor, own in zip(factors, self.passes, strict=True):
-            weights = factor.weights.astype(self.problem.working)
-            groups = np.repeat(weights.reshape(1, len(weights), -1), self.problem.groups, axis=0)
-            packed.append(own.pack(groups, None))
+        weights = [factor.weights.astype(self.problem.working) for factor in factors]
+        packed, exponent = [], lift_of(weights)
+        for own, filters in zip(self.passes, weights, strict=True):
+            groups = np.repeat(filters.reshape(1, len(filters), -1), self.problem.groups, axis=0)
+            packed.append(own.pack(groups, None, exponent))
         return Factors(kernel, tuple(packed), most_bits(self.problem, kernel))
 
     def __call__(
@@ -102,11 +103,15 @@ class SeparablePlan:
         """Convolve ``x`` into ``out`` by the parameters of `DirectPlan`; return which tiles are left."""
         flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
         low, high = self.problem.bounds(x)
-        own = [{t.WEIGHTS: packed, t.OUT: out, t.MOST: weights.most} for packed in weights.packed]
-        for job, (*_, channel) in zip(own, self.factors, strict=True):
-            job.update(columns if columns and channel >= 0 else {})
-        own[0] |= {t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
-        self.tasks.run(own[0], workers, self.workers, own[1:])
+        own, factors = list[Columns](), {-1: 0}  # from x to what each pass writes
+        for p, (packed, (*_, (source, _), channel)) in enumerate(zip(weights.packed, self.factors, strict=True)):
+            factors[p] = factors[source] + 1
+            own.append({
+                t.WEIGHTS: packed, t.LIFTED_BY: lifted_by(packed, factors[p]), t.OUT: out, t.MOST: weights.most,
+                **(columns if columns and channel >= 0 else {}),
+            })  # fmt: skip
+        first = {**own[0], t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
+        self.tasks.run(first, workers, self.workers, own[1:])
         return flags
 
 

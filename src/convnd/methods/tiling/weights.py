@@ -7,6 +7,7 @@ import numpy as np
 
 from ...jit import tables as t
 from ...jit.compile import function
+from ...jit.intrinsics.scaling import scale_of
 from ...jit.intrinsics.transpose import transpose
 from ...jit.kernels import SQUARES, pack_blocks
 from ...jit.lines import compile_reader, compile_writer
@@ -16,6 +17,33 @@ from .layout import round_up
 from .taps import Sharing, Taps, filter_blocks
 
 _PACKED_BY_ONE = 2**17  #: weights, up to which one thread packs them sooner than two
+
+
+def lift_of(factors: Sequence[np.ndarray]) -> int:
+    """Return the exponent of the power of two that makes all subnormal weights normal.
+
+    It is 0 where no factor has one, where a weight would become infinite, or where such numbers are as fast as others.
+    """
+    dtype = factors[0].dtype
+    if not scale_of(dtype.newbyteorder("=").name):
+        return 0
+    info = np.finfo(dtype)
+    has_small = any(((own != 0) & (np.abs(own) < info.tiny)).any() for own in factors)
+    exponent = info.nmant + 1
+    return exponent if has_small and all(np.abs(own).max() < info.max / 2**exponent for own in factors) else 0
+
+
+def copies(weights: np.ndarray, exponent: int) -> np.ndarray:
+    """Return weights along a new axis, with a copy behind them that is multiplied by 2 to an exponent, if it is not 0.
+
+    The copy is for tiles whose samples are multiplied by powers of two.
+    """
+    return weights[None] if exponent == 0 else np.stack([weights, np.ldexp(weights, exponent)])
+
+
+def lifted_by(packed: np.ndarray, factors: int = 1) -> int:
+    """Return the exponent of what copies of so many factors' weights multiply results by, 0 where there are none."""
+    return factors * (np.finfo(packed.dtype).nmant + 1) if len(packed) > 1 else 0
 
 
 def pack(kernel: np.ndarray, tables: Sequence[Taps], sharing: Sharing, workers: int | None) -> np.ndarray:
