@@ -104,7 +104,7 @@ def _choose_tile(d, way):
             most, d[t.ROW_AXIS], d[c.SHARED], d[t.ROW_SPACING], d[t.ROWS] = taps, a, a, spacing, c.SHARED_ROWS
             d[t.TILE_FUNCTION], d[t.BLOCK] = way[c.ROWS_TILE], c.ROW_VECTORS * lanes
         block = c.SHARED_ROWS * c.LONG_VECTORS * lanes
-        is_long = taps // axis[t.OF_PHASES] * spacing >= lanes and lanes % spacing == 0 and outputs >= block
+        is_long = taps // axis[t.OF_PHASES] * spacing >= lanes and lanes % spacing == 0 and outputs >= 2 * block
         if a == last and is_long and d[c.SHARED] < 0:
             d[t.TILE_FUNCTION], d[t.BLOCK] = way[c.LONG_TILE], block
             d[c.SHARED], d[c.LAG], d[t.ROW_SPACING] = a, lanes // spacing, spacing
