@@ -1,4 +1,4 @@
-"""What a worker does: of the direct and of the separable method, of small calls, and of packing weights."""
+"""What a worker does: of the direct and of the separable method, and of small calls."""
 
 from typing import Any
 
@@ -17,7 +17,6 @@ AS_IT_IS, LIFTED, NOT_LIFTED = range(3)
 _POWER_SINGLE, _POWER_DOUBLE = 64, 512  # exponents that samples are lifted by, where weights are not
 _SMALL = 32  # samples with a smaller biased exponent may have subnormal products
 _LEAST_PEEKS, _MOST_PEEKS, _OUTPUTS_OF_PEEK = 4, 64, 1024  # samples that are looked at
-SQUARES = 8  #: of a row of weights, packed before those of the next rows: lines of the cache are written at once
 
 
 @njit(**HELPER)
@@ -257,51 +256,3 @@ def _convolve_small(template, place, x, weights, lifted_by, out):
     table[t.X_HIGH] += x
     table[t.WEIGHTS], table[t.LIFTED_BY], table[t.OUT] = weights, lifted_by, out
     call(table[t.RUN_TASKS], (place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT]))
-
-
-@njit(**HELPER)
-def _transpose_taps(source, there, first, count, target, table):
-    """Copy so many taps of ``there`` filters, from the ``first`` on, to columns: in squares, and what makes none."""
-    rows, taps, item, side = table[t.ROWS], table[t.BLOCK], table[t.ITEM], table[t.LANES]
-    squares, squared_rows = count // side, there // side * side
-    source += first * item
-    for row in range(0, squared_rows, side):
-        run(
-            table[t.TRANSPOSE],
-            (
-                source + row * taps * item, taps * item, side * item,
-                target + row * item, rows * item, side * rows * item, squares,
-            ),
-        )  # fmt: skip
-    for row in range(there):
-        tap = squares * side if row < squared_rows else 0
-        if tap < count:
-            own, column = source + (row * taps + tap) * item, target + (tap * rows + row) * item
-            call(table[t.WRITE], (own, column, count - tap, rows * item, 0))
-
-
-def pack_blocks(table_address, _memory_address, scratch):
-    """Pack blocks of weights, each the next that no worker has taken."""
-    table, _ = arrays(table_address, table_address)
-    filters, rows, taps, item = table[t.PHASE_FILTERS], table[t.ROWS], table[t.BLOCK], table[t.ITEM]
-    row_bytes, chunk = rows * item, SQUARES * table[t.LANES]
-    block = take_next(table[t.NEXT_TASK])
-    while block < table[t.TASKS]:
-        number, first = block // table[t.PHASE_BLOCKS], block % table[t.PHASE_BLOCKS] * rows
-        source = table[t.X] + (number * filters + first) * taps * item
-        target = table[t.OUT] + block * table[t.WEIGHTS_BLOCK]
-        order = table[t.PHASES] + block % table[t.BLOCKS] // table[t.PHASE_BLOCKS] * taps
-        there = min(rows, filters - first)
-        if there < rows:
-            clear(scratch, table[t.SCRATCH_BYTES])  # columns of filters that do not exist
-        for begin in range(0, taps, chunk):
-            count = min(chunk, taps - begin)
-            if table[t.PHASES] == 0:
-                _transpose_taps(source, there, begin, count, target + begin * row_bytes, table)
-                continue
-            _transpose_taps(source, there, begin, count, scratch, table)
-            for tap in range(count):
-                if table[order + begin + tap] >= 0:
-                    place = target + table[order + begin + tap] * row_bytes
-                    call(table[t.READ], (scratch + tap * row_bytes, place, rows, item, 0))
-        block = take_next(table[t.NEXT_TASK])

@@ -41,7 +41,7 @@ from .tiling.tables import (
     writer,
 )
 from .tiling.taps import Sharing, Taps, Window, counted, filter_blocks, tap_offsets, taps_of, window
-from .tiling.weights import copies, lift_of, lifted_by, pack
+from .tiling.weights import copies, lift_of, lifted_by, pack, packing
 
 
 class Sums(NamedTuple):
@@ -216,7 +216,13 @@ class DirectPlan:
 
     def prepare(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
         """Return the filters of every group, `problem.canonical_kernel`, as the register tile reads them."""
-        return self.tile_pass.pack(kernel, workers, lift_of([kernel]))
+        sums = self.tile_pass.sums
+        if not sums.way.sharing.channels:
+            return self.tile_pass.pack(kernel, workers, lift_of([kernel]))
+        filters = kernel.reshape(-1, sums.like.out_channels, kernel.shape[-1])
+        own = packing(filters, sums.taps, sums.way.sharing)
+        packed = own.run(workers)
+        return self.tile_pass.pack(kernel, workers, own.lift) if own.lift else packed[None]
 
     def __call__(
         self, x: np.ndarray, weights: np.ndarray, fills: np.ndarray, out: np.ndarray, workers: int | None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,10 +10,11 @@ from ...jit import tables as t
 from ...jit.compile import function
 from ...jit.intrinsics.scaling import scale_of
 from ...jit.intrinsics.transpose import transpose
-from ...jit.kernels import SQUARES, pack_blocks
 from ...jit.lines import compile_reader, compile_writer
 from ...jit.machine import CACHE_LINE, VECTOR_BYTES
+from ...jit.packing import SQUARES, pack_block, pack_blocks
 from ...jit.parallel import aligned, run_tasks
+from ...problem.dtypes import bits
 from .layout import round_up
 from .taps import Sharing, Taps, filter_blocks
 
@@ -55,10 +57,9 @@ def pack(kernel: np.ndarray, tables: Sequence[Taps], sharing: Sharing, workers: 
     """
     filters, most = kernel.shape[1] // len(tables), max(len(taps.source) for taps in tables)
     own = kernel.reshape(len(kernel), len(tables), filters, -1)
-    shape = (len(kernel), len(tables) * filter_blocks(filters, sharing), most, sharing.rows)
-    if not sharing.channels:
-        return _picked(own, tables, most).reshape(shape)
-    return _pack_filters(np.ascontiguousarray(kernel), tables, sharing, shape, workers)
+    if sharing.channels:
+        return packing(kernel, tables, sharing).run(workers)
+    return _picked(own, tables, most).reshape(len(kernel), len(tables) * filters, most, sharing.rows)
 
 
 def _picked(kernel: np.ndarray, tables: Sequence[Taps], most: int) -> np.ndarray:
@@ -72,21 +73,36 @@ def _picked(kernel: np.ndarray, tables: Sequence[Taps], most: int) -> np.ndarray
     return np.take_along_axis(kernel, source.reshape(1, len(tables), 1, -1), axis=3)
 
 
-def _pack_filters(
-    kernel: np.ndarray, tables: Sequence[Taps], sharing: Sharing, shape: tuple[int, ...], workers: int | None
-) -> np.ndarray:
-    """Return filters ``(groups, branches * C_out, C_in * taps)`` block by block, as columns in the order of their taps.
+class Packing(NamedTuple):
+    """Filters that are to be packed, with the table by which compiled code does it, block by block."""
 
-    ``shape`` is that of the result.
-    """
-    (groups, filters, count), branches, item = kernel.shape, len(tables), kernel.itemsize
+    kernel: np.ndarray  # (groups, branches * C_out, C_in * taps)
+    table: np.ndarray
+    shape: tuple[int, ...]  # of the packed filters
+    lacks_taps: bool  # whether a branch has fewer taps than others
+
+    def run(self, workers: int | None) -> np.ndarray:
+        """Return the packed filters: columns in the order of their taps."""
+        packed = aligned(prod(self.shape) * self.kernel.itemsize).view(self.kernel.dtype).reshape(self.shape)
+        if self.lacks_taps:
+            packed[...] = 0
+        self.table[t.OUT] = packed.ctypes.data
+        run_tasks(self.table, (int(self.table[t.TASKS]),), workers, 1 + packed.size // _PACKED_BY_ONE)
+        return packed
+
+    @property
+    def lift(self) -> int:
+        """The exponent that `lift_of` the filters is, once all are packed."""
+        is_lifted = self.table[t.LIFTED_BY] and not self.table[t.CHECKED]
+        return np.finfo(self.kernel.dtype).nmant + 1 if is_lifted else 0
+
+
+def packing(kernel: np.ndarray, tables: Sequence[Taps], sharing: Sharing) -> Packing:
+    """Return how to pack filters ``(groups, branches * C_out, C_in * taps)`` whose rows are output channels."""
+    kernel, branches, item = np.ascontiguousarray(kernel), len(tables), kernel.itemsize
+    groups, filters, count = kernel.shape
     filters //= branches
-    packed = aligned(prod(shape) * item).view(kernel.dtype).reshape(shape)
-    blocks = shape[1] // branches
-    if min(len(taps.source) for taps in tables) < shape[2]:
-        packed[...] = 0  # taps that do not exist
-    elif filters % sharing.rows:
-        packed[:, blocks - 1 :: blocks] = 0  # filters that do not
+    blocks, most = filter_blocks(filters, sharing), max(len(taps.source) for taps in tables)
     side = min(sharing.rows & -sharing.rows, VECTOR_BYTES // item)
     native = kernel.dtype.newbyteorder("=")
     turn = transpose.compile(native.name, side)
@@ -94,19 +110,25 @@ def _pack_filters(
     order = _places(tables, count)
     table = np.zeros(t.JOB_COLUMNS, np.int64)
     for column, value in {
-        t.X: kernel.ctypes.data, t.OUT: packed.ctypes.data, t.PHASE_FILTERS: filters, t.ROWS: sharing.rows,
-        t.BLOCK: count, t.BLOCKS: shape[1], t.PHASE_BLOCKS: blocks, t.ITEM: item, t.LANES: side,
-        t.TASKS: groups * shape[1], t.RUN_TASKS: function(pack_blocks), t.TRANSPOSE: turn,
-        t.WRITE: writer, t.READ: copy, t.WEIGHTS_BLOCK: shape[2] * shape[3] * item,
+        t.X: kernel.ctypes.data, t.PHASE_FILTERS: filters, t.ROWS: sharing.rows,
+        t.BLOCK: count, t.BLOCKS: branches * blocks, t.PHASE_BLOCKS: blocks, t.ITEM: item, t.LANES: side,
+        t.TASKS: groups * branches * blocks, t.RUN_TASKS: function(pack_blocks), t.RUN_LINE: function(pack_block),
+        t.TRANSPOSE: turn, t.WRITE: writer, t.READ: copy, t.WEIGHTS_BLOCK: most * sharing.rows * item,
     }.items():  # fmt: skip
         table[column] = value
+    if scale_of(native.name):
+        info = np.finfo(native)
+        table[t.LEAST], table[t.MOST] = (
+            bits(info.tiny, native.name),
+            bits(info.max / 2 ** (info.nmant + 1), native.name),
+        )
     if order is not None:
         table[t.PHASES] = len(table)
         table = np.concatenate([table, order.ravel()])
         table[t.SCRATCH_BYTES] = round_up(SQUARES * side * sharing.rows * item, CACHE_LINE)
     table[t.SIZE] = len(table)
-    run_tasks(table, (groups * shape[1],), workers, 1 + packed.size // _PACKED_BY_ONE)
-    return packed
+    shape = groups, branches * blocks, most, sharing.rows
+    return Packing(kernel, table, shape, min(len(taps.source) for taps in tables) < most)
 
 
 def _places(tables: Sequence[Taps], count: int) -> np.ndarray | None:
