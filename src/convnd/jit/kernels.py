@@ -85,12 +85,6 @@ def _lift(table, memory_address, scratch):
 
 
 @njit(**HELPER)
-def _first_way(table):
-    """Return the way to sum a tile before it is known what is in it."""
-    return LIFTED if table[t.LIFTED_BY] != 0 and table[t.SCALE] != 0 else AS_IT_IS
-
-
-@njit(**HELPER)
 def _set_lift(job, power, is_last, table, memory):
     """Say by which weights a job of a tile computes, and what the results are divided by where it is the last.
 
@@ -109,51 +103,6 @@ def _next_way(way, is_done, table):
     if way == AS_IT_IS and met & SUBNORMAL != 0:
         return LIFTED
     return NOT_LIFTED if way == LIFTED and (not is_done or met & OVERFLOW != 0) else way
-
-
-def convolve_directly(table_address, memory_address, scratch):
-    """Run tasks, each the next that no worker has taken: a tile, a group, and a part of the group's output channels.
-
-    A tile that meets subnormal numbers is summed again, times a power of two, and so are the worker's next ones at
-    once. Sums that meet none are the same either way, so results do not depend on which tiles a worker takes.
-    """
-    table, memory = arrays(table_address, memory_address)
-    addresses = table_address, memory_address
-    window, results, gathered = scratch + table[t.WINDOW_AT], scratch + table[t.RESULTS_AT], -1
-    is_finite, power, way = True, 0, _first_way(table)
-    first_way = way
-    take_exceptions()
-    task = take_next(table[t.NEXT_TASK])
-    while task < table[t.TASKS]:
-        rest = task // table[t.GROUP_TASKS]
-        part, group = task % table[t.GROUP_TASKS], rest % table[t.GROUPS]
-        find_tile(rest // table[t.GROUPS], table, memory)
-        samples = _samples_in_x(group, table, memory) if way != LIFTED else 0
-        reads_x = samples != 0
-        if not reads_x:
-            if gathered != rest:  # the tasks of a group's tile share its window
-                if gathered < 0 or way == LIFTED:
-                    _clear_windows(table, scratch)
-                call(table[t.GATHER], (*addresses, 0, group, window))
-                is_finite = table[t.MOST] == 0 or _is_finite(window, table, memory_address)
-                power = _lift(table, memory_address, scratch) if way == LIFTED else 0
-            samples, gathered = window, rest
-        if way == AS_IT_IS and _looks_small(samples, reads_x, table, memory):
-            way, gathered = LIFTED, -1
-            continue
-        is_done = is_finite and (way != LIFTED or power > 0)
-        if is_done:
-            _set_lift(0, 0 if reads_x else power, True, table, memory)
-            out = _first_output(0, table, memory)
-            run(table[t.RUN_TILE], (*addresses, 0, group, part, samples, reads_x, results, out))
-        next_way = _next_way(way, is_done, table)
-        if next_way != way:
-            way, first_way, gathered = next_way, LIFTED, -1
-            continue
-        if not is_finite:
-            indices_at(table[t.FLAGS])[rest] = 1
-        gathered = gathered if way == first_way else -1
-        way, task = first_way, take_next(table[t.NEXT_TASK])
 
 
 @njit(**HELPER)
@@ -176,11 +125,11 @@ def _only_nan_is_out(group, reads_x, table, addresses, scratch):
     if reads_x:
         call(table[t.GATHER], (*addresses, 0, group, window))
     count = table[t.IN_CHANNELS] * table[t.CHANNEL_PITCH] // table[t.ITEM]
-    return largest_of(window, count, table[t.LARGEST_NUMBER], addresses[1]) <= table[t.MOST]
+    return largest_of(window, count, table[t.LARGEST_NUMBER], addresses[1]) <= table[t.MOST_WRITTEN]
 
 
 @njit(**HELPER)
-def _run_passes(group, samples, reads_x, power, table, memory, addresses, scratch):
+def _run_passes(group, part, samples, reads_x, power, table, memory, addresses, scratch):
     """Run one pass after the other, each into the windows of those that follow it or into the result.
 
     The result is divided by 2 to a power. Return whether they could: none goes on from a window whose samples are out
@@ -191,50 +140,63 @@ def _run_passes(group, samples, reads_x, power, table, memory, addresses, scratc
         target = scratch + table[job + t.TARGET_AT]
         _set_lift(job, power, target == scratch, table, memory)
         out = _first_output(job, table, memory) if target == scratch else target
-        arguments = (*addresses, job, group, 0, source, in_place, scratch + table[job + t.RESULTS_AT], out)
+        arguments = (*addresses, job, group, part, source, in_place, scratch + table[job + t.RESULTS_AT], out)
         run(table[job + t.RUN_TILE], arguments)
-        if table[job + t.CHECKED] > 0 and table[job + t.MOST] > 0:
-            is_out = (
-                largest_of(target, table[job + t.CHECKED], table[job + t.LARGEST], addresses[1]) > table[job + t.MOST]
-            )
+        if table[job + t.CHECKED] > 0 and table[job + t.MOST_WRITTEN] > 0:
+            largest = largest_of(target, table[job + t.CHECKED], table[job + t.LARGEST], addresses[1])
+            is_out = largest > table[job + t.MOST_WRITTEN]
             if is_out and not _only_nan_is_out(group, reads_x, table, addresses, scratch):
                 return False
     return True
 
 
-def convolve_separably(table_address, memory_address, scratch):
-    """Run tasks, each the next tile that no worker has taken, as `convolve_directly` does."""
+def convolve_tiles(table_address, memory_address, scratch):
+    """Run tasks, each the next that no worker has taken: a tile, a group, and a part of the group's output channels.
+
+    A tile that meets subnormal numbers is summed again, times a power of two, and so are the worker's next ones at
+    once. Sums that meet none are the same either way, so results do not depend on which tiles a worker takes. A tile
+    out of range is left alone and flagged.
+    """
     table, memory = arrays(table_address, memory_address)
-    addresses = table_address, memory_address
-    window, is_clear, way = scratch + table[t.WINDOW_AT], False, _first_way(table)
-    first_way = way
+    addresses, window = (table_address, memory_address), scratch + table[t.WINDOW_AT]
+    gathered, is_clear, is_in_range, power = -1, False, True, 0
+    first_way = way = LIFTED if table[t.LIFTED_BY] != 0 and table[t.SCALE] != 0 else AS_IT_IS
     take_exceptions()
     task = take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
-        group = task % table[t.GROUPS]
-        find_tile(task // table[t.GROUPS], table, memory)
-        # What is left of other tiles may be out of range.
-        if not is_clear or way == LIFTED or is_smaller(table, memory):
+        rest = task // table[t.GROUP_TASKS]
+        part, group = task % table[t.GROUP_TASKS], rest % table[t.GROUPS]
+        find_tile(rest // table[t.GROUPS], table, memory)
+        samples = _samples_in_x(group, table, memory) if way != LIFTED else 0
+        reads_x = samples != 0
+        gathers = not reads_x and gathered != rest  # the tasks of a group's tile share its window
+        # What is left of other tiles may be out of range for the passes behind the first.
+        is_clear &= way != LIFTED and (table[t.PASSES] == 1 or not is_smaller(table, memory))
+        if not is_clear and (gathers or table[t.PASSES] > 1):
             _clear_windows(table, scratch)
             is_clear = True
-        samples, power = _samples_in_x(group, table, memory) if way != LIFTED else 0, 0
-        reads_x = samples != 0
-        if not reads_x:
+        if gathers:
             call(table[t.GATHER], (*addresses, 0, group, window))
-            samples, power = window, _lift(table, memory_address, scratch) if way == LIFTED else 0
+            is_in_range = table[t.MOST] == 0 or _is_finite(window, table, memory_address)
+            power = _lift(table, memory_address, scratch) if way == LIFTED else 0
+            gathered = rest
+        if not reads_x:
+            samples = window
         if way == AS_IT_IS and _looks_small(samples, reads_x, table, memory):
-            way = LIFTED
+            way, gathered = LIFTED, -1
             continue
-        is_done = way != LIFTED or power > 0
+        is_done = is_in_range and (way != LIFTED or power > 0)
         if is_done:
-            is_done = _run_passes(group, samples, reads_x, power, table, memory, addresses, scratch)
+            lifted_by = 0 if reads_x else power
+            is_done = _run_passes(group, part, samples, reads_x, lifted_by, table, memory, addresses, scratch)
         next_way = _next_way(way, is_done, table)
         if next_way != way:
-            way, first_way, is_clear = next_way, LIFTED, False
+            way, first_way, gathered, is_clear = next_way, LIFTED, -1, False
             continue
         if not is_done:
-            indices_at(table[t.FLAGS])[task] = 1
+            indices_at(table[t.FLAGS])[rest] = 1
         is_clear &= way == AS_IT_IS
+        gathered = gathered if way == first_way else -1
         way, task = first_way, take_next(table[t.NEXT_TASK])
 
 

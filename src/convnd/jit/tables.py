@@ -70,8 +70,9 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     LANES, CHANNELS_NEAR, TRANSPOSE, WRITE_LANES, WRITE_LINES,
     # bytes from the fill values to what the function that writes lines of results reads
     BESIDE_FILLS,
-    # where a pass writes in a worker's scratch, 0 for the result; how many samples of what it wrote must be in range
-    TARGET_AT, CHECKED,
+    # where a pass writes in a worker's scratch, 0 for the result; how many samples of what it wrote are looked at, and
+    # the bits of the largest magnitude that they may have
+    TARGET_AT, CHECKED, MOST_WRITTEN,
     # of a pass of moving sums: the axis, the taps, and the bytes of what the sums of a block take
     SUM_AXIS, SUM_TAPS, SUM_ENDS,
     # C function that multiplies by a power of two, 0 where subnormal numbers are as fast as others or there are none;
@@ -80,7 +81,7 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # whether the lines along the axis before the last are blocks that run together
     LINES_TOGETHER,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 43)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 44)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

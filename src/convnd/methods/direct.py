@@ -14,7 +14,7 @@ from ..jit.compile import function
 from ..jit.intrinsics.register_tile import register_tile
 from ..jit.intrinsics.scaling import scale_of
 from ..jit.intrinsics.transpose import transpose, turn_lines, write_lines
-from ..jit.kernels import convolve_directly
+from ..jit.kernels import convolve_tiles
 from ..jit.machine import CACHE_LINE
 from ..jit.tiles import run_channels, run_frames, run_rows, run_tile
 from ..problem.axis import Branch
@@ -269,7 +269,7 @@ def plan(problem: Problem) -> DirectPlan:
         **columns, **functions(like, problem.working, ranged=problem.is_searched),
         **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
         t.AXES: builder.add(axis_rows(axes, tile_pass.pitches)),
-        t.RUN_TASKS: function(convolve_directly), t.READS_X: way.inside,
+        t.RUN_TASKS: function(convolve_tiles), t.READS_X: way.inside,
         t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
         t.AHEAD: rows_ahead(problem, way.sharing, way.tile.rows) if way.inside else 0,
         t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: grid * group_tasks,

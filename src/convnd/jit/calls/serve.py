@@ -5,7 +5,7 @@ from functools import lru_cache
 from ..compile import function, within_compilation
 from ..gather import gather
 from ..intrinsics.scaling import scale_of
-from ..kernels import convolve_directly
+from ..kernels import convolve_tiles
 from ..lines import compile_largest
 from ..tiles import run_rows, run_tile
 from .build import run_part
@@ -19,7 +19,7 @@ from .symbols import LAY_OUT_PARTS, TABLE
 def load() -> None:
     """Compile the C functions, or load them from the cache, and put their addresses into the table."""
     with within_compilation():
-        plain = gather, run_tile, run_rows, convolve_directly, check, lay_out_part, run_part
+        plain = gather, run_tile, run_rows, convolve_tiles, check, lay_out_part, run_part
         scales = [scale_of(working) for working in ("float32", "float64")]
         TABLE[:LAY_OUT_PARTS] = [*[function(own) for own in plain], *scales]
 

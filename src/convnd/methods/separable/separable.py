@@ -16,7 +16,7 @@ import numpy as np
 from ...jit import tables as t
 from ...jit.compile import function
 from ...jit.intrinsics.scaling import scale_of
-from ...jit.kernels import convolve_separably
+from ...jit.kernels import convolve_tiles
 from ...jit.lines import compile_largest, compile_writer
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import team_size
@@ -107,7 +107,7 @@ class SeparablePlan:
         for p, (packed, (*_, (source, _), channel)) in enumerate(zip(weights.packed, self.factors, strict=True)):
             factors[p] = factors[source] + 1
             own.append({
-                t.WEIGHTS: packed, t.LIFTED_BY: lifted_by(packed, factors[p]), t.OUT: out, t.MOST: weights.most,
+                t.WEIGHTS: packed, t.LIFTED_BY: lifted_by(packed, factors[p]), t.OUT: out, t.MOST_WRITTEN: weights.most,
                 **(columns if columns and channel >= 0 else {}),
             })  # fmt: skip
         first = {**own[0], t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
@@ -175,7 +175,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     axes, columns = add_axes(builder, problem, windows, begins)
     common = {
         **columns, **functions(like, problem.working, ranged=True), t.PASSES: len(factors),
-        t.TASKS: tiles * problem.groups, t.RUN_TASKS: function(convolve_separably),
+        t.TASKS: tiles * problem.groups, t.GROUP_TASKS: 1, t.RUN_TASKS: function(convolve_tiles),
         t.LARGEST_NUMBER: compile_largest(problem.working, counts_nan=False),
         t.SCALE: scale_of(problem.working), t.READS_X: inside,
         t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
