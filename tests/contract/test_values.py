@@ -134,7 +134,7 @@ def test_channels_that_are_groups_change_no_bit_in_lanes(tuned, monkeypatch, pla
             result = convnd(
                 x, kernel, axes=axes, groups=channels, channel_axis=1 if first else -1, method="direct", **options
             )
-        assert turned[-1].paired or lanes < 4
+        assert turned[-1].depthwise or lanes < 4
         same(result if first else result.transpose(0, 3, 1, 2), np.stack(alone, axis=1))
 
 

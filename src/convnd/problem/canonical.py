@@ -50,7 +50,7 @@ class Problem:
     updates: bool  # whether results are added to a bias and a multiple of what out holds
     kernel_order: tuple[int, ...] = ()  # the axes in the kernel's order, in which taps are summed; () as they are here
     pattern: bytes = b""  # which of a filter's weights (C_in, taps) count, as bool, where the others' taps are left out
-    paired: bool = False  # whether each output channel of a group reads an input channel of its own, and that alone
+    depthwise: bool = False  # whether each output channel of a group reads an input channel of its own, and that alone
 
     def __post_init__(self) -> None:
         """Compute what every new shape asks for, its hash among it."""
@@ -61,7 +61,7 @@ class Problem:
         self.taps = prod([axis.taps for axis in axes])
         self.weights = self.pattern.count(1) or self.in_channels * self.taps
         #: Input channels that all filters of a group read together.
-        self.read_channels = self.out_channels if self.paired else self.in_channels
+        self.read_channels = self.out_channels if self.depthwise else self.in_channels
         #: The axes in the order in which the kernel has them.
         self.kernel_axes = self.kernel_order or (*range(len(axes)),)
         #: Whether an axis has branches, if only one; the branches of all together, and output channels of each.

@@ -17,8 +17,7 @@ errors of a sum grow with the square root of how many numbers it adds one after 
 may end its parts later than the row before it, by taps that feed them all.
 
 Across channels the roles change: the vectors are weights, of neighbouring output channels, and each row spreads its
-one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``. Where channels are *paired* it
-has a sample for each lane.
+one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``. Depthwise, each row has a sample for each lane.
 """
 
 from typing import NamedTuple
@@ -44,7 +43,7 @@ class RegisterTile(NamedTuple):
     runs: tuple[tuple[int, int], ...]  # of rows, that a group of taps feeds
     across: bool = False  # lanes are output channels, rows neighbouring outputs: a tap spreads a sample of each row
     parts: str = "one"  # of the sums, or "many", which rows end together, or "staggered"
-    paired: bool = False  # across channels: each has samples of its own, which lie beside each other
+    depthwise: bool = False  # across channels: each has samples of its own, which lie beside each other
 
     @property
     def columns(self) -> int:
@@ -112,7 +111,7 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
             loaded = [load(b, behind(b, lines, v * spacing), vector) for v in vectors]
             for r in range(r0, r1):
                 place = behind(b, base, (x_row, r)) if tile.across else behind(b, weight, r * size)
-                spread = load(b, place, vector) if tile.paired else splat(b, vector, load(b, place, scalar))
+                spread = load(b, place, vector) if tile.depthwise else splat(b, vector, load(b, place, scalar))
                 for v in vectors:
                     total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
                     b.store(in_order(total) if tile.across and IS_X86 else total, acc[r][v])

@@ -238,7 +238,7 @@ def frame(problem: Problem, way: Way) -> int:
 
     A register tile across channels takes single samples from anywhere, or those of the channels that its lanes are.
     """
-    if problem.paired:
+    if problem.depthwise:
         return problem.read_channels
     return frame_of_x(problem) if way.tile.across else 1
 

@@ -19,15 +19,15 @@ _EXACT = 32  # outputs of an axis, up to which each number is told apart; beyond
 _LARGE = 2**21  # outputs, beyond which a problem stands for itself: its call takes far longer than to look at it
 _FAR = 4096  # bytes from a sample to the next, beyond which each costs a page
 _LONG_LINE = 4  # vectors of an axis that takes the place of a short last one, where there is one so long
-_FEW_PAIRED = 4  # channels that are worth vectors of so many lanes
-_LINE_PAIRED = 4  # such vectors of a line of channels that are apart, up to which bringing them together pays
+_FEW_CHANNELS = 4  # channels that are worth vectors of so many lanes
+_SHORT_LINE = 4  # such vectors of a line of channels that are apart, up to which bringing them together pays
 _FEW_ROWS = 2  # of a register tile across channels: it waits for weights, which each row could use
 
 
-def paired(problem: Problem) -> Problem:
-    """Return a merged problem with as many groups of one channel as a vector has lanes in the place of one group.
+def channels_in_lanes(problem: Problem) -> Problem:
+    """Return a merged problem whose groups are of as many channels as a vector has lanes, where each was of one.
 
-    Where the channels of x are apart, short lines are worth bringing together, and those of a stride.
+    Where the channels of x are apart, only short lines are worth bringing together, and those of a stride.
     """
     if problem.in_channels > 1 or problem.out_channels > 1 or problem.pattern or not problem.reads_native:
         return problem
@@ -38,11 +38,11 @@ def paired(problem: Problem) -> Problem:
     is_line = problem.x_steps[-1] == problem.stored_bytes
     is_read_at_once = is_line and is_dense and is_filled and len(problem.axes) > 1
     is_short = last.stride * (last.outputs - 1) + last.extent <= SHORT
-    pays = last.stride > 1 or last.outputs <= _LINE_PAIRED * together
+    pays = last.stride > 1 or last.outputs <= _SHORT_LINE * together
     is_frame = step == problem.stored_bytes and not is_line
-    if together < _FEW_PAIRED or not (is_frame or (is_read_at_once and is_short and pays)):
+    if together < _FEW_CHANNELS or not (is_frame or (is_read_at_once and is_short and pays)):
         return problem
-    return replace(problem, groups=problem.groups // together, out_channels=together, paired=True)
+    return replace(problem, groups=problem.groups // together, out_channels=together, depthwise=True)
 
 
 @lru_cache(maxsize=256)
@@ -52,10 +52,10 @@ def turned(problem: Problem) -> Problem:
     The nearest axis of memory with long lines takes the place of a short one, or the longest, of the kernel or of a
     batch.
     """
-    problem = paired(merged(problem))
+    problem = channels_in_lanes(merged(problem))
     lanes, last = lanes_of(problem.working), len(problem.axes) - 1
     sizes = [axis.outputs for axis in problem.axes]
-    if problem.paired or (problem.branch_channels >= lanes and sizes[last] > _FEW_ROWS):  # vectors are channels then
+    if problem.depthwise or (problem.branch_channels >= lanes and sizes[last] > _FEW_ROWS):  # vectors are channels then
         return problem
     near = [
         a
@@ -113,7 +113,7 @@ def representative(problem: Problem) -> Problem:
         tuple(axes), problem.groups, problem.in_channels, problem.out_channels, _levels(problem.x_channel_steps),
         _levels(problem.out_channel_steps), problem.fills_zeros, problem.stored, problem.working, problem.accumulated,
         problem.result, problem.exact, problem.nan, problem.updates, problem.kernel_order, problem.pattern,
-        problem.paired,
+        problem.depthwise,
     )  # fmt: skip
 
 

@@ -186,7 +186,7 @@ def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bo
     stored, native = np.dtype(problem.stored), np.dtype(working)
     is_near = problem.nan == "kept" and stored == native and problem.x_steps[-1] == native.itemsize
     reads_lines, lanes = is_near and len(problem.axes) > 1, lanes_of(working)
-    if problem.paired:
+    if problem.depthwise:
         lines = gather_frames.compile(working, problem.read_channels) if reads_lines else 0
     else:
         lines = gather_lines.compile(working, lanes) if reads_lines else 0

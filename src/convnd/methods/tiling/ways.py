@@ -44,7 +44,7 @@ class Kind(NamedTuple):
     branch_channels: int
     reads_inside: bool
     reads_native: bool
-    paired: bool
+    depthwise: bool
     divided: tuple[int, int]  # the axis of which parts have some taps only, and the least of them; or -1
 
 
@@ -61,7 +61,7 @@ def kind_of(problem: Problem) -> Kind:
     channels = problem.in_channels
     step = max([abs(step) for _, step in problem.x_channel_steps[1:]], default=0)
     is_near = channels * min(step, _PAGE) < _PAGES * _PAGE
-    if problem.paired:  # lanes are channels, which are neighbours where the samples of a line are none
+    if problem.depthwise:  # lanes are channels, which are neighbours where the samples of a line are none
         is_near = problem.x_steps[-1] != problem.stored_bytes
     first, least = divided(channels, problem.in_kernel_order(problem.axes))
     cut = problem.axes[problem.kernel_axes[first]]
@@ -69,7 +69,7 @@ def kind_of(problem: Problem) -> Kind:
     return Kind(
         problem.working, tuple(axes), channels, problem.weights, problem.branches, problem.branch_channels,
         problem.reads_inside and (is_near or channels <= _PAGES), problem.reads_native and is_near,
-        problem.paired, (problem.kernel_axes[first], least) if is_cut else (-1, 0),
+        problem.depthwise, (problem.kernel_axes[first], least) if is_cut else (-1, 0),
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
     """Yield the ways to cut problems of a kind."""
     taps = kind.in_channels * prod(axis.taps for axis in axes)
     parts = "many" if taps >= t.LEAST_DIVIDED else "one"
-    for rows in () if kind.paired else _ROWS:
+    for rows in () if kind.depthwise else _ROWS:
         for sharing, interleaved, apart in _sharings(kind, axes, sizes, rows, lanes):
             runs = tuple(shared_runs(None if sharing.axis is None else axes[sharing.axis], sharing))
             outside = -1 if sharing.axis is None else sharing.axis
@@ -120,7 +120,7 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
 
 def _ways_across(kind: Kind, axes: Sequence[Axis], size: int, lanes: int, parts: str) -> Iterator[Way]:
     """Yield those whose lanes are output channels, with rows that cover a short last axis evenly."""
-    lanes = kind.branch_channels if kind.paired else lanes
+    lanes = kind.branch_channels if kind.depthwise else lanes
     for vectors in _VECTORS:
         # Samples of the next rows wait in registers too.
         most = max((r for r in range(1, 32) if (r + 1) * vectors + -(-r // 6) <= VECTOR_REGISTERS), default=0)
@@ -129,8 +129,8 @@ def _ways_across(kind: Kind, axes: Sequence[Axis], size: int, lanes: int, parts:
         sharing = Sharing(vectors * lanes, channels=True)
         even = -(-size // -(-size // most))
         choices = [even] if size < _LONG else [*range(most, most // 2, -2)]
-        for rows in [*choices, 1] if kind.paired else choices:  # some tile that any process may have
-            tile = RegisterTile(kind.working, rows, vectors, lanes, False, ((0, rows),), True, parts, kind.paired)
+        for rows in [*choices, 1] if kind.depthwise else choices:  # some tile that any process may have
+            tile = RegisterTile(kind.working, rows, vectors, lanes, False, ((0, rows),), True, parts, kind.depthwise)
             for inside in (False, True) if kind.reads_native else (False,):
                 yield _way(kind, axes, tile, sharing, 0, inside, 1)
 
