@@ -81,7 +81,7 @@ class Plan(LinearMap, Printed):
         )
         self._is_exact = not keeps_kernel and dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
         self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
-        self.flops, self.scratch_bytes, self._text, self._is_read = 0, 0, list[str](), False
+        self.flops, self.scratch_bytes, self._text, self._reads_kernel = 0, 0, list[str](), False
         self._keeps_kernel, self._may_lack_weight, self._is_empty = keeps_kernel, False, 0 in self.output_shape
         self._is_of_kernel = keeps_kernel or not (request.updates or request.normalises)  # else made for each kernel
         self._small: SmallCall | None = None
@@ -222,7 +222,12 @@ class Plan(LinearMap, Printed):
             own = Plan(self._request._replace(kernel=kernel))
             return lambda x, out, mask: own._run(x, kernel, out, mask), None
         prepared = _, plan, weights = prepare(self._request._replace(kernel=kernel), self._problem)
-        small, fills, workers, self._is_read = self._small, self._fills, self._request.workers, not plan.weight_bytes
+        small, fills, workers, self._reads_kernel = (
+            self._small,
+            self._fills,
+            self._request.workers,
+            not plan.weight_bytes,
+        )
         if small is None or small.plan is not plan:
             small = self._small = small_call(self._request, plan, fills)
         if small:
@@ -234,7 +239,7 @@ class Plan(LinearMap, Printed):
         if (latest := self._latest) is not None and self._keeps_kernel:
             return latest[1]
         if self._is_of_kernel and kernel.nbytes > MOST_KEPT:
-            if self._is_read:  # by the method as it is: to compare two kernels would take longer
+            if self._reads_kernel:  # as it is, which takes less time than to compare two kernels
                 return self._make(kernel)[0]
             return _LARGE.made_of(self, kernel, self._make, lambda made: made[1].plan.weight_bytes)[0]
         values = kernel.tobytes()

@@ -29,12 +29,6 @@ def _first_output(job, table, memory):
 
 
 @njit(**HELPER)
-def _samples_in_x(group, table, memory):
-    """Return the address of a tile's first sample in x, or 0 where the tile needs a window."""
-    return window_in_x(group, 0, table, memory) if table[t.READS_X] != 0 else 0
-
-
-@njit(**HELPER)
 def _clear_windows(table, scratch):
     """Set a worker's windows to zero.
 
@@ -167,7 +161,7 @@ def convolve_tiles(table_address, memory_address, scratch):
         rest = task // table[t.GROUP_TASKS]
         part, group = task % table[t.GROUP_TASKS], rest % table[t.GROUPS]
         find_tile(rest // table[t.GROUPS], table, memory)
-        samples = _samples_in_x(group, table, memory) if way != LIFTED else 0
+        samples = window_in_x(group, table, memory) if way != LIFTED else 0
         reads_x = samples != 0
         gathers = not reads_x and gathered != rest  # the tasks of a group's tile share its window
         # What is left of other tiles may be out of range for the passes behind the first.

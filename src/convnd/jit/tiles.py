@@ -21,29 +21,31 @@ def carried(outputs, axis, table):
 
 
 @njit(**HELPER)
-def window_in_x(group, job, table, memory):
+def window_in_x(group, table, memory):
     """Return the address of the tile's first sample in x, or 0 where the register tile reads more than lies there."""
-    rank = table[job + t.RANK]
-    first, low, high = table[job + t.X], table[job + t.CHANNELS_LOW], table[job + t.CHANNELS_HIGH]
+    if table[t.READS_X] == 0:
+        return 0
+    rank = table[t.RANK]
+    first, low, high = table[t.X], table[t.CHANNELS_LOW], table[t.CHANNELS_HIGH]
     for a in range(rank):
-        axis, outputs = table[job + t.AXES] + a * t.AXIS_COLUMNS, memory[t.OUTPUTS * rank + a]
+        axis, outputs = table[t.AXES] + a * t.AXIS_COLUMNS, memory[t.OUTPUTS * rank + a]
         stride, x_step = table[axis + t.STRIDE], table[axis + t.X_STEP]
         start = stride * memory[t.ORIGIN * rank + a] - table[axis + t.BEFORE]
         span = stride * (outputs - 1) + table[axis + t.REACH]
         if start < 0 or start + span >= table[axis + t.LENGTH]:
             return 0
-        if a == table[job + t.ROW_AXIS]:  # the rows that do not exist are computed and dropped
-            span += stride * (-outputs % (table[job + t.ROWS] * table[job + t.ROW_SPACING]))
+        if a == table[t.ROW_AXIS]:  # the rows that do not exist are computed and dropped
+            span += stride * (-outputs % (table[t.ROWS] * table[t.ROW_SPACING]))
         if a == rank - 1:  # so is what the last block has beyond the line
-            span += stride * (-carried(outputs, axis, table) % table[job + t.BLOCK])
+            span += stride * (-carried(outputs, axis, table) % table[t.BLOCK])
         first += start * x_step
         if x_step < 0:
             low += span * x_step
         else:
             high += span * x_step
-    if first + low < table[job + t.X_LOW] or first + high > table[job + t.X_HIGH]:
+    if first + low < table[t.X_LOW] or first + high > table[t.X_HIGH]:
         return 0
-    return first + table[table[job + t.X_CHANNELS] + group * table[job + t.IN_CHANNELS]]
+    return first + table[table[t.X_CHANNELS] + group * table[t.IN_CHANNELS]]
 
 
 @njit(**HELPER)
