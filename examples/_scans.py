@@ -11,7 +11,6 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import tifffile
-import zarr
 from nibabel.affines import voxel_sizes
 from tqdm.utils import CallbackIOWrapper
 
@@ -208,6 +207,8 @@ def is_zarr(path: Path) -> bool:
 def open_volume(path: Path, spacing: Sequence[float] | None) -> Scan:
     """Open an array, or the largest of an image's; its voxels are not read."""
     with reading(path):
+        import zarr  # not there for Python 3.10
+
         kept = zarr.open(path, mode="r")
     if isinstance(kept, zarr.Array):
         scan = Scan(kept, (), ())
@@ -225,8 +226,10 @@ def open_volume(path: Path, spacing: Sequence[float] | None) -> Scan:
     return spaced(path, scan, spacing)
 
 
-def open_result(path: Path, scan: Scan) -> zarr.Array:
+def open_result(path: Path, scan: Scan) -> Any:
     """Make the array of a result, in the scan's version of zarr and OME, or open what an interrupted run has left."""
+    import zarr
+
     voxels, image = scan.voxels, scan.about
     name = "" if image is None else "0"
     if path.exists():

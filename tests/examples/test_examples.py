@@ -13,7 +13,6 @@ import pydicom
 import pytest
 import soundfile
 import tifffile
-import zarr
 from PIL import Image
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from scipy import ndimage, signal
@@ -415,7 +414,12 @@ def test_stacks_of_imagej_and_ome(unit):
             np.testing.assert_allclose(file.asarray(), expected, rtol=0, atol=3e-6)
 
 
-def ome_zarr(path, voxels, scale, unit="micrometer", version="0.5"):
+@pytest.fixture
+def zarr():
+    return pytest.importorskip("zarr")  # not there for Python 3.10
+
+
+def ome_zarr(zarr, path, voxels, scale, unit="micrometer", version="0.5"):
     image = {
         "axes": [{"name": "t", "type": "time"}] + [{"name": n, "type": "space", "unit": unit} for n in "zyx"],
         "datasets": [{"path": "full", "coordinateTransformations": [{"type": "scale", "scale": scale}]}],
@@ -428,9 +432,9 @@ def ome_zarr(path, voxels, scale, unit="micrometer", version="0.5"):
     group.create_array("full", shape=voxels.shape, chunks=(1, 8, 8, 8), dtype=voxels.dtype)[...] = voxels
 
 
-def test_zarr_is_smoothed_chunk_by_chunk(capsys, refused):
+def test_zarr_is_smoothed_chunk_by_chunk(capsys, refused, zarr):
     voxels = np.random.default_rng(0).integers(-900, 900, (2, 20, 21, 22), dtype=np.int16)
-    ome_zarr("scan.zarr", voxels, [1, 2000, 1000, 500])
+    ome_zarr(zarr, "scan.zarr", voxels, [1, 2000, 1000, 500])
     run(process_scan, "scan.zarr", "--smooth", 1.5, "--plot", "plot.png")
     assert np.ptp(np.asarray(Image.open("plot.png").convert("L"))) > 200
     expected = ndimage.gaussian_filter(voxels.astype(float), [0, 0.75, 1.5, 3], mode="nearest", truncate=4)
@@ -447,10 +451,10 @@ def test_zarr_is_smoothed_chunk_by_chunk(capsys, refused):
     np.testing.assert_array_equal(zarr.open_array("out.zarr", mode="r")[...], group["0"][0])
 
 
-def test_ome_zarr_keeps_its_version_and_its_missing_voxels():
+def test_ome_zarr_keeps_its_version_and_its_missing_voxels(zarr):
     voxels = np.random.default_rng(0).random((2, 10, 11, 12)).astype(np.float32)
     voxels[1, 9, 3, 4] = np.nan
-    ome_zarr("scan.zarr", voxels, [1, 2000, 1000, 500], version="0.4")
+    ome_zarr(zarr, "scan.zarr", voxels, [1, 2000, 1000, 500], version="0.4")
     run(process_scan, "scan.zarr", "--smooth", 1)
     group = zarr.open_group("scan_smooth.zarr", mode="r")
     assert group.metadata.zarr_format == group["0"].metadata.zarr_format == 2
@@ -458,7 +462,7 @@ def test_ome_zarr_keeps_its_version_and_its_missing_voxels():
     np.testing.assert_array_equal(np.isnan(group["0"][...]), np.isnan(voxels))
 
 
-def test_zarr_that_was_interrupted_goes_on(monkeypatch):
+def test_zarr_that_was_interrupted_goes_on(monkeypatch, zarr):
     voxels = np.random.default_rng(0).integers(-900, 900, (40, 40, 40), dtype=np.int16)
     zarr.create_array("scan.zarr", shape=voxels.shape, chunks=(8, 40, 40), dtype=voxels.dtype)[...] = voxels
     command = "scan.zarr", "--spacing", 1, 1, 1, "--smooth", 0.5
@@ -495,8 +499,8 @@ def test_zarr_that_was_interrupted_goes_on(monkeypatch):
         (["words.zarr", "--spacing", 1], "not real numbers"),
     ],
 )
-def test_zarr_options(refused, options, words):
-    ome_zarr("scan.zarr", np.zeros((1, 2, 3, 4), np.int16), [1, 1, 1, 1])
+def test_zarr_options(refused, options, words, zarr):
+    ome_zarr(zarr, "scan.zarr", np.zeros((1, 2, 3, 4), np.int16), [1, 1, 1, 1])
     zarr.create_array("plain.zarr", shape=(4, 4, 4), dtype=np.int16)
     zarr.create_array("words.zarr", shape=(4,), dtype=np.complex64)
     zarr.create_group("group.zarr")
