@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 
 import hypothesis
@@ -26,10 +27,20 @@ SETTINGS = {
 }  # fmt: skip
 
 
+def constants(name, **changes):
+    """The tuning constants of a setting, as an object for which the package remembers nothing yet."""
+    from convnd.methods import tuning
+
+    return dataclasses.replace(tuning.TUNING, **(SETTINGS[name] | changes))
+
+
+shared = functools.cache(constants)  # for which plans and layouts of earlier tests are remembered
+
+
 @contextlib.contextmanager
-def tuned(name, **changes):
+def tuned(name, constants=constants, **changes):
     from convnd.methods import tuning
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "TUNING", dataclasses.replace(tuning.TUNING, **(SETTINGS[name] | changes)))
+        patch.setattr(tuning, "TUNING", constants(name, **changes))
         yield
