@@ -27,9 +27,14 @@ def test_first_block_is_two_commands():
 
 
 PYTHON = [(name, *block[1:]) for name, blocks in BLOCKS.items() for block in blocks if block[0] == "python"]
+CODE = [
+    # The README's function holds in the default run that a parallel one compiles, which takes seconds.
+    pytest.param(*block, id=f"{block[0]}-{n}", marks=[pytest.mark.slow] * (block[0] == "inside-njit.md"))
+    for n, block in enumerate(PYTHON)
+]
 
 
-@pytest.mark.parametrize("name, code, printed", PYTHON, ids=[f"{name}-{n}" for n, (name, *_) in enumerate(PYTHON)])
+@pytest.mark.parametrize("name, code, printed", CODE)
 def test_code_runs(name, code, printed, capsys):
     """It prints what the page shows after it."""
     exec(compile(code, name, "exec"), {})
