@@ -250,6 +250,11 @@ def function(body: Callable[..., None], *arguments: Any, fastmath: frozenset[str
     return address
 
 
+def plain(helper: Any) -> Any:
+    """Return the Python function that Numba compiles, which it returns itself where it may not compile."""
+    return getattr(helper, "py_func", helper)
+
+
 def _before_fork() -> None:
     """Wait for a compilation in another thread: a child would find the compiler's locks taken for ever."""
     _thread_state.waited = COMPILING.acquire(timeout=_PATIENCE)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...jit import tables as t
 from ...jit.calls.taps import write_begins
-from ...jit.compile import function
+from ...jit.compile import function, plain
 from ...jit.gather import gather
 from ...jit.intrinsics.transpose import gather_frames, gather_lines, turn_lines
 from ...jit.lines import compile_largest, compile_reader, compile_updating_writer, compile_writer
@@ -243,7 +243,7 @@ def tile_begins(axis: Axis, size: int, border: int) -> list[int]:
     """Return what `write_begins` says of an axis: tiles of equal size, thin ones where ``border`` is above 0."""
     begins = [0] * (axis.outputs // size + 5)
     outside = axis.length, axis.before, axis.extent
-    tiles = write_begins.py_func(*outside, axis.stride, axis.outputs, size, border, begins)
+    tiles = plain(write_begins)(*outside, axis.stride, axis.outputs, size, border, begins)
     return begins[: tiles + 1]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...jit import tables as t
 from ...jit.calls.taps import most_parts, write_parts, write_window
+from ...jit.compile import plain
 from ...jit.intrinsics.register_tile import RegisterTile
 from ...problem.axis import Axis, branch_axis
 from ...problem.recent import once
@@ -92,7 +93,7 @@ def window(axis: Axis, outputs: int, in_order: bool = False) -> Window:
     firsts = [phase[0] for phase in axis.phases()]
     places, runs = [0] * axis.taps, [0] * (4 * axis.taps)
     steps = axis.taps, axis.stride, axis.dilation, len(firsts), outputs
-    count = write_window.py_func(*steps, firsts, places, runs)
+    count = plain(write_window)(*steps, firsts, places, runs)
     return Window([runs[4 * k : 4 * k + 4] for k in range(count)], places)
 
 
@@ -156,8 +157,8 @@ def part_ends(in_channels: int, axes: Sequence[Axis]) -> np.ndarray:
     """Return the taps of all channels up to the end of each part, which depend on the kernel alone."""
     taps, axis = prod([axis.taps for axis in axes]), axes[divided(in_channels, axes)[0]]
     firsts = [phase[0] for phase in axis.phases()]
-    ends = [0] * most_parts.py_func(in_channels, taps, len(firsts))
-    count = write_parts.py_func(in_channels, taps, axis.taps, len(firsts), firsts, ends)
+    ends = [0] * plain(most_parts)(in_channels, taps, len(firsts))
+    count = plain(write_parts)(in_channels, taps, axis.taps, len(firsts), firsts, ends)
     return np.array(ends[:count])
 
 
