@@ -174,6 +174,14 @@ def write_tiff(path: Path, voxels: np.ndarray, scan: Scan) -> None:
     tifffile.imwrite(path, voxels, imagej=True, resolution=(1 / across, 1 / down), metadata=about)
 
 
+class Written(CallbackIOWrapper):  # type: ignore[misc]
+    """A file that tells how many bytes are written to it."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Have what nibabel looks for in a file; from Python 3.12 on it does not look into the one inside."""
+        return self._wrapped.read(size)
+
+
 def write_nifti(path: Path, voxels: np.ndarray, scan: Scan) -> None:
     """Write float32 voxels with the scan's affine and, where it was NIfTI, the rest of its header."""
     if scan.about is None:
@@ -193,7 +201,7 @@ def write_nifti(path: Path, voxels: np.ndarray, scan: Scan) -> None:
         if path.suffix == ".gz":
             file = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0))
         bar = stack.enter_context(progress("write", 4 * voxels.size, "B"))
-        image.to_stream(CallbackIOWrapper(bar.update, file, "write"))
+        image.to_stream(Written(bar.update, file, "write"))
 
 
 # Scans that memory does not hold
