@@ -96,7 +96,7 @@ class Plan(LinearMap, Printed):
                 self._updated = Updated(request, lambda own: Plan(own)._call)
                 return
             request = self._request = request._replace(method="direct")
-        self._problem = canonical(request, like)
+        self._problem = canonical(request, like, keeps_kernel)
         self._fills = fills(request, self._problem)
         if not (request.updates or request.normalises) and (exchange := find_exchange(request, like)) is not None:
             self._exchanged = Plan(exchange.request, keeps_kernel=False), exchange

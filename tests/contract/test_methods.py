@@ -196,6 +196,19 @@ def test_subnormal_samples_and_weights_are_summed_exactly(tuning, dtype, method,
         agrees(x, kernel * unit, method, padding="same")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("taps", [(70, 5, 1), (70, 5, 3), (30, 4, 2)])
+def test_filters_packed_by_tasks_give_the_same_bits(dtype, taps):
+    """They are packed ahead for a plan, and once more where some weights are subnormal."""
+    x, kernel = integers((5, 9), dtype), integers(taps, dtype)
+    options = {"channel_axis": 0, "groups": 1 if taps[1] == 5 else 5, "method": "direct"}
+    x = np.repeat(x, 4, axis=0) if taps[1] == 4 else x
+    for few in [1] if dtype == np.int32 else [1, np.finfo(dtype).smallest_subnormal]:
+        own = np.where(np.arange(kernel.size).reshape(kernel.shape) % 7 == 0, kernel * few, kernel).astype(dtype)
+        with tuned("default", packed_once=1, serial_below=1):
+            same(convnd(x, own, **options), plan(x, own, **options)(x))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("small", ["samples", "weights"])
 @pytest.mark.parametrize(

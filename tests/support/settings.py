@@ -20,6 +20,7 @@ SETTINGS = {
         "summed_taps": 2, "most_tiles": 32,  # a register tile takes a fifth of a second to compile
         "near_bytes": 8 * 1024, "far_bytes": 1e-3,  # transforms of more than some rows cost a fortune
         "looking_ms": 0.0,  # "auto" looks for other ways, however little the work
+        "packed_once": 1,
         "slab_samples": 1500, "slab_extents": 0,
         "large_adjoint": 1, "adjoint_growth": 1e9,
         "small_gradient": 1, "gradient_products": 1, "gradient_cycles": 1.0, "gradient_outputs": 1,

@@ -80,8 +80,11 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     SCALE, LIFTED_BY,
     # whether the lines along the axis before the last are blocks that run together
     LINES_TOGETHER,
+    # the address of the table by which tasks pack their blocks of weights, 0 where that was done before; where they do
+    # in a worker's scratch
+    PACKING, PACKED_AT,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 44)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 46)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

@@ -11,7 +11,7 @@ from . import tables as t
 from .compile import HELPER
 from .gather import arrays
 from .index import advance, start, total
-from .intrinsics.memory import call, passed, run
+from .intrinsics.memory import call, indices_at, passed, run
 
 
 @njit(**HELPER)
@@ -241,6 +241,11 @@ def run_tile(arguments):
         channel = group * table[job + t.GROUP_FILTERS] + number * table[job + t.PHASE_FILTERS] + filters
         weights = table[job + t.WEIGHTS] + memory[t.WEIGHTS_BEHIND * rank]
         weights += (group * table[job + t.BLOCKS] + block) * table[job + t.WEIGHTS_BLOCK]
+        if table[job + t.PACKING] != 0:
+            packing, number_of_all = table[job + t.PACKING], group * table[job + t.BLOCKS] + block
+            weights = results - table[job + t.RESULTS_AT] + table[job + t.PACKED_AT]
+            behind = weights + table[job + t.WEIGHTS_BLOCK]
+            call(indices_at(packing)[t.RUN_LINE], (packing, number_of_all, weights, behind))
         start(memory, t.PLACE, rank)
         for _ in range(total(memory, t.STARTS, rank)):
             source, target = samples, out + table[table[job + t.OUT_CHANNELS] + channel]

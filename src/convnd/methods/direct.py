@@ -15,7 +15,8 @@ from ..jit.intrinsics.register_tile import register_tile
 from ..jit.intrinsics.scaling import scale_of
 from ..jit.intrinsics.transpose import transpose, turn_lines, write_lines
 from ..jit.kernels import convolve_tiles
-from ..jit.machine import CACHE_LINE
+from ..jit.machine import CACHE_LINE, VECTOR_BYTES
+from ..jit.packing import SQUARES
 from ..jit.tiles import run_channels, run_frames, run_rows, run_tile
 from ..problem.axis import Branch
 from ..problem.canonical import Kernel, Problem
@@ -41,7 +42,7 @@ from .tiling.tables import (
     writer,
 )
 from .tiling.taps import Sharing, Taps, Window, counted, filter_blocks, tap_offsets, taps_of, window
-from .tiling.weights import copies, lift_of, lifted_by, pack, packing
+from .tiling.weights import Packing, copies, lift_of, lifted_by, pack, packing
 
 
 class Sums(NamedTuple):
@@ -195,6 +196,7 @@ class DirectPlan:
     tile_pass: TilePass
     workers: int  # that the work is large enough for
     tasks: Tasks
+    packs_inside: bool  # whether each task packs its blocks of weights, which no other task reads
 
     @property
     def flops(self) -> int:
@@ -203,8 +205,8 @@ class DirectPlan:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes that the weights take."""
-        return self.tile_pass.weight_bytes * self.problem.groups
+        """Bytes that the packed weights take."""
+        return 0 if self.packs_inside else self.tile_pass.weight_bytes * self.problem.groups
 
     def describe(self) -> list[str]:
         """Say what runs."""
@@ -214,18 +216,20 @@ class DirectPlan:
             f"tile      {self.shape} outputs, {tile.rows} x {tile.block} of them at once in registers",
         ]
 
-    def prepare(self, kernel: np.ndarray, workers: int | None) -> np.ndarray:
+    def prepare(self, kernel: np.ndarray, workers: int | None) -> np.ndarray | Packing:
         """Return the filters of every group, `problem.canonical_kernel`, as the register tile reads them."""
         sums = self.tile_pass.sums
         if not sums.way.sharing.channels:
             return self.tile_pass.pack(kernel, workers, lift_of([kernel]))
         filters = kernel.reshape(-1, sums.like.out_channels, kernel.shape[-1])
         own = packing(filters, sums.taps, sums.way.sharing)
+        if self.packs_inside:
+            return own
         packed = own.run(workers)
         return self.tile_pass.pack(kernel, workers, own.lift) if own.lift else packed[None]
 
     def __call__(
-        self, x: np.ndarray, weights: np.ndarray, fills: np.ndarray, out: np.ndarray, workers: int | None,
+        self, x: np.ndarray, weights: np.ndarray | Packing, fills: np.ndarray, out: np.ndarray, workers: int | None,
         region: Region | None = None, columns: Columns | None = None,
     ) -> None:  # fmt: skip
         """Convolve ``x`` into ``out``, of the strides and types that the problem was made from.
@@ -236,10 +240,15 @@ class DirectPlan:
         tasks = self.tasks if region is None else self.tasks.restricted(region)
         low, high = self.problem.bounds(x)
         own: Columns = {
-            t.X: x, t.OUT: out, t.WEIGHTS: weights, t.LIFTED_BY: lifted_by(weights), t.FILLS: fills, t.X_LOW: low,
-            t.X_HIGH: high,
+            t.X: x, t.OUT: out, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, **(columns or {})
         }  # fmt: skip
-        tasks.run({**own, **(columns or {})}, workers, self.workers)
+        if not isinstance(weights, Packing):
+            tasks.run({**own, t.WEIGHTS: weights, t.LIFTED_BY: lifted_by(weights)}, workers, self.workers)
+            return
+        tasks.run({**own, t.PACKING: weights.table}, workers, self.workers)
+        if weights.lift and self.tile_pass.columns[t.SCALE]:  # results are not added to what out holds
+            lifted = self.tile_pass.pack(weights.kernel, workers, weights.lift)
+            self(x, lifted, fills, out, workers, region, columns)
 
 
 @tuning.remembered(256)
@@ -265,16 +274,25 @@ def plan(problem: Problem) -> DirectPlan:
     tasks = tuning.TUNING.tasks_per_worker * min(workers, parallel.available()) if workers > 1 else 1
     task_blocks = -(-sums.blocks // min(sums.blocks, max(1, tasks // grid)))
     group_tasks = -(-sums.blocks // task_blocks)
+    packs_inside = (
+        way.sharing.channels and len(sums.taps) == 1 and grid == problem.groups and not problem.keeps_kernel
+        and workers > 1 and problem.groups * tile_pass.weight_bytes >= tuning.TUNING.packed_once
+    )  # fmt: skip
+    columns |= functions(like, problem.working, ranged=problem.is_searched)
+    columns |= window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes)
+    if packs_inside:
+        columns[t.PACKED_AT] = columns[t.SCRATCH_BYTES]
+        packed_bytes = tile_pass.columns[t.WEIGHTS_BLOCK] + SQUARES * VECTOR_BYTES * way.sharing.rows
+        columns[t.SCRATCH_BYTES] += round_up(packed_bytes, CACHE_LINE)
     builder.set({
-        **columns, **functions(like, problem.working, ranged=problem.is_searched),
-        **window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes),
+        **columns,
         t.AXES: builder.add(axis_rows(axes, tile_pass.pitches)),
         t.RUN_TASKS: function(convolve_tiles), t.READS_X: way.inside,
         t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
         t.AHEAD: rows_ahead(problem, way.sharing, way.tile.rows) if way.inside else 0,
         t.TASK_BLOCKS: task_blocks, t.GROUP_TASKS: group_tasks, t.TASKS: grid * group_tasks,
     })  # fmt: skip
-    return DirectPlan(problem, tuple(shape), tile_pass, workers, builder.tasks(begins))
+    return DirectPlan(problem, tuple(shape), tile_pass, workers, builder.tasks(begins), packs_inside)
 
 
 def useful_workers(problem: Problem, cycles: float) -> int:
@@ -310,7 +328,7 @@ def estimate(problem: Problem, factors: Structure) -> float:
 
 def prepare(
     problem: Problem, kernel: Kernel, factors: Sequence[Factor], workers: int | None
-) -> tuple[DirectPlan, np.ndarray]:
+) -> tuple[DirectPlan, np.ndarray | Packing]:
     """Return the plan of a problem, and its kernel ready for it."""
     own = plan(turned(problem))
-    return own, kernel.of(own.tile_pass.sums.packing, lambda: own.prepare(kernel.weights, workers))
+    return own, kernel.of((own.tile_pass.sums.packing, own.packs_inside), lambda: own.prepare(kernel.weights, workers))

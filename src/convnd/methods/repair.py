@@ -36,7 +36,7 @@ def run(own: Any, x: np.ndarray, weights: Any, fills: np.ndarray, out: np.ndarra
     if marks:
         reader = compile_reader(problem.stored, own.working, "zero")
         flags = own(x, weights, fills, out, workers, {t.READ: reader, t.READ_LINES: 0})
-    sum_directly(replace(problem, pattern=b""), own, flags, x, weights.kernel, fills, out, workers)
+    sum_directly(replace(problem, pattern=b"", keeps_kernel=True), own, flags, x, weights.kernel, fills, out, workers)
     if marks:
         plan, ones = marks
         write = compile_marking_writer(plan.problem.working, problem.result)

@@ -57,7 +57,8 @@ class SmallCall:
 def small_call(request: Request, plan: Any, fills: np.ndarray) -> SmallCall | None:
     """Return a plan of the direct method as one compiled call, or None where it is another's or too much for one."""
     is_small = plan.workers == 1 or (request.workers == 1 and plan.workers <= _MOST_WORKERS)
-    return SmallCall(request, plan, fills) if is_small and isinstance(plan, DirectPlan) else None
+    is_ready = isinstance(plan, DirectPlan) and not plan.packs_inside
+    return SmallCall(request, plan, fills) if is_small and is_ready else None
 
 
 def _block(size: int) -> tuple[np.ndarray, int]:

@@ -39,7 +39,7 @@ class Sparse(NamedTuple):
     """A canonical kernel, and the weights that count as the register tile reads them."""
 
     kernel: np.ndarray
-    packed: np.ndarray
+    packed: Any
 
 
 @dataclass(frozen=True)

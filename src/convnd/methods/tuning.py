@@ -49,6 +49,7 @@ class Tuning:
     near_bytes: int = 768 * 1024  #: of a complex tile, up to which its transforms stay in L2
     far_bytes: float = 6.0  #: that a core moves in a cycle beyond that
     memory_bytes: int = 56 * 2**20  #: of tiles and spectra that a call may hold
+    packed_once: int = 2**22  #: of weights, from which to compare them with the last call's is no gain
     looking_ms: float = 0.14  #: of direct summation, below which another way costs more to find than it saves
     slab_samples: int = (
         2**22

@@ -51,6 +51,7 @@ class Problem:
     kernel_order: tuple[int, ...] = ()  # the axes in the kernel's order, in which taps are summed; () as they are here
     pattern: bytes = b""  # which of a filter's weights (C_in, taps) count, as bool, where the others' taps are left out
     depthwise: bool = False  # whether each output channel of a group reads an input channel of its own, and that alone
+    keeps_kernel: bool = True  # whether weights that are packed may be used again
 
     def __post_init__(self) -> None:
         """Compute what every new shape asks for, its hash among it."""
@@ -100,7 +101,7 @@ class Problem:
         return low, high - self.stored_bytes
 
 
-def canonical(request: Request, out: np.ndarray | Traits) -> Problem:
+def canonical(request: Request, out: np.ndarray | Traits, keeps_kernel: bool = True) -> Problem:
     """Return the canonical form of a request whose result goes to ``out``."""
     x, channel, groups = request.x, request.channel_axis, request.groups
     kept = [a for a in memory_order(x) if a != channel]
@@ -143,7 +144,7 @@ def canonical(request: Request, out: np.ndarray | Traits) -> Problem:
         tuple(x_levels), tuple(out_levels), request.fill == 0,
         dtypes.real(x.dtype).str, request.working, "uint64" if is_unsigned else request.working,
         dtypes.real(out.dtype).str, dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype),
-        request.nan, request.updates,
+        request.nan, request.updates, keeps_kernel=keeps_kernel,
     )  # fmt: skip
 
 
