@@ -76,9 +76,8 @@ class Plan(LinearMap, Printed):
         check_fits(request, like.shape)
         self._latest: tuple[bytes, Run] | None = None  # what runs with the last kernel, with its bytes
         self._key = (*x, *(() if out is None else (*out, True)))  # as `_traits` of arrays, where out may be written
-        self._is_real_part = (
-            request.result.kind == "c" and "c" not in (x.dtype.kind, kernel.dtype.kind) and not request.updates
-        )
+        is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
+        self._is_real_part = request.result.kind == "c" and not (is_complex or request.updates)
         self._is_exact = not keeps_kernel and dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
         self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
         self.flops, self.scratch_bytes, self._text, self._reads_kernel = 0, 0, list[str](), False
@@ -222,12 +221,8 @@ class Plan(LinearMap, Printed):
             own = Plan(self._request._replace(kernel=kernel))
             return lambda x, out, mask: own._run(x, kernel, out, mask), None
         prepared = _, plan, weights = prepare(self._request._replace(kernel=kernel), self._problem)
-        small, fills, workers, self._reads_kernel = (
-            self._small,
-            self._fills,
-            self._request.workers,
-            not plan.weight_bytes,
-        )
+        small, fills, workers = self._small, self._fills, self._request.workers
+        self._reads_kernel = not plan.weight_bytes
         if small is None or small.plan is not plan:
             small = self._small = small_call(self._request, plan, fills)
         if small:

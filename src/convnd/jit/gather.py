@@ -39,8 +39,7 @@ arrays = _checked if config.BOUNDSCHECK else _unchecked
 def find_tile(number, table, memory):
     """Write where a tile of the grid lies, its first output and its numbers of outputs along each axis."""
     rank = table[t.RANK]
-    for back in range(1, rank + 1):
-        a = rank - back
+    for a in range(rank - 1, -1, -1):
         axis = table[t.AXES] + a * t.AXIS_COLUMNS
         tile = number % table[axis + t.TILES]
         number //= table[axis + t.TILES]

@@ -53,7 +53,7 @@ def sum_cycles(lengths: Sequence[float], along: int, extent: int, lanes: int) ->
 
 @dataclass(frozen=True)
 class SumPass:
-    """A pass of moving sums over the windows of tiles, laid out for compiled code; `direct.TilePass` is its like."""
+    """A pass of moving sums over the windows of tiles, laid out for compiled code as a `TilePass` is."""
 
     working: str
     columns: Columns
@@ -63,7 +63,7 @@ class SumPass:
     weight_bytes: int
 
     def pack(self, kernel: np.ndarray, workers: int | None, exponent: int) -> np.ndarray:
-        """Return the one weight of all taps for each group, as `direct.TilePass` does."""
+        """Return the one weight of all taps for each group, as `TilePass.pack` does."""
         weight = kernel.mean(dtype=kernel.dtype if kernel.dtype.kind == "i" else np.float64)
         return copies(np.full(len(kernel), weight, self.working), exponent)
 

@@ -23,12 +23,13 @@ from ...jit.parallel import team_size
 from ...problem.canonical import Kernel, Problem, merged
 from ...problem.request import Request
 from .. import tuning
-from ..direct import TilePass, lay_out_pass, rows_ahead, sums_of, useful_workers
+from ..direct import rows_ahead, useful_workers
 from ..tiling.costs import gather_cycles
 from ..tiling.layout import best_of_tile, round_up, tiles_there
 from ..tiling.likeness import representative
 from ..tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, dense_pitches, even_begins, functions, offsets
 from ..tiling.taps import Window, window
+from ..tiling.tile_pass import TilePass, lay_out_pass, sums_of
 from ..tiling.ways import lanes_of
 from ..tiling.weights import lift_of, lifted_by
 from .bank import check_separable
