@@ -42,3 +42,21 @@ def test_register_tile(rows, vectors, parts, dtype):
     ])  # fmt: skip
     ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(register_tile.compile(tile))(arguments.ctypes.data)
     np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.skipif(VECTOR_BYTES < 64, reason="only vectors of 64 bytes slide")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("taps", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("vectors", [4, 8])
+def test_sliding_tile(vectors, taps, dtype):
+    rng, item, blocks = np.random.default_rng(taps), np.dtype(dtype).itemsize, 3
+    tile = RegisterTile(dtype, 1, vectors, VECTOR_BYTES // item, False, ((0, 1),), slides=True)
+    x = rng.integers(-9, 9, blocks * tile.block + taps - 1).astype(dtype)
+    weights, out = rng.integers(-9, 9, taps).astype(dtype), np.full(blocks * tile.block, 99, dtype)
+    offsets, bounds, parts = item * np.arange(taps), np.array([0, taps]), np.array([1, 0, 1])
+    arguments = np.array([
+        x.ctypes.data, offsets.ctypes.data, weights.ctypes.data, bounds.ctypes.data, parts.ctypes.data,
+        out.ctypes.data, 0, blocks, 0, 0,
+    ])  # fmt: skip
+    ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(register_tile.compile(tile))(arguments.ctypes.data)
+    np.testing.assert_array_equal(out, np.correlate(x, weights, "valid"))

@@ -16,6 +16,10 @@ The sums of a part are added to those of the parts before it, and of `TOGETHER` 
 errors of a sum grow with the square root of how many numbers it adds one after the other. Where rows share taps a row
 may end its parts later than the row before it, by taps that feed them all.
 
+Where taps follow each other sample by sample, a tile of one row may *slide*: half of its vectors are loaded once for as
+many taps as there are lanes, and shifted in registers. Nearly all loads would lie across two cache lines, and a
+processor takes one such in a cycle, but multiplies two vectors.
+
 Across channels the roles change: the vectors are weights, of neighbouring output channels, and each row spreads its
 one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``. Depthwise, each row has a sample for each lane.
 """
@@ -29,7 +33,7 @@ from numba.core import cgutils
 
 from ..machine import CACHE_LINE, IS_X86
 from ..tables import TOGETHER
-from .emit import I64, SCALARS, Emitter, add, behind, constant, load, multiply_add, prefetch, splat, store
+from .emit import I32, I64, SCALARS, Emitter, add, behind, call, constant, load, multiply_add, prefetch, splat, store
 
 
 class RegisterTile(NamedTuple):
@@ -44,6 +48,7 @@ class RegisterTile(NamedTuple):
     across: bool = False  # lanes are output channels, rows neighbouring outputs: a tap spreads a sample of each row
     parts: str = "one"  # of the sums, or "many", which rows end together, or "staggered"
     depthwise: bool = False  # across channels: each has samples of its own, which lie beside each other
+    slides: bool = False  # each tap lies a sample behind the one before; of one row and part, and vectors of 64 bytes
 
     @property
     def columns(self) -> int:
@@ -108,6 +113,9 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
 
     def sum_taps(start, ends, group, r0, r1):
         first, last = (load(b, behind(b, ends, 8 * (group + side)), I64, 8) for side in (0, 1))
+        if tile.slides:
+            slide(start, first, last)
+            return
         with cgutils.for_range_slice(b, first, last, one, intp=I64) as (tap, _):
             base = behind(b, start, load(b, behind(b, offsets, (tap, 8)), I64, 8))
             weight = behind(b, weights, (tap, filters * size))
@@ -119,6 +127,26 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
                 for v in vectors:
                     total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
                     b.store(in_order(total) if tile.across and IS_X86 else total, acc[r][v])
+
+    def slide(start, first, last):
+        shifted, kind = range(tile.vectors // 2), "ps" if size == 4 else "pd"
+        lane_type = ir.VectorType(I32 if size == 4 else I64, tile.lanes)
+        from_lanes = cgutils.alloca_once(b, lane_type)  # of two vectors, one behind the other
+        with cgutils.for_range_slice(b, first, last, ir.Constant(I64, tile.lanes), intp=I64) as (group, _):
+            base, end = behind(b, start, load(b, behind(b, offsets, (group, 8)), I64, 8)), behind(b, group, tile.lanes)
+            held = [load(b, behind(b, base, v * spacing), vector) for v in range(len(shifted) + 1)]
+            b.store(ir.Constant(lane_type, [*range(tile.lanes)]), from_lanes)
+            end = b.select(b.icmp_signed("<", end, last), end, last)
+            with cgutils.for_range_slice(b, group, end, one, intp=I64) as (tap, _):
+                lanes, place = b.load(from_lanes, typ=lane_type), behind(b, base, (b.sub(tap, group), size))
+                weight = splat(b, vector, load(b, behind(b, weights, (tap, size)), scalar))
+                for v in vectors:
+                    if v in shifted:
+                        samples = call(b, f"llvm.x86.avx512.vpermi2var.{kind}.512", vector, held[v], lanes, held[v + 1])
+                    else:
+                        samples = load(b, behind(b, place, v * spacing), vector)
+                    b.store(multiply_add(b, samples, weight, b.load(acc[0][v], typ=vector)), acc[0][v])
+                b.store(b.add(lanes, constant(lane_type, 1)), from_lanes)
 
     def sum_steps(start, begin, end):
         with cgutils.for_range_slice(b, begin, end, one, intp=I64) as (outer, _):

@@ -103,8 +103,10 @@ def block_cycles(axes: Sequence[Axis], in_channels: int, taps: int, tile: Regist
     beside = other_taps if tile.interleaved else -(-other_taps // axes[-1].taps) * sum(runs.values())
     block += (1 if sharing.channels else 3) * beside * tile.vectors * (tile.rows if tile.interleaved else 1)
     for (r0, r1), count in runs.items():
-        loads = (2 * tile.vectors + (r1 - r0) + 1) / 2
-        block += count * other_taps * (max((r1 - r0) * tile.vectors / VECTORS_MULTIPLIED, loads) + 0.3)
+        sums, loads = (r1 - r0) * tile.vectors / VECTORS_MULTIPLIED, (2 * tile.vectors + (r1 - r0) + 1) / 2
+        if tile.slides:  # half of the vectors are shifted, by what multiplies too
+            sums, loads = 1.5 * sums, loads - tile.vectors / 2
+        block += count * other_taps * (max(sums, loads) + 0.3)
     return block
 
 

@@ -22,6 +22,7 @@ from .taps import Sharing, divided, filter_blocks, shared_runs
 _ROWS = (1, 2, 3, 4, 6, 8, 12)
 _MOST_NEIGHBOURS = 8  # rows beyond serve output channels only: so many lines of one array crowd the caches
 _VECTORS = (1, 2, 3, 4, 6, 8, 12)
+_SLIDING = (4, 8, 12)  # of them, of which half are shifted in registers
 _SIZES = 33  # vectors of a line, and outputs along other axes, beyond which lengths are alike when ways are ranked
 _PAGES, _PAGE = 64, 4096  # bytes, that a processor finds without a search: in place each channel may lie on its own
 _LONG = 2**40  # outputs of an axis that stands for any longer ones
@@ -101,6 +102,9 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
     """Yield the ways to cut problems of a kind."""
     taps = kind.in_channels * prod(axis.taps for axis in axes)
     parts = "many" if taps >= t.LEAST_DIVIDED else "one"
+    last = axes[-1]
+    is_line = taps == kind.weights == last.taps and not last.branches and last.stride == last.dilation == 1
+    may_slide = VECTOR_BYTES == 64 and kind.working != "int64" and is_line and parts == "one"
     for rows in () if kind.depthwise else _ROWS:
         for sharing, interleaved, apart in _sharings(kind, axes, sizes, rows, lanes):
             runs = tuple(shared_runs(None if sharing.axis is None else axes[sharing.axis], sharing))
@@ -110,11 +114,13 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
                     break
                 own = "staggered" if sharing.axis == kind.divided[0] else parts
                 tile = RegisterTile(kind.working, rows, vectors, lanes, interleaved, runs, parts=own)
+                slide = (False, True) if may_slide and rows == 1 and vectors in _SLIDING else (False,)
                 for flat in range(max(1, len(axes) - 1 - outside)):
                     if flat and sizes[-flat] == _LONG:
                         break
                     for inside in (False, True) if flat == 0 and kind.reads_inside else (False,):
-                        yield _way(kind, axes, tile, sharing, flat, inside, apart)
+                        for slides in slide:
+                            yield _way(kind, axes, tile._replace(slides=slides), sharing, flat, inside, apart)
     yield from _ways_across(kind, axes, sizes[-1], lanes, parts)
 
 
