@@ -62,8 +62,10 @@ def test_the_first_pass_of_a_folded_line_shifts_frequencies_by_a_quarter():
         radix, *_ = factors(n)
         span = n // radix
         p, pairs = np.arange(radix), twiddle_table(radix, span, "float64", folded=True)
-        shifted = np.exp(-2j * np.pi * np.outer(p - 0.25, p) / radix)
-        found = np.einsum("sp,pj,js->sj", shifted, (line[:n] + 1j * line[n:]).reshape(radix, span), pairs @ [1, 1j])
+        shifts, twiddles = np.split(pairs @ [1, 1j], [radix], axis=1)
+        twiddles = np.concatenate([np.ones((span, 1)), twiddles], axis=1)
+        dft = np.exp(-2j * np.pi * np.outer(p, p) / radix)
+        found = np.einsum("sp,pj,jp,js->sj", dft, (line[:n] + 1j * line[n:]).reshape(radix, span), shifts, twiddles)
         found = np.fft.fft(found, axis=1).T.ravel()
         expected = [line @ np.exp(-2j * np.pi * (k - 0.25) * np.arange(2 * n) / n) for k in range(n)]
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * n)
@@ -77,7 +79,7 @@ def test_twiddles(radix, span, dtype):
     turns = np.outer(np.arange(span), np.arange(1, radix)).astype(np.longdouble) / (radix * span)
     angle = -2 * np.arccos(np.longdouble(-1)) * turns
     for part, expected in enumerate((np.cos(angle), np.sin(angle))):
-        assert np.abs(table[..., part] - expected).max() <= np.finfo(dtype).eps / 4 + 2e-15
+        assert np.abs(table[..., part] - expected).max() <= np.finfo(dtype).eps / 4 + 2**-53
 
 
 def test_fast_lengths():
@@ -163,6 +165,19 @@ def test_a_transform_goes_round_where_zeros_are(shape, taps, padding, options):
 def test_operands_of_one_size_are_one_transform_of_the_result():
     text = str(plan(np.empty((37, 37)), np.ones((37, 37)), padding="full", method="fft"))
     assert "(73, 73) outputs, transforms of 40 x 75 complex samples" in text
+
+
+def test_errors_in_double_are_as_small_for_it_as_those_in_single_precision():
+    """Twiddles and constants are rounded once: as cosines of angles between 0 and 2 pi they made it 1.45 times."""
+    ratios = []
+    for shape, taps in ((20_000,), (1000,)), ((200, 200), (31, 31)), ((40, 40, 40), (11, 11, 11)), ((5, 5**4), (3, 9)):
+        errors = []
+        for dtype in np.float32, np.float64:
+            x, kernel = reals(shape, dtype), reals(taps, dtype, seed=1)
+            y = convnd(x, kernel, method="fft", padding=[(k - 1, 0) for k in taps], boundary="wrap")
+            errors.append(float(np.sqrt(((y - circular(x, kernel)) ** 2).mean()) / np.finfo(dtype).eps))
+        ratios.append(errors[1] / errors[0])
+    assert prod(ratios) ** (1 / len(ratios)) < 1.2
 
 
 @pytest.mark.parametrize("seed", range(40))

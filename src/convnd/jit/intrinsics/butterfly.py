@@ -8,19 +8,25 @@ them one by one from the last to the first, so nobody ever needs the order: a co
 frequency by frequency. Samples are planes of real and imaginary parts, a vector of lanes each.
 
 The first pass of a *folded* line, which holds ``2 N`` real samples (`fourier` says how), shifts every frequency by a
-quarter: ``s - 1/4`` takes the place of ``s``.
+quarter: it multiplies sample ``n`` by ``w^(-n/4)``, ``w = exp(-2 pi i / N)``, and ``s - 1/4`` takes the place of ``s``.
 
 A pass is an intrinsic: plain loops over the lanes take 2 to 6 times as long (radix 4, float32, 16 lanes, on a Xeon), as
 LLVM makes no vectors of loops that read and write the same places.
 """
 
-from math import cos, pi, sin, sqrt
+from math import sqrt
 
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
 from .emit import I64, SCALARS, Emitter, behind, constant, load, multiply_add, splat, store
+
+#: Cosines and sines of whole parts of a turn, ``2 pi k / n`` for ``k`` from 1 to ``n // 2``.
+_TURNS = {
+    3: [(-0.5, 0.86602540378443864676)],
+    5: [(0.30901699437494742410, 0.95105651629515357212), (-0.80901699437494742410, 0.58778525229247312917)],
+}
 
 
 @Emitter
@@ -31,43 +37,42 @@ def butterflies(
     """Run a pass of a radix over so many lanes, or undo the forward pass, times the radix.
 
     It is ``turned`` where there are twiddles: a span of 1 has none. It is ``folded`` where it is the first pass of a
-    folded line, which has a twiddle for result 0 too.
+    folded line.
 
     ``source`` and ``target`` are the addresses of the first sample's real parts, the pitches the bytes from a sample
-    of a line to the next, the planes those from real to imaginary parts. ``twiddles`` is the address of ``radix - 1``
-    complex numbers for each ``j``, or of ``radix``.
+    of a line to the next, the planes those from real to imaginary parts. ``twiddles`` is the address of
+    `twiddle_table`'s rows, one for each ``j``.
     """
     size, sign = np.dtype(dtype).itemsize, 1 if inverse else -1
     arithmetic = _Complex(b, ir.VectorType(SCALARS[dtype], lanes))
-    first_turned = 0 if folded else 1  # result
+    shifts = radix if folded else 0
 
-    def turn(numbers, address):
-        if not turned:
-            return numbers
-        results = numbers[:first_turned]
-        for q, number in enumerate(numbers[first_turned:]):
+    def multiply(numbers, address, first):
+        """Multiply numbers by those of a row from the ``first`` one on."""
+        results = []
+        for q, number in enumerate(numbers, first):
             parts = [load(b, behind(b, address, size * (2 * q + part)), SCALARS[dtype]) for part in (0, 1)]
-            twiddle = [splat(b, arithmetic.vector, part) for part in parts]
-            results.append(arithmetic.multiply(number, twiddle, conjugate=inverse))
+            factor = [splat(b, arithmetic.vector, part) for part in parts]
+            results.append(arithmetic.multiply(number, factor, conjugate=inverse))
         return results
 
-    def shift(numbers):
-        """Shift the frequencies by a quarter, against the sign of the transform."""
-        if not folded:
-            return numbers
-        return [arithmetic.turn(number, q, 4 * radix, -sign) for q, number in enumerate(numbers)]
+    def turn(numbers, address):
+        return [numbers[0], *multiply(numbers[1:], address, shifts)] if turned else numbers
+
+    def shift(numbers, address):
+        return multiply(numbers, address, 0) if folded else numbers
 
     with cgutils.for_range(b, blocks, intp=I64) as block:
         first = b.mul(b.mul(block.index, span), ir.Constant(I64, radix))
         with cgutils.for_range(b, span, intp=I64) as within:
             here = b.add(first, within.index)
             places = [behind(b, here, (span, q)) for q in range(radix)]
-            address = behind(b, twiddles, (within.index, 2 * size * (radix - first_turned)))
+            address = behind(b, twiddles, (within.index, 2 * size * (shifts + radix - 1)))
             numbers = [arithmetic.load(behind(b, source, (place, source_pitch)), source_plane) for place in places]
             if inverse:
-                numbers = shift(arithmetic.transform(turn(numbers, address), sign))
+                numbers = shift(arithmetic.transform(turn(numbers, address), sign), address)
             else:
-                numbers = turn(arithmetic.transform(shift(numbers), sign), address)
+                numbers = turn(arithmetic.transform(shift(numbers, address), sign), address)
             for place, number in zip(places, numbers, strict=True):
                 arithmetic.store(number, behind(b, target, (place, target_pitch)), target_plane)
 
@@ -107,37 +112,27 @@ class _Complex:
         """Return ``x`` times ``sign * i``."""
         return (self.b.fneg(x[1]), x[0]) if sign > 0 else (x[1], self.b.fneg(x[0]))
 
-    def turn(self, x, k, n, sign):
-        """Return ``x * exp(sign * 2 pi i k / n)``."""
+    def add_turned(self, x, y, eighths, sign):
+        """Return ``x`` plus and minus ``y * exp(sign * 2 pi i eighths / 8)``."""
         b = self.b
-        quarters, rest = divmod(4 * k, n)
-        for _ in range(quarters % 4):
-            x = self.quarter(x, sign)
-        if rest == 0:
-            return x
-        angle = 2 * pi * (rest / (4 * n))
-        if 2 * rest == n:  # an eighth of a turn
-            half = constant(self.vector, sqrt(0.5))
-            a, c = x
-            turned = (b.fsub(a, c), b.fadd(a, c)) if sign > 0 else (b.fadd(a, c), b.fsub(c, a))
-            return tuple(b.fmul(half, part) for part in turned)
-        return self.multiply(x, (constant(self.vector, cos(angle)), constant(self.vector, sign * sin(angle))))
+        if eighths >= 2:
+            y = self.quarter(y, sign)
+        if eighths % 2 == 0:
+            return self.add(x, y), self.subtract(x, y)
+        a, c = y
+        turned = (b.fsub(a, c), b.fadd(a, c)) if sign > 0 else (b.fadd(a, c), b.fsub(c, a))
+        return self.times(sqrt(0.5), turned, x), self.times(-sqrt(0.5), turned, x)
 
     def transform(self, x, sign):
         """Return the discrete Fourier transform of as many numbers as a radix says: 2, 4 or 8, 3 or 5."""
         n = len(x)
         if n == 1:
             return x
-        if n == 2:
-            return [self.add(*x), self.subtract(*x)]
-        if n in (3, 5):
+        if n in _TURNS:
             return self._odd(x, sign)
-        parts = [self.transform(x[c :: n // 2], sign) for c in range(n // 2)]
-        results = [None] * n
-        for k in (0, 1):
-            turned = [self.turn(part[k], c * k, n, sign) for c, part in enumerate(parts)]
-            results[k::2] = self.transform(turned, sign)
-        return results
+        even, odd = self.transform(x[::2], sign), self.transform(x[1::2], sign)
+        pairs = [self.add_turned(p, q, 8 // n * k, sign) for k, (p, q) in enumerate(zip(even, odd, strict=True))]
+        return [plus for plus, _ in pairs] + [minus for _, minus in pairs]
 
     def _odd(self, x, sign):
         """Transform an odd number of samples by their sums and differences across the middle."""
@@ -152,9 +147,10 @@ class _Complex:
         for s in range(1, n // 2 + 1):
             even, odd = x[0], None
             for k in range(1, n // 2 + 1):
-                even = self.times(cos(2 * pi * k * s / n), sums[k - 1], even)
-                sine = sin(2 * pi * k * s / n)
-                odd = self.times(sine, differences[k - 1], odd or zero)
+                turn = k * s % n
+                cosine, sine = _TURNS[n][min(turn, n - turn) - 1]
+                even = self.times(cosine, sums[k - 1], even)
+                odd = self.times(sine if 2 * turn < n else -sine, differences[k - 1], odd or zero)
             results[s], results[n - s] = self.add(even, odd), self.subtract(even, odd)
         return results
 

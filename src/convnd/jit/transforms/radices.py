@@ -40,16 +40,32 @@ def fast_length(least: int, multiple: int = 1) -> int:
 
 
 def twiddle_table(radix: int, span: int, dtype: str, folded: bool = False) -> np.ndarray:
-    """Return the twiddles of a pass, (span, radix - 1) complex numbers as pairs, or (span, radix) of a folded line."""
-    frequencies = np.arange(radix) if folded else np.arange(1, radix)
-    return turns(np.arange(span)[:, None], frequencies, radix * span, folded).astype(dtype)
+    """Return the complex numbers that a pass multiplies by, as pairs: for each ``j`` the twiddles of results 1 on.
+
+    Before them stand, for the first pass of a folded line, what shifts the frequencies of its samples by a quarter.
+    """
+    within = np.arange(span)[:, None]
+    quarters = within * (4 * np.arange(1, radix))
+    if folded:
+        quarters = np.concatenate([-within - span * np.arange(radix), quarters], axis=1)
+    return roots(quarters, radix * span).astype(dtype)
 
 
-def turns(sample: np.ndarray, frequency: np.ndarray, length: int, folded: bool) -> np.ndarray:
-    """Return ``exp(-2 pi i n k / N)`` of samples ``n`` and frequencies ``k``, or ``k - 1/4`` where folded, as pairs."""
-    quarters = 4 * frequency - 1 if folded else 4 * frequency
-    angle = -2 * np.pi * (sample * quarters % (4 * length)) / (4 * length)
-    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+def roots(quarters: np.ndarray, length: int) -> np.ndarray:
+    """Return ``exp(-2 pi i q / (4 N))`` of whole numbers ``q``, as pairs.
+
+    Angles are at most an eighth of a turn, so that cosines and sines are all but rounded once; quarters are exact.
+    """
+    angles = quarters / length
+    whole = np.rint(angles, out=angles).astype(np.int64)  # quarters of a turn
+    angles *= length
+    angles -= quarters
+    angles *= np.pi / 2 / length
+    found = np.empty(quarters.shape, np.complex128)
+    np.cos(angles, out=found.real)
+    np.sin(angles, out=found.imag)
+    found *= np.array([1, -1j, -1, 1j])[whole & 3]
+    return found.view(np.float64).reshape(*quarters.shape, 2)
 
 
 def frequencies(length: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from ...jit.lines import compile_reader
 from ...jit.machine import CACHE_LINE
 from ...jit.parallel import aligned
 from ...jit.transforms.fourier import convolve_by_fft, transform_filters
-from ...jit.transforms.radices import factors, frequencies, turns, twiddle_table
+from ...jit.transforms.radices import factors, frequencies, roots, twiddle_table
 from ...problem.canonical import Kernel, Problem
 from ...problem.dtypes import bits, largest
 from ...problem.request import Request
@@ -130,7 +130,7 @@ def _twist(layout: SpectralLayout, working: str) -> np.ndarray:
     rows, row, lanes = layout.rows, layout.row, layout.lanes
     frequency = frequencies(rows).reshape(-1, 1, lanes)
     table = np.zeros((rows // lanes, layout.slab // lanes, 2, lanes), working)
-    table[:, :row] = np.moveaxis(turns(np.arange(row)[:, None], frequency, rows * row, folded=True), -1, 2)
+    table[:, :row] = np.moveaxis(roots(np.arange(row)[:, None] * (4 * frequency - 1), rows * row), -1, 2)
     return table
 
 
