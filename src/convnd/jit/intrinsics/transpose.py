@@ -5,7 +5,23 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ..tables import FILL_VALUE, UNREAD
-from .emit import I32, I64, SCALARS, Emitter, behind, chosen, constant, load, load_lanes, splat, store, store_lanes
+from .emit import (
+    I32,
+    I64,
+    SCALARS,
+    Emitter,
+    behind,
+    chosen,
+    constant,
+    load,
+    load_lanes,
+    prefetch,
+    splat,
+    store,
+    store_lanes,
+)
+
+_LINES_AHEAD = 4  # that memory is asked for: lines of a plane are gathered sooner than they come by themselves
 
 
 def _transposed(b, rows):
@@ -58,9 +74,12 @@ def gather_lines(b, dtype, lanes, /, source, offsets, rows, target, pitch, width
         is_outside = b.icmp_signed("<=", offset, ir.Constant(I64, FILL_VALUE))
         chunks = b.select(b.icmp_signed("==", offset, ir.Constant(I64, UNREAD)), zero, all_chunks)
         offset, count = b.select(is_outside, zero, offset), b.select(is_outside, zero, inside)
-        line = behind(b, target, (row.index, pitch))
+        line, ahead = behind(b, target, (row.index, pitch)), behind(b, row.index, _LINES_AHEAD)
+        ahead = b.select(b.icmp_signed("<", ahead, rows), ahead, row.index)
+        ahead = behind(b, source, load(b, behind(b, offsets, (ahead, 8)), I64, 8))
         with cgutils.for_range(b, chunks, intp=I64) as chunk:
             first = b.mul(chunk.index, ir.Constant(I64, lanes))
+            prefetch(b, behind(b, ahead, (first, size)))
             there = _lanes_between(b, lanes, b.sub(first, low), count)
             samples = load_lanes(b, behind(b, source, offset, (first, size)), there, other)
             written = _lanes_between(b, lanes, zero, b.sub(width, first))
