@@ -146,6 +146,8 @@ def _way(
 ) -> Way:
     blocks = kind.branches * filter_blocks(kind.branch_channels, sharing)
     cycles = blocks * block_cycles(axes, kind.in_channels, kind.weights, tile, sharing)
+    if flat and not tile.across:  # results are taken apart when stored
+        cycles += blocks * tile.rows * tile.vectors
     return Way(tile, sharing, flat, inside, apart, blocks, cycles)
 
 
