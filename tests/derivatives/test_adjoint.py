@@ -121,7 +121,7 @@ LARGE = {  # of several tiles
 }
 CUTS = {  # what is patched; which axis of the sums then has several tasks
     "tiles": ({}, 0),
-    "filters": ({"_SUMS_BYTES": 1, "_FILTERS": 1}, 3),
+    "filters": ({"_SUMS_BYTES": 1, "_SUMS_OF_SAMPLE": 1}, 3),
     "small tiles": ({"_OUTPUTS": 50}, 0),
     "line by line": ({"_LINE_PRICE": 0}, 0),
 }
@@ -152,8 +152,8 @@ def test_however_the_work_is_cut(tuned, monkeypatch, case, cut):
 
 def test_lines_are_shifted_along_the_last_axis_and_the_one_before(tuned, monkeypatch):
     """Where there are few filters; with many they belong to filters."""
-    seen, choose = [], kernel_gradient._block
-    monkeypatch.setattr(kernel_gradient, "_block", lambda *about: seen.append(choose(*about)) or seen[-1])
+    seen, choose = [], kernel_gradient.block_of
+    monkeypatch.setattr(kernel_gradient, "block_of", lambda *about: seen.append(choose(*about)) or seen[-1])
     for shape, taps, options in (
         ((300,), (64,), {}),
         ((30, 31), (9, 9), {}),

@@ -6,34 +6,39 @@ for any number of workers, and their sums are added up in order.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 
 import numpy as np
 
 from ..jit import tables as t
 from ..jit.compile import function
-from ..jit.gather import gather
-from ..jit.gradient import Y, compile_addition, compile_products, sum_gradient, sum_spectra, sum_tile
-from ..jit.lines import compile_largest, compile_reader
-from ..jit.machine import CACHE_LINE, VECTOR_BYTES, VECTOR_REGISTERS
+from ..jit.gradient import Y, sum_gradient, sum_spectra, sum_tile
+from ..jit.intrinsics.dot_products import dot_products
+from ..jit.lines import compile_largest
+from ..jit.machine import CACHE_LINE, VECTOR_BYTES
+from ..jit.parallel import available
 from ..methods import tuning
 from ..methods.direct import useful_workers
-from ..methods.tiling.layout import round_up, window_length
+from ..methods.tiling import tables
+from ..methods.tiling.layout import round_up
 from ..methods.tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, phase_table, tile_begins
 from ..methods.tiling.taps import Window, phases_apart, places_along, window
+from ..methods.tiling.ways import lanes_of
 from ..methods.transforms import fft, windows
 from ..problem import dtypes
 from ..problem.axis import Axis
 from ..problem.canonical import Problem, branch_weights, canonical, canonical_axes, canonical_filters, fills, merged
 from ..problem.request import Request
+from .gradient_tiles import block_of, tile_shape
 
 _TASKS = 16  # that large problems are divided into, however many threads there are
 _SUMS_BYTES = 2**22  # of all tasks: more take longer to add up than filters to divide
-_FILTERS = 32  # of a task, at least, where filters are divided: all such tasks gather x anew
+_FILTER_TASKS = 8  # that filters are divided for, where tiles make fewer
+_SUMS_OF_SAMPLE = 512  # of a task, at least, where filters are divided: all such tasks gather x anew
 _OUTPUTS = 2**15  # of a tile, at most
-_LINE_PRICE = 100  # samples
-_SPECTRAL_TASKS = 8
+_LINE_PRICE = 100  # samples between two lines, for which they need not be one
+_SPECTRAL_TASKS, _NEARLY = 8, 1.05  # at most, and that take so much of the least time at most
 _TILES_OF_PAIR = 16  # of a task, at least, for each pair of channels and one channel of each
 
 
@@ -41,8 +46,9 @@ _TILES_OF_PAIR = 16  # of a task, at least, for each pair of channels and one ch
 class GradientPlan:
     """All of a gradient that does not depend on the arrays' contents and addresses.
 
-    ``shape`` is that of the sums; its first axis is of the tasks that the tiles are divided among. ``taps`` says which
-    tap each sum of dot products is of, -1 for none. Transforms of so many ``samples`` multiply the sums by them.
+    ``shape`` is that of the sums; its first axis is of the tasks that the tiles are divided among, ``most_tiles`` of a
+    task in one go. ``taps`` says which tap each sum of dot products is of, -1 for none. Transforms of so many
+    ``samples`` multiply the sums by them.
     """
 
     tasks: Tasks
@@ -50,16 +56,22 @@ class GradientPlan:
     working: str
     workers: int  # that the work is large enough for
     taps: np.ndarray
+    most_tiles: int
     samples: int = 1
 
     def __call__(self, x: np.ndarray, y: np.ndarray, fills: np.ndarray, workers: int | None) -> np.ndarray | None:
         """Return the sums of all tiles; None where transforms cannot represent the samples."""
-        table, sums = self.tasks.table, np.zeros(self.shape, self.working)
-        flags = np.zeros(int(table[t.TASKS]), np.int64)
-        columns = {t.X: x, Y + t.X: y, t.FILLS: fills.astype(self.working), t.OUT: sums, t.FLAGS: flags}
-        for first in range(0, int(table[t.END_TILE]), self.shape[0] * int(table[t.TASK_TILES])):
-            self.tasks.run({**columns, t.FIRST_TILE: first}, workers, self.workers)
-        return None if flags.any() else sums[0] if len(sums) == 1 else sums.sum(axis=0)
+        table, tiles, total = self.tasks.table, prod(self.tasks.grid), None
+        flags, turns = np.zeros(int(table[t.TASKS]), np.int64), -(-tiles // (self.shape[0] * self.most_tiles))
+        no_fills = np.zeros(int(table[Y + t.GROUPS] * table[Y + t.IN_CHANNELS]), self.working)
+        columns = {t.X: x, t.FILLS: fills.astype(self.working), Y + t.X: y, Y + t.FILLS: no_fills, t.FLAGS: flags}
+        for first, end in pairwise([tiles * turn // turns for turn in range(turns + 1)]):
+            sums = np.zeros(self.shape, self.working)
+            own = {**columns, t.OUT: sums, t.FIRST_TILE: first, t.END_TILE: end}
+            self.tasks.run(own, workers, self.workers)
+            found = sums[0] if len(sums) == 1 else sums.sum(axis=0)
+            total = found if total is None else total + found
+        return None if flags.any() else total
 
 
 def _describe(
@@ -68,10 +80,8 @@ def _describe(
 ) -> int:  # fmt: skip
     """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes."""
     axes, described = add_axes(builder, problem, read, begins)
-    compiled = {
-        t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working), t.ITEM: np.dtype(working).itemsize,
-    }  # fmt: skip
-    builder.set({**described, t.AXES: builder.add(axis_rows(axes, pitches)), **compiled, **columns}, job)
+    compiled = {**tables.functions(problem, working), **tables.frames(problem, working)}
+    builder.set({**described, **compiled, **columns, t.AXES: builder.add(axis_rows(axes, pitches))}, job)
     return int(described[t.NUMBERS])
 
 
@@ -83,44 +93,6 @@ def _windows_of_y(problem: Problem, groups: int, shape: Sequence[int]) -> tuple[
         in_channels=problem.groups * problem.out_channels // groups, x_channel_steps=problem.out_channel_steps,
     )  # fmt: skip
     return other, [window(axis, n) for axis, n in zip(axes, shape, strict=True)]
-
-
-def _tile_shape(problem: Problem, filters: int, most: int) -> list[int]:
-    """Return the outputs of a tile along each axis, at most so many; its window and y fit the second cache."""
-    axes, last, shape = problem.axes, len(problem.axes) - 1, [axis.outputs for axis in problem.axes]
-    largest = tuning.TUNING.window_bytes // np.dtype(problem.working).itemsize
-
-    def is_small() -> bool:
-        read = [window_length(axis, n) for axis, n in zip(axes, shape, strict=True)]
-        amid = prod(-(-n // len(axis.reading.phases())) for axis, n in zip(axes, read, strict=True))  # zeros
-        return problem.in_channels * prod(read) + filters * amid <= largest and prod(shape) <= most
-
-    def halo(a: int) -> float:  # what half the outputs would read twice, and what a line costs
-        return (axes[a].extent - 1 + (tuning.TUNING.line_price if a == last else 0)) / (axes[a].stride * shape[a])
-
-    while not is_small() and prod(shape) > 1:
-        a = min((a for a in range(last + 1) if shape[a] > 1), key=halo)
-        shape[a] = -(-shape[a] // 2)
-    return shape
-
-
-def _block(problem: Problem, filters: int, shifts: Sequence[int]) -> tuple[int, int, int, int, int]:
-    """Return how many lines of y and how many taps are multiplied at once, in registers, in the fewest cycles.
-
-    The lines belong to several filters, or that of one is shifted along one of the axes ``shifts``: then each
-    multiplies what a tap reads by the outputs that the tap ``step`` further on joins to it. Return the filters, the
-    shifted lines of one, the taps, the axis and the step.
-    """
-    choices, taps = [], problem.in_channels * problem.taps
-    for lines, columns in product(range(1, 7), range(1, 13)):
-        for axis, shifted in [(0, 1), *((a, lines) for a in shifts)]:
-            step, own = columns if shifted > 1 and axis == len(problem.axes) - 1 else 1, problem.axes[axis].taps
-            bases = step * (own // (shifted * step)) + min(step, own % (shifted * step))
-            blocks = -(-filters * shifted // lines) * -(-taps // own * bases // columns)
-            if (lines + 1) * columns < VECTOR_REGISTERS:
-                cycles = lines * columns / 2 + 0.4 * (lines + columns)
-                choices.append((blocks * cycles, lines // shifted, shifted, columns, axis, step))
-    return min(choices)[1:]
 
 
 @tuning.remembered(64)
@@ -136,34 +108,36 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
         sums_bytes = problem.groups * problem.out_channels * taps * item
         tile_tasks = min(_TASKS // problem.groups, _SUMS_BYTES // sums_bytes, outputs // tuning.TUNING.gradient_outputs)
         tile_tasks = max(1, tile_tasks)
-        most = max(1, min(_TASKS // (tile_tasks * problem.groups), filters // _FILTERS))
+        most = max(1, min(_FILTER_TASKS // (tile_tasks * problem.groups), filters * problem.taps // _SUMS_OF_SAMPLE))
         filter_tasks = max(n for n in range(1, most + 1) if filters % n == 0)
         filters //= filter_tasks
-    shape = _tile_shape(problem, filters, max(1, min(outputs // tile_tasks, _OUTPUTS)))
+    shape = tile_shape(problem, filters, max(1, min(outputs // tile_tasks, _OUTPUTS)))
     begins = [tile_begins(axis, n, 0) for axis, n in zip(problem.axes, shape, strict=True)]
     shape, tiles = [int(np.diff(own).max()) for own in begins], prod(len(own) - 1 for own in begins)
-    task_tiles = max(1, tuning.TUNING.gradient_products // (taps * filters * prod(shape)))
-    task_tiles = min(-(-tiles // tile_tasks), task_tiles)
-    tile_tasks = min(tile_tasks, -(-tiles // task_tiles))
+    tile_tasks = -(-tiles // -(-tiles // tile_tasks))  # of so many tiles each, but for the last
 
     read = [window(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
     lengths = [own.length for own in read]
     read[-1], lengths[-1], strides = phases_apart(problem.axes[-1], read[-1], prod(lengths[:-1]))
     pitches = [item * prod(lengths[a + 1 :]) for a in range(last + 1)]
-    # The first axis of those that run as one line: a line costs as much as so many samples between two.
-    first = max(0, last - 1) if runs_on and lengths[-1] < shape[-1] + _LINE_PRICE else last
-    shifts = [a for a in range(first, last + 1) if problem.axes[a].stride == 1 and runs_on and not problem.is_upsampled]
-    rows, shifted, columns, axis, step = _block(problem, filters, shifts)
-    count, pitch = problem.axes[axis].taps, prod(own.taps for own in problem.axes[axis + 1 :])
-    along, further = np.arange(taps) // pitch % count, step * np.arange(shifted)[:, None]
-    bases = np.flatnonzero(along // step % shifted == 0)
-    numbers = np.where(along[bases] + further < count, bases + further * pitch, -1)
+    first = last  # of the axes that run as one line
+    while runs_on and first > 0 and (lengths[first] - shape[first]) * prod(lengths[first + 1 :]) < _LINE_PRICE:
+        first -= 1
+    y_lengths, shifts = [*shape[: first + 1], *lengths[first + 1 :]], {}
+    for a, axis in enumerate(problem.axes):
+        if a >= first and axis.stride == 1 and runs_on and not problem.is_upsampled:
+            shifts[a] = min(axis.dilation, shape[a]) * pitches[a] / (item * prod(y_lengths[first:]))
+    rows, shifted, columns, along, step = block_of(problem, filters, shifts)
+    count, pitch = problem.axes[along].taps, prod(own.taps for own in problem.axes[along + 1 :])
+    own_taps, further = np.arange(taps) // pitch % count, step * np.arange(shifted)[:, None]
+    bases = np.flatnonzero(own_taps // step % shifted == 0)
+    numbers = np.where(own_taps[bases] + further < count, bases + further * pitch, -1)
     row_blocks, tap_blocks = -(-filters // rows), -(-len(bases) // columns)
 
     # Zeros stand between lines of y, and before and behind those that are shifted.
-    shift = step * pitches[axis] * min(problem.axes[axis].dilation, shape[axis])
-    margin, y_lengths = (shifted - 1) * shift, [*shape[: first + 1], *lengths[first + 1 :]]
-    line = item * prod(y_lengths[first:]) + margin
+    shift = step * pitches[along] * min(problem.axes[along].dilation, shape[along])
+    margin = (shifted - 1) * shift
+    line = round_up(item * prod(y_lengths[first:]) + margin, CACHE_LINE)
     y_pitches = [*(line * prod(y_lengths[a + 1 : first]) for a in range(first)), *pitches[first:]]
     y_pitch, channel_pitch = line * prod(y_lengths[:first]), item * strides * prod(lengths)
     y_at = round_up(channels * channel_pitch + margin, CACHE_LINE)
@@ -180,19 +154,20 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
             own = (own[:, None] + places * pitches[a]).ravel()
         offsets.append((builder.add(np.pad(own[bases], (0, tap_blocks * columns - len(bases)), "edge")), 0, 0, 0))
     builder.set({
-        t.RUN_TASKS: function(sum_gradient), t.SUM_TILE: function(sum_tile),
-        t.SUM_PRODUCTS: compile_products(working, rows * shifted, columns), t.NUMBERS: max(of_x, of_y),
+        t.RUN_TASKS: function(sum_gradient), t.SUM_TILE: function(sum_tile), t.NUMBERS: max(of_x, of_y),
+        t.SUM_PRODUCTS: dot_products.compile(working, lanes_of(working), rows * shifted, columns),
         t.PHASES: builder.add(phase_table(problem, offsets)), t.PHASE_COUNT: problem.branches, t.FLAT: last - first,
         t.ROWS: rows * shifted, t.ROW_BLOCKS: row_blocks, t.BLOCK_PITCH: y_pitch * rows,
         t.ROW_PITCH: y_pitch if shifted == 1 else -shift, t.BEYOND: margin // item, t.Y_AT: y_at,
         t.SCRATCH_BYTES: round_up(y_at + y_pitch * rows * row_blocks, CACHE_LINE),
         t.BLOCK_TAPS: columns, t.TAP_BLOCKS: tap_blocks, t.SUMS_PITCH: tap_blocks * columns,
-        t.FILTER_TASKS: filter_tasks, t.TASK_TILES: task_tiles, t.END_TILE: tiles, t.TASKS: tile_tasks * y_groups,
+        t.FILTER_TASKS: filter_tasks, t.SHARES: tile_tasks, t.TASKS: tile_tasks * y_groups,
     })  # fmt: skip
     return GradientPlan(
         builder.tasks(begins),
         (tile_tasks, problem.groups, problem.branches, filter_tasks, row_blocks * rows, shifted, tap_blocks * columns),
         working, useful_workers(problem, 2 * taps * problem.outputs / (VECTOR_BYTES // item)), numbers,
+        max(1, tuning.TUNING.gradient_products // (taps * filters * prod(shape))),
     )  # fmt: skip
 
 
@@ -208,11 +183,12 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     pairs, channels = problem.out_channels * problem.in_channels, problem.out_channels + problem.in_channels
     read = [window(axis, n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
     places = item * fft.tap_places(problem, read, pitches, item)
-    # The way back takes as long as so many tiles, for each pair of channels.
-    cycles, tiles = windows.cycles(problem, layout), prod(len(own) - 1 for own in begins)
-    task_tiles = max(1, pairs * _TILES_OF_PAIR // channels, int(tuning.TUNING.gradient_cycles // cycles))
-    task_tiles = min(task_tiles, -(-tiles // _SPECTRAL_TASKS))
-    tile_tasks = min(_SPECTRAL_TASKS, -(-tiles // task_tiles))
+    cycles, tiles = windows.cycles(problem, layout, gradient=True), prod(len(own) - 1 for own in begins)
+    transforms = {  # that pass one after the other: of tiles, and of each task's way back, for each pair of channels
+        tasks: -(-tasks * problem.groups // available()) * (channels * tiles / tasks + pairs)
+        for tasks in range(1, min(_SPECTRAL_TASKS, tiles) + 1)
+    }
+    tile_tasks = max(tasks for tasks, own in transforms.items() if own <= _NEARLY * min(transforms.values()))
     # Products of spectra are sums of products of samples: half of each type's range is either's.
     limits = (float(info.tiny) / float(info.eps)) ** 0.5, float(info.max) ** 0.5 / (8 * layout.samples)
     least, most = (dtypes.bits(limit, working) for limit in limits)
@@ -223,16 +199,17 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     spectra_at = channels * channel_pitch + (channels + 1) * slab_bytes
     builder.set({
         **both, t.RUN_TASKS: function(sum_gradient), t.SUM_TILE: function(sum_spectra),
-        t.ADD_TAPS: compile_addition(working), t.SPECTRA_AT: spectra_at,
+        t.SPECTRA_AT: spectra_at,
         t.NUMBERS: max(of_y, int(table[t.NUMBERS])), t.SLABS_AT: channels * channel_pitch,
         t.SCRATCH_BYTES: round_up(spectra_at + pairs * int(table[t.SLABS]) * slab_bytes, CACHE_LINE),
-        t.PHASES: builder.add(places), t.SUMS_PITCH: places.size, t.TASK_TILES: task_tiles, t.END_TILE: tiles,
+        t.PHASES: builder.add(places), t.SUMS_PITCH: places.size, t.SHARES: tile_tasks,
         t.TASKS: tile_tasks * problem.groups,
     })  # fmt: skip
     return GradientPlan(
         builder.tasks(begins),
         (tile_tasks, problem.groups, problem.out_channels, problem.in_channels, places.size), working,
-        useful_workers(problem, cycles * tiles * problem.groups), np.arange(problem.taps), layout.samples,
+        useful_workers(problem, cycles * tiles * problem.groups), np.arange(problem.taps),
+        max(1, pairs * _TILES_OF_PAIR // channels, int(tuning.TUNING.gradient_cycles // cycles)), layout.samples,
     )  # fmt: skip
 
 

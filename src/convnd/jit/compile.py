@@ -232,21 +232,20 @@ def renamed(body: Callable[..., Any], *about: Any) -> Callable[..., Any]:
 
 
 @lru_cache(maxsize=256)
-def function(body: Callable[..., None], *arguments: Any, fastmath: frozenset[str] = frozenset()) -> int:
+def function(body: Callable[..., None], *arguments: Any) -> int:
     """Compile a C function, once in a process, and return its address.
 
-    Its arguments are int64, but for those whose types are given. ``fastmath`` are LLVM's words for what floating sums
-    may lose.
+    Its arguments are int64, but for those whose types are given.
     """
     count = body.__code__.co_argcount
     signature = types.void(*arguments, *[types.int64] * (count - len(arguments)))
 
     def make(cache: bool) -> Any:
-        compiler = numba.cfunc(signature, cache=cache, error_model="numpy", fastmath=set(fastmath) or False)
-        return compiler(renamed(body, signature, sorted(fastmath)))
+        compiler = numba.cfunc(signature, cache=cache, error_model="numpy")
+        return compiler(renamed(body, signature))
 
     captured = tuple(cell.cell_contents for cell in body.__closure__ or ())
-    address: int = compiled((body.__code__, captured, signature, fastmath), make).address
+    address: int = compiled((body.__code__, captured, signature), make).address
     return address
 
 

@@ -6,61 +6,18 @@ its outputs begin to read, amid zeros. Large kernels take the FFT method's tiles
 conjugate of that of y is the spectrum of their correlation, and the tiles of a task share one transform back.
 """
 
-from functools import lru_cache
-
-import numpy as np
 from numba import njit
 
 from . import tables as t
-from .compile import HELPER, function
+from .compile import HELPER
 from .gather import arrays, clear, find_tile, is_in_range
 from .index import advance, start, total
-from .intrinsics.memory import call, indices_at, numbers_on_stack, read_sample, run, take_next
+from .intrinsics.memory import call, indices_at, run, take_next
 from .kernels import is_smaller
-from .lines import pointer_to
 from .transforms.fourier import load_slab, slab_address, transform_dimensions, unload_slab
 
 Y = t.GRADIENT_COLUMNS  # the job of y
-
-
-@lru_cache(maxsize=64)
-def compile_products(working: str, rows: int, columns: int) -> int:
-    """Compile dot products along a line: of ``rows`` lines of y with ``columns`` taps of x.
-
-    The function takes the addresses of the line in x, in y and of the sums that it adds to, of the taps' offsets, of
-    `tables.ROW_PITCH` and what follows, and the length. LLVM unrolls the loops over rows and columns.
-    """
-    kind = np.dtype(working).type
-    size, count, zero = np.dtype(working).itemsize, rows * columns, kind(0)
-    pointer = pointer_to(np.dtype(working))
-
-    def sum_products(x, y, sums, offsets, pitches, length):
-        row_pitch = indices_at(pitches)[0]
-        line = numbers_on_stack(sums, count)
-        for n in range(count):
-            line[n] = zero
-        for k in range(length):
-            for r in range(rows):
-                factor = read_sample(y, r * row_pitch + size * k, 0)
-                for c in range(columns):
-                    line[r * columns + c] += read_sample(x, indices_at(offsets)[c] + size * k, 0) * factor
-        for r in range(rows):
-            for c in range(columns):
-                sums[r * indices_at(pitches)[1] + c] += line[r * columns + c]
-
-    return function(sum_products, pointer, pointer, pointer, fastmath=frozenset({"reassoc", "contract"}))
-
-
-@lru_cache(maxsize=2)
-def compile_addition(working: str) -> int:
-    """Compile the addition of samples, each so many bytes behind an address, to neighbouring sums."""
-    pointer = pointer_to(np.dtype(working))
-
-    def add(source, sums, count, offsets):
-        for k in range(count):
-            sums[k] += read_sample(source, indices_at(offsets)[k], 0)
-
-    return function(add, pointer, pointer)
+PIECE = 1024  # samples of a line that are summed lane by lane: rounding errors grow with how many a lane sums
 
 
 @njit(**HELPER)
@@ -82,7 +39,9 @@ def sum_tile(table_address, memory_address, task, is_first, is_last, scratch):
     """Add the products of a tile to the sums of a task."""
     table, memory = arrays(table_address, memory_address)
     rank, window, y = table[t.RANK], scratch + table[t.WINDOW_AT], scratch + table[t.Y_AT]
-    number, sums_row = task % table[Y + t.GROUPS], table[t.ROWS] * table[t.SUMS_PITCH] * table[t.ITEM]
+    number, item = task % table[Y + t.GROUPS], table[t.ITEM]
+    rows_bytes = table[t.ROWS] * table[t.SUMS_PITCH] * item
+    first_sums = table[t.OUT] + task * table[t.ROW_BLOCKS] * rows_bytes
     group = number // (table[t.FILTER_TASKS] * table[t.PHASE_COUNT])
     phase = table[t.PHASES] + number // table[t.FILTER_TASKS] % table[t.PHASE_COUNT] * (t.PHASE_COLUMNS + rank)
     length = _count_lines(phase, table, memory)
@@ -97,13 +56,14 @@ def sum_tile(table_address, memory_address, task, is_first, is_last, scratch):
             at = a * t.AXIS_COLUMNS + t.PITCH
             x_line += memory[t.PLACE * rank + a] * table[table[t.AXES] + at]
             y_line += memory[t.PLACE * rank + a] * table[table[Y + t.AXES] + at]
-        for row in range(table[t.ROW_BLOCKS]):
-            sums = table[t.OUT] + (task * table[t.ROW_BLOCKS] + row) * sums_row
-            for block in range(table[t.TAP_BLOCKS]):
+        for first in range(0, length, PIECE):
+            x_piece, y_piece, count = x_line + first * item, y_line + first * item, min(PIECE, length - first)
+            for block in range(table[t.TAP_BLOCKS]):  # whose lines of x stay near, while those of all filters pass
                 tap = block * table[t.BLOCK_TAPS]
-                offsets, pitches = table_address + 8 * (table[phase] + tap), table_address + 8 * t.ROW_PITCH
-                rows = y_line + row * table[t.BLOCK_PITCH]
-                call(table[t.SUM_PRODUCTS], (x_line, rows, sums + tap * table[t.ITEM], offsets, pitches, length))
+                offsets, sums = table_address + 8 * (table[phase] + tap), first_sums + tap * item
+                for row in range(table[t.ROW_BLOCKS]):
+                    lines = x_piece, offsets, y_piece + row * table[t.BLOCK_PITCH], table[t.ROW_PITCH]
+                    run(table[t.SUM_PRODUCTS], (*lines, sums + row * rows_bytes, table[t.SUMS_PITCH] * item, count))
         advance(memory, t.LINES, t.PLACE, rank)
 
 
@@ -146,16 +106,17 @@ def sum_spectra(table_address, memory_address, task, is_first, is_last, scratch)
             unload_slab(spectrum, n, table, slab_address(n, window, table))
         transform_dimensions(True, window, table, slabs)
         sums = table[t.OUT] + (task * channels * filters + pair) * table[t.SUMS_PITCH] * table[t.ITEM]
-        call(table[t.ADD_TAPS], (window, sums, table[t.SUMS_PITCH], table_address + 8 * table[t.PHASES]))
+        call(table[t.COPY], (window, sums, table[t.SUMS_PITCH], 0, table_address + 8 * table[t.PHASES]))
 
 
 def sum_gradient(table_address, memory_address, scratch):
-    """Run tasks, each the next that no worker has taken: neighbouring tiles, and some filters of a group."""
+    """Run tasks, each the next that no worker has taken: a share of the tiles, and some filters of a group."""
     table, memory = arrays(table_address, memory_address)
-    task = take_next(table[t.NEXT_TASK])
+    tiles, task = table[t.END_TILE] - table[t.FIRST_TILE], take_next(table[t.NEXT_TASK])
     while task < table[t.TASKS]:
-        first = table[t.FIRST_TILE] + task // table[Y + t.GROUPS] * table[t.TASK_TILES]
-        end = min(table[t.END_TILE], first + table[t.TASK_TILES])
+        share = task // table[Y + t.GROUPS]
+        first = table[t.FIRST_TILE] + share * tiles // table[t.SHARES]
+        end = table[t.FIRST_TILE] + (share + 1) * tiles // table[t.SHARES]
         for tile in range(first, end):
             find_tile(tile, table, memory)
             ends = tile == first, tile + 1 == end

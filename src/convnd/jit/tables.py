@@ -175,8 +175,8 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
 (
     # C function that adds the products of a tile to the sums of its task
     SUM_TILE,
-    # tiles of a task; the first tile of all tasks, and the one behind the last
-    TASK_TILES, FIRST_TILE, END_TILE,
+    # the first tile of all tasks, the one behind the last, and the tasks that these are divided among
+    FIRST_TILE, END_TILE, SHARES,
     # phases; tasks that the filters of a phase are divided among; of such a task the blocks of lines of y, the blocks
     # of taps, and the taps of one; the C function that sums the products of both along a line
     PHASE_COUNT, FILTER_TASKS, ROW_BLOCKS, TAP_BLOCKS, BLOCK_TAPS, SUM_PRODUCTS,
@@ -185,8 +185,7 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     Y_AT, BLOCK_PITCH, BEYOND,
     # bytes from a line of y in a block to the next; sums from one to the next
     ROW_PITCH, SUMS_PITCH,
-    # where a worker's scratch holds the sums of products of spectra; the C function that adds what they become at the
-    # taps
-    SPECTRA_AT, ADD_TAPS,
+    # where a worker's scratch holds the sums of products of spectra
+    SPECTRA_AT,
     GRADIENT_COLUMNS,
-) = range(FFT_COLUMNS, FFT_COLUMNS + 18)  # fmt: skip
+) = range(FFT_COLUMNS, FFT_COLUMNS + 17)  # fmt: skip

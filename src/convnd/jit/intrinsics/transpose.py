@@ -51,7 +51,7 @@ def transpose(b, dtype, lanes, /, source, source_pitch, source_step, target, tar
             store(b, row, behind(b, first, (target_pitch, r)))
 
 
-def _lanes_between(b, lanes, first, count):
+def lanes_between(b, lanes, first, count):
     """Return the mask of lanes whose number, counted from ``-first`` on, is one of 0 to ``count - 1``."""
     narrow = ir.VectorType(I32, lanes)
     first, count = (splat(b, narrow, b.trunc(own, I32)) for own in (first, count))
@@ -80,9 +80,9 @@ def gather_lines(b, dtype, lanes, /, source, offsets, rows, target, pitch, width
         with cgutils.for_range(b, chunks, intp=I64) as chunk:
             first = b.mul(chunk.index, ir.Constant(I64, lanes))
             prefetch(b, behind(b, ahead, (first, size)))
-            there = _lanes_between(b, lanes, b.sub(first, low), count)
+            there = lanes_between(b, lanes, b.sub(first, low), count)
             samples = load_lanes(b, behind(b, source, offset, (first, size)), there, other)
-            written = _lanes_between(b, lanes, zero, b.sub(width, first))
+            written = lanes_between(b, lanes, zero, b.sub(width, first))
             store_lanes(b, samples, behind(b, line, (first, size)), written)
 
 
@@ -105,7 +105,7 @@ def gather_frames(b, dtype, lanes, /, source, offsets, rows, target, pitch, widt
         count = b.sub(behind_last, first)
         with cgutils.for_range(b, b.sdiv(b.add(count, most), ir.Constant(I64, lanes)), intp=I64) as chunk:
             done = b.mul(chunk.index, ir.Constant(I64, lanes))
-            there, place = _lanes_between(b, lanes, zero, b.sub(count, done)), b.add(first, done)
+            there, place = lanes_between(b, lanes, zero, b.sub(count, done)), b.add(first, done)
             samples = [
                 load_lanes(b, behind(b, own, offset, (place, size)), there, constant(vector, 0)) for own in planes
             ]
@@ -123,7 +123,7 @@ def write_lines(b, dtype, lanes, /, source, pitch, target, step, rows, width):
     chunks = b.sdiv(b.add(width, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
     with cgutils.for_range(b, rows, intp=I64) as row, cgutils.for_range(b, chunks, intp=I64) as chunk:
         first = b.mul(chunk.index, ir.Constant(I64, lanes))
-        there = _lanes_between(b, lanes, ir.Constant(I64, 0), b.sub(width, first))
+        there = lanes_between(b, lanes, ir.Constant(I64, 0), b.sub(width, first))
         samples = load_lanes(b, behind(b, source, (row.index, pitch), (first, size)), there, constant(vector, 0))
         store_lanes(b, samples, behind(b, target, (row.index, step), (first, size)), there)
 
@@ -148,7 +148,7 @@ def turn_lines(b, dtype, lanes, /, source, source_pitch, target, target_pitch, c
     with cgutils.for_range(b, blocks(length), intp=I64) as c, cgutils.for_range(b, blocks(count), intp=I64) as r:
         row, column = (b.mul(loop.index, ir.Constant(I64, lanes)) for loop in (r, c))
         rows, columns = b.sub(count, row), b.sub(length, column)
-        of_rows, of_columns = (_lanes_between(b, lanes, zero, own) for own in (rows, columns))
+        of_rows, of_columns = (lanes_between(b, lanes, zero, own) for own in (rows, columns))
         sources = lines(behind(b, source, (row, source_pitch), (column, size)), source_pitch, rows)
         targets = lines(behind(b, target, (column, target_pitch), (row, size)), target_pitch, columns)
         turned = _transposed(b, [load_lanes(b, place, of_columns, constant(vector, 0)) for place in sources])

@@ -31,6 +31,7 @@ _KERNELS = 32  # in whose memory transforms of such a kernel may take place
 _MOST_GROWTH = 64  # of a kernel's memory, where that is what takes more than tiles should
 _CHOICES = (24, 16, 9, 4)  # lengths to choose from along each axis, by the number of axes
 _RANKED = 32  # layouts that problems which are alike choose from
+_MOVES = 3  # of what a gradient holds, between the caches, for each tile
 _LEAST_LANES = 4
 _MUCH_LONGER = 8  # times a short last axis, that another one takes its place
 _SHORT = 64  # samples of a last axis that another one may take the place of
@@ -128,8 +129,11 @@ def _samples(axis: Axis, outputs: int, fills_zeros: bool) -> int:
     return min(samples, max(axis.before + axis.length, samples - axis.before, axis.extent, outputs))
 
 
-def cycles(problem: Problem, layout: SpectralLayout) -> float:
-    """Estimate the cycles of one core for one tile and group. The constants were fitted to timings of single tiles."""
+def cycles(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> float:
+    """Estimate the cycles of one core for one tile and group. The constants were fitted to timings of single tiles.
+
+    A gradient holds the tiles of all channels and the sums of their products at once.
+    """
     item = np.dtype(transform_type(problem)).itemsize
     plane = layout.rows * layout.row
     vectors = plane / layout.lanes
@@ -143,7 +147,8 @@ def cycles(problem: Problem, layout: SpectralLayout) -> float:
         of_spectra = max(of_spectra, 2 * layout.lanes * item / tuning.TUNING.far_bytes)
     multiplied = problem.in_channels * problem.out_channels * vectors * of_spectra
     transforms = problem.in_channels + problem.out_channels
-    return copied + multiplied + transforms * _transform_cycles(layout, item)
+    held = 2 * plane * item * (transforms + problem.in_channels * problem.out_channels) if gradient else 0
+    return copied + multiplied + transforms * _transform_cycles(layout, item) + _MOVES * tuning.far_cycles(held)
 
 
 @tuning.remembered(256)
@@ -195,14 +200,14 @@ def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> 
     return 2 * item * (tiles + spectra * layout.slab)
 
 
-def elapsed(problem: Problem, layout: SpectralLayout, batch: bool) -> float:
+def elapsed(problem: Problem, layout: SpectralLayout, batch: bool, gradient: bool = False) -> float:
     """Estimate the cycles that all threads together take, for one item of a batch or for all."""
     counts = tiles(problem, layout)
     tasks = problem.groups * prod(n for a, n in enumerate(counts) if batch or a in layout.transformed)
     spectra = filters(problem) * _transform_cycles(layout, np.dtype(transform_type(problem)).itemsize) / 2
     threads = available()
     rounds = -(-tasks // threads) if tasks < 8 * threads else tasks / threads
-    return cycles(problem, layout) * rounds + spectra / min(threads, filters(problem))
+    return cycles(problem, layout, gradient) * rounds + spectra / min(threads, filters(problem))
 
 
 @tuning.remembered(256)
@@ -215,7 +220,7 @@ def layout_of(problem: Problem, gradient: bool = False) -> SpectralLayout | None
     like, sizes = representative(alone), [axis.outputs for axis in alone.axes]
     counts = [tiles(like, layout) for layout in ranked(like, gradient)]
     cut = [_layout(problem, tuple([-(-n // k) for n, k in zip(sizes, own, strict=True)])) for own in counts]
-    return min(cut, key=lambda layout: elapsed(problem, layout, batch=False), default=None)
+    return min(cut, key=lambda layout: elapsed(problem, layout, False, gradient), default=None)
 
 
 @tuning.remembered(256)
@@ -234,7 +239,7 @@ def ranked(problem: Problem, gradient: bool = False) -> list[SpectralLayout]:
         most = _MOST_GROWTH * filters(problem) * problem.taps * np.dtype(problem.working).itemsize
         smallest = sorted(found, key=lambda layout: memory(problem, layout, gradient))[:1]
         return [layout for layout in smallest if memory(problem, layout, gradient) <= most]
-    return sorted(fitting, key=lambda layout: elapsed(problem, layout, batch=False))[:_RANKED]
+    return sorted(fitting, key=lambda layout: elapsed(problem, layout, False, gradient))[:_RANKED]
 
 
 def filters(problem: Problem) -> int:
