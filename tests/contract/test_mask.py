@@ -114,6 +114,19 @@ def test_all_valid_is_the_plain_result():
         same(convolve(x, kernel, mask=np.ones(x.shape, bool), **options), convolve(x, kernel, **options))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("shape, taps", [((30_000,), (1000,)), ((200, 210), (31, 31)), ((40, 41, 42), (11, 11, 11))])
+def test_all_valid_is_the_plain_result_where_weights_are_found_by_transforms(shape, taps, dtype):
+    """Their rounding errors must not show, nor where a window misses one sample."""
+    x, kernel = reals(shape, dtype), 1 + np.random.default_rng(1).random(taps)
+    kernel, mask = kernel.astype(x.real.dtype), np.ones(shape, bool)
+    for method in "auto", "fft":
+        plain, all_valid = (convolve(x, kernel, mask=own, method=method) for own in (None, mask))
+        same(all_valid, plain)
+    mask[0] = False
+    check_masked(x, kernel, mask)
+
+
 def test_bias_and_beta_are_added_to_the_normalised_result(tuning):
     x, kernel, mask = integers((20, 30), np.float32), np.ones((3, 3), np.float32), weights_like(np.empty((20, 30)))
     plain = convolve(x, kernel, mask=mask, padding="same")

@@ -90,7 +90,7 @@ def compile_weighing(stored: str, marks: str, working: str, along: tuple[int, ..
 def compile_normalisation(sums: str, weights: str, along: tuple[int, ...]) -> int:
     """Compile the product of a line of sums with the whole weight over the weight found, NaN where that is too little.
 
-    ``beside`` is the largest weight that is none.
+    ``beside`` is the largest weight that is none; what the whole weight exceeds by no more is whole.
     """
     sum_type, weight_type, is_near = np.dtype(sums), np.dtype(weights), bool(along)
     convert, nan = sum_type.type, weight_type.type(np.nan)
@@ -100,7 +100,8 @@ def compile_normalisation(sums: str, weights: str, along: tuple[int, ...]) -> in
         most = least[0]
         for k in range(count):
             own, all_valid = read_sample(found, k * found_step, 0), read_sample(whole, k * whole_step, 0)
-            factor = nan if own <= most else all_valid / own  # nothing is read under a condition: it takes vectors
+            share = all_valid if own >= all_valid - most else own
+            factor = nan if own <= most else all_valid / share  # nothing is read under a condition: it takes vectors
             write_sample(sums, k * sum_step, convert(read_sample(sums, k * sum_step, 0) * factor), 0)
 
     weight = pointer_to(weight_type)

@@ -188,13 +188,13 @@ def estimate(problem: Problem, factors: Structure) -> float:
     own = prepared(problem)
     layout = layout_of(own)
     assert layout is not None
-    return tuning.milliseconds(problem, elapsed(own, layout, batch=True), 0.15, 1.2, 0.7)
+    return tuning.milliseconds(problem, elapsed(own, layout, batch=True), 0.125, 1.2, 0.7)
 
 
 @tuning.remembered(256)
 def least_estimate(problem: Problem) -> float:
     """Return milliseconds that an estimate is not below, at little cost."""
-    return 0.0 if problem.is_upsampled else tuning.milliseconds(problem, least_cycles(problem), 0.15, 1.2, 0.7)
+    return 0.0 if problem.is_upsampled else tuning.milliseconds(problem, least_cycles(problem), 0.125, 1.2, 0.7)
 
 
 def prepare(
