@@ -97,6 +97,8 @@ def run_rows(arguments):
     done = 0
     while done < length:
         count = length - done
+        if may_write and count < block <= length:  # the last block ends with the line: some outputs are computed twice
+            done, count = length - block, block
         write, write_step = target + done * out_step, row_step
         writes_out = may_write and count >= block
         if writes_out:
@@ -246,6 +248,7 @@ def run_tile(arguments):
             weights = results - table[job + t.RESULTS_AT] + table[job + t.PACKED_AT]
             behind = weights + table[job + t.WEIGHTS_BLOCK]
             call(indices_at(packing)[t.RUN_LINE], (packing, number_of_all, weights, behind))
+        is_written = table[job + t.WRITES_OUT] != 0 and length >= table[job + t.BLOCK]
         start(memory, t.PLACE, rank)
         for _ in range(total(memory, t.STARTS, rank)):
             source, target = samples, out + table[table[job + t.OUT_CHANNELS] + channel]
@@ -256,6 +259,8 @@ def run_tile(arguments):
                 if a == row_axis:
                     here = here // spacing * spacing * most_rows + here % spacing
                     rows = min(most_rows, -(-(memory[t.CARRIED * rank + a] - here) // spacing))
+                    if is_written and here >= (most_rows - rows) * spacing:  # the last rows end with the tile
+                        here, rows = here - (most_rows - rows) * spacing, most_rows
                     row_step = spacing * table[axis + t.OUT_STEP]
                 source += here * table[axis + pitch] * (table[axis + t.STRIDE] if reads_x != 0 else 1)
                 target += here * table[axis + t.OUT_STEP]

@@ -88,9 +88,11 @@ def write_begins(length, before, extent, stride, outputs, size, border, begins):
     """
     unit, head, tail = max(1, border), outputs, outputs
     if border > 0:
-        inside = (length + before - extent) // stride + 1  # outputs up to the last inside
+        inside = min(outputs, (length + before - extent) // stride + 1)  # outputs up to the last inside
         head = min(outputs, -(-max(0, -(-before // stride)) // border) * border)
-        tail = head + max(0, min(inside, outputs) - head) // border * border
+        tail = head + max(0, inside - head) // border * border
+        if tail > head:  # what is left of the line is one block, or none
+            tail = inside if inside == outputs else min(inside, max(tail, outputs - border))
     count, first = 0, 0
     begins[0] = 0
     for mark in (head, tail, outputs):
