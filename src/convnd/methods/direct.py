@@ -152,8 +152,9 @@ def rows_ahead(problem: Problem, sharing: Sharing, rows: int) -> int:
     """Return the bytes from a block to the rows to ask memory for: far enough for them to come in time."""
     if len(problem.axes) == 1:
         return 0  # memory fetches one line ahead by itself
-    axis = problem.axes[0]
-    return problem.x_steps[0] * (axis.extent + (rows * axis.stride if sharing.axis == 0 else 0))
+    a = next((a for a, axis in enumerate(problem.axes[:-1]) if axis.taps > 1), 0)  # an item of a batch is near its like
+    axis = problem.axes[a]
+    return problem.x_steps[a] * (axis.extent + (rows * axis.stride if sharing.axis == a else 0))
 
 
 def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor]) -> str:

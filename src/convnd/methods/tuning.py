@@ -7,10 +7,7 @@ wrong.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from math import prod
 from typing import ParamSpec, TypeVar
-
-import numpy as np
 
 from ..problem.canonical import Problem
 
@@ -27,9 +24,10 @@ class Tuning:
     """Sizes and costs that were measured, in one place so that tests can make them small."""
 
     window_bytes: int = 512 * 1024  #: of a tile's window: it stays in L2 beside its outputs
-    rolling: int = 4  #: windows of one that is read in place: a few of its rows at a time are in use
+    rolling: int = 4  #: windows of one that is read once: a few of its rows at a time are in use
     most_tiles: int = 128  #: shapes of register tiles of more than one row in a process, which keeps 1.1 MiB of each
     line_price: int = 16  #: what starting a line costs, as elements of halo
+    far_line_price: int = 64  #: of a line that is read in place, or from memory, which brings long ones by itself
     small_halo: float = 1 / 128  #: share of a window that is read twice, below which a tile need not grow
     gather_cycles: float = 0.4  #: of an element that is gathered, with the array in memory
     gather_line_cycles: float = 80.0  #: of a line that is gathered
@@ -37,6 +35,10 @@ class Tuning:
     serial_below: float = 300_000.0  #: estimated cycles below which a second thread costs more than it brings
     tasks_per_worker: int = 8  #: so that a slow core does not hold up the others
     inside_cycles: float = 0.8  #: of an element that is read in place, the time it takes from memory
+    cached_bytes: int = 2**25  #: of x and the result, beyond which they come from memory
+    part_cycles: float = 40_000.0  #: that starting the threads takes for each part of a convolution
+    far_rows: int = 4  #: of a register tile that reads in place what comes from memory, at most, and its vectors
+    far_gather_cycles: float = 0.07  #: of a byte that is gathered from memory
     row_tap_cycles: float = 0.75  #: of a vector and a tap of a pass along rows
     line_tap_cycles: float = 1.4  #: of one along lines, whose vectors lie across cache lines
     first_level_bytes: int = 32 * 1024  #: of the rows that a pass uses at once
@@ -83,6 +85,11 @@ def remembered(most: int) -> Callable[[Callable[Arguments, Result]], Callable[Ar
     return decorate
 
 
+def is_far(problem: Problem) -> bool:
+    """Return whether x and the result are larger than caches."""
+    return problem.moved_bytes > TUNING.cached_bytes
+
+
 def far_cycles(size: int) -> float:
     """Estimate the cycles of reading so many bytes again: those that do not stay in a near cache come from the next."""
     return max(0, size - TUNING.near_bytes) / TUNING.far_bytes
@@ -94,6 +101,4 @@ def milliseconds(problem: Problem, cycles: float, beside: float, times: float, s
     The rest is fitted for a method: milliseconds ``beside`` the tasks, the time of an estimated cycle in cycles, and
     the ``share`` of the time in which memory carries x and the result that does not pass behind the tasks.
     """
-    samples = problem.groups * problem.read_channels * prod(axis.length for axis in problem.axes)
-    moved = samples * problem.stored_bytes + problem.outputs * np.dtype(problem.result).itemsize
-    return beside + times * cycles / _CYCLES_PER_MS + share * moved / _BYTES_PER_MS
+    return beside + times * cycles / _CYCLES_PER_MS + share * problem.moved_bytes / _BYTES_PER_MS

@@ -71,8 +71,10 @@ class Problem:
         self.branch_channels = self.out_channels // self.branches
         #: Outputs of every channel together.
         self.outputs = self.groups * self.out_channels * prod([axis.outputs for axis in axes])
-        #: Bytes of a real part of ``x``.
+        #: Bytes of a real part of ``x``, and of ``x`` and the result.
         self.stored_bytes = stored.itemsize
+        samples = self.groups * self.read_channels * prod([axis.length for axis in axes])
+        self.moved_bytes = samples * stored.itemsize + self.outputs * result.itemsize
         #: Whether results are neighbours along the last axis.
         self.results_near = last_step == result.itemsize
         #: Whether the result is what the routine computes, and it can write it as it is.

@@ -75,7 +75,9 @@ def window_cycles(problem: Problem, spans: Sequence[Span], way: Way, shape: Sequ
         if span is not spans[-1]:
             lines *= span.length(n)
     if not way.inside:
-        return lines * gather_cycles(spans[-1].length(shape[-1]) * together)
+        samples = spans[-1].length(shape[-1]) * together
+        far = tuning.TUNING.far_gather_cycles * problem.stored_bytes if tuning.is_far(problem) else 0
+        return lines * (gather_cycles(samples) + far * samples)
     # The ends of lines alone, each a block; the last block of the rest is a tile's too.
     last = problem.axes[-1]
     ends = (last.before > 0) + (last.after > 0)

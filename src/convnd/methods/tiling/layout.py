@@ -90,12 +90,13 @@ class _About(NamedTuple):
     halos: list[float]  # of each axis, what a tile reads twice, in outputs
     room: float  # positions of a window
     most: int  # outputs of a tile
+    worth_a_tile: int  # outputs along a line that is read in place, whose tiles cost more to begin than to sum
+    is_far: bool
 
 
 def _about(problem: Problem) -> _About:
     spans = [span_of(axis) for axis in problem.axes]
     halos = [span.reach / span.stride for span in spans]
-    halos[-1] += tuning.TUNING.line_price / spans[-1].stride
     most = _most_outputs(problem)
     if not problem.results_near:  # what lies between them is written soon, while all of it is in the cache
         held = problem.branches * np.dtype(problem.result).itemsize
@@ -105,14 +106,15 @@ def _about(problem: Problem) -> _About:
             for axis, step, halo in zip(problem.axes, problem.out_steps, halos, strict=True)
         ]
     room = tuning.TUNING.window_bytes / (problem.read_channels * np.dtype(problem.working).itemsize)
-    return _About(spans, halos, room, most)
+    worth_a_tile = problem.outputs // (4 * tuning.TUNING.tasks_per_worker * available())
+    return _About(spans, halos, room, most, worth_a_tile, tuning.is_far(problem))
 
 
 def _cycles(problem: Problem, about: _About, way: Way, shape: Sequence[int]) -> float:
     """Estimate the cycles of one core for a group of channels."""
     cycles, last = tile_cycles(about.spans, way, shape), problem.axes[-1]
     if way.inside:
-        cycles *= 1 + ((last.before > 0) + (last.after > 0)) * way.tile.block / max(last.outputs, way.tile.block)
+        cycles *= 1 + ((last.before > 0) + (last.after > 0)) * way.tile.block / max(last.outputs, way.tile.block) / 2
     return cycles + window_cycles(problem, about.spans, way, shape, frame(problem, way))
 
 
@@ -194,8 +196,11 @@ def _tile_shape(about: _About, way: Way) -> tuple[list[int], bool]:
     Axes are cut in two, each time that of least halo, until a tile is small enough. What lies between the lines of a
     run of several axes is computed and dropped, so its inner axes are taken whole.
     """
-    spans, halos, room, most = about
-    room *= tuning.TUNING.rolling if way.inside and way.blocks == 1 else 1  # each block reads the window again
+    spans, halos, room, most, *_ = about
+    passes = way.inside or about.is_far  # a few rows of the window at a time
+    price = tuning.TUNING.far_line_price if passes else tuning.TUNING.line_price
+    halos = [*halos[:-1], halos[-1] + price / spans[-1].stride]
+    room *= tuning.TUNING.rolling if passes and way.blocks == 1 else 1  # each block reads the window again
     last, is_long, is_small = len(spans) - 1, False, True
     least, shape = [], []
     for a, (span, halo) in enumerate(zip(spans, halos, strict=True)):
@@ -206,8 +211,9 @@ def _tile_shape(about: _About, way: Way) -> tuple[list[int], bool]:
             unit = way.tile.block if way.tile.across else min(way.tile.block, round_up(n, way.tile.lanes))
         elif a == way.sharing.axis:
             unit = way.rows_apart
-        if 0 < halo < tuning.TUNING.small_halo * n:  # longer tiles bring nothing
-            n, is_long = max(unit, int(halo / tuning.TUNING.small_halo)), True
+        longest = max(unit, halo / tuning.TUNING.small_halo, about.worth_a_tile if way.inside else 0)
+        if halo > 0 and longest < n:  # longer tiles bring nothing
+            n, is_long = int(longest), True
         least.append(unit)
         shape.append(-(-n // unit) * unit)
     if is_long:

@@ -46,6 +46,7 @@ class Kind(NamedTuple):
     reads_inside: bool
     reads_native: bool
     depthwise: bool
+    is_far: bool
     divided: tuple[int, int]  # the axis of which parts have some taps only, and the least of them; or -1
 
 
@@ -70,7 +71,8 @@ def kind_of(problem: Problem) -> Kind:
     return Kind(
         problem.working, tuple(axes), channels, problem.weights, problem.branches, problem.branch_channels,
         problem.reads_inside and (is_near or channels <= _PAGES), problem.reads_native and is_near,
-        problem.depthwise, (problem.kernel_axes[first], least) if is_cut else (-1, 0),
+        problem.depthwise, tuning.is_far(problem),
+        (problem.kernel_axes[first], least) if is_cut else (-1, 0),
     )  # fmt: skip
 
 
@@ -95,7 +97,8 @@ def ranked(kind: Kind) -> list[tuple[float, Way]]:
         return cost
 
     found = [(price(way), way) for way in _ways(kind, axes, sizes, lanes_of(kind.working))]
-    return sorted(found, key=lambda ranked: (ranked[0], ranked[1].inside))
+    # Rows that are neighbours in memory come from it together.
+    return sorted(found, key=lambda ranked: (ranked[0], ranked[1].inside, -(ranked[1].sharing.axis or 0)))
 
 
 def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) -> Iterator[Way]:
@@ -118,10 +121,20 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
                 for flat in range(max(1, len(axes) - 1 - outside)):
                     if flat and sizes[-flat] == _LONG:
                         break
-                    for inside in (False, True) if flat == 0 and kind.reads_inside else (False,):
+                    suits = not kind.is_far or _suits_memory(tile, sizes[-1])
+                    for inside in (False, True) if flat == 0 and kind.reads_inside and suits else (False,):
                         for slides in slide:
                             yield _way(kind, axes, tile._replace(slides=slides), sharing, flat, inside, apart)
     yield from _ways_across(kind, axes, sizes[-1], lanes, parts)
+
+
+def _suits_memory(tile: RegisterTile, size: int) -> bool:
+    """Return whether a register tile may read lines of so many outputs in place that come from memory.
+
+    A block waits where it asks for many lines at once, and a line that is shorter than a block is stored apart.
+    """
+    most = tuning.TUNING.far_rows
+    return tile.block <= size and (tile.rows == 1 or tile.interleaved or max(tile.rows, tile.vectors) <= most)
 
 
 def _ways_across(kind: Kind, axes: Sequence[Axis], size: int, lanes: int, parts: str) -> Iterator[Way]:
