@@ -84,6 +84,25 @@ def test_vectors_along_another_axis_change_no_bit(tuned, monkeypatch, name):
         same(*results)
 
 
+@pytest.mark.parametrize("shape, taps", [((30, 70), (3, 5)), ((5, 40, 50), (2, 3, 2)), ((6, 40, 50), (3, 3))])
+def test_lines_in_parts_change_no_bit(tuned, shape, taps):
+    """The outputs inside x and those of the ends are computed apart, where arrays come from memory."""
+    axes, small = (-3, -2, -1)[-len(taps) :], {"cached_bytes": 1, "part_cycles": 0.0}
+    for dtype in np.float32, np.float64:
+        x, kernel = integers(shape, dtype), integers(taps, dtype, seed=1)
+        for options in {"padding": "same"}, {"padding": "full"}:
+            with tuned("default", **small):
+                assert "ends" in str(plan(x, kernel, axes=axes, method="direct", **options))
+                for boundary in BOUNDARIES:
+                    check(x, kernel, axes=axes, boundary=boundary, method="direct", **options)
+        x, kernel = reals(shape, dtype), reals(taps, dtype, seed=1)
+        results = []
+        for changes in small, {}:
+            with tuned("default", **changes):
+                results.append(convnd(x, kernel, axes=axes, padding="same", method="direct"))
+        same(*results)
+
+
 def test_vectors_lie_along_an_axis_that_fills_them(monkeypatch, tuned):
     turned = []
     with tuned("default"):

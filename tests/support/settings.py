@@ -19,6 +19,7 @@ SETTINGS = {
         "window_bytes": 256, "serial_below": 1, "results_bytes": 1, "first_level_bytes": 256,
         "summed_taps": 2, "most_tiles": 32,  # a register tile takes a fifth of a second to compile
         "near_bytes": 8 * 1024, "far_bytes": 1e-3,  # transforms of more than some rows cost a fortune
+        "cached_bytes": 1, "part_cycles": 0.0,  # arrays come from memory, and lines are taken apart
         "looking_ms": 0.0,  # "auto" looks for other ways, however little the work
         "packed_once": 1,
         "slab_samples": 1500, "slab_extents": 0,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ..problem.canonical import Kernel, Problem
 from ..problem.request import Request
 from . import tuning
 from .separable.factors import Factor, Structure
+from .tiling.ends import parted
 from .tiling.layout import best, round_up, tile_size, tiles_there, usable
 from .tiling.likeness import representative, turned
 from .tiling.tables import (
@@ -99,6 +101,36 @@ class DirectPlan:
             self(x, lifted, fills, out, workers, region, columns)
 
 
+@dataclass(frozen=True)
+class PartedPlan:
+    """Plans of the parts of all lines, most outputs first, and how many bytes behind the first output they begin."""
+
+    problem: Problem
+    parts: tuple[DirectPlan, ...]
+    offsets: tuple[int, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the plan of most outputs says of itself."""
+        return getattr(self.parts[0], name)
+
+    @property
+    def flops(self) -> int:
+        """Operations of a call."""
+        return sum(own.flops for own in self.parts)
+
+    def describe(self) -> list[str]:
+        """Say what runs."""
+        ends = sum(own.problem.outputs for own in self.parts[1:])
+        return [*self.parts[0].describe(), f"ends      {ends} outputs, whose vectors lie along another axis"]
+
+    def __call__(
+        self, x: np.ndarray, weights: Sequence[Any], fills: np.ndarray, out: np.ndarray, workers: int | None
+    ) -> None:
+        """Convolve ``x`` into ``out`` by the parameters of `DirectPlan`."""
+        for own, packed, offset in zip(self.parts, weights, self.offsets, strict=True):
+            own(x, packed, fills, out, workers, columns={t.OUT: out.ctypes.data + offset})
+
+
 @tuning.remembered(256)
 def plan(problem: Problem) -> DirectPlan:
     """Return the plan of a merged problem, by the layout of least cost."""
@@ -167,6 +199,8 @@ def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
     like = representative(turned(problem))
     layout, cycles = best(like)
+    parts, own_cycles = parted(like)
+    cycles = own_cycles if parts else cycles
     weight_bytes = (
         like.out_channels * like.weights * np.dtype(like.working).itemsize
     )  # of a group: each tile reads them
@@ -177,7 +211,10 @@ def estimate(problem: Problem, factors: Structure) -> float:
 
 def prepare(
     problem: Problem, kernel: Kernel, factors: Sequence[Factor], workers: int | None
-) -> tuple[DirectPlan, np.ndarray | Packing]:
+) -> tuple[DirectPlan | PartedPlan, Any]:
     """Return the plan of a problem, and its kernel ready for it."""
+    if parts := parted(turned(problem))[0]:
+        plans, weights = zip(*[prepare(own, kernel, factors, workers) for own, _ in parts], strict=True)
+        return PartedPlan(problem, plans, tuple([offset for _, offset in parts])), weights
     own = plan(turned(problem))
     return own, kernel.of((own.tile_pass.sums.packing, own.packs_inside), lambda: own.prepare(kernel.weights, workers))

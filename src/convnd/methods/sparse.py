@@ -71,6 +71,6 @@ def prepare(
 ) -> tuple[Any, Any]:  # fmt: skip
     """Return the direct plan of a problem, which may leave taps out, and its kernel ready for it."""
     own, packed = direct.prepare(problem, kernel, factors, workers)
-    if own.problem.is_searched:
+    if isinstance(own, direct.DirectPlan) and own.problem.is_searched:
         return SearchedPlan(own, own.problem.working), Sparse(kernel.weights, packed)
     return own, packed
