@@ -121,7 +121,7 @@ class PartedPlan:
     def describe(self) -> list[str]:
         """Say what runs."""
         ends = sum(own.problem.outputs for own in self.parts[1:])
-        return [*self.parts[0].describe(), f"ends      {ends} outputs, whose vectors lie along another axis"]
+        return [*self.parts[0].describe(), f"ends      {ends} outputs that read beyond lines, by themselves"]
 
     def __call__(
         self, x: np.ndarray, weights: Sequence[Any], fills: np.ndarray, out: np.ndarray, workers: int | None

@@ -1,7 +1,8 @@
 """Lines in parts: the outputs inside x, which tiles read in place, and those of either end.
 
 Where x is padded, the windows at the ends of each line are gathered. A register tile along the line would compute a
-whole block there for a few outputs, so the vectors of the ends lie along another axis.
+whole block there for a few outputs. As problems of their own the ends are cut in the way that suits them: their vectors
+lie along another axis, or many short lines run as one.
 """
 
 from dataclasses import replace
@@ -13,8 +14,8 @@ from .. import tuning
 from .layout import best
 from .likeness import representative, turned
 
-_MOST_LINES = 16  # that an output reads: more of them, far apart, wait for memory longer than to be gathered
-_CROWDED = 2048  # bytes between lines that share sets of a cache: a search along them reads each line again
+_MOST_LINES = 16  # that an output reads, at most: more, far apart, wait for memory longer than gathering takes
+_CROWDED = 2048  # bytes: lines that lie a multiple of it apart compete for few sets of a cache: each is read again
 
 
 class Part(NamedTuple):
