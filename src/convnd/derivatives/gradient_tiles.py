@@ -22,7 +22,7 @@ def tile_shape(problem: Problem, filters: int, most: int) -> list[int]:
 
     def is_small() -> bool:
         read = [window_length(axis, n) for axis, n in zip(axes, shape, strict=True)]
-        amid = prod(-(-n // len(axis.reading.phases())) for axis, n in zip(axes, read, strict=True))  # zeros
+        amid = prod(-(-n // len(axis.reading.phases())) for axis, n in zip(axes, read, strict=True))  # places of y
         is_near = filters * amid <= largest and problem.in_channels * prod(read) <= tuning.TUNING.rolling * largest
         return is_near and prod(shape) <= most
 

@@ -34,12 +34,13 @@ from .gradient_tiles import block_of, tile_shape
 
 _TASKS = 16  # that large problems are divided into, however many threads there are
 _SUMS_BYTES = 2**22  # of all tasks: more take longer to add up than filters to divide
-_FILTER_TASKS = 8  # that filters are divided for, where tiles make fewer
-_SUMS_OF_SAMPLE = 512  # of a task, at least, where filters are divided: all such tasks gather x anew
+_FILTER_TASKS = 8  # that there are at most where filters are divided, because tiles make fewer
+_SUMS_OF_SAMPLE = 512  # that a task then adds products of a sample to, at least: each of them gathers x anew
 _OUTPUTS = 2**15  # of a tile, at most
-_LINE_PRICE = 100  # samples between two lines, for which they need not be one
-_SPECTRAL_TASKS, _NEARLY = 8, 1.05  # at most, and that take so much of the least time at most
-_TILES_OF_PAIR = 16  # of a task, at least, for each pair of channels and one channel of each
+_LINE_PRICE = 100  # samples between two lines, below which they run as one: to begin a line costs as much
+_SPECTRAL_TASKS = 8  # at most
+_NEARLY = 1.05  # times the least time: the most tasks that take no longer are made
+_TILES_OF_PAIR = 16  # of a task in one go, at least, times pairs of channels over channels: pairs have a way back each
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def plan(problem: Problem, runs_on: bool) -> GradientPlan:
     shape = tile_shape(problem, filters, max(1, min(outputs // tile_tasks, _OUTPUTS)))
     begins = [tile_begins(axis, n, 0) for axis, n in zip(problem.axes, shape, strict=True)]
     shape, tiles = [int(np.diff(own).max()) for own in begins], prod(len(own) - 1 for own in begins)
-    tile_tasks = -(-tiles // -(-tiles // tile_tasks))  # of so many tiles each, but for the last
+    tile_tasks = -(-tiles // -(-tiles // tile_tasks))  # the fewest whose shares are no larger
 
     read = [window(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
     lengths = [own.length for own in read]
@@ -184,7 +185,7 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     read = [window(axis, n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
     places = item * fft.tap_places(problem, read, pitches, item)
     cycles, tiles = windows.cycles(problem, layout, gradient=True), prod(len(own) - 1 for own in begins)
-    transforms = {  # that pass one after the other: of tiles, and of each task's way back, for each pair of channels
+    transforms = {  # one after the other, by tasks: of their tiles, and for each pair of channels their way back
         tasks: -(-tasks * problem.groups // available()) * (channels * tiles / tasks + pairs)
         for tasks in range(1, min(_SPECTRAL_TASKS, tiles) + 1)
     }
@@ -198,8 +199,7 @@ def spectral_plan(problem: Problem) -> GradientPlan | None:
     of_y = _describe(builder, 1, other, at, begins, pitches, working, both)
     spectra_at = channels * channel_pitch + (channels + 1) * slab_bytes
     builder.set({
-        **both, t.RUN_TASKS: function(sum_gradient), t.SUM_TILE: function(sum_spectra),
-        t.SPECTRA_AT: spectra_at,
+        **both, t.RUN_TASKS: function(sum_gradient), t.SUM_TILE: function(sum_spectra), t.SPECTRA_AT: spectra_at,
         t.NUMBERS: max(of_y, int(table[t.NUMBERS])), t.SLABS_AT: channels * channel_pitch,
         t.SCRATCH_BYTES: round_up(spectra_at + pairs * int(table[t.SLABS]) * slab_bytes, CACHE_LINE),
         t.PHASES: builder.add(places), t.SUMS_PITCH: places.size, t.SHARES: tile_tasks,

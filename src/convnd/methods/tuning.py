@@ -24,10 +24,10 @@ class Tuning:
     """Sizes and costs that were measured, in one place so that tests can make them small."""
 
     window_bytes: int = 512 * 1024  #: of a tile's window: it stays in L2 beside its outputs
-    rolling: int = 4  #: windows of one that is read once: a few of its rows at a time are in use
+    rolling: int = 4  #: times that, where a window is passed once: a few of its rows at a time are in use
     most_tiles: int = 128  #: shapes of register tiles of more than one row in a process, which keeps 1.1 MiB of each
     line_price: int = 16  #: what starting a line costs, as elements of halo
-    far_line_price: int = 64  #: of a line that is read in place, or from memory, which brings long ones by itself
+    far_line_price: int = 64  #: the same where it is read in place or from memory, which brings long lines by itself
     small_halo: float = 1 / 128  #: share of a window that is read twice, below which a tile need not grow
     gather_cycles: float = 0.4  #: of an element that is gathered, with the array in memory
     gather_line_cycles: float = 80.0  #: of a line that is gathered
@@ -37,7 +37,7 @@ class Tuning:
     inside_cycles: float = 0.8  #: of an element that is read in place, the time it takes from memory
     cached_bytes: int = 2**25  #: of x and the result, beyond which they come from memory
     part_cycles: float = 40_000.0  #: that starting the threads takes for each part of a convolution
-    far_rows: int = 4  #: of a register tile that reads in place what comes from memory, at most, and its vectors
+    far_rows: int = 4  #: and vectors of each, at most, of a register tile that reads in place what comes from memory
     far_gather_cycles: float = 0.07  #: of a byte that is gathered from memory
     row_tap_cycles: float = 0.75  #: of a vector and a tap of a pass along rows
     line_tap_cycles: float = 1.4  #: of one along lines, whose vectors lie across cache lines

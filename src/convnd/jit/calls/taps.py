@@ -83,8 +83,8 @@ def write_begins(length, before, extent, stride, outputs, size, border, begins):
     """Write the first output of every tile along an axis, and the number of outputs behind them; return the tiles.
 
     Where the register tile can read the array itself (``border`` > 0), the outputs whose windows leave the array get
-    tiles of their own, as thin as multiples of ``border`` can be. Plans in Python call the function that is compiled
-    here.
+    tiles of their own: at the beginning whole blocks of ``border`` outputs, at the end one at most where it holds them.
+    Plans in Python call the function that is compiled here.
     """
     unit, head, tail = max(1, border), outputs, outputs
     if border > 0:

@@ -78,7 +78,7 @@ def window_cycles(problem: Problem, spans: Sequence[Span], way: Way, shape: Sequ
         samples = spans[-1].length(shape[-1]) * together
         far = tuning.TUNING.far_gather_cycles * problem.stored_bytes if tuning.is_far(problem) else 0
         return lines * (gather_cycles(samples) + far * samples)
-    # The ends of lines alone, each a block; the last block of the rest is a tile's too.
+    # The ends of lines alone, each a block.
     last = problem.axes[-1]
     ends = (last.before > 0) + (last.after > 0)
     share = ends * min(1.0, shape[-1] / last.outputs)

@@ -90,7 +90,7 @@ class _About(NamedTuple):
     halos: list[float]  # of each axis, what a tile reads twice, in outputs
     room: float  # positions of a window
     most: int  # outputs of a tile
-    worth_a_tile: int  # outputs along a line that is read in place, whose tiles cost more to begin than to sum
+    worth_a_tile: int  # outputs along an axis, up to which longer tiles that read in place pay
     is_far: bool
 
 
@@ -113,7 +113,7 @@ def _about(problem: Problem) -> _About:
 def _cycles(problem: Problem, about: _About, way: Way, shape: Sequence[int]) -> float:
     """Estimate the cycles of one core for a group of channels."""
     cycles, last = tile_cycles(about.spans, way, shape), problem.axes[-1]
-    if way.inside:
+    if way.inside:  # a block at a padded end is half for nothing, in the mean
         cycles *= 1 + ((last.before > 0) + (last.after > 0)) * way.tile.block / max(last.outputs, way.tile.block) / 2
     return cycles + window_cycles(problem, about.spans, way, shape, frame(problem, way))
 

@@ -28,6 +28,7 @@ from .transform import Transformed, TransformPlan, bits_between, tasks_of
 from .windows import cycles, elapsed, filters, layout_of, least_cycles, prepared, transform_type
 
 _POWERS = {"float32": 96, "float64": 512}  # exponents that make subnormal samples normal
+_FITTED = 0.125, 1.2, 0.7  # what `tuning.milliseconds` is told of the method
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
 
@@ -188,13 +189,13 @@ def estimate(problem: Problem, factors: Structure) -> float:
     own = prepared(problem)
     layout = layout_of(own)
     assert layout is not None
-    return tuning.milliseconds(problem, elapsed(own, layout, batch=True), 0.125, 1.2, 0.7)
+    return tuning.milliseconds(problem, elapsed(own, layout, batch=True), *_FITTED)
 
 
 @tuning.remembered(256)
 def least_estimate(problem: Problem) -> float:
     """Return milliseconds that an estimate is not below, at little cost."""
-    return 0.0 if problem.is_upsampled else tuning.milliseconds(problem, least_cycles(problem), 0.125, 1.2, 0.7)
+    return 0.0 if problem.is_upsampled else tuning.milliseconds(problem, least_cycles(problem), *_FITTED)
 
 
 def prepare(
