@@ -118,6 +118,11 @@ class PartedPlan:
         """Operations of a call."""
         return sum(own.flops for own in self.parts)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes that the packed weights take, of each part its own."""
+        return sum(own.weight_bytes for own in self.parts)
+
     def describe(self) -> list[str]:
         """Say what runs."""
         ends = sum(own.problem.outputs for own in self.parts[1:])
