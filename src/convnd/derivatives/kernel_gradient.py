@@ -20,9 +20,18 @@ from ..jit.machine import CACHE_LINE, VECTOR_BYTES
 from ..jit.parallel import available
 from ..methods import tuning
 from ..methods.direct import useful_workers
-from ..methods.tiling import tables
 from ..methods.tiling.layout import round_up
-from ..methods.tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, phase_table, tile_begins
+from ..methods.tiling.tables import (
+    Builder,
+    Columns,
+    Tasks,
+    add_axes,
+    axis_rows,
+    frames,
+    functions,
+    phase_table,
+    tile_begins,
+)
 from ..methods.tiling.taps import Window, phases_apart, places_along, window
 from ..methods.tiling.ways import lanes_of
 from ..methods.transforms import fft, windows
@@ -81,7 +90,7 @@ def _describe(
 ) -> int:  # fmt: skip
     """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes."""
     axes, described = add_axes(builder, problem, read, begins)
-    compiled = {**tables.functions(problem, working), **tables.frames(problem, working)}
+    compiled = {**functions(problem, working), **frames(problem, working)}
     builder.set({**described, **compiled, **columns, t.AXES: builder.add(axis_rows(axes, pitches))}, job)
     return int(described[t.NUMBERS])
 

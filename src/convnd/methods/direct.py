@@ -105,7 +105,6 @@ class DirectPlan:
 class PartedPlan:
     """Plans of the parts of all lines, most outputs first, and how many bytes behind the first output they begin."""
 
-    problem: Problem
     parts: tuple[DirectPlan, ...]
     offsets: tuple[int, ...]
 
@@ -189,7 +188,7 @@ def rows_ahead(problem: Problem, sharing: Sharing, rows: int) -> int:
     """Return the bytes from a block to the rows to ask memory for: far enough for them to come in time."""
     if len(problem.axes) == 1:
         return 0  # memory fetches one line ahead by itself
-    a = next((a for a, axis in enumerate(problem.axes[:-1]) if axis.taps > 1), 0)  # an item of a batch is near its like
+    a = next((a for a, axis in enumerate(problem.axes[:-1]) if axis.taps > 1), 0)  # items of a batch share no rows
     axis = problem.axes[a]
     return problem.x_steps[a] * (axis.extent + (rows * axis.stride if sharing.axis == a else 0))
 
@@ -218,8 +217,9 @@ def prepare(
     problem: Problem, kernel: Kernel, factors: Sequence[Factor], workers: int | None
 ) -> tuple[DirectPlan | PartedPlan, Any]:
     """Return the plan of a problem, and its kernel ready for it."""
-    if parts := parted(turned(problem))[0]:
+    problem = turned(problem)
+    if parts := parted(problem)[0]:
         plans, weights = zip(*[prepare(own, kernel, factors, workers) for own, _ in parts], strict=True)
-        return PartedPlan(problem, plans, tuple([offset for _, offset in parts])), weights
-    own = plan(turned(problem))
+        return PartedPlan(plans, tuple([offset for _, offset in parts])), weights
+    own = plan(problem)
     return own, kernel.of((own.tile_pass.sums.packing, own.packs_inside), lambda: own.prepare(kernel.weights, workers))

@@ -123,6 +123,11 @@ class Axis:
         positions = self.upsample * length - max(0, self.upsample - 1 - self.after)
         return (positions + self.before - self.extent) // self.stride + 1
 
+    @property
+    def inside(self) -> tuple[int, int]:
+        """The first output whose window lies within the samples, and the one after the last, where `upsample` is 1."""
+        return max(0, -(-self.before // self.stride)), min(self.outputs, self.completed(self.length))
+
     def part(self, first: int, end: int, low: int = 0, high: int | None = None) -> Axis:
         """Return the axis that has only the outputs ``first`` to ``end`` and only the samples ``low`` to ``high``.
 

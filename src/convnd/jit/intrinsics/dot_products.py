@@ -4,8 +4,20 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from .emit import I64, SCALARS, Emitter, add, behind, chosen, constant, load, load_lanes, multiply_add, store_lanes
-from .transpose import lanes_between
+from .emit import (
+    I64,
+    SCALARS,
+    Emitter,
+    add,
+    behind,
+    chosen,
+    constant,
+    lanes_between,
+    load,
+    load_lanes,
+    multiply_add,
+    store_lanes,
+)
 
 
 @Emitter

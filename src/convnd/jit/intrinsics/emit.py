@@ -101,6 +101,13 @@ def store(b, value, address, align=1):
     b.store(value, b.inttoptr(address, POINTER), align=align)
 
 
+def lanes_between(b, lanes, first, count):
+    """Return the mask of lanes whose number, counted from ``-first`` on, is one of 0 to ``count - 1``."""
+    narrow = ir.VectorType(I32, lanes)
+    first, count = (splat(b, narrow, b.trunc(own, I32)) for own in (first, count))
+    return b.icmp_unsigned("<", b.add(ir.Constant(narrow, list(range(lanes))), first), count)
+
+
 def load_lanes(b, address, mask, others):
     """Return a vector of what lies at an address, in the lanes of a mask, and of ``others`` in the rest."""
     name, place = f"llvm.masked.load.{suffix(others.type)}.p0", b.inttoptr(address, POINTER)

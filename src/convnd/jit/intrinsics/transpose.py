@@ -6,13 +6,13 @@ from numba.core import cgutils
 
 from ..tables import FILL_VALUE, UNREAD
 from .emit import (
-    I32,
     I64,
     SCALARS,
     Emitter,
     behind,
     chosen,
     constant,
+    lanes_between,
     load,
     load_lanes,
     prefetch,
@@ -49,13 +49,6 @@ def transpose(b, dtype, lanes, /, source, source_pitch, source_step, target, tar
         first = behind(b, target, (block.index, target_step))
         for r, row in enumerate(_transposed(b, rows)):
             store(b, row, behind(b, first, (target_pitch, r)))
-
-
-def lanes_between(b, lanes, first, count):
-    """Return the mask of lanes whose number, counted from ``-first`` on, is one of 0 to ``count - 1``."""
-    narrow = ir.VectorType(I32, lanes)
-    first, count = (splat(b, narrow, b.trunc(own, I32)) for own in (first, count))
-    return b.icmp_unsigned("<", b.add(ir.Constant(narrow, list(range(lanes))), first), count)
 
 
 @Emitter

@@ -32,7 +32,7 @@ def parted(problem: Problem) -> tuple[tuple[Part, ...], float]:
     is_plain = problem.reads_inside and problem.stores_inside and not (problem.is_upsampled or problem.depthwise)
     if not (is_plain and others and tuning.is_far(problem)):
         return (), 0
-    first, end = max(0, last.before), min(last.outputs, last.length + last.before - last.extent + 1)
+    first, end = last.inside
     spans = [(low, high) for low, high in ((first, end), (0, first), (end, last.outputs)) if low < high]
     is_crowded = prod([axis.taps for axis in others]) > _MOST_LINES or problem.x_steps[-2] % _CROWDED == 0
     if is_crowded or first >= end or len(spans) == 1:
