@@ -48,7 +48,7 @@ class Method(Protocol):
 
 METHODS: tuple[Method, ...] = (direct, separable, fft, winograd)
 _BY_NAME = {method.__name__.rpartition(".")[2]: method for method in METHODS}
-#: Of methods whose layouts take long to search: milliseconds that an estimate is not below, at little cost.
+#: Of methods whose layouts take long to search: milliseconds that others must exceed for a search, at little cost.
 _LEAST = {"winograd": winograd.least_estimate, "fft": fft.least_estimate}
 
 

@@ -29,6 +29,7 @@ from .windows import cycles, elapsed, filters, layout_of, least_cycles, prepared
 
 _POWERS = {"float32": 96, "float64": 512}  # exponents that make subnormal samples normal
 _FITTED = 0.125, 1.2, 0.7  # what `tuning.milliseconds` is told of the method
+_LOOKING_MS = 0.025  # that transforms must save for a layout to be looked for, which takes milliseconds for a new shape
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
 
@@ -194,8 +195,10 @@ def estimate(problem: Problem, factors: Structure) -> float:
 
 @tuning.remembered(256)
 def least_estimate(problem: Problem) -> float:
-    """Return milliseconds that an estimate is not below, at little cost."""
-    return 0.0 if problem.is_upsampled else tuning.milliseconds(problem, least_cycles(problem), *_FITTED)
+    """Return milliseconds, at little cost: where other methods take no more, an estimate is not worth looking for."""
+    if problem.is_upsampled:
+        return 0.0
+    return _LOOKING_MS + tuning.milliseconds(problem, least_cycles(problem), *_FITTED)
 
 
 def prepare(
