@@ -71,6 +71,17 @@ def test_zeros_make_nan_of_nan_and_infinity(left_out, shape):
     check(x, kernel, **DIRECT)
 
 
+def test_out_is_added_to_once_wherever_samples_are_special(left_out):
+    """However many tiles are computed with all taps, and however many are not."""
+    kernel, out = star(1), integers((600,), np.float32, seed=1)
+    for there in range(13):
+        for specials in slice(50 * there), slice(50 * there, None), slice(None, None, 50 * there + 1):
+            x = integers((600,), np.float32)
+            x[specials] = np.nan
+            expected = 2 * out + convnd(x, kernel, **DIRECT)
+            same(convnd(x, kernel, out=out.copy(), beta=2, **DIRECT), expected)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_is_left_out_changes_no_bit(left_out, monkeypatch, shape):
     kernel, x = star(len(shape)), reals(shape, np.float32)

@@ -52,7 +52,8 @@ def sum_directly(
     if len(tiles):
         plan = direct.plan(problem)
         weights = plan.prepare(kernel, workers)
-        regions = [tasks.region(int(tile)) for tile in tiles] if 2 * len(tiles) < prod(tasks.grid) else [None]
+        alone = problem.updates or 2 * len(tiles) < prod(tasks.grid)  # out is added to once, so not where sums are done
+        regions = [tasks.region(int(tile)) for tile in tiles] if alone else [None]
         for region in regions:
             plan(x, weights, fills, out, workers, region)
 
