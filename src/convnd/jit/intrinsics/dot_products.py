@@ -16,7 +16,7 @@ from .emit import (
     load,
     load_lanes,
     multiply_add,
-    store_lanes,
+    store_first,
 )
 
 
@@ -52,7 +52,8 @@ def dot_products(b, dtype, lanes, rows, columns, /, x, offsets, y, y_pitch, sums
             some = [b.load(own, typ=vector) for own in row[c : c + lanes]]
             there = lanes_between(b, lanes, ir.Constant(I64, 0), ir.Constant(I64, len(some)))
             place = behind(b, sums, (sums_pitch, r), c * size)
-            store_lanes(b, add(b, load_lanes(b, place, there, zero), _sums_of_lanes(b, some)), place, there)
+            total = add(b, load_lanes(b, place, there, zero), _sums_of_lanes(b, some))
+            store_first(b, total, place, ir.Constant(I64, len(some)))
 
 
 def _sums_of_lanes(b, vectors):

@@ -18,7 +18,7 @@ from .emit import (
     prefetch,
     splat,
     store,
-    store_lanes,
+    store_first,
 )
 
 _LINES_AHEAD = 4  # that memory is asked for: lines of a plane are gathered sooner than they come by themselves
@@ -73,10 +73,15 @@ def gather_lines(b, dtype, lanes, /, source, offsets, rows, target, pitch, width
         with cgutils.for_range(b, chunks, intp=I64) as chunk:
             first = b.mul(chunk.index, ir.Constant(I64, lanes))
             prefetch(b, behind(b, ahead, (first, size)))
-            there = lanes_between(b, lanes, b.sub(first, low), count)
-            samples = load_lanes(b, behind(b, source, offset, (first, size)), there, other)
-            written = lanes_between(b, lanes, zero, b.sub(width, first))
-            store_lanes(b, samples, behind(b, line, (first, size)), written)
+            place, to = behind(b, source, offset, (first, size)), behind(b, line, (first, size))
+            begin, last = b.sub(first, low), b.sub(count, ir.Constant(I64, lanes))
+            is_inside = b.and_(b.icmp_signed(">=", begin, zero), b.icmp_signed("<=", begin, last))
+            with b.if_else(is_inside, likely=True) as (whole, at_an_end):
+                with whole:
+                    store(b, load(b, place, other.type), to)
+                with at_an_end:
+                    samples = load_lanes(b, place, lanes_between(b, lanes, begin, count), other)
+                    store_first(b, samples, to, b.sub(width, first))
 
 
 @Emitter
@@ -118,7 +123,7 @@ def write_lines(b, dtype, lanes, /, source, pitch, target, step, rows, width):
         first = b.mul(chunk.index, ir.Constant(I64, lanes))
         there = lanes_between(b, lanes, ir.Constant(I64, 0), b.sub(width, first))
         samples = load_lanes(b, behind(b, source, (row.index, pitch), (first, size)), there, constant(vector, 0))
-        store_lanes(b, samples, behind(b, target, (row.index, step), (first, size)), there)
+        store_first(b, samples, behind(b, target, (row.index, step), (first, size)), b.sub(width, first))
 
 
 @Emitter
@@ -141,9 +146,9 @@ def turn_lines(b, dtype, lanes, /, source, source_pitch, target, target_pitch, c
     with cgutils.for_range(b, blocks(length), intp=I64) as c, cgutils.for_range(b, blocks(count), intp=I64) as r:
         row, column = (b.mul(loop.index, ir.Constant(I64, lanes)) for loop in (r, c))
         rows, columns = b.sub(count, row), b.sub(length, column)
-        of_rows, of_columns = (lanes_between(b, lanes, zero, own) for own in (rows, columns))
+        of_columns = lanes_between(b, lanes, zero, columns)
         sources = lines(behind(b, source, (row, source_pitch), (column, size)), source_pitch, rows)
         targets = lines(behind(b, target, (column, target_pitch), (row, size)), target_pitch, columns)
         turned = _transposed(b, [load_lanes(b, place, of_columns, constant(vector, 0)) for place in sources])
         for own, place in reversed([*zip(turned, targets, strict=True)]):  # what the last line has is stored last
-            store_lanes(b, own, place, of_rows)
+            store_first(b, own, place, rows)
