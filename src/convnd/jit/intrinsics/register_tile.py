@@ -31,7 +31,7 @@ from llvmlite import ir
 from numba import njit
 from numba.core import cgutils
 
-from ..machine import CACHE_LINE, IS_X86
+from ..machine import CACHE_LINE, VECTOR_BYTES
 from ..tables import TOGETHER
 from .emit import I32, I64, SCALARS, Emitter, add, behind, call, constant, load, multiply_add, prefetch, splat, store
 
@@ -104,7 +104,7 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
                 b.store(add(b, load(b, place_of(r, v), vector), b.load(acc[r][v], typ=vector)), acc[r][v])
 
     def in_order(value):
-        """Return a value, made before what is loaded next: LLVM loads samples of all rows first, and spills them."""
+        """Return a value, made before what is loaded next: LLVM loads samples of 28 rows first, and spills them."""
         return b.asm(ir.FunctionType(vector, [vector]), "", "=v,0,~{memory}", [value], True)
 
     def in_register(address):
@@ -126,7 +126,7 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
                 spread = load(b, place, vector) if tile.depthwise else splat(b, vector, load(b, place, scalar))
                 for v in vectors:
                     total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
-                    b.store(in_order(total) if tile.across and IS_X86 else total, acc[r][v])
+                    b.store(in_order(total) if tile.across and VECTOR_BYTES == 64 else total, acc[r][v])
 
     def slide(start, first, last):
         shifted, kind = range(tile.vectors // 2), "ps" if size == 4 else "pd"
