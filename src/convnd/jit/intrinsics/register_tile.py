@@ -4,7 +4,7 @@ The register tile computes ``rows x vectors`` vectors of outputs in registers. I
 taps: each a byte offset from the tile's first sample, and the run ``r0..r1`` of rows that it feeds::
 
     for each block of outputs
-        for each part of the taps
+        for each part of the taps          (of many parts, for some blocks, before those)
             for each outer step z of the part
                 for each group g of taps that feed the same run r0..r1       (unrolled)
                     for each tap t of the group
@@ -34,6 +34,8 @@ from numba.core import cgutils
 from ..machine import CACHE_LINE, VECTOR_BYTES
 from ..tables import TOGETHER
 from .emit import I32, I64, SCALARS, Emitter, add, behind, call, constant, load, multiply_add, prefetch, splat, store
+
+_NEAR_BLOCKS = 8  # that sum one part of the taps after each other: its weights stay in the nearest cache
 
 
 class RegisterTile(NamedTuple):
@@ -84,8 +86,9 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
     step_out = b.mul(out_row, ir.Constant(I64, tile.rows)) if tile.across else tile.block * size
     acc = [[cgutils.alloca_once(b, vector) for _ in vectors] for _ in rows]
     zero, one, most = (ir.Constant(I64, number) for number in (0, 1, TOGETHER - 1))
+    near = _NEAR_BLOCKS if tile.parts == "many" else 1
     if tile.parts != "one":
-        held = b.ptrtoint(cgutils.alloca_once(b, ir.ArrayType(vector, tile.rows * tile.vectors)), I64)
+        held = b.ptrtoint(cgutils.alloca_once(b, ir.ArrayType(vector, near * tile.rows * tile.vectors)), I64)
         last_part = b.sub(load(b, parts, I64, 8), one)
 
     def clear(some):
@@ -154,12 +157,8 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
             for g, (r0, r1) in enumerate(tile.runs):
                 sum_taps(start, ends, g, r0, r1)
 
-    def end_part(some, part, in_out):
+    def end_part(some, part, in_out, in_held):
         """Add the sums of some rows to those held, and these to what is stored where no more are added to them."""
-
-        def in_held(r, v):
-            return behind(b, held, tile.lanes * size * (r * tile.vectors + v))
-
         nth = b.and_(part, most)
         with b.if_then(b.icmp_unsigned("!=", nth, zero)):
             add_to_sums(some, in_held)
@@ -172,16 +171,33 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
             with partial:
                 store_sums(some, in_held)
 
-    with cgutils.for_range(b, blocks, intp=I64) as block:
-        start = behind(b, x, (block.index, step_x))
-        target = in_register(behind(b, out, (block.index, step_out)))
+    def sum_part(start, part, in_out, in_held):
+        begin, end = (load(b, behind(b, parts, (part, 8), 8 + side), I64, 8) for side in (0, 8))
+        sum_steps(start, begin, end)
+        for some in [[r] for r in rows] if tile.parts == "staggered" else [rows]:
+            end_part(some, part, in_out, in_held)
+            clear(some)
+            if some[-1] < tile.rows - 1:  # taps that all rows share, up to where the next one ends its part
+                last_step = behind(b, bounds, (b.sub(end, one), 8 * tile.columns))
+                sum_taps(start, last_step, len(tile.runs) + some[-1], 0, tile.rows)
+
+    def sum_block(block, nth, part=None):
+        """Compute a block, the ``nth`` of those near each other, or what a part of the taps adds to it."""
+        start = behind(b, x, (block, step_x))
+        target = in_register(behind(b, out, (block, step_out)))
 
         def in_out(r, v):
             return behind(b, target, r * tile.lanes * size if tile.interleaved else (out_row, r), v * spacing)
 
+        def in_held(r, v):
+            return behind(
+                b, held, (nth, tile.rows * tile.vectors * tile.lanes * size), tile.lanes * size * (r * tile.vectors + v)
+            )
+
         clear(rows)
         if not tile.interleaved and not tile.across:  # waiting for memory is what small kernels do most
-            with b.if_then(b.icmp_signed("!=", ahead, zero)):
+            is_first = b.icmp_signed("==", part or zero, zero)
+            with b.if_then(b.and_(b.icmp_signed("!=", ahead, zero), is_first)):
                 for r in rows:
                     for line in range(0, tile.block * size, CACHE_LINE):
                         prefetch(b, behind(b, start, ahead, (x_row, r), line))
@@ -189,16 +205,21 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
         if tile.parts == "one":
             sum_steps(start, zero, load(b, behind(b, parts, 16), I64, 8))
             store_sums(rows, in_out)
+        elif tile.parts == "many":
+            sum_part(start, part, in_out, in_held)
         else:
-            with cgutils.for_range(b, b.add(last_part, one), intp=I64) as part:
-                begin, end = (load(b, behind(b, parts, (part.index, 8), 8 + side), I64, 8) for side in (0, 8))
-                sum_steps(start, begin, end)
-                for some in [[r] for r in rows] if tile.parts == "staggered" else [rows]:
-                    end_part(some, part.index, in_out)
-                    clear(some)
-                    if some[-1] < tile.rows - 1:  # taps that all rows share, up to where the next one ends its part
-                        last_step = behind(b, bounds, (b.sub(end, one), 8 * tile.columns))
-                        sum_taps(start, last_step, len(tile.runs) + some[-1], 0, tile.rows)
+            with cgutils.for_range(b, b.add(last_part, one), intp=I64) as loop:
+                sum_part(start, loop.index, in_out, in_held)
+
+    with cgutils.for_range_slice(b, zero, blocks, ir.Constant(I64, near), intp=I64) as (first, _):
+        if tile.parts == "many":
+            rest, most_near = b.sub(blocks, first), ir.Constant(I64, near)
+            count = b.select(b.icmp_signed("<", rest, most_near), rest, most_near)
+            parts_there = b.add(last_part, one)
+            with cgutils.for_range(b, parts_there, intp=I64) as part, cgutils.for_range(b, count, intp=I64) as nth:
+                sum_block(b.add(first, nth.index), nth.index, part.index)
+        else:
+            sum_block(first, zero)
 
 
 @njit(error_model="numpy")
