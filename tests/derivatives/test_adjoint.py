@@ -167,6 +167,20 @@ def test_lines_are_shifted_along_the_last_axis_and_the_one_before(tuned, monkeyp
     assert bank == 1 and filters > 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_a_line_has_the_bits_that_it_has_in_a_batch(dtype):
+    """What the boundary folds onto a sample is added up in one order."""
+    for taps in 5, 21, 64, 301:
+        kernel, options = reals((taps,), np.float32), {"padding": "full", "boundary": "edge", "method": "direct"}
+        y = reals((3, 400 + taps - 1), dtype, seed=taps)
+        together = plan(np.zeros((3, 400), dtype), kernel, axes=1, **options).adjoint(y)
+        columns = plan(np.zeros((400, 3), dtype), kernel, axes=0, **options).adjoint(np.ascontiguousarray(y.T))
+        for i in range(3):
+            alone = plan(np.zeros(400, dtype), kernel, **options).adjoint(y[i].copy())
+            same(together[i], alone)
+            same(columns[:, i], alone)
+
+
 def test_threads_share_a_plan_and_its_transpose():
     x, kernel = integers((60, 70), np.float32), integers((5, 5), np.float32, seed=1)
     made = plan(x, kernel, padding="same", boundary="wrap")

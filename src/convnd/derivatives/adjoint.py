@@ -80,11 +80,23 @@ def fold(request: Request, box: Box, sums: np.ndarray, others: np.ndarray | None
             for run in supplied(first, behind, axis.length, axis.boundary):
                 values = along[first - low + run.place :][: run.length]
                 if run.step == 0:
-                    inside[run.source] += values.sum(axis=0, dtype=sums.dtype)
+                    inside[run.source] += _total(values)
                 else:
                     inside[slice(*run.span)] += values[:: run.step]
         sums = inside.swapaxes(0, a)
     return sums
+
+
+def _total(values: np.ndarray) -> np.ndarray:
+    """Return the sum along the first axis, of halves that are added to each other.
+
+    NumPy's sums have another order where the axis is the only one: a line would not have the bits that it has in a
+    batch.
+    """
+    while len(values) > 1:
+        half = len(values) // 2
+        values = np.concatenate([values[:half] + values[half : 2 * half], values[2 * half :]])
+    return values[0]
 
 
 def _positions_read(axis: Axis) -> tuple[int, int]:
