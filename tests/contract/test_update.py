@@ -112,12 +112,13 @@ def test_layouts_of_out(tuning, layout):
     assert (out == expected(x, kernel, held, 2, 1, np.float32, **options)).all()
 
 
-def test_a_complex_out_keeps_its_imaginary_part_beside_real_sums():
-    x, kernel = integers((9, 11), np.float32), integers((3, 3), np.float32, 1)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int16, np.bool_])
+def test_a_complex_out_keeps_its_imaginary_part_beside_real_sums(dtype):
+    x, kernel = integers((9, 11), dtype), integers((3, 3), np.float32 if dtype == np.float32 else np.int8, 1)
     held = integers((7, 9), np.complex64, 2)
     out = held.copy()
     convolve(x, kernel, out=out, beta=2, bias=1)
-    assert (out == convolve(x, kernel) + 1 + 2 * held).all()
+    assert (out == convolve(x, kernel, dtype=np.float64) + 1 + 2 * held).all()
 
 
 def test_time_steps_in_place_and_over_x():

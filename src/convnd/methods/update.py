@@ -63,8 +63,9 @@ class Updated:
 
 def _native(request: Request) -> np.dtype[Any]:
     """Return the type that a result is added up in."""
-    if is_integer(request.x_dtype) and is_integer(request.kernel.dtype):
-        exact = default_result(request.x_dtype, request.kernel.dtype)
-        return exact if is_integer(request.result) else np.dtype(np.float64)
     native = np.dtype(request.working)
+    if is_integer(request.x_dtype) and is_integer(request.kernel.dtype):
+        if is_integer(request.result):
+            return default_result(request.x_dtype, request.kernel.dtype)
+        native = np.dtype(np.float64)
     return np.result_type(native, np.complex64) if request.result.kind == "c" else native
