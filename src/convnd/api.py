@@ -286,5 +286,5 @@ def plan(
         mask, method, dtype, beta, bias, workers,
     )  # fmt: skip
     request = parse(x, kernel, out, options)
-    mask = None if request.mask is None else request.mask.copy()
+    mask = None if request.mask is None else request.mask.copy(order="K")
     return Plan(request._replace(kernel=request.kernel.copy(), mask=mask))

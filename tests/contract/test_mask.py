@@ -184,6 +184,14 @@ def test_plans_keep_a_mask_and_have_no_transpose():
                 call()
 
 
+def test_a_plan_keeps_the_layout_of_a_mask():
+    """On which the order of sums depends, as on that of x."""
+    x, kernel = reals((40, 50), np.float32), reals((5, 4), np.float32, seed=1)
+    mask = np.asfortranarray(weights_like(np.empty((40, 50))))
+    options = {"mask": mask, "method": "direct"}
+    same(convnd.plan(x, kernel, **options)(x), convolve(x, kernel, **options))
+
+
 @pytest.mark.parametrize("mask, error, message", [
     (np.ones(4, bool), ValueError, "mask must have the shape of x, (5,), but has (4,)"),
     (True, ValueError, "mask must have the shape of x, (5,), but has ()"),
