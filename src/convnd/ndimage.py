@@ -10,6 +10,8 @@ come out. What differs:
 - `output` may be the input everywhere, and a bool of it says whether the truncated result is not 0.
 - A weight of 0 is a weight: NaN and infinity under it reach the output. SciPy's `correlate` and `convolve` skip
   weights up to 2.2e-16. In uniform filters NaN stays in its windows, where SciPy's running sum carries it on.
+- Origins and sigmas belong to `axes` as these are given. Where they are all axes in another order, SciPy takes origins,
+  and the sigmas of Laplacians, in the order of the array's axes.
 """
 
 from collections.abc import Iterable

@@ -248,6 +248,8 @@ def _extended(x: np.ndarray, axis: int, count: int, mode: str) -> np.ndarray:
     elif mode == "antisymmetric":
         x = np.pad(x, ends, "symmetric") * (1 - 2 * (np.arange(-count, n + count) // n % 2)).astype(x.dtype)
     else:
+        if mode == "smooth" and n == 1:
+            raise ValueError("mode is 'smooth', which goes on by a slope, but x has 1 sample along the axis")
         first, last, steps = x[..., :1], x[..., -1:], np.arange(1, count + 1)
         rise, fall = x[..., 1:2] - first, last - x[..., -2:-1]
         if mode == "line":

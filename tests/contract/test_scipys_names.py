@@ -181,6 +181,11 @@ def test_upfirdn_is_scipys(mode):
         agree(*(m.upfirdn(h, x, up, down, 1, mode, cval) for m in (convnd.signal, signal)))
 
 
+def test_one_sample_has_no_slope():
+    with pytest.raises(ValueError, match="mode is 'smooth', which goes on by a slope, but x has 1 sample"):
+        convnd.signal.upfirdn([1.0, 2, 3], [3.0], mode="smooth")
+
+
 def test_nan_stays_in_its_windows():
     x = np.zeros((30, 30), np.float32)
     x[15, 15] = np.nan
