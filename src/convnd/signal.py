@@ -230,6 +230,8 @@ def upfirdn(
     options: dict[str, Any] = {"axes": axis, "upsample": up, "stride": down, "boundary": mode, "fill_value": cval}
     if mode in _EXTENDED:
         count = -(-(kernel.size - 1) // up)  # samples that reach the outputs, to which the kernel is brought
+        if mode == "smooth" and count > 0 and signal.shape[axis] == 1:
+            raise ValueError(f"mode 'smooth' extends x by the slope at its ends, but axis {axis} of x has 1 sample")
         outputs = ((signal.shape[axis] - 1) * up + kernel.size - 1) // down + 1
         signal = _extended(signal, axis, count, mode)
         kernel = np.pad(kernel, (0, count * up + 1 - kernel.size))
@@ -248,8 +250,6 @@ def _extended(x: np.ndarray, axis: int, count: int, mode: str) -> np.ndarray:
     elif mode == "antisymmetric":
         x = np.pad(x, ends, "symmetric") * (1 - 2 * (np.arange(-count, n + count) // n % 2)).astype(x.dtype)
     else:
-        if mode == "smooth" and n == 1:
-            raise ValueError("mode is 'smooth', which goes on by a slope, but x has 1 sample along the axis")
         first, last, steps = x[..., :1], x[..., -1:], np.arange(1, count + 1)
         rise, fall = x[..., 1:2] - first, last - x[..., -2:-1]
         if mode == "line":

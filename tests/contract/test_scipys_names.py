@@ -182,8 +182,12 @@ def test_upfirdn_is_scipys(mode):
 
 
 def test_one_sample_has_no_slope():
-    with pytest.raises(ValueError, match="mode is 'smooth', which goes on by a slope, but x has 1 sample"):
-        convnd.signal.upfirdn([1.0, 2, 3], [3.0], mode="smooth")
+    for h in [1.0, 2], [1.0, 2, 3]:
+        with pytest.raises(
+            ValueError, match="mode 'smooth' extends x by the slope at its ends, but axis -1 of x has 1"
+        ):
+            convnd.signal.upfirdn(h, [3.0], mode="smooth")
+    agree(*(m.upfirdn([2.0], [3.0], mode="smooth") for m in (convnd.signal, signal)))  # which needs no extension
 
 
 def test_nan_stays_in_its_windows():

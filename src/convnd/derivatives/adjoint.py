@@ -88,10 +88,9 @@ def fold(request: Request, box: Box, sums: np.ndarray, others: np.ndarray | None
 
 
 def _total(values: np.ndarray) -> np.ndarray:
-    """Return the sum along the first axis, of halves that are added to each other.
+    """Return the sum along the first axis: one half is added to the other until a single entry is left.
 
-    NumPy's sums have another order where the axis is the only one: a line would not have the bits that it has in a
-    batch.
+    NumPy adds in an order that depends on the layout of memory, which would give a line other bits than in a batch.
     """
     while len(values) > 1:
         half = len(values) // 2

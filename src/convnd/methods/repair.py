@@ -52,8 +52,9 @@ def sum_directly(
     if len(tiles):
         plan = direct.plan(problem)
         weights = plan.prepare(kernel, workers)
-        alone = problem.updates or 2 * len(tiles) < prod(tasks.grid)  # out is added to once, so not where sums are done
-        regions = [tasks.region(int(tile)) for tile in tiles] if alone else [None]
+        # Results that are added to out must not be added again in the tiles that are done.
+        one_by_one = problem.updates or 2 * len(tiles) < prod(tasks.grid)
+        regions = [tasks.region(int(tile)) for tile in tiles] if one_by_one else [None]
         for region in regions:
             plan(x, weights, fills, out, workers, region)
 

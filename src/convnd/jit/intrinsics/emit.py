@@ -102,7 +102,10 @@ def store(b, value, address, align=1):
 
 
 def first_of_chunk(b, chunk, lanes, count):
-    """Return where a chunk of a line of ``count`` begins: the last one ends with the line, if that has so many."""
+    """Return where a chunk of ``lanes`` samples begins in a line of ``count``: the last one ends where the line ends.
+
+    A line of fewer samples than lanes is one chunk, which begins at 0.
+    """
     first, last = b.mul(chunk, ir.Constant(I64, lanes)), b.sub(count, ir.Constant(I64, lanes))
     return b.select(b.icmp_unsigned("<", last, first), last, first)
 
@@ -123,7 +126,7 @@ def load_lanes(b, address, mask, others):
 def store_first(b, value, address, count):
     """Store the first ``count`` lanes of a vector at an address.
 
-    The mask is for vectors that are not whole: an AMD Zen 3 takes twelve cycles for a store with one.
+    A whole vector is stored without a mask: an AMD Zen 3 takes twelve cycles for a masked store.
     """
     lanes, place = value.type.count, b.inttoptr(address, POINTER)
     with b.if_else(b.icmp_signed(">=", count, ir.Constant(I64, lanes)), likely=True) as (whole, partial):

@@ -4,7 +4,7 @@ The register tile computes ``rows x vectors`` vectors of outputs in registers. I
 taps: each a byte offset from the tile's first sample, and the run ``r0..r1`` of rows that it feeds::
 
     for each block of outputs
-        for each part of the taps          (of many parts, for some blocks, before those)
+        for each part of the taps                                            (if many: outside a few blocks)
             for each outer step z of the part
                 for each group g of taps that feed the same run r0..r1       (unrolled)
                     for each tap t of the group
@@ -35,7 +35,7 @@ from ..machine import CACHE_LINE, VECTOR_BYTES
 from ..tables import TOGETHER
 from .emit import I32, I64, SCALARS, Emitter, add, behind, call, constant, load, multiply_add, prefetch, splat, store
 
-_NEAR_BLOCKS = 8  # that sum one part of the taps after each other: its weights stay in the nearest cache
+_NEAR_BLOCKS = 8  # blocks that sum a part of the taps in turn, while its weights are in the nearest cache
 
 
 class RegisterTile(NamedTuple):
@@ -107,7 +107,7 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
                 b.store(add(b, load(b, place_of(r, v), vector), b.load(acc[r][v], typ=vector)), acc[r][v])
 
     def in_order(value):
-        """Return a value, made before what is loaded next: LLVM loads samples of 28 rows first, and spills them."""
+        """Return a value that is made before the next load: LLVM would load samples of all 28 rows and spill them."""
         return b.asm(ir.FunctionType(vector, [vector]), "", "=v,0,~{memory}", [value], True)
 
     def in_register(address):
@@ -182,7 +182,7 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
                 sum_taps(start, last_step, len(tile.runs) + some[-1], 0, tile.rows)
 
     def sum_block(block, nth, part=None):
-        """Compute a block, the ``nth`` of those near each other, or what a part of the taps adds to it."""
+        """Compute a block, or where there are many parts what one adds to it, the ``nth`` of the near blocks."""
         start = behind(b, x, (block, step_x))
         target = in_register(behind(b, out, (block, step_out)))
 
