@@ -255,3 +255,40 @@ def derivative_lines(
     options = {"truncate": 4.0, "radius": None} | kwargs
     orders = [[order * (a == axis) for a in range(x.ndim)] for axis in along]
     return x, [gaussian_lines(x.ndim, sigma, n, m, **options) for n, m in zip(orders, each(mode, len(along)))]
+
+
+def extended(x: np.ndarray, axis: int, count: int, mode: str) -> np.ndarray:
+    """Return samples with as many before and after them along an axis, in a mode that `convnd.convnd` lacks."""
+    x = np.moveaxis(x, axis, -1)
+    n, ends = x.shape[-1], [(0, 0)] * (x.ndim - 1) + [(count, count)]
+    if mode == "antireflect":
+        x = np.pad(x, ends, "reflect", reflect_type="odd")
+    elif mode == "antisymmetric":
+        x = np.pad(x, ends, "symmetric") * (1 - 2 * (np.arange(-count, n + count) // n % 2)).astype(x.dtype)
+    else:
+        first, last, steps = x[..., :1], x[..., -1:], np.arange(1, count + 1)
+        rise, fall = x[..., 1:2] - first, last - x[..., -2:-1]
+        if mode == "line":
+            rise = fall = (last - first) / max(n - 1, 1)
+        x = np.concatenate([first - rise * steps[::-1], x, last + fall * steps], axis=-1, dtype=x.dtype)
+    return np.moveaxis(x, -1, axis)
+
+
+def empty_sums(x: np.ndarray, kernel: np.ndarray, mode: str, dtype: np.dtype) -> np.ndarray:
+    """Return the zeros that sums of no products are; a ValueError where their number would be below 0."""
+    shape = x.shape if mode == "same" else np.add(x.shape, kernel.shape) - 1
+    if mode == "valid":
+        shape = np.subtract(x.shape, kernel.shape) + 1
+    return np.zeros(shape, dtype)
+
+
+def has_empty_sums(x: np.ndarray, kernel: np.ndarray, mode: str, method: str) -> bool:
+    """Return whether SciPy's `convolve` returns anything for an empty array, and does not raise a ValueError."""
+    if x.ndim == 1 and (mode != "same" or x.size >= kernel.size):  # SciPy calls NumPy
+        return False
+    if method == "auto" and not {x.dtype.kind, kernel.dtype.kind}.isdisjoint("iu"):  # it looks for the largest one
+        return False
+    if mode == "full" and x.size < kernel.size:
+        x, kernel = kernel, x
+    # It copies the n samples of an axis into n + k - 1, where one alone may be dropped.
+    return mode == "valid" or all(k > 0 or n == 1 for n, k in zip(x.shape, kernel.shape))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .api import convnd
+from .filters import empty_sums, extended, has_empty_sums
 from .problem.arguments.docstrings import complete
 
 __all__ = ["convolve", "convolve2d", "correlate", "correlate2d", "fftconvolve", "oaconvolve", "upfirdn"]
@@ -74,7 +75,13 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto", *, wo
         x, kernel = kernel, x
     if method not in ("auto", "direct", "fft"):
         raise ValueError("Acceptable method flags are 'auto', 'direct', or 'fft'.")
-    return _convolve(x, kernel, mode, np.result_type(x, kernel), method, workers)
+    dtype = np.result_type(x, kernel)
+    if x.size == 0 or kernel.size == 0:
+        if method == "fft":
+            raise IndexError(f"method 'fft' needs samples, but the arrays have shapes {x.shape} and {kernel.shape}")
+        if has_empty_sums(x, kernel, mode, method):
+            return empty_sums(x, kernel, mode, dtype)
+    return _convolve(x, kernel, mode, dtype, method, workers)
 
 
 def correlate(
@@ -174,12 +181,20 @@ def _plane(
         raise ValueError("`fillvalue` must be scalar or an array with one element.")
     if not np.can_cast(fill.dtype, dtype, "same_kind") and fill.dtype.kind == "c":
         raise ValueError("could not cast `fillvalue` directly to the output type (it was first converted to complex).")
+    if not is_convolution:
+        kernel = kernel.conj()
+    if x.size == 0 or kernel.size == 0:  # what SciPy returns for it
+        sums = empty_sums(x, kernel, mode, dtype)
+        if kernel.size == 0 or sums.size == 0:
+            return sums
+        if boundary == "fill":
+            return np.full_like(sums, (kernel * fill.astype(dtype)).sum(dtype=dtype))
     options: dict[str, Any] = {"boundary": _BOUNDARIES[boundary], "fill_value": fill.astype(dtype).item()}
     if is_convolution:
         return _convolve(x, kernel, mode, dtype, "auto", workers, **options)
     if mode == "same":
         options["padding"] = [((k - 1) // 2, k // 2) for k in kernel.shape]
-    result = _convolve(x, kernel.conj(), mode, dtype, "auto", workers, convention="correlation", **options)
+    result = _convolve(x, kernel, mode, dtype, "auto", workers, convention="correlation", **options)
     return result[::-1, ::-1] if is_swapped else result
 
 
@@ -227,35 +242,25 @@ def upfirdn(
         raise ValueError(f"Unknown mode: {mode}: there are {', '.join(_MODES)}")
     dtype = np.result_type(kernel.dtype, signal.dtype, np.float32)
     kernel, signal = kernel.astype(dtype), signal.astype(dtype, copy=False)
+    shape = list(signal.shape)
+    shape[axis] = outputs = ((shape[axis] - 1) * up + kernel.size - 1) // down + 1
+    if signal.shape[axis] == 0:
+        if min(shape) <= 0:
+            return np.zeros(shape, dtype)
+        if mode != "constant":
+            raise ValueError(f"mode {mode!r} extends x by its samples, but axis {axis} of x has none")
+        # The fill value stands everywhere: what one sample more leads to beyond the outputs is dropped.
+        signal = np.pad(signal, [(0, int(n == 0)) for n in signal.shape], constant_values=cval)
     options: dict[str, Any] = {"axes": axis, "upsample": up, "stride": down, "boundary": mode, "fill_value": cval}
     if mode in _EXTENDED:
         count = -(-(kernel.size - 1) // up)  # samples that reach the outputs, to which the kernel is brought
         if mode == "smooth" and count > 0 and signal.shape[axis] == 1:
             raise ValueError(f"mode 'smooth' extends x by the slope at its ends, but axis {axis} of x has 1 sample")
-        outputs = ((signal.shape[axis] - 1) * up + kernel.size - 1) // down + 1
-        signal = _extended(signal, axis, count, mode)
+        signal = extended(signal, axis, count, mode)
         kernel = np.pad(kernel, (0, count * up + 1 - kernel.size))
         options |= {"padding": "valid", "boundary": "constant", "fill_value": 0}
-        result = _convolve(signal, kernel, "full", dtype, "auto", workers, **options)
-        return np.take(result, range(outputs), axis)
-    return _convolve(signal, kernel, "full", dtype, "auto", workers, **options)
-
-
-def _extended(x: np.ndarray, axis: int, count: int, mode: str) -> np.ndarray:
-    """Return samples with as many before and after them along an axis, in a mode that `convnd.convnd` lacks."""
-    x = np.moveaxis(x, axis, -1)
-    n, ends = x.shape[-1], [(0, 0)] * (x.ndim - 1) + [(count, count)]
-    if mode == "antireflect":
-        x = np.pad(x, ends, "reflect", reflect_type="odd")
-    elif mode == "antisymmetric":
-        x = np.pad(x, ends, "symmetric") * (1 - 2 * (np.arange(-count, n + count) // n % 2)).astype(x.dtype)
-    else:
-        first, last, steps = x[..., :1], x[..., -1:], np.arange(1, count + 1)
-        rise, fall = x[..., 1:2] - first, last - x[..., -2:-1]
-        if mode == "line":
-            rise = fall = (last - first) / max(n - 1, 1)
-        x = np.concatenate([first - rise * steps[::-1], x, last + fall * steps], axis=-1, dtype=x.dtype)
-    return np.moveaxis(x, -1, axis)
+    result = _convolve(signal, kernel, "full", dtype, "auto", workers, **options)
+    return result if result.shape[axis] == outputs else np.take(result, range(outputs), axis)
 
 
 _MEANINGS = {

@@ -190,6 +190,62 @@ def test_one_sample_has_no_slope():
     agree(*(m.upfirdn([2.0], [3.0], mode="smooth") for m in (convnd.signal, signal)))  # which needs no extension
 
 
+def as_scipys(name, *args):
+    """Our function returns what SciPy's does, or raises an error of the same type."""
+    try:
+        theirs = getattr(signal, name)(*args)
+    except Exception as error:
+        with pytest.raises(type(error)):
+            getattr(convnd.signal, name)(*args)
+    else:
+        ours = getattr(convnd.signal, name)(*args)
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+        assert (ours == theirs).all()
+
+
+PLANES = [(0, 0), (0, 3), (3, 0), (0, 1), (1, 0), (2, 2), (1, 1)]
+EMPTY = [
+    *((a, b) for a, b in product(PLANES, PLANES) if 0 in a + b),
+    *(((0,), (0,)), ((0,), (3,)), ((3,), (0,)), ((0,), (1,)), ((1,), (0,)), ((0,), (3, 3)), ((), (0,))),
+    *(((0, 2, 3), (1, 2, 3)), ((2, 3, 0), (2, 1, 1)), ((2, 3, 4), (0, 0, 0))),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")  # in SciPy's estimates of times
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("shapes", EMPTY, ids=str)
+def test_empty_arrays_are_answered_as_by_scipy(mode, shapes):
+    for types in product(["i2", "f4", "c16"], repeat=2):
+        x, kernel = (np.full(shape, 3, dtype) for shape, dtype in zip(shapes, types))
+        for name, method in product(("convolve", "correlate"), ("auto", "direct", "fft", "none")):
+            as_scipys(name, x, kernel, mode, method)
+        for name, axes in product(("fftconvolve", "oaconvolve"), (None, 0, -1, 5)):
+            as_scipys(name, x, kernel, mode, axes)
+        for name, boundary in product(("convolve2d", "correlate2d"), ("fill", "wrap", "symm", "none")):
+            if mode != "full" or x.size > 0 or boundary in ("fill", "none"):  # else SciPy divides by 0 and crashes
+                as_scipys(name, x, kernel, mode, boundary, 2)
+
+
+def test_no_samples_of_a_plane_have_no_boundary():
+    for name, boundary in product(("convolve2d", "correlate2d"), ("wrap", "symm")):
+        with pytest.raises(ValueError, match="x has no samples"):
+            getattr(convnd.signal, name)(np.ones((0, 3)), np.ones((2, 2)), boundary=boundary)
+    for name, kernel in product(("convolve2d", "correlate2d"), ([[1, 2j], [3, np.inf]], [[1, 2], [3, 4j]])):
+        theirs = getattr(signal, name)(np.ones((0, 3)), kernel, fillvalue=2)
+        np.testing.assert_array_equal(getattr(convnd.signal, name)(np.ones((0, 3)), kernel, fillvalue=2), theirs)
+
+
+@pytest.mark.parametrize("shape, axis", [((0,), -1), ((0, 3), 0), ((0, 3), 1), ((2, 0), 1), ((0, 0), 1), ((), -1)])
+def test_upfirdn_of_no_samples_is_scipys(shape, axis):
+    for mode, taps, up, down in product(("constant", "wrap", "line"), (1, 2, 5, 6), (1, 2, 3), (1, 3, 7)):
+        x, h = np.ones(shape, "f4"), np.arange(1.0, taps + 1)
+        if mode == "constant" or shape == () or 0 in np.delete(shape, axis) or taps <= up:
+            as_scipys("upfirdn", h, x, up, down, axis, mode, 2)
+        else:  # SciPy reads what is not there, or crashes
+            with pytest.raises(ValueError, match=f"mode '{mode}' extends x by its samples, but axis {axis} of x has"):
+                convnd.signal.upfirdn(h, x, up, down, axis, mode)
+
+
 def test_nan_stays_in_its_windows():
     x = np.zeros((30, 30), np.float32)
     x[15, 15] = np.nan
