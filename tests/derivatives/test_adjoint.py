@@ -307,3 +307,64 @@ def test_a_nan_weight_reaches_the_samples_that_it_meets(weight):
     bank[1, 0, 2] = np.nan  # flipped: the first sample of each window of the second filter
     found = plan(np.empty((1, 6)), bank, channel_axis=0, padding=1, boundary="edge").adjoint(np.ones((2, 6)))
     assert np.isnan(found).tolist() == [[True] * 5 + [False]]
+
+
+def with_infinities(shape, dtype, seed, share):
+    """Whole numbers, a share of whose real and imaginary parts are infinite, and every tenth of these NaN."""
+    values, rng = integers(shape, dtype, seed, largest=3), np.random.default_rng(seed)
+    for plane in (values.real, values.imag)[: 1 + (values.dtype.kind == "c")]:
+        chosen = rng.random(shape) < share
+        plane[chosen] = rng.choice([np.inf, -np.inf, np.nan], chosen.sum(), p=[0.45, 0.45, 0.1])
+    return values
+
+
+def same_planes(found, expected):
+    """A complex NaN of NumPy's does not say which of its planes is one."""
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    np.testing.assert_array_equal(found.real, expected.real)
+    np.testing.assert_array_equal(found.imag, expected.imag)
+
+
+def test_zeros_outside_y_meet_no_infinite_weight():
+    assert plan(np.zeros(4), [np.inf, np.inf]).adjoint([1, 1, 1]).tolist() == [np.inf] * 4
+    assert np.isnan(plan(np.zeros(4), [np.inf, np.inf]).adjoint([0, 1, 1])).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+@pytest.mark.parametrize("boundary", ["constant", "wrap", (("edge", "constant"), ("reflect", "symmetric"))])
+@pytest.mark.parametrize("geometry", [
+    {}, {"padding": "same"}, {"padding": "full", "stride": (1, 2)}, {"padding": ((9, 1), (0, 25)), "stride": (3, 1)},
+    {"padding": "full", "dilation": (2, 3), "stride": 2}, {"padding": 3, "upsample": (2, 3), "stride": 2},
+    {"padding": "same", "axes": (2, 1), "convention": "correlation"},
+])  # fmt: skip
+def test_infinite_weights_meet_the_outputs_that_exist(tuning, geometry, boundary, dtype):
+    options = {"axes": (1, 2), "boundary": boundary, **geometry}
+    x = np.zeros((3, 8, 7), dtype)
+    for seed, shares in enumerate([(0.1, 0), (0.3, 0), (1, 0), (0.1, 0.05)]):
+        kernel = with_infinities((3, 4), dtype, seed, shares[0])
+        own = plan(x, kernel, **options)
+        y = with_infinities(own.output_shape, dtype, seed + 10, shares[1])
+        same_planes(own.adjoint(y), oracle.adjoint(x, kernel, y, **options))
+
+
+@pytest.mark.parametrize("shape, taps, options", [
+    ((4, 9, 8), (6, 2, 3, 3), {"channel_axis": 0, "groups": 2, "padding": "same", "boundary": "edge"}),
+    ((9, 8, 4), (3, 3, 4, 2), {"channel_axis": -1, "padding": "full", "stride": (2, 1)}),
+    ((4, 9, 8), (4, 2, 3), {"channel_axis": 0}),
+    ((5, 4, 30), (3, 4, 3), {"channel_axis": 1, "axes": -1, "padding": 1}),
+])  # fmt: skip
+def test_infinite_weights_of_channels(tuning, shape, taps, options):
+    for kernel_type, y_type in (np.float64, np.float64), (np.float32, np.int16), (np.complex64, np.complex64):
+        x, kernel = np.zeros(shape, kernel_type), with_infinities(taps, kernel_type, 1, 0.1)
+        own = plan(x, kernel, **options)
+        y = integers(own.output_shape, y_type, 2)
+        same_planes(own.adjoint(y), oracle.adjoint(x, kernel, y, **options))
+
+
+def test_planes_of_complex_numbers_meet_real_infinities_alone():
+    """Where either is real: a complex product would add infinite times an imaginary part of 0."""
+    own = plan(np.zeros(4), [complex(np.inf, 1), 2j], convention="correlation")
+    same_planes(own.adjoint([1.0, 2, 1]), np.array([np.inf - 1j, np.inf - 4j, np.inf - 5j, -2j]))
+    own = plan(np.zeros(4, complex), [np.inf, 2.0], convention="correlation")
+    both = complex(np.inf, np.inf)
+    same_planes(own.adjoint([np.inf + 1j, 1 + 1j, 1 + 1j]), np.array([both, both, both, 2 + 2j]))

@@ -12,6 +12,7 @@ supply them. Around a circle there is no outside: where as many outputs as sampl
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -36,11 +37,7 @@ def boxes(request: Request) -> list[Box]:
     samples, positions = (prod(end - low for low, end in own) for own in (inside, read))
     if request.x.size < tuning.TUNING.large_adjoint or positions > tuning.TUNING.adjoint_growth * samples:
         return [read]
-    found: list[Box] = [inside]
-    for a, (low, end) in enumerate(read):
-        length = request.axes[a].length
-        found += [[*read[:a], own, *inside[a + 1 :]] for own in ((low, 0), (length, end)) if own[0] < own[1]]
-    return found
+    return [inside, *_around(inside, read)]
 
 
 def transposed(request: Request, dtype: np.dtype[Any], box: Box) -> Request:
@@ -85,6 +82,64 @@ def fold(request: Request, box: Box, sums: np.ndarray, others: np.ndarray | None
                     inside[slice(*run.span)] += values[:: run.step]
         sums = inside.swapaxes(0, a)
     return sums
+
+
+def sum_inside(request: Request, y: np.ndarray, sums: np.ndarray) -> None:
+    """Sum anew those sums of a transpose that read zeros outside ``y``, without these: infinite times 0 is NaN."""
+    kinds, axes, groups = (y.dtype.kind, request.kernel.dtype.kind), request.axes, request.groups
+    if kinds.count("c") == 1:  # each plane alone: NumPy would give the other factor an imaginary part of 0
+        for part in "real", "imag":
+            plane = request._replace(kernel=getattr(request.kernel, part)) if kinds[1] == "c" else request
+            sum_inside(plane, getattr(y, part) if kinds[0] == "c" else y, getattr(sums, part))
+        return
+    rank, channel, weights = len(axes), request.channel_axis, request.kernel
+    if channel is None:
+        y, sums, weights, channel = y[..., None], sums[..., None], weights[..., None, None], -1
+    else:
+        weights = np.moveaxis(weights, [0, 1] if request.channels_first else [-1, -2], [-2, -1])
+    if request.is_flipped:
+        weights = np.flip(weights, tuple(range(rank)))
+    y, sums = (np.moveaxis(array, [*request.spatial, channel], [*range(rank), -1]) for array in (y, sums))
+    y = y.reshape(*y.shape[:-1], groups, weights.shape[-1])
+    for box in _around([_inside(axis) for axis in axes], [(0, axis.outputs) for axis in axes]):
+        target = sums[tuple(slice(*ends) for ends in box)]
+        target[...] = 0
+        for terms in product(*(_terms(axis, *ends) for axis, ends in zip(axes, box, strict=True))):
+            tap, outputs, samples = zip(*terms, strict=True)
+            filters = weights[tap].reshape(groups, -1, weights.shape[-1])
+            products = np.einsum("...gi,goi->...go", y[np.ix_(*samples)], filters)
+            target[np.ix_(*outputs)] += products.reshape(*products.shape[:-2], sums.shape[-1])
+
+
+def _around(inside: Box, whole: Box) -> list[Box]:
+    """Return the boxes that make up what is in one box and not in another inside it."""
+    return [
+        [*whole[:a], own, *inside[a + 1 :]]
+        for a, (low, end) in enumerate(whole)
+        for own in ((low, inside[a][0]), (inside[a][1], end))
+        if own[0] < own[1]
+    ]
+
+
+def _inside(axis: Axis) -> tuple[int, int]:
+    """Return the first output that reads nothing outside the samples and the one behind the last."""
+    if axis.boundary == (WRAP, WRAP):
+        return 0, axis.outputs
+    first = min(max(0, -(-axis.before // axis.stride)), axis.outputs)
+    return first, max(first, min(axis.outputs, (axis.positions + axis.before - axis.extent) // axis.stride + 1))
+
+
+def _terms(axis: Axis, first: int, end: int) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Return each tap by which outputs ``first`` to ``end`` read samples, these outputs from 0 on, and the samples."""
+    found, outputs = [], np.arange(end - first)
+    for tap in range(axis.taps):
+        samples, between = np.divmod(axis.stride * (outputs + first) + axis.dilation * tap - axis.before, axis.upsample)
+        if axis.boundary == (WRAP, WRAP):
+            samples %= axis.length
+        there = (between == 0) & (samples >= 0) & (samples < axis.length)
+        if there.any():
+            found.append((tap, outputs[there], samples[there]))
+    return found
 
 
 def _total(values: np.ndarray) -> np.ndarray:

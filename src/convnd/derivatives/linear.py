@@ -13,7 +13,7 @@ from ..problem.boundary import CONSTANT
 from ..problem.recent import Recent, once
 from ..problem.request import Request
 from ..problem.result import check_out, plain_out
-from .adjoint import boxes, fold, transposed
+from .adjoint import boxes, fold, sum_inside, transposed
 from .kernel_gradient import kernel_gradient
 
 _TRANSPOSES = 8  # for outputs of different types
@@ -86,12 +86,13 @@ class LinearMap(ABC):
         outputs = y
         if request.channel_axis is not None and not request.is_bank:
             outputs = np.expand_dims(y, request.channel_axis)
-        sums = own
+        sums, is_finite = own, np.isfinite(request.kernel).all()
         for box, part in parts:
-            sums = fold(request, box, part(outputs, own if part is first else None), sums)
+            values = part(outputs, own if part is first else None)
+            if not is_finite:
+                sum_inside(part._request, outputs, values)
+            sums = fold(request, box, values, sums)
         assert sums is not None
-        if not np.isfinite(request.kernel).all():
-            self._leave_out_outside(y, sums)
         if out is None:
             return sums.astype(result, copy=prod(first.output_shape) > 2 * sums.size)  # else it is a part of more
         if own is None:
@@ -184,18 +185,6 @@ class LinearMap(ABC):
             matvec=apply,
             rmatvec=lambda vector: self.adjoint(vector.reshape(self.output_shape)).ravel(),
         )
-
-    def _leave_out_outside(self, y: np.ndarray, sums: np.ndarray) -> None:
-        """Give samples that no infinite or NaN weight joins to an output the sum of the others.
-
-        The zeros that stand outside ``y`` in a transpose have met such weights too.
-        """
-        request = self._request.plain._replace(out=None)
-        infinite = ~np.isfinite(request.kernel)
-        others = request._replace(kernel=np.where(infinite, request.kernel.dtype.type(0), request.kernel))
-        joined = request._replace(kernel=infinite.astype(request.kernel.dtype))
-        joins = type(self)(joined).adjoint(np.ones(y.shape)).real > 0.5  # a whole number, but for rounding
-        np.copyto(sums, type(self)(others).adjoint(y), where=~joins, casting="unsafe")
 
     def _check_linear(self) -> None:
         if self._request.nan_policy == "omit":
