@@ -7,7 +7,9 @@ wrong.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
 
 from ..problem.canonical import Problem
 
@@ -90,9 +92,12 @@ def is_far(problem: Problem) -> bool:
     return problem.moved_bytes > TUNING.cached_bytes
 
 
-def far_cycles(size: int) -> float:
-    """Estimate the cycles of reading so many bytes again: those that do not stay in a near cache come from the next."""
-    return max(0, size - TUNING.near_bytes) / TUNING.far_bytes
+def far_cycles(size: Any) -> Any:
+    """Estimate the cycles of reading so many bytes again: those that do not stay in a near cache come from the next.
+
+    ``size`` is one number, or an array of them.
+    """
+    return np.maximum(0, size - TUNING.near_bytes) / TUNING.far_bytes
 
 
 def milliseconds(problem: Problem, cycles: float, beside: float, times: float, share: float) -> float:

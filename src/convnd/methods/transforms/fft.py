@@ -97,7 +97,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
             steps.append((*both, blocks, span, twiddles))
         dimensions.append((length, pitch * item, outer, max(1, pitch // lanes), first, len(steps) - first))
     slab_bytes, plane = 2 * item * layout.slab, item * layout.rows * layout.row
-    twist = builder.address(_twist(layout, working)) if layout.split else 0
+    twist = builder.address(_twist(layout, working)) if layout.halves else 0
     runs = _place_runs(tap_places(problem, windows, pitches, item))
     power = _POWERS[working]
     by_table = [products.compile(working, lanes, *ways) for ways in ((False, False), (False, True), (True, True))]

@@ -4,10 +4,10 @@ A pure function of the problem and of constants that were measured once; never o
 alone has the bits that it has among others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import product
-from math import gcd, log2, prod
+from functools import partial
+from math import log2, prod
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..tiling.costs import gather_cycles
 from ..tiling.layout import window_length
 from ..tiling.likeness import representative
 from ..tiling.ways import lanes_of
-from .spectral_layout import SpectralLayout
+from .spectral_layout import SpectralLayout, Whole
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector
@@ -61,31 +61,40 @@ def _order(axes: Sequence[Axis]) -> list[int]:
     return order
 
 
-def layouts(problem: Problem) -> Iterator[SpectralLayout]:
-    """Yield the ways to cut a prepared problem."""
-    transformed = _transformed(problem)
-    most = _CHOICES[min(len(transformed), len(_CHOICES)) - 1]
-    choices = [_lengths(problem, a, most) if a in transformed else [1] for a in range(len(problem.axes))]
-    for shape in product(*choices):
-        yield _layout(problem, shape)
+def layouts(problem: Problem, shape: np.ndarray) -> SpectralLayout:
+    """Return the ways to cut a prepared problem into windows of so many outputs: (axes, ways)."""
+    transformed, most = _transformed(problem), lanes_of(transform_type(problem))
+    lanes, lengths = np.full(shape.shape[1], most), np.ones_like(shape)
+    for a in transformed:
+        lengths[a] = _each(partial(_length, problem, a), shape[a])
+    if len(transformed) == 1:
+        rows = _each(_rows_of_line, lengths[-1])
+        return SpectralLayout(tuple(shape), tuple(lengths), transformed, (rows, lengths[-1] // rows), lanes)
+    rows, folded = prod(lengths[:-1]), lengths[transformed[0]]
+    while most > _LEAST_LANES:  # lanes that rows fill
+        most //= 2
+        lanes[most >= rows] = most
+    # Slabs of so many rows do not go beyond a plane.
+    multiples = lanes // np.gcd(lanes, rows // folded)
+    for multiple in set(multiples.tolist()):
+        own = multiples == multiple
+        folded[own] = _each(partial(fast_length, multiple=multiple), folded[own])
+    return SpectralLayout(tuple(shape), tuple(lengths), transformed, (), lanes)
+
+
+def _each(function: Callable[[int], float], numbers: Whole) -> Whole:
+    """Return what a function returns of each of many numbers, or of one."""
+    different, places = np.unique(numbers, return_inverse=True)
+    return np.array([function(number) for number in different.tolist()])[places]
+
+
+def _rows_of_line(length: int) -> int:
+    """Return the smaller of two factors of a multiple of 256, which are multiples of 16 and of like size."""
+    return 16 * max(d for d in range(1, int((length // 256) ** 0.5) + 1) if (length // 256) % d == 0)
 
 
 def _transformed(problem: Problem) -> tuple[int, ...]:
     return tuple([a for a, axis in enumerate(problem.axes) if axis.taps > 1])
-
-
-def _layout(problem: Problem, shape: tuple[int, ...]) -> SpectralLayout:
-    """Return the layout of windows of so many outputs along each axis."""
-    transformed, few = _transformed(problem), lanes_of(transform_type(problem))
-    lengths = [_length(problem, a, n) if a in transformed else 1 for a, n in enumerate(shape)]
-    if len(transformed) > 1:
-        rows = prod(lengths[:-1])
-        while few > _LEAST_LANES and few // 2 >= rows:  # lanes that rows fill
-            few //= 2
-        # Slabs of so many rows do not go beyond a plane.
-        folded = transformed[0]
-        lengths[folded] = fast_length(lengths[folded], few // gcd(few, rows // lengths[folded]))
-    return SpectralLayout(shape, tuple(lengths), transformed, len(transformed) == 1, few)
 
 
 def _length(problem: Problem, a: int, outputs: int) -> int:
@@ -129,7 +138,7 @@ def _samples(axis: Axis, outputs: int, fills_zeros: bool) -> int:
     return min(samples, max(axis.before + axis.length, samples - axis.before, axis.extent, outputs))
 
 
-def cycles(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> float:
+def cycles(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> Whole:
     """Estimate the cycles of one core for one tile and group. The constants were fitted to timings of single tiles.
 
     A gradient holds the tiles of all channels and the sums of their products at once.
@@ -137,14 +146,13 @@ def cycles(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> 
     item = np.dtype(transform_type(problem)).itemsize
     plane = layout.rows * layout.row
     vectors = plane / layout.lanes
-    samples = prod(window_length(a, n) for a, n in zip(problem.axes, layout.shape, strict=True))
-    line = window_length(problem.axes[-1], layout.shape[-1])
-    copied = problem.in_channels * samples / line * gather_cycles(line)
+    along = [_each(partial(window_length, axis), n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
+    copied = problem.in_channels * prod(along) / along[-1] * gather_cycles(along[-1])
     outputs = prod(layout.shape)
     copied += problem.out_channels * outputs / layout.shape[-1] * gather_cycles(layout.shape[-1])
-    of_spectra = tuning.TUNING.product_cycles
-    if 2 * plane * item * filters(problem) > tuning.TUNING.near_bytes:  # they come from the next level
-        of_spectra = max(of_spectra, 2 * layout.lanes * item / tuning.TUNING.far_bytes)
+    near = tuning.TUNING.product_cycles
+    far = np.maximum(near, 2 * layout.lanes * item / tuning.TUNING.far_bytes)  # where they come from the next level
+    of_spectra = np.where(2 * plane * item * filters(problem) > tuning.TUNING.near_bytes, far, near)
     multiplied = problem.in_channels * problem.out_channels * vectors * of_spectra
     transforms = problem.in_channels + problem.out_channels
     held = 2 * plane * item * (transforms + problem.in_channels * problem.out_channels) if gradient else 0
@@ -173,22 +181,25 @@ def least_cycles(problem: Problem) -> float:
     return (cycles + filters(problem) * least / lanes * passes / 2) / available()
 
 
-def _transform_cycles(layout: SpectralLayout, item: int) -> float:
+def _transform_cycles(layout: SpectralLayout, item: int) -> Whole:
     plane = layout.rows * layout.row
+    beyond = np.where(2 * plane * item > tuning.TUNING.near_bytes, 4 * plane * item / tuning.TUNING.far_bytes, 0.0)
     total = 0.0
     for length, _, _ in layout.dimensions:
-        total += plane / layout.lanes * (tuning.TUNING.slab_cycles + sum(_PASS_CYCLES[r] for r in factors(length)))
-        if 2 * plane * item > tuning.TUNING.near_bytes:
-            total += 4 * plane * item / tuning.TUNING.far_bytes
+        total += plane / layout.lanes * (tuning.TUNING.slab_cycles + _each(_pass_cycles, length)) + beyond
     return total
 
 
-def tiles(problem: Problem, layout: SpectralLayout) -> list[int]:
+def _pass_cycles(length: int) -> float:
+    return sum(_PASS_CYCLES[radix] for radix in factors(length))
+
+
+def tiles(problem: Problem, layout: SpectralLayout) -> list[Whole]:
     """Return the tiles along each axis."""
     return [-(-axis.outputs // n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
 
 
-def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> int:
+def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> Whole:
     """Return the bytes of every thread's tile and of the spectra; of a gradient every thread has its own."""
     item = np.dtype(transform_type(problem)).itemsize
     channels, slabs = max(problem.in_channels, problem.out_channels), problem.in_channels + 1
@@ -200,13 +211,13 @@ def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> 
     return 2 * item * (tiles + spectra * layout.slab)
 
 
-def elapsed(problem: Problem, layout: SpectralLayout, batch: bool, gradient: bool = False) -> float:
+def elapsed(problem: Problem, layout: SpectralLayout, batch: bool, gradient: bool = False) -> Whole:
     """Estimate the cycles that all threads together take, for one item of a batch or for all."""
     counts = tiles(problem, layout)
     tasks = problem.groups * prod(n for a, n in enumerate(counts) if batch or a in layout.transformed)
     spectra = filters(problem) * _transform_cycles(layout, np.dtype(transform_type(problem)).itemsize) / 2
     threads = available()
-    rounds = -(-tasks // threads) if tasks < 8 * threads else tasks / threads
+    rounds = np.where(tasks < 8 * threads, -(-tasks // threads), tasks / threads)
     return cycles(problem, layout, gradient) * rounds + spectra / min(threads, filters(problem))
 
 
@@ -217,29 +228,35 @@ def layout_of(problem: Problem, gradient: bool = False) -> SpectralLayout | None
     A batch has no say in it, nor in a result's rounding.
     """
     alone = replace(problem, axes=tuple([Axis(1) if axis.is_batch else axis for axis in problem.axes]))
-    like, sizes = representative(alone), [axis.outputs for axis in alone.axes]
-    counts = [tiles(like, layout) for layout in ranked(like, gradient)]
-    cut = [_layout(problem, tuple([-(-n // k) for n, k in zip(sizes, own, strict=True)])) for own in counts]
-    return min(cut, key=lambda layout: elapsed(problem, layout, False, gradient), default=None)
+    counts = ranked(representative(alone), gradient)
+    if counts.size == 0:
+        return None
+    cut = layouts(problem, -(-np.array([[axis.outputs] for axis in alone.axes]) // counts))
+    return cut.nth(int(np.argmin(elapsed(problem, cut, False, gradient))))
 
 
 @tuning.remembered(256)
-def ranked(problem: Problem, gradient: bool = False) -> list[SpectralLayout]:
-    """Return some layouts of a prepared problem, or of its gradient by the kernel: those whose items take least time.
+def ranked(problem: Problem, gradient: bool = False) -> np.ndarray:
+    """Return tiles along each axis, (axes, ways), of some ways to cut a prepared problem whose items take least time.
 
-    There is none where no axis has taps, or where the spectra of many filters would not fit.
+    It may be to be cut for its gradient by the kernel. There is no way where no axis has taps, or where the spectra of
+    many filters would not fit.
     """
-    if all(axis.taps == 1 for axis in problem.axes):
-        return []
+    transformed = _transformed(problem)
+    most = _CHOICES[min(len(transformed), len(_CHOICES)) - 1]
+    choices = [_lengths(problem, a, most) if a in transformed else [1] for a in range(len(problem.axes))]
+    if not transformed or not all(choices):
+        return np.zeros((len(problem.axes), 0), np.int64)
+    found = layouts(problem, np.array([own.ravel() for own in np.meshgrid(*choices, indexing="ij")]))
+    item, room = np.dtype(problem.working).itemsize, memory(problem, found, gradient)
     # Room for a kernel that is itself large: tiles that are little more than it compute few outputs each.
-    most = max(tuning.TUNING.memory_bytes, _KERNELS * problem.taps * np.dtype(problem.working).itemsize)
-    found = list(layouts(problem))
-    fitting = [layout for layout in found if memory(problem, layout, gradient) <= most]
-    if not fitting:
-        most = _MOST_GROWTH * filters(problem) * problem.taps * np.dtype(problem.working).itemsize
-        smallest = sorted(found, key=lambda layout: memory(problem, layout, gradient))[:1]
-        return [layout for layout in smallest if memory(problem, layout, gradient) <= most]
-    return sorted(fitting, key=lambda layout: elapsed(problem, layout, False, gradient))[:_RANKED]
+    best = np.flatnonzero(room <= max(tuning.TUNING.memory_bytes, _KERNELS * problem.taps * item))
+    if best.size:
+        times = elapsed(problem, found, False, gradient)[best]
+        best = best[np.argsort(times, kind="stable")[:_RANKED]]
+    elif room.min() <= _MOST_GROWTH * filters(problem) * problem.taps * item:
+        best = np.array([np.argmin(room)])
+    return np.array(tiles(problem, found))[:, best]
 
 
 def filters(problem: Problem) -> int:
