@@ -448,7 +448,8 @@ def test_zarr_is_smoothed_chunk_by_chunk(capsys, refused, zarr):
 
     zarr.create_array("plain.zarr", shape=voxels.shape[1:], dtype=voxels.dtype)[...] = voxels[0]
     run(process_scan, "plain.zarr", "-o", "out.zarr", "--smooth", 1.5, "--spacing", 2, 1, 0.5)
-    np.testing.assert_array_equal(zarr.open_array("out.zarr", mode="r")[...], group["0"][0])
+    # One volume and two may be convolved by different methods, as the processor's estimates have it.
+    np.testing.assert_allclose(zarr.open_array("out.zarr", mode="r")[...], group["0"][0], rtol=0, atol=1e-3)
 
 
 def test_ome_zarr_keeps_its_version_and_its_missing_voxels(zarr):
