@@ -181,6 +181,22 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
                 last_step = behind(b, bounds, (b.sub(end, one), 8 * tile.columns))
                 sum_taps(start, last_step, len(tile.runs) + some[-1], 0, tile.rows)
 
+    def ask_for_lines(start, target, is_first):
+        """Ask memory for the rows ahead, and for the place of the results where they are as many or one line."""
+        lines, is_line = range(0, tile.block * size, CACHE_LINE), tile.rows == 1 or tile.interleaved
+        if is_line:
+            with b.if_then(is_first):
+                for line in lines:
+                    prefetch(b, behind(b, target, line), writes=True)
+        if tile.interleaved:
+            return
+        with b.if_then(b.and_(b.icmp_signed("!=", ahead, zero), is_first)):
+            for r in rows:
+                for line in lines:
+                    prefetch(b, behind(b, start, ahead, (x_row, r), line))
+                    if not is_line:
+                        prefetch(b, behind(b, target, (out_row, r), line), writes=True)
+
     def sum_block(block, nth, part=None):
         """Compute a block, or where there are many parts what one adds to it, the ``nth`` of the near blocks."""
         start = behind(b, x, (block, step_x))
@@ -195,13 +211,8 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
             )
 
         clear(rows)
-        if not tile.interleaved and not tile.across:  # waiting for memory is what small kernels do most
-            is_first = b.icmp_signed("==", part or zero, zero)
-            with b.if_then(b.and_(b.icmp_signed("!=", ahead, zero), is_first)):
-                for r in rows:
-                    for line in range(0, tile.block * size, CACHE_LINE):
-                        prefetch(b, behind(b, start, ahead, (x_row, r), line))
-                        prefetch(b, behind(b, target, (out_row, r), line), writes=True)
+        if not tile.across:  # waiting for memory is what small kernels do most
+            ask_for_lines(start, target, b.icmp_signed("==", part or zero, zero))
         if tile.parts == "one":
             sum_steps(start, zero, load(b, behind(b, parts, 16), I64, 8))
             store_sums(rows, in_out)

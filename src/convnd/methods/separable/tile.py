@@ -16,9 +16,10 @@ from .moving_sums import sum_cycles, summed_axes
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once
 _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
-#: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more.
-_MOST_WINDOWS, _BEYOND = 4, 1.5
-_LINE_CYCLES = 200.0  #: of a line of a tile's window, whose first samples wait for memory
+#: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
+_MOST_WINDOWS, _BEYOND = 8, 1.1
+_LINE_CYCLES = 200.0  #: of a line of a tile's window
+_APART_CYCLES = 1000.0  #: of lines of a window that follow each other in x, whose first samples wait for memory
 
 
 def size_of(problem: Problem, a: int, tiles: int) -> int:
@@ -52,7 +53,8 @@ def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
         is_strip = shape[1:] == whole_lines
         work = tuning.TUNING.inside_cycles * prod(lengths[1:]) * (shape[0] if is_strip else lengths[0])
         work += tuning.TUNING.gather_cycles * prod(lengths) * (1 - inside if in_place else 1)
-        work += _LINE_CYCLES * prod(lengths[:-1])
+        cut = max([a for a in range(1, last + 1) if shape[a] < problem.axes[a].outputs], default=0)
+        work += _LINE_CYCLES * prod(lengths[:-1]) + _APART_CYCLES * prod(lengths[:cut])
         for p, (along, terms, before, _, (source, _), _) in enumerate(factors):
             lengths = lengths_of[p] = [shape[a] if a in along else n for a, n in enumerate(lengths_of[source])]
             windows.append(terms * prod(lengths))
