@@ -210,7 +210,7 @@ def estimate(problem: Problem, factors: Structure) -> float:
     )  # of a group: each tile reads them
     cycles += like.groups * prod(layout.tiles) * tuning.far_cycles(weight_bytes)
     workers = parallel.team_size(None, useful_workers(problem, cycles))
-    return tuning.milliseconds(problem, cycles / workers, 0.12, 1.15, 0.35)
+    return tuning.milliseconds(problem, cycles / workers, workers, 0.12, 1.15, 0.35)
 
 
 def prepare(

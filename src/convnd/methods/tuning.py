@@ -38,6 +38,7 @@ class Tuning:
     tasks_per_worker: int = 8  #: so that a slow core does not hold up the others
     inside_cycles: float = 0.8  #: of an element that is read in place, the time it takes from memory
     cached_bytes: int = 2**25  #: of x and the result, beyond which they come from memory
+    threads_ms: float = 0.03  #: that a call of more than one thread takes beside its work
     part_cycles: float = 40_000.0  #: that starting the threads takes for each part of a convolution
     far_rows: int = 4  #: and vectors of each, at most, of a register tile that reads in place what comes from memory
     far_gather_cycles: float = 0.07  #: of a byte that is gathered from memory
@@ -100,10 +101,13 @@ def far_cycles(size: Any) -> Any:
     return np.maximum(0, size - TUNING.near_bytes) / TUNING.far_bytes
 
 
-def milliseconds(problem: Problem, cycles: float, beside: float, times: float, share: float) -> float:
-    """Estimate the time of a call, of so many cycles in its tasks.
+def milliseconds(
+    problem: Problem, cycles: float, workers: int, beside: float, times: float, share: float
+) -> float:  # fmt: skip
+    """Estimate the time of a call whose tasks take so many cycles, all workers at once.
 
     The rest is fitted for a method: milliseconds ``beside`` the tasks, the time of an estimated cycle in cycles, and
     the ``share`` of the time in which memory carries x and the result that does not pass behind the tasks.
     """
+    beside += TUNING.threads_ms if workers > 1 else 0
     return beside + times * cycles / _CYCLES_PER_MS + share * problem.moved_bytes / _BYTES_PER_MS

@@ -259,7 +259,8 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
     cycles = _cut(representative(merged(problem)), factors).cycles
-    return tuning.milliseconds(problem, cycles / team_size(None, useful_workers(problem, cycles)), 0.15, 1.15, 0.5)
+    workers = team_size(None, useful_workers(problem, cycles))
+    return tuning.milliseconds(problem, cycles / workers, workers, 0.165, 1.15, 0.5)
 
 
 def prepare(

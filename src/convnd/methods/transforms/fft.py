@@ -12,7 +12,7 @@ from ...jit.intrinsics.scaling import scale
 from ...jit.intrinsics.transpose import transpose
 from ...jit.lines import compile_reader
 from ...jit.machine import CACHE_LINE
-from ...jit.parallel import aligned
+from ...jit.parallel import aligned, team_size
 from ...jit.transforms.fourier import convolve_by_fft, transform_filters
 from ...jit.transforms.radices import factors, frequencies, roots, twiddle_table
 from ...problem.canonical import Kernel, Problem
@@ -25,11 +25,10 @@ from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, functions
 from ..tiling.taps import Window, window
 from .spectral_layout import SpectralLayout
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
-from .windows import cycles, elapsed, filters, layout_of, least_cycles, prepared, transform_type
+from .windows import cycles, elapsed, filters, layout_of, least_cycles, prepared, tiles, transform_type
 
 _POWERS = {"float32": 96, "float64": 512}  # exponents that make subnormal samples normal
 _FITTED = 0.125, 1.2, 0.7  # what `tuning.milliseconds` is told of the method
-_LOOKING_MS = 0.025  # that transforms must save for a layout to be looked for, which takes milliseconds for a new shape
 _PASS_ERROR = 3.5  #: roundings of a pass of a transform, after Higham (2002), "Accuracy and Stability", theorem 24.2
 
 
@@ -190,7 +189,9 @@ def estimate(problem: Problem, factors: Structure) -> float:
     own = prepared(problem)
     layout = layout_of(own)
     assert layout is not None
-    return tuning.milliseconds(problem, elapsed(own, layout, batch=True), *_FITTED)
+    all_cycles = cycles(own, layout) * own.groups * prod(tiles(own, layout))
+    workers = team_size(None, direct.useful_workers(own, all_cycles))
+    return tuning.milliseconds(problem, float(elapsed(own, layout, workers=workers)), workers, *_FITTED)
 
 
 @tuning.remembered(256)
@@ -198,7 +199,7 @@ def least_estimate(problem: Problem) -> float:
     """Return milliseconds, at little cost: where other methods take no more, an estimate is not worth looking for."""
     if problem.is_upsampled:
         return 0.0
-    return _LOOKING_MS + tuning.milliseconds(problem, least_cycles(problem), *_FITTED)
+    return tuning.milliseconds(problem, least_cycles(problem), 1, *_FITTED)
 
 
 def prepare(

@@ -211,12 +211,11 @@ def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> 
     return 2 * item * (tiles + spectra * layout.slab)
 
 
-def elapsed(problem: Problem, layout: SpectralLayout, batch: bool, gradient: bool = False) -> Whole:
-    """Estimate the cycles that all threads together take, for one item of a batch or for all."""
-    counts = tiles(problem, layout)
-    tasks = problem.groups * prod(n for a, n in enumerate(counts) if batch or a in layout.transformed)
+def elapsed(problem: Problem, layout: SpectralLayout, gradient: bool = False, workers: int = 0) -> Whole:
+    """Estimate the cycles that so many workers take together, or if 0 all threads for one item of a batch."""
+    counts, threads = tiles(problem, layout), workers or available()
+    tasks = problem.groups * prod(n for a, n in enumerate(counts) if workers or a in layout.transformed)
     spectra = filters(problem) * _transform_cycles(layout, np.dtype(transform_type(problem)).itemsize) / 2
-    threads = available()
     rounds = np.where(tasks < 8 * threads, -(-tasks // threads), tasks / threads)
     return cycles(problem, layout, gradient) * rounds + spectra / min(threads, filters(problem))
 
@@ -232,7 +231,7 @@ def layout_of(problem: Problem, gradient: bool = False) -> SpectralLayout | None
     if counts.size == 0:
         return None
     cut = layouts(problem, -(-np.array([[axis.outputs] for axis in alone.axes]) // counts))
-    return cut.nth(int(np.argmin(elapsed(problem, cut, False, gradient))))
+    return cut.nth(int(np.argmin(elapsed(problem, cut, gradient))))
 
 
 @tuning.remembered(256)
@@ -252,7 +251,7 @@ def ranked(problem: Problem, gradient: bool = False) -> np.ndarray:
     # Room for a kernel that is itself large: tiles that are little more than it compute few outputs each.
     best = np.flatnonzero(room <= max(tuning.TUNING.memory_bytes, _KERNELS * problem.taps * item))
     if best.size:
-        times = elapsed(problem, found, False, gradient)[best]
+        times = elapsed(problem, found, gradient)[best]
         best = best[np.argsort(times, kind="stable")[:_RANKED]]
     elif room.min() <= _MOST_GROWTH * filters(problem) * problem.taps * item:
         best = np.array([np.argmin(room)])

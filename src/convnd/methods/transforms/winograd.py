@@ -190,14 +190,14 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
 @tuning.remembered(256)
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
-    return tuning.milliseconds(problem, best(prepared(problem))[1], 0.18, 1.0, 0.35)
+    return tuning.milliseconds(problem, best(prepared(problem))[1], 1, 0.18, 1.0, 0.35)
 
 
 @tuning.remembered(256)
 def least_estimate(problem: Problem) -> float:
     """Return milliseconds that an estimate is not below, at little cost."""
     own = prepared(problem)
-    return inf if why_not(own) else tuning.milliseconds(problem, least_cycles(own), 0.18, 1.0, 0.35)
+    return inf if why_not(own) else tuning.milliseconds(problem, least_cycles(own), 1, 0.18, 1.0, 0.35)
 
 
 def prepare(
