@@ -93,6 +93,19 @@ def test_whole_numbers_are_exact_and_saturate():
         assert (out == np.clip(total + 2**20 - 300, info.min, info.max)).all()
 
 
+@pytest.mark.parametrize("weight", [1, -1])
+@pytest.mark.parametrize("dtype", ["int32", ">i4", "int64", ">i8", "uint32", ">u8"])
+def test_whole_numbers_are_exact_in_every_result(dtype, weight):
+    """Also where sums without a bias would be exact in float32."""
+    x, info, bias = np.array([1, 2, 3], np.uint8), np.iinfo(dtype), 2**25 + 1
+    kernel = np.array([weight], np.int8 if weight < 0 else np.uint8)
+    for held in (0, 2**25, 2**30 + 1, min(info.max, 2**63 - 1) - 2, -(2**30) - 1 if weight < 0 > info.min else 5):
+        out = np.full(3, held, dtype)
+        convolve(x, kernel, out=out, beta=1)
+        assert out.tolist() == [min(max(weight * v + held, info.min), info.max) for v in (1, 2, 3)]
+    assert convolve(x, kernel, dtype=dtype, bias=bias).tolist() == [weight * v + bias for v in (1, 2, 3)]
+
+
 @pytest.mark.parametrize("options", [{"bias": 1}, {"nan_policy": "omit"}])
 def test_sums_are_exact_whatever_kernel_came_before(options):
     x, kernel = integers((40,), np.uint8, largest=255), integers((3,), np.int64, 1)

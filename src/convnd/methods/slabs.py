@@ -10,6 +10,7 @@ import numpy as np
 from ..jit import tables as t
 from ..jit.compile import function
 from ..jit.passes import BLOCK, run_lines
+from ..problem import dtypes
 from ..problem.axis import Axis
 from ..problem.recent import Recent
 from ..problem.request import Request, memory_order
@@ -63,9 +64,10 @@ class Slabs:
 
 def stored_as(request: Request, native: np.dtype[Any]) -> Request:
     """Return the request that converts sums of a type to the results of a request: it rounds and saturates them."""
+    working = "int64" if dtypes.is_integer(native) else dtypes.real(native).name
     return request._replace(
-        kernel=np.ones((), native), spatial=(), axes=(), channel_axis=None, is_bank=False, groups=1,
-        method="direct", fill=0, nan_policy="propagate", nan="kept",
+        kernel=np.ones((), native), working=working, spatial=(), axes=(), channel_axis=None, is_bank=False, groups=1,
+        method="direct", fill=0, nan_policy="propagate", nan="kept", held=None,
     )  # fmt: skip
 
 
