@@ -106,6 +106,23 @@ def test_whole_numbers_are_exact_in_every_result(dtype, weight):
     assert convolve(x, kernel, dtype=dtype, bias=bias).tolist() == [weight * v + bias for v in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("stored", ["uint8", "uint32", "uint64"])
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", ">i8"])
+def test_unsigned_sums_saturate_beside_a_bias_and_what_out_holds(stored, dtype):
+    info, x = np.iinfo(dtype), np.array([0, 7, np.iinfo(stored).max], stored)
+    for bias, beta in (1, 0), (0, 1), (2**63, 1), (5, 3):
+        for held in (0, 9, -1, -9, info.min // max(1, beta), info.max // max(1, beta)):
+            for method in "auto", "direct", "fft":
+                out = np.full(3, held, dtype)
+                convolve(x, np.uint8([2]), out=out, beta=beta, bias=bias, method=method)
+                # Unsigned sums are modulo 2^64; what out holds may lead below 0.
+                sums = [(2 * v + bias + beta * max(held, 0)) % 2**64 + beta * min(held, 0) for v in x.tolist()]
+                assert out.tolist() == [min(max(total, info.min), info.max) for total in sums]
+    out = np.array(-5, dtype)
+    convolve(np.array(3, stored), np.uint8(1), out=out, beta=1)
+    assert out == -2
+
+
 @pytest.mark.parametrize("options", [{"bias": 1}, {"nan_policy": "omit"}])
 def test_sums_are_exact_whatever_kernel_came_before(options):
     x, kernel = integers((40,), np.uint8, largest=255), integers((3,), np.int64, 1)

@@ -19,7 +19,10 @@ from .slabs import Slabs, over_lines, stored_as
 def is_stored_so(request: Request) -> bool:
     """Return whether direct sums can be added as they are stored."""
     one_bias = request.bias is None or request.bias.ndim == 0
-    return one_bias and request.result == np.dtype(request.working) and not request.normalises
+    is_alike = request.result == np.dtype(request.working)
+    if is_alike and request.working == "int64":  # which stands for uint64 as well, whose sums saturate
+        is_alike = _native(request) == np.int64
+    return one_bias and is_alike and not request.normalises
 
 
 class Updated:
@@ -57,8 +60,15 @@ class Updated:
             else:
                 sums += bias
                 total[...] = sums if self._beta[0] == 0 else sums + self._beta[0] * total
-            if total is not target:
-                self._slabs.run(self._storing, (), total, target)
+            if total is target:
+                continue
+            is_below = None  # where unsigned totals are less than 0: these have wrapped around
+            if native.kind == "u" and self._beta[0] != 0 and target.min(initial=0) < 0:
+                is_below = (target < 0) & (total > sums + bias)
+            self._slabs.run(self._storing, (), total, target)
+            if is_below is not None:
+                least = np.array(np.iinfo(out.dtype).min)
+                target[is_below] = np.maximum(total[is_below], least.astype(native)).astype(np.int64)
 
 
 def _native(request: Request) -> np.dtype[Any]:
