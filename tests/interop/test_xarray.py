@@ -119,6 +119,12 @@ def test_channels():
     assert own.coords.identical(x.coords)  # each channel by itself
 
 
+def test_a_sum_over_one_channel_is_not_that_channel():
+    x = xarray.DataArray(np.ones((8, 1)), {"c": [7], "name": ("c", ["red"]), "t": np.arange(8)}, ("t", "c"))
+    one = check(x, np.ones((3, 1)), {"channel_axis": 1}, channel_axis="c")
+    assert one.dims == ("t",) and one.coords.identical(x[1:-1, 0].drop_vars(["c", "name"]).coords)
+
+
 def test_a_kernel_names_its_axes():
     kernel = xarray.DataArray(integers((2, 3)), dims=("x", "time"))
     check(scan(), kernel, {"axes": (2, 0)}, padding="same")

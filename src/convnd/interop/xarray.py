@@ -82,7 +82,8 @@ def _coordinates(x: Any, request: Request) -> Any:
         if values is not None:
             continued[dim] = (dim, values, x.coords[dim].attrs)
     channel = request.channel_axis
-    if channel is not None and not request.out_channels == request.groups == x.shape[channel]:
+    is_depthwise = request.is_bank and request.out_channels == request.groups
+    if channel is not None and not (is_depthwise and request.groups == x.shape[channel]):
         dropped.add(x.dims[channel])  # sums over channels are none of them
     return coordinates.drop_dims(dropped, errors="ignore").assign_coords(continued).coords
 
