@@ -11,6 +11,7 @@ come out. What differs:
 
 import operator
 from collections.abc import Sequence
+from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -58,10 +59,6 @@ def _is_swapped(mode: str, shape1: Sequence[int], shape2: Sequence[int], axes: S
     return True
 
 
-def _reversed(x: np.ndarray) -> np.ndarray:
-    return x[(slice(None, None, -1),) * x.ndim].conj()
-
-
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto", *, workers: int | None = None) -> np.ndarray:
     """Convolve two arrays, `scipy.signal.convolve`.
 
@@ -93,7 +90,7 @@ def correlate(
     array([0.5, 2. , 3.5, 3. , 0. ])
     """
     x, kernel = _pair(in1, in2)
-    return convolve(x, _reversed(kernel), mode, method, workers=workers)
+    return convolve(x, np.flip(kernel).conj(), mode, method, workers=workers)
 
 
 def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None, *, workers: int | None = None) -> np.ndarray:
@@ -132,8 +129,7 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None, *, wor
         result = _convolve(x, kernel, mode, dtype, "auto", workers, channel_axis=0, groups=count)
         result = np.moveaxis(result.reshape(*shape, *result.shape[1:]), ends, others)
     if mode == "same":  # axes along which the kernel is the longer of the two are cut as well
-        s1 = np.shape(in1)
-        result = result[tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(result.shape, s1))]
+        result = result[tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(result.shape, np.shape(in1)))]
     return result
 
 
@@ -171,31 +167,37 @@ def _plane(
     x, kernel = np.asarray(in1), np.asarray(in2)
     if not x.ndim == kernel.ndim == 2:
         raise ValueError(f"{'convolve' if is_convolution else 'correlate'}2d inputs must both be 2-D arrays")
-    is_swapped = _is_swapped(mode, x.shape, kernel.shape, (0, 1))
-    if is_swapped:
+    if is_swapped := _is_swapped(mode, x.shape, kernel.shape, (0, 1)):
         x, kernel = kernel, x
     if boundary not in _BOUNDARIES:
         raise ValueError("Acceptable boundary flags are 'fill', 'circular' (or 'wrap'), and 'symmetric' (or 'symm').")
-    dtype, fill = np.result_type(x, kernel), np.asarray(fillvalue)
-    if fill.size != 1:
-        raise ValueError("`fillvalue` must be scalar or an array with one element.")
-    if not np.can_cast(fill.dtype, dtype, "same_kind") and fill.dtype.kind == "c":
-        raise ValueError("could not cast `fillvalue` directly to the output type (it was first converted to complex).")
-    if not is_convolution:
-        kernel = kernel.conj()
+    dtype, is_filled = np.result_type(x, kernel), _BOUNDARIES[boundary] == "constant"
+    fill = _fill(fillvalue, dtype) if is_filled else np.zeros((), dtype)  # else SciPy does not read it
+    kernel = kernel if is_convolution else kernel.conj()
     if x.size == 0 or kernel.size == 0:  # what SciPy returns for it
         sums = empty_sums(x, kernel, mode, dtype)
-        if kernel.size == 0 or sums.size == 0:
-            return sums
-        if boundary == "fill":
-            return np.full_like(sums, (kernel * fill.astype(dtype)).sum(dtype=dtype))
-    options: dict[str, Any] = {"boundary": _BOUNDARIES[boundary], "fill_value": fill.astype(dtype).item()}
+        if is_filled or kernel.size == 0 or sums.size == 0:
+            return np.full_like(sums, (kernel * fill).sum(dtype=dtype))
+    if dtype.kind == "f" and fill != fill.astype(np.int64):
+        kernel = kernel.astype(dtype)  # among whole numbers there would be no fraction
+    options: dict[str, Any] = {"boundary": _BOUNDARIES[boundary], "fill_value": fill.item()}
     if is_convolution:
         return _convolve(x, kernel, mode, dtype, "auto", workers, **options)
     if mode == "same":
         options["padding"] = [((k - 1) // 2, k // 2) for k in kernel.shape]
     result = _convolve(x, kernel, mode, dtype, "auto", workers, convention="correlation", **options)
     return result[::-1, ::-1] if is_swapped else result
+
+
+def _fill(value: Any, dtype: np.dtype) -> np.ndarray:
+    """Return a number in a type: an array is cast where that is safe, anything else as NumPy makes an array of it."""
+    if np.size(value) != 1:
+        raise ValueError("`fillvalue` must be scalar or an array with one element.")
+    with suppress(OverflowError, TypeError, ValueError):
+        if not isinstance(value, np.ndarray) or np.can_cast(value.dtype, dtype):
+            return np.array(value, dtype).reshape(())
+    np.array(value, complex)  # raises SciPy's error where it is no number at all
+    raise ValueError("could not cast `fillvalue` directly to the output type (it was first converted to complex).")
 
 
 def convolve2d(

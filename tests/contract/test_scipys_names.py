@@ -200,7 +200,24 @@ def as_scipys(name, *args):
     else:
         ours = getattr(convnd.signal, name)(*args)
         assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-        assert (ours == theirs).all()
+        np.testing.assert_array_equal(ours, theirs)
+
+
+FILLS = [
+    *(300, -3, 1.5, 2.0**63, 2**70, np.nan, np.inf, 1j, 1 + 0j, True, None, "3", "a", object(), np.float64(1.5)),
+    *(np.int64(300), np.uint8(3), np.complex64(2), [2], [2.5], [[2]], (300,), [1j], [], [1, 2], np.array([])),
+    *(np.array(3), np.array([2.5]), np.array([[7]], np.uint8), np.array(300, np.int16), np.array(1j)),
+]
+
+
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning", "ignore:.*in cast:RuntimeWarning")  # SciPy's
+@pytest.mark.parametrize("types", ["u1 u1", "i2 i2", "i8 i8", "u8 u8", "i8 u8", "u1 f4", "f4 f4", "f8 f8", "c8 c8"])
+def test_what_stands_outside_planes_is_read_as_by_scipy(types):
+    x, kernel = (np.array(values, dtype) for values, dtype in zip(([[1, 2], [3, 1]], [[1, 2]]), types.split()))
+    for fill, boundary in product(FILLS, ("fill", "pad", "symm", "wrap")):
+        for name in ("convolve2d", "correlate2d"):
+            as_scipys(name, x, kernel, "full", boundary, fill)
+            as_scipys(name, x[:0], kernel, "same", boundary, fill)
 
 
 PLANES = [(0, 0), (0, 3), (3, 0), (0, 1), (1, 0), (2, 2), (1, 1)]
