@@ -51,9 +51,6 @@ def correlate_axes(
     for origin, size in zip(origins, weights.shape):
         if not -(size // 2) <= origin <= (size - 1) // 2:
             raise ValueError("Invalid origin; origin must satisfy -(size // 2) <= origin <= (size-1) // 2")
-    for own in modes:
-        if own not in _BOUNDARIES:
-            raise RuntimeError(f"boundary mode not supported: {own!r} is none of {', '.join(_BOUNDARIES)}")
     check_cval(cval, x)
     if x.size == 0:
         return
@@ -81,6 +78,12 @@ def correlate_axes(
             elif out.dtype.kind == "u" and out.dtype.itemsize < 8:
                 result = result.astype(np.int64)  # wraps round as in SciPy; NumPy's vectors do not beyond 32 bits
             out[...] = result.astype(out.dtype)
+
+
+def check_mode(mode: Any) -> None:
+    """Refuse what is no name of a mode that SciPy has."""
+    if not isinstance(mode, str) or mode not in _BOUNDARIES:
+        raise RuntimeError(f"boundary mode not supported: {mode!r} is none of {', '.join(_BOUNDARIES)}")
 
 
 def check_cval(cval: complex, x: np.ndarray) -> None:
@@ -126,6 +129,8 @@ class _Joined(NamedTuple):
 def _joined(terms: Sequence[Sequence[Line]], out: np.ndarray, cval: complex) -> _Joined | None:
     """Return terms as filters, None where one line after the other is rounded, padded otherwise, or faster."""
     lines = [line for term in terms for line in term]
+    for line in lines:
+        check_mode(line.mode)
     sizes = {line.axis: max(other.weights.size for other in lines if other.axis == line.axis) for line in lines}
     along, shape = sorted(sizes), [sizes[axis] for axis in sorted(sizes)]
     padded = {line.axis: (line.mode, line.origin) for line in lines}

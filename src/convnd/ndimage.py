@@ -14,7 +14,6 @@ come out. What differs:
   and the sigmas of Laplacians, in the order of the array's axes.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -24,6 +23,7 @@ from .filters import (
     Line,
     axes_of,
     check_cval,
+    check_mode,
     correlate_axes,
     derivative_lines,
     each,
@@ -71,8 +71,7 @@ def _dense(
         origins = [-o - (size % 2 == 0) for o, size in zip(origins, w.shape)]
     else:
         w = w.conj()
-    if not isinstance(mode, str) and isinstance(mode, Iterable):
-        raise RuntimeError("A sequence of modes is not supported")
+    check_mode(mode)
     correlate_axes(x, w, sorted(along), out, [mode] * w.ndim, cval, origins, workers)
     return out
 

@@ -300,6 +300,23 @@ def test_errors_are_scipys(error, call):
             call(module)
 
 
+@pytest.mark.parametrize("mode", [None, 3, "bad", b"wrap", {"a": 1}, ["bad", "wrap"], [None, "wrap"], [["wrap"]] * 2])
+@pytest.mark.parametrize("name", FILTERS)
+def test_modes_that_there_are_not(name, mode):
+    for module, x in product((ndimage, convnd.ndimage), (samples("f4"), samples("u1"), np.ones((0, 3)))):
+        with pytest.raises(RuntimeError):
+            getattr(module, name)(x, *FILTERS[name], mode=mode)
+
+
+@pytest.mark.parametrize("name", ["convolve", "correlate"])
+def test_modes_are_looked_at_without_axes(name):
+    for module, mode in product((ndimage, convnd.ndimage), (None, "bad", ["wrap"])):
+        with pytest.raises(RuntimeError):
+            getattr(module, name)(np.array(2.0), np.array(3.0), mode=mode)
+        with pytest.raises(RuntimeError):
+            getattr(module, name)(np.ones(4), np.array(3.0), mode=mode, axes=())
+
+
 @pytest.mark.slow
 def test_scipys_own_tests_of_filters_pass():
     """In a process of their own, where our functions take the place of SciPy's."""
