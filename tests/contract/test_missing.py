@@ -135,6 +135,35 @@ def test_no_bit_depends_on_workers_or_the_rest_of_a_batch(tuning):
             same(convnd(x, kernel, workers=workers, **options | {"axes": (1, 2)}), np.stack(items))
 
 
+@pytest.mark.parametrize("method", ["direct", "separable", "fft"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_weights_whose_sum_overflows(dtype, method):
+    """Samples and weights are powers of two: all sums are exact."""
+    large = np.ldexp(1.0, np.finfo(dtype).maxexp - 1)
+    x = np.array([0.25, 0.125, 0.25, 0.5, np.nan, 0.25], dtype)
+    kernel = np.array([large, large], dtype)
+    wanted = [0.375, 0.375, 0.75, 1, 0.5]  # the last two twice what the one valid sample gives
+    for own in {"nan_policy": "omit"}, {"mask": ~np.isnan(x)}:
+        same(convnd(x, kernel, method=method, **own), (large * np.array(wanted)).astype(dtype))
+    bank = np.stack([kernel, np.array([1, 1], dtype)])[:, None]  # each filter has its own weights
+    found = convnd(x[None], bank, channel_axis=0, nan_policy="omit")
+    same(found, np.stack([large * np.array(wanted), wanted]).astype(dtype))
+    if np.dtype(dtype).kind == "c":  # whose sizes overflow
+        found = convnd(x / 2, kernel * (1 + 1j), nan_policy="omit", method=method)
+        np.testing.assert_allclose(found, (large * (0.5 + 0.5j) * np.array(wanted)).astype(dtype), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_infinite_weights_keep_windows_without_nan(dtype):
+    x = np.array([1, 2, -3, 4, np.nan, 5, 6], dtype)
+    for first, second in (np.inf, 1), (1, -np.inf), (np.inf, np.inf), (np.inf, 3e38):
+        kernel = np.array([first, second], dtype)
+        with np.errstate(all="ignore"):
+            wanted = kernel[0] * x[1:] + kernel[1] * x[:-1]
+        for own in {"nan_policy": "omit"}, {"mask": ~np.isnan(x)}:
+            same(convnd(x, kernel, **own)[[0, 1, 2, 5]], wanted[[0, 1, 2, 5]])
+
+
 @pytest.mark.parametrize("shape, taps, dtype, options", [
     ((4000, 3000), (3, 3), "float32", {"padding": "same", "boundary": "wrap"}),
     ((1500, 2000), (5, 5), "complex128", {"padding": "same", "dtype": "complex64"}),

@@ -93,15 +93,15 @@ def compile_normalisation(sums: str, weights: str, along: tuple[int, ...]) -> in
     ``beside`` is the largest weight that is none; what the whole weight exceeds by no more is whole.
     """
     sum_type, weight_type, is_near = np.dtype(sums), np.dtype(weights), bool(along)
-    convert, nan = sum_type.type, weight_type.type(np.nan)
+    convert, nan, one = sum_type.type, weight_type.type(np.nan), weight_type.type(1)
 
     def normalise(sums, found, whole, least, steps, count):
         sum_step, found_step, whole_step = along if is_near else _steps_at(steps)
         most = least[0]
         for k in range(count):
             own, all_valid = read_sample(found, k * found_step, 0), read_sample(whole, k * whole_step, 0)
-            share = all_valid if own >= all_valid - most else own
-            factor = nan if own <= most else all_valid / share  # nothing is read under a condition: it takes vectors
+            factor = one if own >= all_valid - most else all_valid / own  # infinite ones have no quotient
+            factor = nan if own <= most else factor  # nothing is read under a condition: it takes vectors
             write_sample(sums, k * sum_step, convert(read_sample(sums, k * sum_step, 0) * factor), 0)
 
     weight = pointer_to(weight_type)

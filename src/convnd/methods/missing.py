@@ -64,9 +64,9 @@ class Normalised:
             nan="kept" if is_parted else "zero",
         )  # fmt: skip
         self._storing = stored_as(self._adding._replace(result=request.result), native)
-        weights = np.abs(request.kernel.astype(np.result_type(native, request.kernel)))
+        weights = request.kernel.astype(np.result_type(native, request.kernel))
         marks = None if not is_parted else _BOOL if mask is None else mask.dtype
-        weights = weights.astype("float64" if method == "fft" else native)
+        weights = _sizes(weights).astype("float64" if method == "fft" else native)
         self._weighing, least = _weighing(request._replace(mask=None), weights, marks)
         self._least = np.array([least], self._weighing.result)
         self._normalise = partial(compile_normalisation, dtypes.real(sums).name, self._weighing.result.name)
@@ -131,6 +131,13 @@ def _weigh(samples: np.ndarray, mask: np.ndarray, values: np.ndarray, workers: i
     )
     weigh = partial(compile_weighing, samples.dtype.name, mask.dtype.name, values.dtype.name)
     over_lines(weigh, [values, samples, mask], np.zeros(1), workers)
+
+
+def _sizes(weights: np.ndarray) -> np.ndarray:
+    """Return the sizes of weights, of which the ratios count: divided by a power of two where sums would overflow."""
+    bits = weights.size.bit_length() + 1
+    is_large = np.abs(weights).max(initial=0) > np.finfo(weights.dtype).max / 2**bits
+    return np.abs(weights / 2**bits if is_large else weights)
 
 
 def _weighing(request: Request, weights: np.ndarray, marks: np.dtype[Any] | None) -> tuple[Request, float]:
