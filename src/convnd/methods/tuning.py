@@ -28,8 +28,7 @@ class Tuning:
     window_bytes: int = 512 * 1024  #: of a tile's window: it stays in L2 beside its outputs
     rolling: int = 4  #: times that, where a window is passed once: a few of its rows at a time are in use
     most_tiles: int = 128  #: shapes of register tiles of more than one row in a process, which keeps 1.1 MiB of each
-    line_price: int = 16  #: what starting a line costs, as elements of halo
-    far_line_price: int = 64  #: the same where it is read in place or from memory, which brings long lines by itself
+    line_price: int = 64  #: what starting a line costs, as elements of halo: memory brings long lines by itself
     small_halo: float = 1 / 128  #: share of a window that is read twice, below which a tile need not grow
     gather_cycles: float = 0.4  #: of an element that is gathered, with the array in memory
     gather_line_cycles: float = 80.0  #: of a line that is gathered

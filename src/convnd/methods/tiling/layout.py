@@ -198,8 +198,7 @@ def _tile_shape(about: _About, way: Way) -> tuple[list[int], bool]:
     """
     spans, halos, room, most, *_ = about
     passes = way.inside or about.is_far  # a few rows of the window at a time
-    price = tuning.TUNING.far_line_price if passes else tuning.TUNING.line_price
-    halos = [*halos[:-1], halos[-1] + price / spans[-1].stride]
+    halos = [*halos[:-1], halos[-1] + tuning.TUNING.line_price / spans[-1].stride]
     room *= tuning.TUNING.rolling if passes and way.blocks == 1 else 1  # each block reads the window again
     last, is_long, is_small = len(spans) - 1, False, True
     least, shape = [], []
