@@ -20,7 +20,7 @@ _LARGE = 2**21  # outputs, beyond which a problem stands for itself: its call ta
 _FAR = 4096  # bytes from a sample to the next, beyond which each costs a page
 _LONG_LINE = 4  # vectors of an axis that takes the place of a short last one, where there is one so long
 _FEW_CHANNELS = 4  # channels that are worth vectors of so many lanes
-_SHORT_LINE = 4  # such vectors of a line of channels that are apart, up to which bringing them together pays
+_SHORT_LINE = 4  # such vectors of a line of channels that are apart, below which bringing them together pays
 _FEW_ROWS = 2  # of a register tile across channels: it waits for weights, which each row could use
 
 
@@ -38,7 +38,7 @@ def channels_in_lanes(problem: Problem) -> Problem:
     is_line = problem.x_steps[-1] == problem.stored_bytes
     is_read_at_once = is_line and is_dense and is_filled and len(problem.axes) > 1
     is_short = last.stride * (last.outputs - 1) + last.extent <= SHORT
-    pays = last.stride > 1 or last.outputs <= _SHORT_LINE * together
+    pays = last.stride > 1 or last.outputs < _SHORT_LINE * together
     is_frame = step == problem.stored_bytes and not is_line
     if together < _FEW_CHANNELS or not (is_frame or (is_read_at_once and is_short and pays)):
         return problem
