@@ -182,7 +182,7 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
                 sum_taps(start, last_step, len(tile.runs) + some[-1], 0, tile.rows)
 
     def ask_for_lines(start, target, is_first):
-        """Ask memory for the rows ahead, and for the place of the results where they are as many or one line."""
+        """Ask memory for the rows ahead, and for where the results go: with these rows, or along a line always."""
         lines, is_line = range(0, tile.block * size, CACHE_LINE), tile.rows == 1 or tile.interleaved
         if is_line:
             with b.if_then(is_first):
