@@ -79,24 +79,35 @@ def _sum_rows(source, target, row_step, out_row, rows, job, table, memory, ends,
         )
     first = memory[t.ORIGIN * rank + rank - 1]
     _sum_along(columns, frame, columns, frame, first, outputs, 1, job, table, memory, ends)
-    results, pitch = columns + squares * lanes * frame, out_squares * lanes * item
+    writes_out = table[job + t.WRITES_OUT] != 0 and memory[t.EXPONENT * rank] == 0
+    results = columns + squares * lanes * frame
     for row in range(0, rows, lanes):
-        run(
-            table[job + t.TRANSPOSE],
-            (columns + row * item, frame, lanes * frame, results, pitch, lanes * item, out_squares),
-        )
-        if memory[t.EXPONENT * rank] != 0:
-            run(table[job + t.SCALE], (results, lanes * pitch, -memory[t.EXPONENT * rank], ends))
-        for r in range(row, min(rows, row + lanes)):
-            if r + ROWS_AHEAD < rows:
-                ask_for(target + (r + ROWS_AHEAD) * out_row, outputs * abs(table[last + t.OUT_STEP]))
-            call(
-                table[job + t.WRITE],
-                (
-                    results + (r - row) * pitch, target + r * out_row, outputs, table[last + t.OUT_STEP],
-                    table[job + t.FILLS] + table[job + t.BESIDE_FILLS],
-                ),
-            )  # fmt: skip
+        lines, write = min(lanes, rows - row), target + row * out_row
+        whole = outputs // lanes if writes_out and lines == lanes else 0  # squares that are turned into their place
+        turn, turned = table[job + t.TRANSPOSE], columns + row * item
+        run(turn, (turned, frame, lanes * frame, write, out_row, lanes * item, whole))
+        if whole * lanes < outputs:
+            turned += whole * lanes * frame
+            run(
+                turn,
+                (turned, frame, lanes * frame, results, out_squares * lanes * item, lanes * item, out_squares - whole),
+            )
+            _store_lines(results, write, out_row, lines, whole * lanes, outputs, job, table, memory, ends)
+
+
+@njit(**HELPER)
+def _store_lines(results, target, out_row, lines, done, outputs, job, table, memory, ends):
+    """Write the results of neighbouring lines, of whose outputs so many are done."""
+    rank, lanes, item = table[job + t.RANK], table[job + t.LANES], table[job + t.ITEM]
+    out_step = table[table[job + t.AXES] + (rank - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
+    pitch, beside = -(-outputs // lanes) * lanes * item, table[job + t.FILLS] + table[job + t.BESIDE_FILLS]
+    if memory[t.EXPONENT * rank] != 0:
+        run(table[job + t.SCALE], (results, lanes * pitch, -memory[t.EXPONENT * rank], ends))
+    for line in range(lines):
+        write = target + line * out_row + done * out_step
+        if line + ROWS_AHEAD < lines:
+            ask_for(write + ROWS_AHEAD * out_row, (outputs - done) * abs(out_step))
+        call(table[job + t.WRITE], (results + line * pitch, write, outputs - done, out_step, beside))
 
 
 def sum_tile(arguments):
