@@ -1,4 +1,4 @@
-"""Linear filters with SciPy's arguments: weights along lines, one axis after the other or all in one call."""
+"""What SciPy's names are built of: weights along lines, modes that `convnd.convnd` lacks, and sums of empty arrays."""
 
 import operator
 from collections.abc import Iterable, Sequence

@@ -125,18 +125,19 @@ def _inside(axis: Axis) -> tuple[int, int]:
     """Return the first output that reads nothing outside the samples and the one behind the last."""
     if axis.boundary == (WRAP, WRAP):
         return 0, axis.outputs
-    first = min(max(0, -(-axis.before // axis.stride)), axis.outputs)
-    return first, max(first, min(axis.outputs, (axis.positions + axis.before - axis.extent) // axis.stride + 1))
+    first, end = axis.inside
+    first = min(first, axis.outputs)
+    return first, max(first, end)
 
 
 def _terms(axis: Axis, first: int, end: int) -> list[tuple[int, np.ndarray, np.ndarray]]:
     """Return each tap by which outputs ``first`` to ``end`` read samples, these outputs from 0 on, and the samples."""
     found, outputs = [], np.arange(end - first)
     for tap in range(axis.taps):
-        samples, between = np.divmod(axis.stride * (outputs + first) + axis.dilation * tap - axis.before, axis.upsample)
+        samples, behind = axis.reads(tap, outputs + first)
         if axis.boundary == (WRAP, WRAP):
             samples %= axis.length
-        there = (between == 0) & (samples >= 0) & (samples < axis.length)
+        there = (behind == 0) & (samples >= 0) & (samples < axis.length)
         if there.any():
             found.append((tap, outputs[there], samples[there]))
     return found

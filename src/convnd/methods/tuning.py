@@ -100,10 +100,8 @@ def far_cycles(size: Any) -> Any:
     return np.maximum(0, size - TUNING.near_bytes) / TUNING.far_bytes
 
 
-def milliseconds(
-    problem: Problem, cycles: float, workers: int, beside: float, times: float, share: float
-) -> float:  # fmt: skip
-    """Estimate the time of a call whose tasks take so many cycles, all workers at once.
+def milliseconds(problem: Problem, cycles: float, workers: int, beside: float, times: float, share: float) -> float:
+    """Estimate the time of a call whose workers take so many cycles for its tasks.
 
     The rest is fitted for a method: milliseconds ``beside`` the tasks, the time of an estimated cycle in cycles, and
     the ``share`` of the time in which memory carries x and the result that does not pass behind the tasks.

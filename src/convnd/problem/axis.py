@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import gcd
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .boundary import FILLED, Ends
 
@@ -118,6 +118,13 @@ class Axis:
         high = self.stride * (end - 1) - self.before + self.extent - 1
         return -(-low // self.upsample), high // self.upsample + 1
 
+    def reads(self, tap: int, outputs: Any) -> tuple[Any, Any]:
+        """Return the sample at or before the position that outputs read by a tap, and how far behind it that lies.
+
+        Where this is not 0, they read one of the zeros between samples.
+        """
+        return divmod(self.stride * outputs + self.dilation * tap - self.before, self.upsample)
+
     def completed(self, length: int) -> int:
         """Return the number of outputs that the first ``length`` samples complete, with the zeros that follow each."""
         positions = self.upsample * length - max(0, self.upsample - 1 - self.after)
@@ -125,8 +132,9 @@ class Axis:
 
     @property
     def inside(self) -> tuple[int, int]:
-        """The first output whose window lies within the samples, and the one after the last, where `upsample` is 1."""
-        return max(0, -(-self.before // self.stride)), min(self.outputs, self.completed(self.length))
+        """The first output whose window lies between the first sample and the last, and the one after the last such."""
+        last = (self.positions + self.before - self.extent) // self.stride
+        return max(0, -(-self.before // self.stride)), min(self.outputs, last + 1)
 
     def part(self, first: int, end: int, low: int = 0, high: int | None = None) -> Axis:
         """Return the axis that has only the outputs ``first`` to ``end`` and only the samples ``low`` to ``high``.

@@ -182,7 +182,10 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
                 sum_taps(start, last_step, len(tile.runs) + some[-1], 0, tile.rows)
 
     def ask_for_lines(start, target, is_first):
-        """Ask memory for the rows ahead, and for where the results go: with these rows, or along a line always."""
+        """Ask memory for the rows ahead, if any, and for the places of this block's results.
+
+        The places of a single line are asked for even where no rows are ahead.
+        """
         lines, is_line = range(0, tile.block * size, CACHE_LINE), tile.rows == 1 or tile.interleaved
         if is_line:
             with b.if_then(is_first):

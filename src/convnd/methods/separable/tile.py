@@ -19,7 +19,7 @@ _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
 #: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
 _MOST_WINDOWS, _BEYOND = 8, 1.1
 _LINE_CYCLES = 200.0  #: of a line of a tile's window
-_APART_CYCLES = 1000.0  #: of lines of a window that follow each other in x, whose first samples wait for memory
+_APART_CYCLES = 1000.0  #: of a run of lines that follow each other in x: its first samples wait for memory
 
 
 def size_of(problem: Problem, a: int, tiles: int) -> int:

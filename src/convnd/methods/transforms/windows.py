@@ -22,7 +22,7 @@ from ..tiling.costs import gather_cycles
 from ..tiling.layout import window_length
 from ..tiling.likeness import representative
 from ..tiling.ways import lanes_of
-from .spectral_layout import SpectralLayout, Whole
+from .spectral_layout import Numbers, SpectralLayout
 
 _TILES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)
 _PASS_CYCLES = {2: 4.0, 3: 5.0, 4: 5.0, 5: 8.0, 8: 7.0}  # of a complex vector
@@ -82,8 +82,10 @@ def layouts(problem: Problem, shape: np.ndarray) -> SpectralLayout:
     return SpectralLayout(tuple(shape), tuple(lengths), transformed, (), lanes)
 
 
-def _each(function: Callable[[int], float], numbers: Whole) -> Whole:
-    """Return what a function returns of each of many numbers, or of one."""
+def _each(function: Callable[[int], float], numbers: Numbers) -> Numbers:
+    """Return what a function returns for each of many numbers, or for one."""
+    if isinstance(numbers, int):
+        return function(numbers)
     different, places = np.unique(numbers, return_inverse=True)
     return np.array([function(number) for number in different.tolist()])[places]
 
@@ -138,7 +140,7 @@ def _samples(axis: Axis, outputs: int, fills_zeros: bool) -> int:
     return min(samples, max(axis.before + axis.length, samples - axis.before, axis.extent, outputs))
 
 
-def cycles(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> Whole:
+def cycles(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> Numbers:
     """Estimate the cycles of one core for one tile and group. The constants were fitted to timings of single tiles.
 
     A gradient holds the tiles of all channels and the sums of their products at once.
@@ -181,7 +183,7 @@ def least_cycles(problem: Problem) -> float:
     return (cycles + filters(problem) * least / lanes * passes / 2) / available()
 
 
-def _transform_cycles(layout: SpectralLayout, item: int) -> Whole:
+def _transform_cycles(layout: SpectralLayout, item: int) -> Numbers:
     plane = layout.rows * layout.row
     beyond = np.where(2 * plane * item > tuning.TUNING.near_bytes, 4 * plane * item / tuning.TUNING.far_bytes, 0.0)
     total = 0.0
@@ -194,12 +196,12 @@ def _pass_cycles(length: int) -> float:
     return sum(_PASS_CYCLES[radix] for radix in factors(length))
 
 
-def tiles(problem: Problem, layout: SpectralLayout) -> list[Whole]:
+def tiles(problem: Problem, layout: SpectralLayout) -> list[Numbers]:
     """Return the tiles along each axis."""
     return [-(-axis.outputs // n) for axis, n in zip(problem.axes, layout.shape, strict=True)]
 
 
-def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> Whole:
+def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> Numbers:
     """Return the bytes of every thread's tile and of the spectra; of a gradient every thread has its own."""
     item = np.dtype(transform_type(problem)).itemsize
     channels, slabs = max(problem.in_channels, problem.out_channels), problem.in_channels + 1
@@ -211,8 +213,8 @@ def memory(problem: Problem, layout: SpectralLayout, gradient: bool = False) -> 
     return 2 * item * (tiles + spectra * layout.slab)
 
 
-def elapsed(problem: Problem, layout: SpectralLayout, gradient: bool = False, workers: int = 0) -> Whole:
-    """Estimate the cycles that so many workers take together, or if 0 all threads for one item of a batch."""
+def elapsed(problem: Problem, layout: SpectralLayout, gradient: bool = False, workers: int = 0) -> Numbers:
+    """Estimate the cycles that so many workers take for a problem, or if 0 those that all threads take for an item."""
     counts, threads = tiles(problem, layout), workers or available()
     tasks = problem.groups * prod(n for a, n in enumerate(counts) if workers or a in layout.transformed)
     spectra = filters(problem) * _transform_cycles(layout, np.dtype(transform_type(problem)).itemsize) / 2
@@ -238,8 +240,8 @@ def layout_of(problem: Problem, gradient: bool = False) -> SpectralLayout | None
 def ranked(problem: Problem, gradient: bool = False) -> np.ndarray:
     """Return tiles along each axis, (axes, ways), of some ways to cut a prepared problem whose items take least time.
 
-    It may be to be cut for its gradient by the kernel. There is no way where no axis has taps, or where the spectra of
-    many filters would not fit.
+    With ``gradient`` they are ways to cut it for the gradient by its kernel. There is none where no axis has taps, or
+    where the spectra of many filters would not fit.
     """
     transformed = _transformed(problem)
     most = _CHOICES[min(len(transformed), len(_CHOICES)) - 1]
