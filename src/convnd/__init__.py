@@ -23,7 +23,7 @@ def __dir__() -> list[str]:
     return sorted([*__all__, *_WHEN_ASKED])
 
 
-if not TYPE_CHECKING:  # which would take every attribute for one of these
+if not TYPE_CHECKING:  # type checkers would take any name for one of the module's
 
     def __getattr__(name: str) -> Any:
         if name in _WHEN_ASKED:

@@ -1,21 +1,22 @@
 """What SciPy's names are built of: weights along lines, modes that `convnd.convnd` lacks, and sums of empty arrays."""
 
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial, reduce
 from math import prod
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import kernels
 from .api import convnd
 from .jit.passes import compile_root
-from .methods.blocks import Plans, block
+from .methods.blocks import Plans, between, block
 from .methods.slabs import over_lines
 from .plan import Plan
 from .problem.arguments.parse import parse
+from .problem.dtypes import real
 from .problem.options import options_of
 
 _BOUNDARIES: dict[str, Any] = {
@@ -55,12 +56,9 @@ def correlate_axes(
     if x.size == 0:
         return
     is_inexact = out.dtype.kind in "fc"
-    working = np.result_type(x, out) if is_inexact else np.dtype(float)
+    working = real(np.result_type(x, out)) if is_inexact else np.dtype(float)
     if weights.dtype.kind == "c":
         working = np.result_type(working, np.complex64)
-    elif working.kind == "c":
-        working = np.zeros(0, working).real.dtype
-    is_whole = not is_inexact and not (weights % 1).any()
     padding = [(n // 2 + origin, (n - 1) // 2 - origin) for n, origin in zip(weights.shape, origins)]
     result = convnd(
         x, (weights / divisor if is_inexact else weights).astype(working), axes=tuple(axes), padding=padding,
@@ -70,7 +68,7 @@ def correlate_axes(
     if not is_inexact:
         if divisor != 1:
             result /= divisor
-        elif not is_whole:
+        elif (weights % 1).any():
             result *= _ROUNDING
         with np.errstate(invalid="ignore"):
             if out.dtype.kind == "b":
@@ -81,13 +79,13 @@ def correlate_axes(
 
 
 def check_mode(mode: Any) -> None:
-    """Refuse what is no name of a mode that SciPy has."""
+    """Raise `RuntimeError` where SciPy has no mode of a name."""
     if not isinstance(mode, str) or mode not in _BOUNDARIES:
         raise RuntimeError(f"boundary mode not supported: {mode!r} is none of {', '.join(_BOUNDARIES)}")
 
 
 def check_cval(cval: complex, x: np.ndarray) -> None:
-    """Refuse a complex value outside of real samples."""
+    """Raise `ValueError` for a complex value outside real samples."""
     if np.iscomplexobj(cval) and x.dtype.kind != "c":
         raise ValueError("Cannot provide a complex-valued cval when the input is real.")
 
@@ -175,7 +173,7 @@ def length(
         slab = block(request, box)
         is_new = slopes is None or slopes.shape[along + 1] != box[along + 1][1] - first
         slopes = plans.convolve(slab, slab.read(x[None]), None if is_new else slopes)
-        target = out[(slice(None),) * along + (slice(*box[along + 1]),)]
+        target = between(out, along, *box[along + 1])
         over_lines(root, [target, slopes[0]], np.array([len(terms), slopes.strides[0]]), workers)
     return out
 
@@ -208,17 +206,9 @@ def axes_of(axes: Any, ndim: int) -> tuple[int, ...]:
     """Return axes as whole numbers from 0 up."""
     if axes is None:
         return tuple(range(ndim))
-    given: Any = [axes] if np.isscalar(axes) else axes
-    if not isinstance(given, Iterable):
+    if not (np.isscalar(axes) or hasattr(axes, "__iter__")):
         raise ValueError("axes must be an integer, iterable of integers, or None")
-    found = [operator.index(axis) for axis in given]
-    for axis in found:
-        if not -ndim <= axis < ndim:
-            raise ValueError(f"specified axis: {axis} is out of range")
-    found = [axis % ndim for axis in found]
-    if len({*found}) != len(found):
-        raise ValueError("axes must be unique")
-    return tuple(found)
+    return normalize_axis_tuple(axes, ndim, "axes")
 
 
 def each(value: Any, rank: int) -> list[Any]:

@@ -290,7 +290,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-if not TYPE_CHECKING:  # which would take every attribute for one of these
+if not TYPE_CHECKING:  # type checkers would take any name for one of the module's
 
     def __getattr__(name: str) -> NoReturn:
         raise unknown_name(__name__, name, KERNELS)

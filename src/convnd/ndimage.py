@@ -291,7 +291,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-if not TYPE_CHECKING:  # which would take every attribute for one of these
+if not TYPE_CHECKING:  # type checkers would take any name for one of the module's
 
     def __getattr__(name: str) -> NoReturn:
         raise AttributeError(f"{__name__} has no {name!r}: of scipy.ndimage there are {', '.join(__all__)}")

@@ -32,7 +32,7 @@ Array = np.ndarray | None
 Run = Callable[..., Any]  # of x, out and a mask
 
 _DESCRIPTION = ("method", "why", "estimates", "flops", "scratch_bytes", "_text")
-_OTHERS, _REMEMBERED = 8, 512  # plans that one keeps for arrays of other strides; those of `convnd.convnd`
+_OTHERS, _REMEMBERED = 8, 512  # plans that a plan keeps for arrays of other strides, and that `convnd` keeps
 
 
 class Plan(LinearMap, Printed):
@@ -78,7 +78,7 @@ class Plan(LinearMap, Printed):
         self._key = (*x, *(() if out is None else (*out, True)))  # as `_traits` of arrays, where out may be written
         is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
         self._is_real_part = request.result.kind == "c" and not (is_complex or request.updates)
-        self._is_exact = not keeps_kernel and dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
+        self._is_exact = not keeps_kernel and dtypes.sums_exactly(x.dtype, kernel.dtype)
         self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
         self.flops, self.scratch_bytes, self._text, self._reads_kernel = 0, 0, list[str](), False
         self._keeps_kernel, self._may_lack_weight, self._is_empty = keeps_kernel, False, 0 in self.output_shape
@@ -103,7 +103,7 @@ class Plan(LinearMap, Printed):
             self._prepare(np.broadcast_to(x.dtype.type(0), x.shape), kernel)  # values of x are not known
 
     def _prepare(self, x: np.ndarray, kernel: np.ndarray) -> None:
-        """Make a kernel ready, the plan's own where it keeps one, and say what runs."""
+        """Make a kernel ready, which the plan keeps where it is for one kernel, and describe what runs."""
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             self._exchanged[0]._prepare(*arrays)
             vars(self).update({name: vars(self._exchanged[0])[name] for name in _DESCRIPTION})
@@ -182,11 +182,11 @@ class Plan(LinearMap, Printed):
             raise too_large(self._request) from None
 
     def _like(self, x: np.ndarray, out: Array) -> Plan | None:
-        """Return the plan for arrays of such strides, this one or one that was made before, else None."""
+        """Return the plan for the strides of two arrays: this one, one that was made before, or None."""
         return self if (key := _traits(x, out)) == self._key else self._others.get(key)
 
     def _run(self, x: np.ndarray, kernel: np.ndarray, out: Array, mask: Array = None) -> np.ndarray:
-        """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps no other."""
+        """Convolve ``x`` with the plan's kernel, or with one of any values, into ``out``, which overlaps neither."""
         request = self._request
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             return self._exchanged[0]._run(*arrays, self._allocated() if out is None else out)
@@ -216,7 +216,7 @@ class Plan(LinearMap, Printed):
 
     @np.errstate(all="ignore")
     def _make(self, kernel: np.ndarray) -> tuple[Run, Any]:
-        """Return what runs with a kernel, and the method that was prepared; None where that is a plan's of its own."""
+        """Return what runs with a kernel, and the prepared method; None for it where another plan runs."""
         if not self._is_of_kernel:
             own = Plan(self._request._replace(kernel=kernel))
             return lambda x, out, mask: own._run(x, kernel, out, mask), None
@@ -271,7 +271,7 @@ _LARGE: OfArrays[tuple[Run, Any]] = OfArrays(2**25)  # what was made of larger k
 
 
 def convolve(x: Any, kernel: Any, out: Any, options: Options) -> np.ndarray:
-    """Do what `convnd.convnd` promises of what becomes NumPy's arrays, by a plan that is remembered or by a new one."""
+    """Convolve NumPy's arrays, or what is converted to them, by a plan that is remembered or by a new one."""
     key: Any = None
     given, plan, mask = out, None, None
     if type(x) is type(kernel) is np.ndarray and (out is None or type(out) is np.ndarray):

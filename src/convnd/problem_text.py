@@ -92,9 +92,7 @@ class Problem:
         if self.channel_axis is None and (self.filters or self.groups != 1):
             raise ValueError("filters and groups need channels in x, as in 64c60x60")
         if len(self.kernel) != len(self.spatial):
-            there = (
-                f"x has {len(self.spatial)} beside channels" if self.axes is None else f"axes names {len(self.axes)}"
-            )
+            there = f"axes names {len(self.axes)}" if self.axes else f"x has {len(self.spatial)} beside channels"
             raise ValueError(f"kernel has {len(self.kernel)} axes but {there}: name those of x, as in axes1,2")
 
     @property

@@ -30,8 +30,8 @@ Box = Sequence[tuple[int, int]]
 def boxes(request: Request) -> list[Box]:
     """Return the positions of the transpose in boxes, each the first and the one behind the last along each axis.
 
-    There is one box of all; or first that of the array, where it is large, so that nothing but the little that is
-    outside it lies anywhere else.
+    One box has all positions. Where the array is large, it is a box of its own, the first, so that memory beside it
+    is needed for the few positions outside alone.
     """
     read, inside = [_positions_read(axis) for axis in request.axes], [(0, axis.length) for axis in request.axes]
     samples, positions = (prod(end - low for low, end in own) for own in (inside, read))
@@ -62,9 +62,9 @@ def transposed(request: Request, dtype: np.dtype[Any], box: Box) -> Request:
 
 
 def fold(request: Request, box: Box, sums: np.ndarray, others: np.ndarray | None) -> np.ndarray:
-    """Add what positions of a box outside the array have to the samples that the boundary supplies them from.
+    """Add the sums at a box's positions outside the array to those of the samples that the boundary puts there.
 
-    Return the sums of the array, which are a part of ``sums`` where that is in the box, and else ``others``.
+    Return the sums of the array: a part of ``sums`` where the box has the array, else ``others``.
     """
     for a, axis, (low, end) in zip(request.spatial, request.axes, box, strict=True):
         along = sums.swapaxes(0, a)
@@ -85,7 +85,7 @@ def fold(request: Request, box: Box, sums: np.ndarray, others: np.ndarray | None
 
 
 def sum_inside(request: Request, y: np.ndarray, sums: np.ndarray) -> None:
-    """Sum anew those sums of a transpose that read zeros outside ``y``, without these: infinite times 0 is NaN."""
+    """Sum anew what a transpose sums of zeros outside ``y`` too, without these zeros: infinity times 0 is NaN."""
     kinds, axes, groups = (y.dtype.kind, request.kernel.dtype.kind), request.axes, request.groups
     if kinds.count("c") == 1:  # each plane alone: NumPy would give the other factor an imaginary part of 0
         for part in "real", "imag":
@@ -122,7 +122,7 @@ def _around(inside: Box, whole: Box) -> list[Box]:
 
 
 def _inside(axis: Axis) -> tuple[int, int]:
-    """Return the first output that reads nothing outside the samples and the one behind the last."""
+    """Return the first output that reads nothing outside the samples, and the one behind the last of them."""
     if axis.boundary == (WRAP, WRAP):
         return 0, axis.outputs
     first, end = axis.inside
@@ -155,7 +155,7 @@ def _total(values: np.ndarray) -> np.ndarray:
 
 
 def _positions_read(axis: Axis) -> tuple[int, int]:
-    """Return the first position that an axis reads from a sample and the one behind the last, those of the array too.
+    """Return the first position of the array, or read from a sample, and the one behind the last such position.
 
     Beyond an end under "constant" the fill value stands, which is no sample.
     """

@@ -1,6 +1,6 @@
 """A convolution as a linear map: its transpose, and its derivative by the kernel."""
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -19,10 +19,11 @@ from .kernel_gradient import kernel_gradient
 _TRANSPOSES = 8  # for outputs of different types
 
 
-class LinearMap(ABC):
+class LinearMap:
     """What a plan can do as a linear map of ``x``, and of the kernel."""
 
     method: str
+    __call__: Callable[..., np.ndarray]  # convolves an array
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -31,10 +32,6 @@ class LinearMap(ABC):
     @once
     def _transposes(self) -> Recent[Any]:  # of lists of boxes, and the maps of each
         return Recent(_TRANSPOSES)
-
-    @abstractmethod
-    def __call__(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """Convolve an array."""
 
     @np.errstate(all="ignore")
     @explained
@@ -94,7 +91,8 @@ class LinearMap(ABC):
             sums = fold(request, box, values, sums)
         assert sums is not None
         if out is None:
-            return sums.astype(result, copy=prod(first.output_shape) > 2 * sums.size)  # else it is a part of more
+            is_small_part = prod(first.output_shape) > 2 * sums.size  # of an array that a copy lets go of
+            return sums.astype(result, copy=is_small_part)
         if own is None:
             out[...] = sums
         return out

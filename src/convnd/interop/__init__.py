@@ -10,23 +10,17 @@ from . import blockwise, dask, storage, tensors, xarray
 
 
 def convolve_any(x: Any, kernel: Any, out: Any, options: Options) -> Any:
-    """Convolve an array of any kind."""
-    result = convolve_other(x, kernel, out, options)
-    return convolve(x, kernel, out, options) if result is None else result
-
-
-def convolve_other(x: Any, kernel: Any, out: Any, options: Options) -> Any:
-    """Convolve an array that is not NumPy's, or into one; return None where both are a matter for NumPy."""
+    """Convolve an array of any kind, into one of any kind."""
     if _is_a(x, "xarray", "DataArray"):
         numbered = xarray.numbered(x, kernel, options)
         return xarray.named(x, kernel, numbered, convolve_any(x.data, kernel, out, numbered))
     if _is_a(x, "dask", "Array"):
         return dask.convolve(x, kernel, out, options)
-    if tensors.is_tensor(x) or tensors.is_tensor(out):
-        return tensors.convolve_tensors(x, kernel, out, options)
+    if library := tensors.library_of(x) or tensors.library_of(out):
+        return tensors.convolve_tensors(x, kernel, out, options, library)
     if storage.is_stored(x) or (not isinstance(out, np.ndarray) and storage.is_writeable(out)):
         return blockwise.convolve(x, kernel, out, options)
-    return None
+    return convolve(x, kernel, out, options)
 
 
 def _is_a(value: Any, library: str, name: str) -> bool:

@@ -152,7 +152,7 @@ def convolve(
     record = None
     if path is not None and resume:
         record = storage.Record(path, _digest(x, request, grid))
-    elif path is not None:  # what a record says will not be so
+    elif path is not None:  # an older record would be wrong
         storage.Record.path(path).unlink(missing_ok=True)
     _compute(x, out, request, grid, record, progress)
     return out
@@ -195,7 +195,7 @@ def _compute(x: Any, out: Any, request: Request, grid: Grid, record: storage.Rec
         written: Future[None] | None = None
         for turn, n in enumerate(missing):
             box, window = read.result()
-            read = threads.submit(next, source)  # the last one finds no block
+            read = threads.submit(next, source)  # past the last block the iterator is at its end
             shape = box.request.out_shape
             target = out[(*places[n], ...)] if in_place else buffers[turn % 2][: prod(shape)].reshape(shape)
             plans.convolve(box, window, target)
@@ -213,7 +213,7 @@ def _compute(x: Any, out: Any, request: Request, grid: Grid, record: storage.Rec
 
 @contextmanager
 def _reporting(progress: Any, done: int, total: int) -> Iterator[Callable[[int, int], object]]:
-    """Yield what tells the user how many blocks are finished, and how many there are."""
+    """Yield a function that tells the user how many blocks are finished, and how many there are."""
     if progress is not True:
         yield progress if callable(progress) else lambda done, total: None
         return

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit.parallel import available, lent
-from ..methods.blocks import Block, Plans, block, join, line, stand_in
+from ..methods.blocks import Block, Plans, between, block, join, line, stand_in
 from ..plan import Plan
 from ..problem.arguments.parse import parse
 from ..problem.dtypes import is_masked
@@ -77,7 +77,7 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:
 
 def _copy_slab(chunk: Any, axis: int, start: int, stop: int) -> np.ndarray:
     """Return a copy of a slab: a view would keep all of its chunk in memory."""
-    return np.array(chunk[(slice(None),) * axis + (slice(start, stop),)], order="K")
+    return np.array(between(chunk, axis, start, stop), order="K")
 
 
 def _convolve_chunk(chunked: Chunked, index: tuple[int, ...], *slabs: Any) -> np.ndarray:
@@ -213,7 +213,7 @@ def _stretches(read: slice, bounds: Sequence[int]) -> Iterator[Stretch]:
 
 
 def _slab(stretches: Sequence[Stretch]) -> tuple[Slab, tuple[slice, ...]]:
-    """Return the slab that has the samples of a chunk where stretches along all axes meet, and where it has them."""
+    """Return the slab that has the samples of a chunk at which stretches along all axes meet, and their place in it."""
     chunk, inside = tuple([along.chunk for along in stretches]), [along.inside for along in stretches]
     shares = [along.share for along in stretches]
     least = min(shares, default=1.0)

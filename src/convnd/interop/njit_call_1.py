@@ -29,12 +29,10 @@ from .njit_types import boundary_codes, facts_of, value_of
 
 serve.load()
 
-_SYMBOL = symbols.SYMBOL
 _NOT_LOADED = "the compiled code of convnd is not loaded: clear the cache of the function that calls it, which is older"
-_CHECK, _LAY_OUT, _RUN = symbols.CHECK, symbols.LAY_OUT, symbols.RUN
-_X, _KERNEL, _OUT, _GROUPS, _CHANNEL = t.X, c.KERNEL, t.OUT, c.GROUPS, c.CHANNEL
-_FILL, _FILL_IMAG, _LARGEST, _STATUS, _OVERLAPS = c.FILL, c.FILL_IMAG, c.LARGEST, c.STATUS, c.OVERLAPS
-_MEMORY, _BYTES, _ROW = c.MEMORY, c.BYTES, c.ROW_COLUMNS
+# Numba takes names of this module for literal numbers and words, which intrinsics need, but not those of other modules.
+_SYMBOL, _X, _KERNEL, _OUT, _GROUPS, _CHANNEL = symbols.SYMBOL, t.X, c.KERNEL, t.OUT, c.GROUPS, c.CHANNEL
+_ROW = c.ROW_COLUMNS
 _X_LENGTH, _KERNEL_LENGTH, _OUT_LENGTH = (c.ROWS_BEGIN + k for k in (c.X_LENGTH, c.KERNEL_LENGTH, c.OUT_LENGTH))
 _AXIS, _STRIDE, _DILATION, _UPSAMPLE, _BEFORE, _MODE_BEFORE = (
     c.ROWS_BEGIN + k for k in (c.AXIS, c.STRIDE, c.DILATION, c.UPSAMPLE, c.BEFORE, c.MODE_BEFORE)
@@ -47,18 +45,18 @@ _MOST_SINGLE = float(np.finfo(np.float32).max)
 def _check(d):
     """Check a call, whose columns are written."""
     functions = symbol_address(_SYMBOL)
-    function = indices_at(functions)[_CHECK]
+    function = indices_at(functions)[symbols.CHECK]
     if function == 0:
         raise RuntimeError(_NOT_LOADED)
     call(function, (address_of(d), functions))
-    if d[_STATUS] != 0:
-        raise ValueError(MESSAGES[d[_STATUS]])
+    if d[c.STATUS] != 0:
+        raise ValueError(MESSAGES[d[c.STATUS]])
 
 
 @njit
 def _steps():
     """Return which C functions lay a call out and run it."""
-    return _LAY_OUT, _RUN
+    return symbols.LAY_OUT, symbols.RUN
 
 
 @njit
@@ -71,12 +69,12 @@ def _lay_out(d, step):
 @njit
 def _run(d, step):
     """Run a call that is laid out."""
-    functions, memory = symbol_address(_SYMBOL), np.empty(d[_BYTES], np.uint8)
-    d[_MEMORY] = np.int64(memory.ctypes.data)
+    functions, memory = symbol_address(_SYMBOL), np.empty(d[c.BYTES], np.uint8)
+    d[c.MEMORY] = np.int64(memory.ctypes.data)
     call(indices_at(functions)[step], (address_of(d), functions))
-    d[_MEMORY] = memory.size  # the memory is there until here
-    if d[_STATUS] != 0:
-        raise ValueError(MESSAGES[d[_STATUS]])
+    d[c.MEMORY] = memory.size  # the memory is there until here
+    if d[c.STATUS] != 0:
+        raise ValueError(MESSAGES[d[c.STATUS]])
 
 
 def _allocated(rank: int, result: Any, is_fortran: bool) -> Any:
@@ -105,7 +103,7 @@ def _write_fill(d, fill, is_single):
     for part in (np.float64(fill.real), np.float64(fill.imag)):
         if is_single and abs(part) > _MOST_SINGLE and abs(part) != np.inf:
             raise ValueError("fill_value must fit float32")
-    d[_FILL], d[_FILL_IMAG] = np.float64(fill.real).view(np.int64), np.float64(fill.imag).view(np.int64)
+    d[c.FILL], d[c.FILL_IMAG] = np.float64(fill.real).view(np.int64), np.float64(fill.imag).view(np.int64)
 
 
 @njit
@@ -115,7 +113,7 @@ def _write_whole_fill(d, fill, is_unsigned):
         raise ValueError("fill_value must be a whole number for integer x and kernel")
     if (is_unsigned and fill < 0) or (not is_unsigned and np.float64(fill) != np.float64(number)):
         raise ValueError("fill_value must fit the result's type, int64 or uint64")
-    d[_FILL], d[_FILL_IMAG] = number, 0
+    d[c.FILL], d[c.FILL_IMAG] = number, 0
 
 
 @njit
@@ -173,14 +171,14 @@ def implementation(given: SimpleNamespace) -> Any:
         write_numbers(d, groups, 1, 1, _GROUPS, 1)
         write_numbers(d, channel_axis, 1, 1, _CHANNEL, 1)
         write_fill(d, fill_value, about_fill)
-        d[_LARGEST] = np.float64(max(largest, abs(fill_value.real))).view(np.int64)
+        d[c.LARGEST] = np.float64(max(largest, abs(fill_value.real))).view(np.int64)
         _check(d)
         lay_out, run = steps()
         target = target_of(d, out)
         if target.size != 0:
             write_array(d, target, _OUT, _OUT_LENGTH, _ROW)
             _lay_out(d, lay_out)
-            if is_given and d[_OVERLAPS] != 0:  # it shares memory with x or the kernel
+            if is_given and d[c.OVERLAPS] != 0:  # it shares memory with x or the kernel
                 copy = np.empty(target.shape, result)
                 write_array(d, copy, _OUT, _OUT_LENGTH, _ROW)
                 _lay_out(d, lay_out)

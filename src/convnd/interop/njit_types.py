@@ -1,4 +1,4 @@
-"""What a call of `convnd.convnd` in compiled code is by the types of its arguments, and the errors about these."""
+"""What the types of its arguments tell of a call of `convnd.convnd` in compiled code, and the errors about them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,6 +17,7 @@ from ..problem import dtypes
 from ..problem.arguments.calls import misfit
 from ..problem.arguments.messages import shown
 from ..problem.arguments.names import chosen
+from ..problem.arguments.spatial import BOUNDARY_RULE, PADDING_RULE
 from ..problem.boundary import MODES
 from ..problem.result import named_type, result_type
 
@@ -88,11 +89,6 @@ def _entries(typ: Any, name: str, count: int) -> Iterable[Any]:
     return typ
 
 
-def _check_numbers(typ: Any, name: str, spatial: int) -> None:
-    for entry in _entries(typ, name, spatial):
-        _check_whole(entry, name)
-
-
 def _check_padding(typ: Any, spatial: int) -> int:
     """Check the argument ``padding`` and return what it is."""
     value = value_of(typ)
@@ -100,7 +96,7 @@ def _check_padding(typ: Any, spatial: int) -> int:
         return _PADDING[_word(typ, "padding")]
     for entry in _entries(typ, "padding", spatial):
         if isinstance(entry, types.BaseTuple) and len(entry) != 2:
-            raise ValueError(f"padding must be p or (before, after) along each spatial axis, but has {_shown(entry)}")
+            raise ValueError(f"{PADDING_RULE}, but has {_shown(entry)}")
         for end in entry if isinstance(entry, types.BaseTuple) else [entry]:
             _check_whole(end, "padding")
     return c.GIVEN
@@ -111,19 +107,17 @@ def boundary_codes(typ: Any, spatial: int) -> int | None:
     if value_of(typ) is not _RUNNING:
         return list(MODES).index(chosen(value_of(typ), "boundary"))
     entries = _entries(typ, "boundary", spatial)
-    rule = "boundary must be a name, one for each spatial axis, or a pair (before, after) for each"
     if len({isinstance(entry, types.BaseTuple) for entry in entries}) > 1:
-        raise ValueError(f"{rule}, but mixes names and pairs: {_shown(typ)}")
+        raise ValueError(f"{BOUNDARY_RULE}, but mixes names and pairs: {_shown(typ)}")
     for entry in entries:
         names = entry if isinstance(entry, types.BaseTuple) else (entry, entry)
         if len(names) != 2 or not all(isinstance(name, (types.UnicodeType, types.StringLiteral)) for name in names):
-            raise TypeError(f"{rule}, but is {_shown(typ)} in compiled code")
+            raise TypeError(f"{BOUNDARY_RULE}, but is {_shown(typ)} in compiled code")
     return None
 
 
 def _check_fill(typ: Any, is_complex: bool) -> None:
-    number = isinstance(typ, (bool, int, float, complex, types.Number, types.Boolean))
-    if not number:
+    if not isinstance(typ, (int, float, complex, types.Number, types.Boolean)):
         raise TypeError(f"fill_value must be a number, but is {_shown(typ)}")
     if isinstance(typ, (complex, types.Complex)) and not is_complex:
         raise TypeError("fill_value must be real where x is real in compiled code")
@@ -140,7 +134,7 @@ def _named(typ: Any) -> Any:
 
 
 def misfit_of(function: Any, given: Iterable[Any], named: Mapping[str, Any]) -> TypeError:
-    """Return the error about arguments, of such types, that ``convnd`` does not take."""
+    """Return the error about arguments that ``convnd`` does not take, by their types."""
     values = {name: _argument(typ) for name, typ in named.items()}
     return misfit(function, [*map(_argument, given)], values) or TypeError("convnd() needs x and kernel")
 
@@ -200,7 +194,7 @@ def facts_of(given: SimpleNamespace) -> Facts:
     out_rank = x.ndim - (has_channel and extra == 1)
     if target is not None and out.ndim != out_rank:
         raise ValueError(f"out has {out.ndim} axes but the result has {out_rank}")
-    is_whole = dtypes.is_integer(own) and dtypes.is_integer(weights)
+    is_whole = dtypes.sums_exactly(own, weights)
     planes = [1 + (kind.kind == "c") for kind in (own, weights)]
     _check_fill(given.fill_value, planes[0] == 2)
     _check_rest(given, spatial)
@@ -274,7 +268,8 @@ def _check_method(typ: Any) -> int:
 def _check_rest(given: SimpleNamespace, spatial: int) -> None:
     """Check the types of the arguments that decide no types."""
     for name in ("stride", "dilation", "upsample"):
-        _check_numbers(getattr(given, name), name, spatial)
+        for entry in _entries(getattr(given, name), name, spatial):
+            _check_whole(entry, name)
     _check_whole(given.groups, "groups")
     for name, only in (("mask", None), ("beta", 0), ("bias", None)):
         if value_of(getattr(given, name)) != only:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..methods.blocks import between
+
 _READ_BYTES = 2**24  # of one read, where chunks are smaller: some packages take as much again meanwhile
 
 
@@ -97,7 +99,7 @@ class Reader:
     def __init__(self, array: Any, axis: int) -> None:
         self._array, self._axis = array, axis
         self._dtype, self._chunks = dtype_of(array), chunk_shape(array)
-        # For what is read along other axes: where the last samples begin along this one, they, and the other buffer.
+        # By the bounds along other axes: where the last samples begin along this one, these samples, the other buffer.
         self._last: dict[Any, tuple[int, np.ndarray, np.ndarray | None]] = {}
 
     def __getitem__(self, box: tuple[slice, ...]) -> np.ndarray:
@@ -116,16 +118,16 @@ class Reader:
             end = min(-(-along.stop // chunk) * chunk, self._array.shape[a])
             shape = [s.stop - s.start for s in (*box[:a], slice(along.start, end), *box[a + 1 :])]
             if buffer is None or len(buffer) < prod(shape):
-                self._last.pop(others, None)  # before there are three
+                self._last.pop(others, None)  # lets go of a buffer: there are never three
                 buffer = np.empty(prod(shape), self._dtype)
             samples = buffer[: prod(shape)].reshape(shape)
             if stop > along.start:
-                _along(samples, a, 0, stop - along.start)[...] = _along(last, a, along.start - start, None)
+                between(samples, a, 0, stop - along.start)[...] = between(last, a, along.start - start, None)
             for some in _reads((*box[:a], slice(stop, end), *box[a + 1 :]), self._chunks, self._dtype.itemsize):
                 starts = (along.start if b == a else s.start for b, s in enumerate(box))
                 samples[tuple(slice(s.start - n, s.stop - n) for s, n in zip(some, starts))] = self._read(some)
             start, last, _ = self._last[others] = along.start, samples, last.base
-        return _along(last, a, along.start - start, along.stop - start)
+        return between(last, a, along.start - start, along.stop - start)
 
     def _read(self, box: tuple[slice, ...]) -> np.ndarray:
         samples, shape = np.asarray(self._array[box]), tuple(s.stop - s.start for s in box)
@@ -146,10 +148,6 @@ def _reads(box: tuple[slice, ...], chunks: tuple[int, ...], item: int) -> Iterat
     middle = max((box[a].start + box[a].stop) // 2 // chunks[a], box[a].start // chunks[a] + 1) * chunks[a]
     for half in slice(box[a].start, middle), slice(middle, box[a].stop):
         yield from _reads((*box[:a], half, *box[a + 1 :]), chunks, item)
-
-
-def _along(samples: np.ndarray, axis: int, start: int, stop: int | None) -> np.ndarray:
-    return samples[(slice(None),) * axis + (slice(start, stop),)]
 
 
 class Record:

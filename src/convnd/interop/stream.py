@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..methods.blocks import Block, block, stand_in
+from ..methods.blocks import Block, between, block, stand_in
 from ..plan import Plan
 from ..problem.arguments.calls import explained
 from ..problem.arguments.parse import as_array, parse
@@ -142,10 +142,10 @@ class Stream:
 
     def __getitem__(self, box: tuple[slice, ...]) -> np.ndarray:
         """Return samples that are kept, by their places among all."""
-        along = box[self._along]
-        is_head = along.stop <= self._head.shape[self._along]
-        samples = self._cut(self._head, along.start, along.stop) if is_head else self._kept(along.start, along.stop)
-        return samples[(*box[: self._along], slice(None), *box[self._along + 1 :])]
+        a, start, stop = self._along, box[self._along].start, box[self._along].stop
+        is_head = stop <= self._head.shape[a]
+        samples = between(self._head, a, start, stop) if is_head else self._kept(start, stop)
+        return samples[(*box[:a], slice(None), *box[a + 1 :])]
 
     def _check_open(self) -> None:
         if self._has_ended:
@@ -172,7 +172,7 @@ class Stream:
             )
         self._behind = self._axis.after // self._axis.upsample + 1  # samples behind the end that outputs may read
         # The latest samples, with room behind them; and the first ones, to which an end is wrapped.
-        self._buffer = self._head = self._cut(samples, 0, 0).copy()
+        self._buffer = self._head = between(samples, self._along, 0, 0).copy()
         self._first = 0  # of all samples, the one that the buffer begins with
         self._has_begun = True
 
@@ -186,7 +186,7 @@ class Stream:
                 f"the block has shape {samples.shape} but along other axes than {a} the stream has {shape}"
             )
         if self._axis.boundary[1] == WRAP and (more := self._behind - self._head.shape[a]) > 0:
-            self._head = np.concatenate([self._head, self._cut(samples, 0, more)], axis=a, dtype=buffer.dtype)
+            self._head = np.concatenate([self._head, between(samples, a, 0, more)], axis=a, dtype=buffer.dtype)
         if self._came - self._first + count > buffer.shape[a]:
             kept = self._kept(self._start, self._came)
             room = 2 * kept.shape[a] + count  # so that what is kept moves seldom, and never onto itself
@@ -245,7 +245,4 @@ class Stream:
 
     def _kept(self, start: int, stop: int) -> np.ndarray:
         """Return the latest samples, by their places among all."""
-        return self._cut(self._buffer, start - self._first, stop - self._first)
-
-    def _cut(self, samples: np.ndarray, start: int, stop: int) -> np.ndarray:
-        return samples[(slice(None),) * self._along + (slice(start, stop),)]
+        return between(self._buffer, self._along, start - self._first, stop - self._first)

@@ -10,33 +10,26 @@ from ..problem import dtypes
 from ..problem.options import Options
 
 
-def is_tensor(value: Any) -> bool:
-    """Return whether a value is a tensor of torch or an array of JAX, without importing either."""
-    return _library(value) is not None
+def convolve_tensors(x: Any, kernel: Any, out: Any, options: Options, library: str) -> Any:
+    """Convolve a tensor of a library, or into one.
 
-
-def convolve_tensors(x: Any, kernel: Any, out: Any, options: Options) -> Any:
-    """Convolve a tensor, or into one; nothing is copied but what JAX, whose arrays nobody may write to, copies."""
-    library = _library(x) or _library(out)
-    if library == "jax" and options.dtype is None:
-        options = options._replace(dtype=_jax_type(x, kernel))
-    target = np.asarray(out) if _library(out) == "torch" else out
+    Nothing is copied but what JAX copies, because nobody may write to its arrays.
+    """
+    if library == "jax" and options.dtype is None:  # JAX has no types of 64 bits where they are switched off
+        result_type = dtypes.default_result(np.asarray(x).dtype, np.asarray(kernel).dtype)
+        options = options._replace(dtype=sys.modules["jax"].dtypes.canonicalize_dtype(result_type))
+    target = np.asarray(out) if library_of(out) == "torch" else out
     result = convolve(x, kernel, target, options)
     if out is not None:
         return out
     return sys.modules["torch"].from_numpy(result) if library == "torch" else sys.modules["jax"].numpy.asarray(result)
 
 
-def _library(value: Any) -> str | None:
+def library_of(value: Any) -> str | None:
+    """Return "torch" for a tensor of torch, "jax" for an array of JAX, else None; neither library is imported."""
     for kind in type(value).__mro__:
         if kind.__name__ == "Tensor" and kind.__module__ == "torch":
             return "torch"
         if kind.__name__.endswith("Array") and kind.__module__ == "jax":
             return "jax"
     return None
-
-
-def _jax_type(x: Any, kernel: Any) -> Any:
-    """Return the type of a JAX result: with 64 bits switched off, as they are by default, JAX has none of them."""
-    result = dtypes.default_result(np.asarray(x).dtype, np.asarray(kernel).dtype)
-    return sys.modules["jax"].dtypes.canonicalize_dtype(result)

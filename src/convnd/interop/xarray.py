@@ -57,7 +57,7 @@ def _axis(value: Any, name: str, x: Any) -> Any:
 
 
 def _boundaries(options: Options, x: Any, kernel: np.ndarray) -> tuple[tuple[Any, ...], ...]:
-    """Return the boundaries that are given by the names of dimensions as those of both ends of each spatial axis."""
+    """Return the boundaries that a mapping gives by dimension, as a pair for each spatial axis."""
     given, channel = options.boundary, options.channel_axis
     channel = None if channel is None else axis_index(channel, "channel_axis", x)
     dims = [x.dims[a] for a in spatial_axes(options.axes, x, kernel, channel)]

@@ -111,13 +111,8 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
     vectors; those that are ``whole`` numbers but for rounding are rounded to them first.
     """
     source_type, dtype = np.dtype(working), np.dtype(stored)
-    kind, size, swapped, near, whole = (
-        source_type.type,
-        dtype.itemsize,
-        int(not dtype.isnative),
-        bool(near),
-        bool(whole),
-    )
+    kind, size, swapped = source_type.type, dtype.itemsize, int(not dtype.isnative)
+    near, whole = bool(near), bool(whole)  # not NumPy's, of which compiled code would have a twin
     convert = np.uint8 if dtype.kind == "b" else dtype.type
     is_half, is_signed, is_small, is_large = _is_half(dtype), dtype.kind == "i", False, False
     zero, rounding, bits, least, most, last = kind(0), kind(0), kind, kind(0), kind(0), convert(0)

@@ -1,8 +1,8 @@
 """Blocks: boxes of neighbouring outputs, each convolved from the samples that it reads.
 
-Arrays in files, dask's arrays and streams are all cut here, and what memory beside it is to stay small. The outputs of
-a block are those of the complete array: its window has all samples that they read, wherever the boundary takes them
-from, and is padded only where the boundary makes the same of the window as it makes of the array.
+Arrays in files, dask's arrays and streams are cut here, and so is work whose memory beside the arrays must stay small.
+The outputs of a block are those of the complete array: its window has all samples that they read, wherever the boundary
+takes them from, and is padded only where the boundary makes the same of the window as it makes of the array.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PLANS = 64  # for blocks of different shapes, or with different padding
 class Line(NamedTuple):
     """What neighbouring outputs read along one axis: one slice of the array or two, whose samples are the window.
 
-    The boundary of the array pads the window as ``axis``, which leads from there to the outputs, says.
+    ``axis`` leads from the window to the outputs. Its padding, in the array's boundary mode, is that of the window.
     """
 
     slices: tuple[slice, ...]
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 def line(axis: Axis, first: int, end: int) -> Line:
     """Return what the outputs ``first`` to ``end`` of an axis, at least one, read."""
     (low, high), n = axis.read(first, end), axis.length
-    mode = axis.boundary[low >= 0]  # of the end that is passed; where both are, every sample is read
+    mode = axis.boundary[low >= 0]  # of the end that the window passes; where it passes both, every sample is read
     high = max(high, low + 1)  # outputs between two samples may read zeros alone: the window has a sample all the same
     start, stop = low, high
     if mode == WRAP and not 0 <= low < high <= n:
@@ -118,6 +118,11 @@ def join(boxes: Iterable[Any], lengths: Sequence[Sequence[int]], dtype: np.dtype
         joined[place] = samples
     assert joined is not None
     return joined
+
+
+def between(samples: Any, axis: int, start: int, stop: int | None) -> Any:
+    """Return the samples between two bounds along an axis."""
+    return samples[(slice(None),) * axis + (slice(start, stop),)]
 
 
 def stand_in(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What will run and why: the choice of a method.
 
 The choice is a pure function of the problem, of the factors found in its kernel, and of the tuning, and can be read:
-``print(plan)``. Estimates are those of the problem that stands for its like, for as many outputs as there are.
+``print(plan)``. Problems that are alike have one representative: methods are estimated, and chosen, for it.
 """
 
 from collections.abc import Sequence
@@ -48,23 +48,23 @@ class Method(Protocol):
 
 METHODS: tuple[Method, ...] = (direct, separable, fft, winograd)
 _BY_NAME = {method.__name__.rpartition(".")[2]: method for method in METHODS}
-#: Of methods whose layouts take long to search: milliseconds that others must exceed for a search, at little cost.
+#: For methods whose layouts take long to search: milliseconds that no layout goes below, found without a search.
 _LEAST = {"winograd": winograd.least_estimate, "fft": fft.least_estimate}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A method for problems that are alike, by what stands for them."""
+    """The method for problems that are alike."""
 
     method: str
     why: str
-    like: Problem
+    like: Problem  # their representative
     estimates: dict[str, float]  # milliseconds of each method that was considered
     factors: tuple[Factor, ...] = ()  # of the kernel, for the separable method
     pattern: bytes = b""  # which weights count, for the direct one
 
     def milliseconds(self, problem: Problem) -> dict[str, float]:
-        """Return the estimates for as many outputs as a problem has."""
+        """Return the estimates of the representative, scaled to the outputs that a problem has."""
         share = problem.outputs / self.like.outputs
         return {name: share * ms for name, ms in self.estimates.items()}
 
@@ -89,7 +89,7 @@ def prepare(request: Request, problem: Problem) -> Prepared:
 def choose(request: Request, problem: Problem, kernel: Kernel) -> Choice:
     """Choose the method that is named, or the fastest that keeps what is promised.
 
-    It is that of the problem that stands for its like, and of the kernel.
+    The choice is that of the problem's representative, for the values of the kernel.
     """
     like = representative(problem)
     look = _fastest if request.method == "auto" else _named

@@ -51,11 +51,11 @@ class Normalised:
 
     @np.errstate(all="ignore")
     def __init__(self, request: Request, method: str, plan: Callable[[Request], Any]) -> None:
-        is_exact = dtypes.is_integer(request.x.dtype) and dtypes.is_integer(request.kernel.dtype)
+        is_exact = dtypes.sums_exactly(request.x.dtype, request.kernel.dtype)
         native, mask = np.dtype("float64" if is_exact else request.working), request.mask
         wide, is_complex = np.result_type(native, np.complex64), request.x.dtype.kind == "c"
         self._omits = request.nan_policy == "omit"
-        is_parted = is_complex or mask is not None  # else the convolutions read x, and what NaN counts as
+        is_parted = is_complex or mask is not None  # else both convolutions read x itself, and NaN as 0 or as a mark
         self._values = (wide if is_complex else native) if is_parted else None
         sums = wide if is_complex or request.kernel.dtype.kind == "c" else native
         self._slabs = Slabs(request, plan)
@@ -141,9 +141,10 @@ def _sizes(weights: np.ndarray) -> np.ndarray:
 
 
 def _weighing(request: Request, weights: np.ndarray, marks: np.dtype[Any] | None) -> tuple[Request, float]:
-    """Return the request that finds the weight of valid samples, and what is none: outside ``x`` all are valid.
+    """Return the request that sums the weights of valid samples, and the largest sum that counts as none.
 
-    It reads what says which are valid, of the type ``marks``, or ``x`` itself where that is None.
+    It reads an array of the type ``marks`` that says which samples are valid, or ``x`` itself where that is None.
+    Outside ``x`` all are valid.
     """
     if marks is not None:
         request = request._replace(x=dense(request.x.shape, marks, memory_order(request.x)), x_dtype=marks)
@@ -154,7 +155,7 @@ def _weighing(request: Request, weights: np.ndarray, marks: np.dtype[Any] | None
     )  # fmt: skip
     problem, kernel = canonical(request, result_traits(request)), canonical_kernel(request)
     choice, least = choose(request, problem, Kernel(kernel)), float(kernel.min(where=kernel > 0, initial=np.inf))
-    tells = marks is None or marks == _BOOL  # from none; weights of a mask may be as small as rounding
+    tells = marks is None or marks == _BOOL  # any weight from none; those of a mask may be as small as rounding
     if choice.method == "fft" and tells and fft.rounding(problem, kernel, 1) < least / 2:
         return request._replace(method="fft"), least / 2
     if choice.method == "separable" and keep_zeros(choice.factors, kernel):
@@ -165,7 +166,7 @@ def _weighing(request: Request, weights: np.ndarray, marks: np.dtype[Any] | None
 def _total(weighing: Request, plan: Callable[[Request], Any]) -> np.ndarray:
     """Return the weight of a window whose samples are all valid, for each output channel and each phase.
 
-    It is found as weights are, in a small array of ones, so that equal sums have equal bits.
+    It is summed like the weights of valid samples, in a small array of ones, so that equal sums have equal bits.
     """
     x, channel, dropped = weighing.x, weighing.channel_axis, weighing.dropped
     lengths = [n if a == channel else min(n, 2) if a in weighing.spatial else 1 for a, n in enumerate(x.shape)]

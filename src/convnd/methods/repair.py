@@ -1,4 +1,4 @@
-"""What a method leaves: tiles that it cannot do within what is promised."""
+"""Tiles that a method leaves, because it cannot keep what is promised there, are summed directly."""
 
 from dataclasses import replace
 from math import prod
@@ -24,9 +24,9 @@ _SHORT = 128  #: taps of all axes, up to which NaN is found axis by axis
 
 
 def run(own: Any, x: np.ndarray, weights: Any, fills: np.ndarray, out: np.ndarray, workers: int | None) -> None:
-    """Run a method's plan on arrays, and what it leaves; the parameters are those of `DirectPlan`.
+    """Run a method's plan on arrays, then direct sums of the tiles that it leaves, by the parameters of `DirectPlan`.
 
-    Where NaN is all over ``x``, it counts as 0 at first. Sums of all NaN in a window tell which outputs become NaN.
+    Where many tiles have NaN, it counts as 0 at first. Another convolution tells then which windows hold NaN.
     """
     flags = own(x, weights, fills, out, workers)
     if flags is None or not flags.any():

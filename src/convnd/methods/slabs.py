@@ -48,7 +48,7 @@ class Slabs:
         plan(x, out, mask)
 
     def memory(self) -> Callable[[np.ndarray, str, np.dtype[Any]], np.ndarray]:
-        """Return a function that gives arrays like others by name; one of the last slab's shape is given again.
+        """Return a function that gives arrays like others by name; while the shape is the same, the same one.
 
         New pages cost more than what is written to them.
         """

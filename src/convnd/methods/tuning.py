@@ -55,9 +55,7 @@ class Tuning:
     memory_bytes: int = 56 * 2**20  #: of tiles and spectra that a call may hold
     packed_once: int = 2**22  #: of weights, from which to compare them with the last call's is no gain
     looking_ms: float = 0.14  #: of direct summation, below which another way costs more to find than it saves
-    slab_samples: int = (
-        2**22
-    )  #: or results, that NaN is omitted from at once: arrays of them are held beside the call's own
+    slab_samples: int = 2**22  #: or results, of a slab: arrays of so many are held beside those of the call
     slab_extents: int = 4  #: of a window, that such a slab is at least as long as
     large_adjoint: int = 2**18  #: samples, from which an adjoint's positions outside the array are convolved apart
     adjoint_growth: float = 1.25  #: times the samples, that all its positions are at most then

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..jit.passes import compile_update
-from ..problem.dtypes import default_result, is_integer
+from ..problem.dtypes import default_result, is_integer, sums_exactly
 from ..problem.request import Request
 from .slabs import Slabs, over_lines, stored_as
 
@@ -74,7 +74,7 @@ class Updated:
 def _native(request: Request) -> np.dtype[Any]:
     """Return the type that a result is added up in."""
     native = np.dtype(request.working)
-    if is_integer(request.x_dtype) and is_integer(request.kernel.dtype):
+    if sums_exactly(request.x_dtype, request.kernel.dtype):
         if is_integer(request.result):
             return default_result(request.x_dtype, request.kernel.dtype)
         native = np.dtype(np.float64)

@@ -38,7 +38,7 @@ class Branch(NamedTuple):
 
     @property
     def weights(self) -> tuple[slice, slice]:
-        """The slice of the kernel's axis that holds its weights, and their slice of an axis that fits any branch."""
+        """The slice of the kernel's axis with the weights of this branch, and their slice of an axis for any branch."""
         kernel = slice(self.taps.start, self.taps.stop, self.taps.step) if self.taps else slice(0)
         return kernel, slice(len(self.taps))
 
@@ -74,7 +74,7 @@ class Axis:
     is_batch: bool = field(init=False, repr=False, compare=False)  # every output reads the input at its index alone
 
     def __post_init__(self) -> None:
-        """Compute what every call asks for: as cached properties these take five times as long."""
+        """Compute what every call asks for: cached properties would take five times as long."""
         self.extent = extent(self.taps, self.dilation) + self.spread
         self.positions = self.upsample * (self.length - 1) + 1
         self.outputs = (self.positions + self.before + self.after - self.extent) // self.stride + 1
@@ -119,9 +119,9 @@ class Axis:
         return -(-low // self.upsample), high // self.upsample + 1
 
     def reads(self, tap: int, outputs: Any) -> tuple[Any, Any]:
-        """Return the sample at or before the position that outputs read by a tap, and how far behind it that lies.
+        """Return the samples at or before the positions that outputs read by a tap, and how far behind these lie.
 
-        Where this is not 0, they read one of the zeros between samples.
+        Where the distance is not 0, an output reads one of the zeros between samples.
         """
         return divmod(self.stride * outputs + self.dilation * tap - self.before, self.upsample)
 
@@ -132,7 +132,7 @@ class Axis:
 
     @property
     def inside(self) -> tuple[int, int]:
-        """The first output whose window lies between the first sample and the last, and the one after the last such."""
+        """The first output whose window lies within the samples, and the one after the last of them."""
         last = (self.positions + self.before - self.extent) // self.stride
         return max(0, -(-self.before // self.stride)), min(self.outputs, last + 1)
 
@@ -158,7 +158,7 @@ class Axis:
 
     @property
     def tap_spacing(self) -> int:
-        """Outputs from one tap of a phase to the next: so many outputs later a tap reads what the next one reads."""
+        """The outputs from one tap of a phase to the next: so much later a tap reads what the next one reads now."""
         return self.dilation // gcd(self.dilation, self.stride)
 
     @property
@@ -191,7 +191,7 @@ def polyphase(axis: Axis) -> Axis:
     Output ``o`` and tap ``t`` read a sample where ``u`` divides ``stride*o + dilation*t - before``. Outputs that are
     ``n = u / gcd(stride, u)`` apart read samples by the same taps, which are ``u / gcd(dilation, u)`` apart: they are
     a branch, an axis without zeros. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983, section 3.3.)
-    It is a `ValueError` where there are too many, or what they read is too far apart, for tables of them.
+    It is a `ValueError` where tables of the branches would be too long: they are too many, or read too far apart.
     """
     return axis if axis.upsample == 1 else _divided(axis)
 

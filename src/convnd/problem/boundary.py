@@ -2,7 +2,7 @@
 
 Each mode maps a position ``i`` outside ``0..n-1`` to the position whose sample stands there, as in `numpy.pad`, for any
 amount of padding: `input_index`, which is compiled for tiles. Each end of an axis has a mode of its own, which maps the
-positions beyond that end as if both had it: the other end's has no part in them.
+positions beyond that end as if both ends had it.
 """
 
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ class Run(NamedTuple):
 
 @lru_cache(maxsize=64)
 def supplied(first: int, end: int, n: int, ends: Ends) -> tuple[Run, ...]:
-    """Return the samples that stand at the positions ``first`` to ``end``, as runs. The fill value stands at none."""
+    """Return the samples that stand at the positions ``first`` to ``end``, none of them the fill value, as runs."""
     runs: list[Run] = []
     position = first
     while position < end:

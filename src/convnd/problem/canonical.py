@@ -19,9 +19,9 @@ from .axis import Axis, polyphase
 from .recent import Recent
 from .request import Request, Traits, memory_order
 
-_SURPLUS = 2**12  # outputs that a routine computes behind the last and drops, at most
+_SURPLUS = 2**12  # outputs that compiled code computes behind the last and drops, at most
 MOST_KEPT = 2**16  #: bytes of a kernel that is remembered
-_MADE = 64  # of what is made of one
+_MADE = 64  # things made of a kernel that it remembers
 _INTERLEAVED = 16  # samples of a frame, at most, for frames to run as one line: taps lie that far apart
 
 T = TypeVar("T")
@@ -77,15 +77,15 @@ class Problem:
         self.moved_bytes = samples * stored.itemsize + self.outputs * result.itemsize
         #: Whether results are neighbours along the last axis.
         self.results_near = last_step == result.itemsize
-        #: Whether the result is what the routine computes, and it can write it as it is.
+        #: Whether compiled code can write results as it computes them, and by vectors along the last axis.
         self.stores_native = not self.updates and self.nan != "alone" and result == sums
         self.stores_inside = self.stores_native and last_step == sums.itemsize
         #: Whether windows must be finite: NaN and infinity reach outputs by weights of zero too.
         self.is_searched = self.pattern != b"" and not self.exact
-        #: Whether the addresses that the routine computes, of positions and rows outside ``x`` too, are whole numbers.
+        #: Whether the addresses that compiled code computes, also of positions outside ``x``, fit 64 bits.
         reached = [axis.stride * 2 * (axis.outputs + _SURPLUS) + axis.extent for axis in axes]
         self.reads_near = sum([n * abs(step) for n, step in zip(reached, self.x_steps, strict=True)]) < 2**62
-        #: Whether the routine can read samples of the array as it is, and by vectors along the last axis.
+        #: Whether compiled code can read samples of the array as it is, and by vectors along the last axis.
         is_kept = self.nan == "kept" and not self.is_searched and stored == np.dtype(self.working)
         self.reads_native = is_kept and self.reads_near
         self.reads_inside = self.reads_native and axes[-1].stride == 1 and self.x_steps[-1] == stored.itemsize
@@ -145,7 +145,7 @@ def canonical(request: Request, out: np.ndarray | Traits, keeps_kernel: bool = T
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
         tuple(x_levels), tuple(out_levels), request.fill == 0,
         dtypes.real(x.dtype).str, request.working, "uint64" if is_unsigned else request.working,
-        dtypes.real(out.dtype).str, dtypes.is_integer(x.dtype) and dtypes.is_integer(request.kernel.dtype),
+        dtypes.real(out.dtype).str, dtypes.sums_exactly(x.dtype, request.kernel.dtype),
         request.nan, request.updates, keeps_kernel=keeps_kernel,
     )  # fmt: skip
 
@@ -229,7 +229,7 @@ _KERNELS: Recent[Kernel] = Recent(64)
 
 
 def kernel_of(request: Request, problem: Problem) -> Kernel:
-    """Return the canonical kernel of a request: for a small one that of the same bits, if one was read alike before."""
+    """Return the canonical kernel of a request, for a small kernel that of the last one with the same bits."""
     if request.kernel.nbytes > MOST_KEPT:
         return Kernel(canonical_kernel(request))
     x, kernel = request.x, request.kernel
@@ -244,8 +244,8 @@ def kernel_of(request: Request, problem: Problem) -> Kernel:
 def canonical_kernel(request: Request) -> np.ndarray:
     """Return the kernel as ``(groups, branches * C_out, C_in * taps)`` real weights.
 
-    The taps are in the order of the canonical axes; a branch that has fewer than others has zeros behind them. They
-    may be the kernel itself.
+    The taps are in the order of the canonical axes; a branch that has fewer than others has zeros behind them. The
+    array may share memory with the kernel.
     """
     kernel, working, filters = request.kernel, request.working, canonical_filters(request, request.kernel)
     if kernel.dtype.kind != "c":

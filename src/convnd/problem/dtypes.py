@@ -30,6 +30,11 @@ def is_integer(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biu"
 
 
+def sums_exactly(x: np.dtype[Any], kernel: np.dtype[Any]) -> bool:
+    """Return whether products of two types are whole numbers, which are summed exactly."""
+    return x.kind in "biu" and kernel.kind in "biu"
+
+
 def real(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type of the real component of a complex type, and any other type unchanged."""
     if dtype.kind != "c":
@@ -40,7 +45,7 @@ def real(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def default_result(x: np.dtype[Any], kernel: np.dtype[Any]) -> np.dtype[Any]:
     """Return the result's type where neither ``dtype`` nor ``out`` determines it."""
     result = np.result_type(x, kernel)
-    if is_integer(x) and is_integer(kernel):
+    if sums_exactly(x, kernel):
         return np.dtype(np.uint64 if result.kind == "u" else np.int64)
     return result.newbyteorder("=")
 
@@ -62,7 +67,7 @@ def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: c
     Sums of whole numbers are exact in a floating type as long as every partial sum fits its mantissa;
     ``sum |kernel| * max |x|`` bounds all partial sums. Beyond that, sums are integers modulo 2^64.
     """
-    if is_integer(x) and is_integer(kernel.dtype):
+    if sums_exactly(x, kernel.dtype):
         # The bound is itself rounded to float64; the factor is far above that rounding.
         bound = float(np.abs(kernel.astype(np.float64)).sum()) * max(largest(x), abs(fill)) * (1 + 1e-9)
         if bound < 2**24:

@@ -16,11 +16,11 @@ from .axis import Axis
 from .boundary import FILLED
 from .request import Request, Traits, imagined, strided, traits
 
-_LONGER = 2  # times x, that a kernel must be worth the exchange
-_FEW = 8  # taps along the other axes, at most, for filters: more are factored or transformed
+_LONGER = 2  # times the samples of x that a kernel must have to take its place
+_FEW = 8  # taps of a filter, at most: where there are more, factors or transforms are faster
 _SMALL = np.dtype(np.uint16)  # has the range of whole numbers that are looked at
 _LOOKED_AT = 32  # taps from which narrow sums, or transforms, save more than a look at all samples costs
-_NEAR = 64  # filters apart in the result, that are worth one that is not
+_NEAR = 64  # filters with results far apart that cost as much as one whose results alternate with others'
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -33,10 +33,11 @@ class Exchange(NamedTuple):
 
 
 def find_exchange(request: Request, out: np.ndarray | Traits) -> Exchange | None:
-    """Return what takes less time than a request, or None."""
+    """Return the exchange that takes less time than the request itself, or None."""
     x, kernel = request.x, request.kernel
     is_longer = _LONGER * x.size < kernel.size
-    if not is_longer and 1 not in x.shape + kernel.shape:
+    is_plain = request.channel_axis is None and (request.fill, request.nan_policy) == (0, "propagate")
+    if not is_plain or not (is_longer or 1 in x.shape + kernel.shape):
         return narrowed(request)
     own, other = spread(request, out), exchanged(request, out)
     again = other and spread(other.request, out)
@@ -51,7 +52,7 @@ def narrowed(request: Request) -> Exchange | None:
     Their sums fit a narrower type, in which transforms may be exact as well.
     """
     x, kernel = request.x, request.kernel
-    is_whole = dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
+    is_whole = dtypes.sums_exactly(x.dtype, kernel.dtype)
     if not is_whole or request.held or x.dtype.itemsize <= _SMALL.itemsize or kernel.size < _LOOKED_AT:
         return None
     working, most = dtypes.working(_SMALL, kernel, request.result, request.fill), dtypes.largest(_SMALL)
@@ -63,7 +64,7 @@ def narrowed(request: Request) -> Exchange | None:
 
 
 def _filters(own: Exchange, out: np.ndarray | Traits) -> int:
-    """Return the number of filters, each of which costs planning; those that lie apart leave lines to vectors."""
+    """Return what filters cost, by their number: each takes planning, and results that alternate take no vectors."""
     channel = own.request.channel_axis
     is_near = channel is not None and abs(out.strides[channel]) == out.itemsize
     return own.request.kernel.shape[0] * (_NEAR if is_near else 1)
@@ -76,12 +77,7 @@ def spread(request: Request, out: np.ndarray | Traits) -> Exchange | None:
     are the same to the last bit.
     """
     x, axes, taps = request.x, request.axes, prod(axis.taps for axis in request.axes)
-    if (
-        request.channel_axis is not None
-        or x.ndim == 1
-        or request.method not in ("auto", "direct")
-        or (request.fill, request.nan_policy) != (0, "propagate")
-    ):
+    if x.ndim == 1 or request.method not in ("auto", "direct"):
         return None
     for n, (a, axis) in enumerate(zip(request.spatial, axes, strict=True)):
         if x.shape[a] == 1 < min(axis.taps, axis.outputs) and axis.boundary == FILLED and taps <= _FEW * axis.taps:
@@ -129,11 +125,9 @@ def exchanged(request: Request, out: np.ndarray | Traits) -> Exchange | None:
     exchanges them. Both arrays must be finite: NaN and infinity meet other zeros outside.
     """
     x, kernel = request.x, request.kernel
-    is_exact = dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype)
+    is_exact = dtypes.sums_exactly(x.dtype, kernel.dtype)
     if (
-        request.channel_axis is not None
-        or len(request.spatial) < x.ndim
-        or (request.fill, request.nan_policy) != (0, "propagate")
+        len(request.spatial) < x.ndim
         or any((axis.stride, axis.dilation, axis.upsample, axis.boundary) != (1, 1, 1, FILLED) for axis in request.axes)
         or (request.method != "auto" and not (is_exact and request.method == "direct"))
         or 0 in x.shape + kernel.shape

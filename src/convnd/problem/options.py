@@ -50,9 +50,9 @@ def without_mask(options: Options, taker: str) -> Options:
 
 
 def meaning_of(options: Options) -> Hashable:
-    """Return options such that they equal only those that mean the same; None where their types do not say.
+    """Return a key that only options of the same meaning have; None where an option's type has no such key.
 
-    1, 1.0 and True are equal, 0.0 and -0.0 are, and NaN does not equal itself.
+    The options themselves are none: 1, 1.0 and True are equal, so are 0.0 and -0.0, and NaN does not equal itself.
     """
     types = (*map(type, options),)
     if _PLAIN.issuperset(types):

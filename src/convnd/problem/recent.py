@@ -23,7 +23,7 @@ class Recent(Generic[Value]):
     def add(self, key: Hashable, value: Value) -> Value:
         """Keep a value, in place of the oldest where there are too many, and return it."""
         while len(self._values) >= self._most:
-            # No lock: a signal handler or a forked child would find it taken. Others may remove the same.
+            # No lock: a signal handler or a forked child would find it taken. Other threads may remove the same value.
             with suppress(StopIteration, RuntimeError):
                 self._values.pop(next(iter(self._values)), None)
         self._values[key] = value
@@ -31,7 +31,7 @@ class Recent(Generic[Value]):
 
 
 class OfArrays(Generic[Value]):
-    """What was made of the latest array of each of some owners, in so many bytes. Any number of threads may use it."""
+    """What was made of the latest array of each owner, ``most`` bytes at most. Any number of threads may use it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -62,7 +62,8 @@ class OfArrays(Generic[Value]):
 class once(Generic[Value]):  # noqa: N801  # it is written like `property`
     """A property that is computed when it is first asked for, like `functools.cached_property`.
 
-    That one takes a lock before Python 3.12, which a child would find taken if another thread held it during the fork.
+    Before Python 3.12 `cached_property` takes a lock, which a child finds taken for ever if another thread held it
+    during the fork.
     """
 
     def __init__(self, compute: Callable[[Any], Value]) -> None:

@@ -73,7 +73,7 @@ class Request(NamedTuple):
         return Request, (*self._replace(x=traits(self.x), out=None if self.out is None else traits(self.out)),)
 
     def without_values(self) -> Request:
-        """Return the same request for all arrays that are like its own: it keeps none of them."""
+        """Return the same request for all arrays that are like its own, without their values."""
         mask = None if self.mask is None else strided(*traits(self.mask))
         return self._replace(x=traits(self.x), kernel=strided(*traits(self.kernel)), mask=mask)
 
@@ -104,7 +104,7 @@ class Request(NamedTuple):
         return tuple(range(first, first + len(self.axes)))
 
     def along(self, a: int) -> Axis:
-        """Return the arithmetic along an axis of ``x``; a batch axis', and the channels', reads what it is."""
+        """Return the arithmetic along an axis of ``x``. One that is not spatial has an output for each sample."""
         return self.axes[self.spatial.index(a)] if a in self.spatial else Axis(self.x.shape[a])
 
     @property
@@ -140,9 +140,9 @@ def description(request: Request) -> list[str]:
 
 
 def _working_type(request: Request) -> str:
-    """Return the type that a request is computed in, and what raises that of ``x`` to it, in words."""
+    """Say which type a request is computed in, and which array asks for more than the type of ``x``."""
     x, kernel, working = request.x_dtype, request.kernel.dtype, request.working
-    if dtypes.is_integer(x) and dtypes.is_integer(kernel):
+    if dtypes.sums_exactly(x, kernel):
         return f"{working}, exactly"
     if dtypes.real(x).name == working:
         return working

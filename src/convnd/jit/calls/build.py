@@ -10,7 +10,7 @@ from ..machine import CACHE_LINE
 from . import columns as c
 from .canonical import axis_row, cut_axis
 from .symbols import GATHER, RUN_LINE, RUN_TASKS, RUN_TILE, SCALE_DOUBLE, SCALE_SINGLE
-from .taps import fed_rows, phase_length, run_number, union_length, write_begins, write_order, write_parts, write_window
+from .taps import fed_rows, phase_length, run_number, write_begins, write_order, write_parts, write_window
 
 
 @njit(**HELPER)
@@ -112,7 +112,7 @@ def _write_sums(m, sums):
 
 @njit(**HELPER)
 def _write_part_ends(m):
-    """Write the number of parts that sums are divided into, 0, and the taps up to the end of each; return the place."""
+    """Write into how many parts sums are divided, a 0, and the taps up to the end of each; return the place."""
     (taps, first), parts, order = cut_axis(m), moved(m, m[c.PARTS_AT]), moved(m, m[c.ORDER_AT])
     axis = axis_row(m, first)
     own, phases, firsts = axis[t.OF_TAPS], axis[t.OF_PHASES], moved(order, axis[t.OF_TAPS])
@@ -148,7 +148,7 @@ def _write_taps(m):
             first, number, ended, due = firsts[k], 0, 0, -1
             length = phase_length(n, phases, first)
             bounds[0] = at
-            for position in range(union_length(length, rows, lag)):
+            for position in range(length + lag * (rows - 1)):
                 row, end = fed_rows(position, length, rows, lag)
                 if row >= end:
                     continue

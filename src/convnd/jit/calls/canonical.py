@@ -34,23 +34,20 @@ def cut_axis(d):
 @njit(**HELPER)
 def _order_by_memory(d):
     """Write the axes of x from the widest step to the narrowest, as they are where steps do not tell."""
-    rank, found = d[c.X_RANK], 0
+    rank = d[c.X_RANK]
     for a in range(rank):
-        own = row(d, a)
-        own[c.ORDER] = a
-        if own[c.X_LENGTH] == 1 or own[c.X_STEP] == 0:
-            found |= 1 << a
-    told = found
-    for place in range(rank):
-        if told >> place & 1 != 0:
-            continue
-        best, most = 0, 0
-        for a in range(rank):  # the widest of those that are not placed yet
-            step = abs(row(d, a)[c.X_STEP])
-            if found >> a & 1 == 0 and step > most:
-                best, most = a, step
-        found |= 1 << best
-        row(d, place)[c.ORDER] = best
+        row(d, a)[c.ORDER] = a
+    for _ in range(rank):
+        last, last_step = -1, 0
+        for place in range(rank):
+            own = row(d, row(d, place)[c.ORDER])
+            step = abs(own[c.X_STEP])
+            if own[c.X_LENGTH] == 1 or step == 0:
+                continue
+            if last >= 0 and step > last_step:  # neighbours in the wrong order change places
+                row(d, last)[c.ORDER], row(d, place)[c.ORDER] = row(d, place)[c.ORDER], row(d, last)[c.ORDER]
+                step = last_step
+            last, last_step = place, step
 
 
 @njit(**HELPER)

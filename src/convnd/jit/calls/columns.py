@@ -79,11 +79,9 @@ ALL_RUNS = tuple((first, end) for first in range(SHARED_ROWS) for end in range(f
 RUN_COUNT = len(ALL_RUNS)
 
 
-def axes_begin(rank: int) -> int:
-    """Return where the rows of the canonical form's axes begin, the last axis innermost."""
-    return ROWS_BEGIN + (rank + 2) * ROW_COLUMNS
-
-
 def size(rank: int) -> int:
-    """Return the numbers of a call with an ``x`` of so many axes. Behind them as many more describe a part of it."""
-    return axes_begin(rank) + (rank + 2) * t.AXIS_COLUMNS
+    """Return the numbers of a call with an ``x`` of so many axes, whose canonical form's axes are the last.
+
+    Behind them as many more describe a part of the call.
+    """
+    return ROWS_BEGIN + (rank + 2) * (ROW_COLUMNS + t.AXIS_COLUMNS)

@@ -14,7 +14,7 @@ from ..intrinsics.memory import call, indices_at, moved
 from ..machine import CACHE_LINE
 from . import columns as c
 from .check import kernel_row, out_row, row
-from .passes import count_slabs, factor, find_passes, is_in_range, restrict, slab_of, write_pass
+from .passes import count_slabs, factor, find_passes, is_in_range, restrict, write_pass
 from .symbols import LARGEST_DOUBLE, LARGEST_SINGLE, LAY_OUT, RUN
 
 
@@ -32,7 +32,7 @@ def _count_branches(d):
 
 @njit(**HELPER)
 def _write_branch(d, number):
-    """Make a call that has been checked one of its branches. Some sum no taps at all."""
+    """Turn a call that has been checked into one of its branches, of which some sum no taps at all."""
     for i in range(d[c.SPATIAL]):
         own, kernel = row(d, i), kernel_row(d, i)
         x, out = row(d, own[c.AXIS]), out_row(d, own[c.AXIS])
@@ -87,7 +87,7 @@ def lay_out_parts(address, functions):
         return
     for which in range(2 * d[c.PASSES] + 2):  # those of the first slab and of the last, and their direct sums
         number = which // 2
-        restrict(_part_of(d), *slab_of(d, which % 2 * (count_slabs(d) - 1)))
+        restrict(_part_of(d), which % 2 * (count_slabs(d) - 1))
         if number < d[c.PASSES]:
             write_pass(part, number, place, place)  # in place of addresses that are not there yet
         call(lay_out_part, (place, functions))
@@ -116,12 +116,12 @@ def run_parts(address, functions):
     d[c.MEMORY] = buffers + 2 * d[c.BUFFER_BYTES]
     for slab in range(count_slabs(d)):
         for number in range(d[c.PASSES]):
-            restrict(_part_of(d), *slab_of(d, slab))
+            restrict(_part_of(d), slab)
             write_pass(part, number, lines, buffers)
             call(lay_out_part, (place, functions))
             call(run_part, (place, functions))
             if number == 0 and not is_in_range(d, part, place, search):
-                restrict(_part_of(d), *slab_of(d, slab))
+                restrict(_part_of(d), slab)
                 call(lay_out_part, (place, functions))
                 call(run_part, (place, functions))
                 break

@@ -6,10 +6,8 @@ from . import serve, symbols
 
 serve.load_parts()
 
-_LAY_OUT, _RUN = symbols.LAY_OUT_PARTS, symbols.RUN_PARTS
-
 
 @njit
 def steps_of_parts():
     """Return which C functions lay a call out and run it."""
-    return _LAY_OUT, _RUN
+    return symbols.LAY_OUT_PARTS, symbols.RUN_PARTS

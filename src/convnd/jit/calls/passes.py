@@ -100,7 +100,7 @@ def _summed(matrix, first, step, line, count):
 
 @njit(**HELPER)
 def _split(matrix, height, width, limit, column, line):
-    """Find the column and the row whose product a matrix is, and leave the row in its place; return if there are such.
+    """Find the column and the row whose product a matrix is, and leave the row in its place; return whether it is one.
 
     It does what `methods.separable.factors` does, in the same order: bits depend on it.
     """
@@ -140,7 +140,7 @@ def _store(d, source, count, place):
 
 @njit(**HELPER)
 def factor(d, place):
-    """Write the lines whose outer product the kernel is to a place, eight bytes for each tap; return if there are such.
+    """Write to a place the lines whose outer product the kernel is, eight bytes for each tap; return whether it is one.
 
     Write also the largest magnitude that results of the first pass may have.
     """
@@ -188,17 +188,12 @@ def count_slabs(d):
 
 
 @njit(**HELPER)
-def slab_of(d, number):
-    """Return the first output of a slab, and how many it has."""
-    first = number * d[c.SLAB]
-    return first, min(d[c.SLAB], out_row(d, row(d, 0)[c.ORDER])[c.OUT_LENGTH] - first)
-
-
-@njit(**HELPER)
-def restrict(d, first, count):
-    """Make a call that of some outputs along the outermost axis."""
+def restrict(d, number):
+    """Turn a call into the one for a slab of its outputs."""
     a = row(d, 0)[c.ORDER]
     (i, taps), x, out = _spatial(d, 0), row(d, a), out_row(d, a)
+    first = number * d[c.SLAB]
+    count = min(d[c.SLAB], out[c.OUT_LENGTH] - first)
     if i < 0:
         d[t.X] += first * x[c.X_STEP]
         x[c.X_LENGTH] = count
@@ -213,7 +208,7 @@ def restrict(d, first, count):
 
 @njit(**HELPER)
 def write_pass(d, number, lines, buffers):
-    """Make a call one of its passes, by the addresses of the lines and of two buffers."""
+    """Turn a call into one of its passes, by the addresses of the lines and of two buffers."""
     way, last = moved(d, c.HEAD), d[c.PASSES] - 1
     sample = way[c.ITEM] * d[c.X_PLANES]
     source, target, axis = sample, sample, last  # steps of the buffers; the pass of an axis

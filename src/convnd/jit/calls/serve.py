@@ -26,7 +26,7 @@ def load() -> None:
 
 @lru_cache(maxsize=1)
 def load_parts() -> None:
-    """Do so for the C functions of calls that have parts."""
+    """Compile or load the C functions of calls that have parts, and put their addresses into the table."""
     with within_compilation():
         searches = [compile_largest(working, counts_nan=False) for working in ("float32", "float64")]
         TABLE[LAY_OUT_PARTS:] = [*[function(own) for own in (lay_out_parts, run_parts)], *searches]

@@ -142,14 +142,11 @@ def write_window(taps, stride, dilation, phases, outputs, firsts, places, runs):
 
 
 @njit(**HELPER)
-def union_length(taps, rows, lag):
-    """Return the positions that feed rows of which each reads what the next one reads ``lag`` taps earlier."""
-    return taps + lag * (rows - 1)
-
-
-@njit(**HELPER)
 def fed_rows(position, taps, rows, lag):
-    """Return the run of rows that a position of the union feeds: empty where the first is not below the second."""
+    """Return the run of rows that a position feeds, of which each reads what the next one reads ``lag`` taps earlier.
+
+    It is empty where the first row is not below the second.
+    """
     return max(0, -((taps - 1 - position) // lag)), min(rows, position // lag + 1)
 
 

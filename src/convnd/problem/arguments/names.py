@@ -148,7 +148,7 @@ def _meant_argument(name: str, value: object, parameters: list[str]) -> str:
         return f"did you mean {near if near in parameters else _ours(near, ARGUMENTS)}?"
     if ours in _OPTIONS:
         return f"{ours} is an option of convnd.plan"
-    return f"there are {', '.join(parameter for parameter in parameters if parameter != 'self')}"
+    return f"there are {', '.join(parameters)}"
 
 
 def meant_by(value: Any) -> str:

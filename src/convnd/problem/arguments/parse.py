@@ -16,7 +16,7 @@ from .names import chosen
 from .spatial import axes_along, axes_of_lengths, axis_index, spatial_axes
 from .values import whole
 
-_KERNEL_BYTES = 3 * 8  # of a weight: of a broadcast kernel too, a plan's copy, the packed and what packs it are written
+_KERNEL_BYTES = 3 * 8  # that a weight takes, also of a broadcast kernel: a plan's copy, what packs it, and the packed
 
 
 def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
@@ -43,11 +43,11 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     result = result_type(x.dtype, kernel.dtype, options.dtype, out)
     is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
     integer = None
-    if dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype):
+    if dtypes.sums_exactly(x.dtype, kernel.dtype):
         integer = dtypes.default_result(x.dtype, kernel.dtype)
     if _KERNEL_BYTES * kernel.size > memory.total():
         raise ValueError(f"kernel does not fit in memory as it is computed with: its shape is {kernel.shape}")
-    # That of whole numbers is asked for where sums of them become floating numbers, before they are added to.
+    # Sums of whole numbers become float64 before beta and the bias are added, where the result is floating.
     precision = "float64" if integer is not None else dtypes.working(x.dtype, kernel, result, 0)
     fill = dtypes.scalar(options.fill_value, "fill_value", integer, is_complex, precision)
     given = x.dtype
@@ -63,7 +63,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     check_out(out, request.out_shape, result)
     if type(options.beta) is int and options.beta == 0 and options.bias is None:
         return request
-    exact = integer if dtypes.is_integer(result) else None  # else sums become floating numbers before they are added to
+    exact = integer if dtypes.is_integer(result) else None
     beta = dtypes.scalar(options.beta, "beta", exact, is_complex, precision)
     if beta and out is None:
         raise ValueError(f"beta is {beta}, the factor of what out holds, but there is no out")
@@ -83,7 +83,7 @@ def parse_alike(
     if (axes := axes_of_lengths(known.axes, [x.shape[a] for a in known.spatial])) is None:
         return None
     working = known.working
-    if dtypes.is_integer(x.dtype) and dtypes.is_integer(kernel.dtype):
+    if dtypes.sums_exactly(x.dtype, kernel.dtype):
         working = dtypes.working(x.dtype, kernel, known.result, known.fill)
     marks = None if mask is None else strided(*traits(mask))
     request = known._replace(x=traits(x), axes=axes, working=working, out=out, mask=marks)
@@ -146,7 +146,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
 
 
 def _converted(x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return ``x`` in another type; what stands for an array that is not in memory takes none then either."""
+    """Return ``x`` in another type. A stand-in, which takes no memory, becomes another stand-in."""
     if any(x.strides):
         return x.astype(dtype)
     return np.broadcast_to(x[(slice(1),) * x.ndim].astype(dtype), x.shape)
@@ -192,7 +192,7 @@ def _check_channels(channels: int, kernel: np.ndarray, first: bool, bank: bool, 
 
 
 def check_x(x: Any, request: Request) -> np.ndarray:
-    """Return an array that takes the place of a request's ``x``."""
+    """Return an array that a plan is called with, after checking that it is like the request's ``x``."""
     array = as_array(x, "x")
     wanted = request.x
     if array.shape != wanted.shape:
@@ -203,7 +203,7 @@ def check_x(x: Any, request: Request) -> np.ndarray:
 
 
 def check_y(y: Any, request: Request) -> np.ndarray:
-    """Return an array of the shape of a request's result."""
+    """Return an array, after checking that it has the shape of a request's result."""
     array = as_array(y, "y")
     if array.shape != request.out_shape:
         raise ValueError(f"y has shape {array.shape} but the plan's result has {request.out_shape}")

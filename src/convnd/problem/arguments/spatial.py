@@ -15,6 +15,8 @@ from .names import chosen
 from .values import LARGEST, is_sequence, whole
 
 _LONGEST = 2**54  # of an axis with its padding, so that positions of whole blocks of outputs stay inside int64
+PADDING_RULE = "padding must be p or (before, after) along each spatial axis"
+BOUNDARY_RULE = "boundary must be a name, one for each spatial axis, or a pair (before, after) for each"
 MOST_SPATIAL = 60  # axes: NumPy's arrays have 64, and a kernel in canonical form up to four of its own
 
 
@@ -68,7 +70,7 @@ def _per_axis(value: Any, name: str, spatial: tuple[int, ...]) -> Sequence[Any]:
 def axes_along(
     x: np.ndarray, kernel: np.ndarray, first: int, spatial: tuple[int, ...], options: Options, flipped: bool
 ) -> tuple[Axis, ...]:
-    """Return the arithmetic along each spatial axis; that of the kernel's axis ``first`` comes first."""
+    """Return the arithmetic along each spatial axis; the kernel's spatial axes begin with its axis ``first``."""
     taps = kernel.shape[first : first + len(spatial)]
     strides, dilations, upsamples = (
         [whole(entry, name, 1) for entry in _per_axis(getattr(options, name), name, spatial)]
@@ -102,7 +104,7 @@ def axes_along(
 
 
 def axes_of_lengths(axes: tuple[Axis, ...], lengths: Sequence[int]) -> tuple[Axis, ...] | None:
-    """Return axes that were checked in other lengths; None where there is an error, but for that of `polyphase`."""
+    """Return checked axes with other lengths; None where `axes_along` would raise an error, but for `polyphase`'s."""
     if 0 in lengths:
         return None
     others = []
@@ -127,25 +129,26 @@ def _padding(
         return [(extent(k, d) - 1,) * 2 for k, d in zip(taps, dilations, strict=True)]
     pads = []
     for entry in _per_axis(padding, "padding", spatial):
-        ends = tuple(islice(entry, 3)) if is_sequence(entry) else (entry, entry)
-        if len(ends) != 2:
-            raise ValueError(f"padding must be p or (before, after) along each spatial axis, but has {shown(entry)}")
-        before, after = (whole(p, "padding", 0) for p in ends)
+        before, after = (whole(p, "padding", 0) for p in _ends(entry, PADDING_RULE))
         pads.append((before, after))
     return pads
+
+
+def _ends(entry: Any, rule: str) -> tuple[Any, ...]:
+    """Return what an entry says of the two ends of an axis: it is a pair, or the same for both."""
+    ends = tuple(islice(entry, 3)) if is_sequence(entry) else (entry, entry)
+    if len(ends) != 2:
+        raise ValueError(f"{rule}, but has {shown(entry)}")
+    return ends
 
 
 def _boundaries(boundary: Any, spatial: tuple[int, ...]) -> list[Ends]:
     """Return the modes of both ends of each spatial axis."""
     entries = _per_axis(boundary, "boundary", spatial)
-    rule = "boundary must be a name, one for each spatial axis, or a pair (before, after) for each"
     if len({is_sequence(entry) for entry in entries}) > 1:
-        raise ValueError(f"{rule}, but mixes names and pairs: {shown(boundary)}")
+        raise ValueError(f"{BOUNDARY_RULE}, but mixes names and pairs: {shown(boundary)}")
     modes = []
     for entry in entries:
-        ends = tuple(islice(entry, 3)) if is_sequence(entry) else (entry, entry)
-        if len(ends) != 2:
-            raise ValueError(f"{rule}, but has {shown(entry)}")
-        before, after = (list(MODES).index(chosen(name, "boundary")) for name in ends)
+        before, after = (list(MODES).index(chosen(name, "boundary")) for name in _ends(entry, BOUNDARY_RULE))
         modes.append((before, after))
     return modes
