@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convnd import plan
-from convnd.derivatives import kernel_gradient
+from convnd.derivatives import gradient_plans, kernel_gradient
 from support import oracle
 from support.check import TOLERANCE, integers, reals, same
 from support.strategies import outer
@@ -115,9 +115,13 @@ LARGE = {  # of several tiles
     "an image, upsampled": ((30, 31), (5, 7), {"upsample": (2, 3), "stride": (3, 1)}),
     "a batch": ((40, 50), (3,), {"axes": 0}),
     "a scan": ((12, 13, 34), (3, 3, 3), {}),
-    "a bank": ((6, 30, 31), (12, 6, 3, 3), {"channel_axis": 0}),
+    "a bank": ((8, 30, 31), (64, 8, 3, 3), {"channel_axis": 0}),
+    "a bank, strided": ((8, 30, 31), (32, 8, 3, 3), {"channel_axis": 0, "stride": (3, 2), "dilation": (1, 3)}),
+    "a bank, upsampled": ((24, 12, 13), (32, 24, 5, 3), {"channel_axis": 0, "upsample": (2, 3)}),
+    "a bank, in groups": ((12, 13, 16), (3, 3, 8, 62), {"channel_axis": -1, "groups": 2}),
+    "few filters": ((6, 30, 31), (4, 6, 3, 3), {"channel_axis": 0}),
     "groups": ((30, 31, 6), (3, 3, 3, 24), {"channel_axis": -1, "groups": 2}),
-    "many filters of one channel": ((1, 900), (30, 1, 3), {"channel_axis": 0}),
+    "many filters of one channel": ((1, 900), (96, 1, 3), {"channel_axis": 0}),
 }
 CUTS = {  # what is patched; which axis of the sums then has several tasks
     "tiles": ({}, 0),
@@ -139,7 +143,7 @@ def test_however_the_work_is_cut(tuned, monkeypatch, case, cut):
     for setting in "default", "tiny":
         with tuned(setting, small_gradient=1, gradient_outputs=1):
             for name, value in constants.items():
-                monkeypatch.setattr(kernel_gradient, name, value)
+                monkeypatch.setattr(gradient_plans, name, value)
             spy = lambda *about: made.append((about[0], lay_out(*about))) or made[-1][1]  # noqa: E731
             monkeypatch.setattr(kernel_gradient, "plan", spy)
             own = plan(x, kernel, **options)
@@ -147,17 +151,18 @@ def test_however_the_work_is_cut(tuned, monkeypatch, case, cut):
             monkeypatch.undo()
     assert len(made) == 2
     for problem, own in made:
-        assert own.shape[tasks] > 1 or (tasks == 3 and problem.branch_channels == 1)
+        is_divided = own.shape[tasks] > 1
+        assert is_divided or (tasks == 3 and (problem.branch_channels == 1 or "groups" in case))
 
 
 def test_lines_are_shifted_along_the_last_axis_and_the_one_before(tuned, monkeypatch):
     """Where there are few filters; with many they belong to filters."""
-    seen, choose = [], kernel_gradient.block_of
-    monkeypatch.setattr(kernel_gradient, "block_of", lambda *about: seen.append(choose(*about)) or seen[-1])
+    seen, choose = [], gradient_plans.block_of
+    monkeypatch.setattr(gradient_plans, "block_of", lambda *about: seen.append(choose(*about)) or seen[-1])
     for shape, taps, options in (
         ((300,), (64,), {}),
         ((30, 31), (9, 2), {}),
-        ((4, 300), (16, 4, 9), {"channel_axis": 0}),
+        ((4, 300), (5, 4, 9), {"channel_axis": 0}),
     ):
         with tuned("default"):  # with nothing remembered
             transposes_hold(integers(shape, np.float32), integers(taps, np.float32, seed=1), padding="same", **options)

@@ -6,10 +6,12 @@ from math import prod
 
 import numpy as np
 
-from ..jit.machine import VECTOR_REGISTERS
+from ..jit.machine import VECTOR_REGISTERS, VECTORS_MULTIPLIED
 from ..methods import tuning
-from ..methods.tiling.layout import window_length
+from ..methods.tiling.layout import round_up, window_length
 from ..problem.canonical import Problem
+
+_FEW_TAPS = 64  # of all channels, for which dot products of lines take less time than to turn y
 
 
 def tile_shape(problem: Problem, filters: int, most: int) -> list[int]:
@@ -33,6 +35,22 @@ def tile_shape(problem: Problem, filters: int, most: int) -> list[int]:
         a = min((a for a in range(last + 1) if shape[a] > 1), key=halo)
         shape[a] = -(-shape[a] // 2)
     return shape
+
+
+def suits_filters(filters: int, taps: int, lanes: int) -> bool:
+    """Return whether vectors of filters pay: few of their lanes are empty, and taps are worth turning y for."""
+    return taps > _FEW_TAPS and 4 * filters > 3 * round_up(filters, lanes)
+
+
+def block_of_filters(filters: int, taps: int, lanes: int) -> tuple[int, int]:
+    """Return of how many taps, and vectors of filters, the products are summed in registers in the fewest cycles."""
+    choices = []
+    for rows, vectors in product(range(1, VECTOR_REGISTERS), range(1, VECTOR_REGISTERS)):
+        if rows * vectors + vectors < VECTOR_REGISTERS:
+            blocks = -(-taps // rows) * -(-filters // (vectors * lanes))
+            cycles = max(rows * vectors / VECTORS_MULTIPLIED, (rows + vectors + 1) / 2, 4) + 0.5
+            choices.append((blocks * cycles, -vectors, rows, vectors))
+    return min(choices)[2:]
 
 
 def block_of(problem: Problem, filters: int, shifts: Mapping[int, float]) -> tuple[int, int, int, int, int]:

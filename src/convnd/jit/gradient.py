@@ -1,9 +1,11 @@
 """Gradients by the kernel: for every weight, the sum of the products ``y[o] * x[i]`` of what it joins.
 
-The window of a tile is gathered as if its outputs were to be computed, and y at these outputs beside it. Small kernels
-take dot products of lines of both. The lines of a plane may run as one: y is gathered to the places of the window where
-its outputs begin to read, amid zeros. Large kernels take the FFT method's tiles: the spectrum of the window times the
-conjugate of that of y is the spectrum of their correlation, and the tiles of a task share one transform back.
+The window of a tile is gathered as if its outputs were to be computed, and y at these outputs beside it. Where there
+are many filters, y is turned, and each output adds vectors of filters to the sums of all taps, as in a matrix product.
+Other small kernels take dot products of lines of both. The lines of a plane may run as one: y is gathered to the places
+of the window where its outputs begin to read, amid zeros. Large kernels take the FFT method's tiles: the spectrum of
+the window times the conjugate of that of y is the spectrum of their correlation, and the tiles of a task share one
+transform back.
 """
 
 from numba import njit
@@ -18,6 +20,7 @@ from .transforms.fourier import load_slab, slab_address, transform_dimensions, u
 
 Y = t.GRADIENT_COLUMNS  # the job of y
 PIECE = 1024  # samples of a line that are summed lane by lane: rounding errors grow with how many a lane sums
+OUTPUTS_PIECE = 128  # outputs that a lane sums, where filters are lanes: so are these, and vectors of y stay in L1
 
 
 @njit(**HELPER)
@@ -65,6 +68,60 @@ def sum_tile(table_address, memory_address, task, is_first, is_last, scratch):
                     lines = x_piece, offsets, y_piece + row * table[t.BLOCK_PITCH], table[t.ROW_PITCH]
                     run(table[t.SUM_PRODUCTS], (*lines, sums + row * rows_bytes, table[t.SUMS_PITCH] * item, count))
         advance(memory, t.LINES, t.PLACE, rank)
+
+
+@njit(**HELPER)
+def _turn_outputs(table, memory, scratch):
+    """Turn the lines of y to vectors of filters, block by block, and list where outputs read; return their number."""
+    rank, item, rows, done = table[t.RANK], table[t.ITEM], table[t.ROWS], 0
+    y_pitch, places = table[Y + t.CHANNEL_PITCH], indices_at(scratch + table[t.PLACES_AT])
+    length, step = memory[t.OUTPUTS * rank + rank - 1], table[table[t.AXES] + (rank - 1) * t.AXIS_COLUMNS + t.PITCH]
+    start(memory, t.PLACE, rank)
+    for _ in range(total(memory, t.LINES, rank)):
+        x_line, y_line = 0, scratch + table[t.Y_AT]
+        for a in range(rank - 1):
+            at = a * t.AXIS_COLUMNS + t.PITCH
+            x_line += memory[t.PLACE * rank + a] * table[table[t.AXES] + at]
+            y_line += memory[t.PLACE * rank + a] * table[table[Y + t.AXES] + at]
+        for block in range(table[t.ROW_BLOCKS]):
+            there = min(rows, table[Y + t.IN_CHANNELS] - block * rows)
+            to = scratch + table[t.TURNED_AT] + block * table[t.BLOCK_PITCH] + done * rows * item
+            run(table[t.WRITE_LANES], (y_line + block * rows * y_pitch, y_pitch, to, rows * item, there, length))
+        for k in range(length):
+            places[done + k] = x_line + k * step
+        done += length
+        advance(memory, t.LINES, t.PLACE, rank)
+    return done
+
+
+def sum_outputs(table_address, memory_address, task, is_first, is_last, scratch):
+    """Add the products of a tile to the sums of a task, output by output, in vectors of filters."""
+    table, memory = arrays(table_address, memory_address)
+    window, y, turned = scratch + table[t.WINDOW_AT], scratch + table[t.Y_AT], scratch + table[t.TURNED_AT]
+    totals, places = scratch + table[t.TOTALS_AT], scratch + table[t.PLACES_AT]
+    number, rank, rows, taps = task % table[Y + t.GROUPS], table[t.RANK], table[t.ROWS], table[t.SUMS_PITCH]
+    frame, filters = rows * table[t.ITEM], table[Y + t.IN_CHANNELS]
+    block_bytes = table[t.BLOCK_TAPS] * frame
+    group = number // (table[t.FILTER_TASKS] * table[t.PHASE_COUNT])
+    phase = table[t.PHASES] + number // table[t.FILTER_TASKS] % table[t.PHASE_COUNT] * (t.PHASE_COLUMNS + rank)
+    if is_first != 0:  # lanes that are no filters hold numbers too
+        clear(turned, table[t.SCRATCH_BYTES] - table[t.TURNED_AT])
+    _count_lines(phase, table, memory)
+    call(table[t.GATHER], (table_address, memory_address, 0, group, window))
+    call(table[Y + t.GATHER], (table_address, memory_address, Y, number, y))
+    outputs = _turn_outputs(table, memory, scratch)
+    for first in range(0, outputs, OUTPUTS_PIECE):
+        count = min(OUTPUTS_PIECE, outputs - first)
+        for block in range(table[t.ROW_BLOCKS]):  # whose y stays near, while the samples of all taps pass
+            some = places + 8 * first, turned + block * table[t.BLOCK_PITCH] + first * frame
+            for number in range(table[t.TAP_BLOCKS]):
+                offsets = table_address + 8 * (table[phase] + number * table[t.BLOCK_TAPS])
+                sums = totals + (block * table[t.TAP_BLOCKS] + number) * block_bytes
+                run(table[t.SUM_PRODUCTS], (window, offsets, *some, sums, count))
+    for block in range(table[t.ROW_BLOCKS] if is_last != 0 else 0):
+        sums, first, item = totals + block * table[t.TAP_BLOCKS] * block_bytes, block * rows, table[t.ITEM]
+        to = table[t.OUT] + (task * filters + first) * taps * item
+        run(table[t.WRITE_LANES], (sums, frame, to, taps * item, taps, min(rows, filters - first)))
 
 
 @njit(**HELPER)

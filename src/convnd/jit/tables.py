@@ -187,5 +187,8 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     ROW_PITCH, SUMS_PITCH,
     # where a worker's scratch holds the sums of products of spectra
     SPECTRA_AT,
+    # where a worker's scratch holds, if filters are lanes, where the outputs of a tile begin to read, y by outputs, and
+    # the sums
+    PLACES_AT, TURNED_AT, TOTALS_AT,
     GRADIENT_COLUMNS,
-) = range(FFT_COLUMNS, FFT_COLUMNS + 17)  # fmt: skip
+) = range(FFT_COLUMNS, FFT_COLUMNS + 20)  # fmt: skip

@@ -13,6 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..compile import function
+from ..machine import VECTOR_BYTES
 
 POINTER = ir.PointerType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
@@ -174,6 +175,16 @@ def add(b, x, y):
 def multiply(b, x, y):
     """Return ``x * y``."""
     return b.mul(x, y) if _is_whole(x.type) else b.fmul(x, y)
+
+
+def in_order(b, value):
+    """Return a vector that is made before the next load, where vectors have 64 bytes.
+
+    LLVM would load what all sums take first, and spill it.
+    """
+    if VECTOR_BYTES < 64:
+        return value
+    return b.asm(ir.FunctionType(value.type, [value.type]), "", "=v,0,~{memory}", [value], True)
 
 
 def prefetch(b, address, writes=False):

@@ -31,9 +31,24 @@ from llvmlite import ir
 from numba import njit
 from numba.core import cgutils
 
-from ..machine import CACHE_LINE, VECTOR_BYTES
+from ..machine import CACHE_LINE
 from ..tables import TOGETHER
-from .emit import I32, I64, SCALARS, Emitter, add, behind, call, constant, load, multiply_add, prefetch, splat, store
+from .emit import (
+    I32,
+    I64,
+    SCALARS,
+    Emitter,
+    add,
+    behind,
+    call,
+    constant,
+    in_order,
+    load,
+    multiply_add,
+    prefetch,
+    splat,
+    store,
+)
 
 _NEAR_BLOCKS = 8  # blocks that sum a part of the taps in turn, while its weights are in the nearest cache
 
@@ -106,10 +121,6 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
             for v in vectors:
                 b.store(add(b, load(b, place_of(r, v), vector), b.load(acc[r][v], typ=vector)), acc[r][v])
 
-    def in_order(value):
-        """Return a value that is made before the next load: LLVM would load samples of all 28 rows and spill them."""
-        return b.asm(ir.FunctionType(vector, [vector]), "", "=v,0,~{memory}", [value], True)
-
     def in_register(address):
         """Return an address that LLVM keeps in one register: a Zen 5 waits longer for stores to the sum of two."""
         return b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [address], True)
@@ -129,7 +140,7 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
                 spread = load(b, place, vector) if tile.depthwise else splat(b, vector, load(b, place, scalar))
                 for v in vectors:
                     total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
-                    b.store(in_order(total) if tile.across and VECTOR_BYTES == 64 else total, acc[r][v])
+                    b.store(in_order(b, total) if tile.across else total, acc[r][v])
 
     def slide(start, first, last):
         shifted, kind = range(tile.vectors // 2), "ps" if size == 4 else "pd"
