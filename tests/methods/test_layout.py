@@ -36,6 +36,14 @@ def test_rows_across_channels_are_outputs_of_a_long_axis():
         assert np.array_equal(made(x), oracle.convnd(x, kernel, **options))
 
 
+def test_rows_are_of_several_planes_of_a_volume_from_memory():
+    x, kernel = np.zeros((230, 230, 230), np.float32), np.ones((3, 3, 3), np.float32)
+    made = plan(x, kernel, method="direct")
+    with tuned("default", cached_bytes=2**25):
+        way = layout.best(representative(turned(made._problem)))[0].way
+    assert (way.sharing.axis, way.inside) == (0, True)
+
+
 def test_many_channels_that_lie_apart_are_gathered():
     x, kernel = (rng.integers(-9, 10, shape).astype(np.float32) for shape in ((1, 300, 12, 41), (20, 300, 1, 1)))
     options = {"axes": (2, 3), "channel_axis": 1, "convention": "correlation"}

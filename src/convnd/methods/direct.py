@@ -188,6 +188,10 @@ def rows_ahead(problem: Problem, sharing: Sharing, rows: int) -> int:
     """Return the bytes from a block to the rows to ask memory for: far enough for them to come in time."""
     if len(problem.axes) == 1:
         return 0  # memory fetches one line ahead by itself
+    before = len(problem.axes) - 2
+    if sharing.axis is not None and sharing.axis < before:  # the next line, of the planes that no rows before have read
+        planes, lines = problem.axes[sharing.axis].extent - 1, problem.axes[before].extent
+        return planes * problem.x_steps[sharing.axis] + lines * problem.x_steps[before]
     a = next((a for a, axis in enumerate(problem.axes[:-1]) if axis.taps > 1), 0)  # items of a batch share no rows
     axis = problem.axes[a]
     return problem.x_steps[a] * (axis.extent + (rows * axis.stride if sharing.axis == a else 0))

@@ -97,8 +97,10 @@ def ranked(kind: Kind) -> list[tuple[float, Way]]:
         return cost
 
     found = [(price(way), way) for way in _ways(kind, axes, sizes, lanes_of(kind.working))]
-    # Rows that are neighbours in memory come from it together.
-    return sorted(found, key=lambda ranked: (ranked[0], ranked[1].inside, -(ranked[1].sharing.axis or 0)))
+    # Where rows are of several planes, the next block, one line on, finds all other lines in the nearest cache. Arrays
+    # that do not come from memory are a little faster by rows of one plane.
+    order = 1 if kind.is_far else -1
+    return sorted(found, key=lambda ranked: (ranked[0], ranked[1].inside, order * (ranked[1].sharing.axis or 0)))
 
 
 def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) -> Iterator[Way]:
