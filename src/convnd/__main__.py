@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         problem = parse(args.problem)
-        x = imagined(problem.shape, np.dtype(problem.dtype), "F" if problem.fortran else "C")
+        dtype = np.dtype(problem.dtype)
+        x = imagined(problem.shape[::-1], dtype).T if problem.fortran else imagined(problem.shape, dtype)
         print(plan(x, problem.weights(), **problem.keywords(), method=args.method, workers=args.workers))
     except (TypeError, ValueError, MemoryError, OverflowError) as error:
         parser.error(str(error))

@@ -193,8 +193,7 @@ class Plan(LinearMap, Printed):
         if self._is_exact:  # which type holds the sums is a matter of the kernel's values
             working = dtypes.working(request.held or x.dtype, kernel, self.dtype, request.fill)
             if working != request.working:
-                if (own := self._others.get(working)) is None:
-                    own = self._others.add(working, Plan(request._replace(working=working), keeps_kernel=False))
+                own = self._others.of(working, lambda: Plan(request._replace(working=working), keeps_kernel=False))
                 return own._run(x, kernel, out, mask)
         if not self._is_of_kernel:
             return self._of(kernel)(x, out, mask)

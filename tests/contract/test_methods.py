@@ -275,14 +275,14 @@ def test_not_finite_sums_become_whole_numbers(method):
 
 @pytest.fixture
 def repaired(monkeypatch):
-    """The flags of tiles that were summed directly in another method's place, call by call."""
-    calls, sum_directly = [], repair.sum_directly
+    """Whether tiles were summed directly in another method's place, call by call."""
+    calls, distinct = [], repair.distinct
 
-    def recorded(problem, own, flags, *rest):
-        calls.append(flags.any())
-        sum_directly(problem, own, flags, *rest)
+    def recorded(tiles):
+        calls.append(len(tiles) > 0)
+        return distinct(tiles)
 
-    monkeypatch.setattr(repair, "sum_directly", recorded)
+    monkeypatch.setattr(repair, "distinct", recorded)
     return calls
 
 

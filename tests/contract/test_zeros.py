@@ -120,13 +120,13 @@ def test_few_weights_of_many_are_summed():
 
 def test_finite_tiles_alone_leave_taps_out(monkeypatch):
     """Whole numbers are always finite."""
-    flagged, sum_directly = [], repair.sum_directly
+    flagged, distinct = [], repair.distinct
 
-    def recorded(problem, own, flags, *rest):
-        flagged.append(np.count_nonzero(flags))
-        sum_directly(problem, own, flags, *rest)
+    def recorded(tiles):
+        flagged.append(len(tiles))
+        return distinct(tiles)
 
-    monkeypatch.setattr(repair, "sum_directly", recorded)
+    monkeypatch.setattr(repair, "distinct", recorded)
     x, kernel = integers((60, 110, 100), np.float32), star(3)
     check(x, kernel, **DIRECT)
     check(x[1:].astype(np.int16), kernel.astype(np.int8), **DIRECT)

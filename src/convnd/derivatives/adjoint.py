@@ -12,6 +12,7 @@ supply them. Around a circle there is no outside: where as many outputs as sampl
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -21,7 +22,7 @@ import numpy as np
 from ..methods import tuning
 from ..problem import dtypes
 from ..problem.axis import Axis
-from ..problem.boundary import CONSTANT, WRAP, supplied
+from ..problem.boundary import CONSTANT, WRAP, Ends, input_index
 from ..problem.request import Request
 
 Box = Sequence[tuple[int, int]]
@@ -74,14 +75,35 @@ def fold(request: Request, box: Box, sums: np.ndarray, others: np.ndarray | None
             assert others is not None
             inside = others.swapaxes(0, a)
         for first, behind in (low, min(end, 0)), (max(low, axis.length), end):
-            for run in supplied(first, behind, axis.length, axis.boundary):
-                values = along[first - low + run.place :][: run.length]
-                if run.step == 0:
-                    inside[run.source] += _total(values)
+            for place, count, source, step in _supplied(first, behind, axis.length, axis.boundary):
+                values = along[first - low + place :][:count]
+                if step == 0:
+                    inside[source] += _total(values)
                 else:
-                    inside[slice(*run.span)] += values[:: run.step]
+                    least = min(source, source + step * (count - 1))
+                    inside[least : least + count] += values[::step]
         sums = inside.swapaxes(0, a)
     return sums
+
+
+@lru_cache(maxsize=64)
+def _supplied(first: int, end: int, length: int, ends: Ends) -> list[tuple[int, int, int, int]]:
+    """Return the samples that the boundary puts at neighbouring positions outside the array, as runs.
+
+    A run is its place, counted from the first position, how many samples it has, the first of them, and the step from
+    one to the next: 1, -1, or 0 where one sample stands at all its positions.
+    """
+    sources = [input_index(position, length, 1, *ends) for position in range(first, end)]
+    runs, place = [], 0
+    while place < len(sources):
+        source, count, step = sources[place], 1, 1
+        if place + 1 < len(sources) and abs(sources[place + 1] - source) <= 1:
+            step = sources[place + 1] - source
+        while place + count < len(sources) and sources[place + count] == source + step * count:
+            count += 1
+        runs.append((place, count, source, step))
+        place += count
+    return runs
 
 
 def sum_inside(request: Request, y: np.ndarray, sums: np.ndarray) -> None:

@@ -129,7 +129,7 @@ def convolve(
     if out is not None and not isinstance(out, np.ndarray):
         if not storage.is_writeable(out):
             raise TypeError(f"out must have shape, dtype and __setitem__, but is a {type(out).__name__}")
-        like = imagined(out.shape, storage.dtype_of(out), writeable=True)
+        like = imagined(out.shape, storage.dtype_of(out))
     checked = without_mask(options, "work block by block")
     request = parse(stand_in(x.shape, storage.dtype_of(x)), kernel, like, checked)._replace(out=None)
     if out is None:

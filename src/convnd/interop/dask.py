@@ -20,7 +20,7 @@ import numpy as np
 from ..jit.parallel import available, lent
 from ..methods.blocks import Block, Plans, between, block, join, line, stand_in
 from ..plan import Plan
-from ..problem.arguments.parse import parse
+from ..problem.arguments.parse import as_array, parse
 from ..problem.dtypes import is_masked
 from ..problem.options import Options, without_mask
 from ..problem.recent import once
@@ -48,8 +48,9 @@ def convolve(x: Any, kernel: Any, out: Any, options: Options) -> Any:
     unknown = [a for a, lengths in enumerate(x.chunks) if any(n != n for n in lengths)]
     if unknown:
         raise ValueError(f"x has chunks of unknown length along axis {unknown[0]}: call x.compute_chunk_sizes() first")
-    request = parse(stand_in(x.shape, x.dtype), kernel, None, without_mask(options, "dask"))
-    chunked = Chunked(x.dtype, x.chunks, request.kernel.copy(), options)  # the user's kernel may change meanwhile
+    kernel = as_array(kernel, "kernel").copy()  # the user's may change meanwhile
+    chunked = Chunked(x.dtype, x.chunks, kernel, without_mask(options, "dask"))
+    request = chunked.request
     dtype, chunks, dropped = request.result, chunked.output_chunks, request.dropped
     if 0 in request.out_shape:
         return da.zeros(request.out_shape, dtype=dtype, chunks=chunks)

@@ -42,13 +42,18 @@ _MOST_SINGLE = float(np.finfo(np.float32).max)
 
 
 @njit
-def _check(d):
-    """Check a call, whose columns are written."""
+def _do(step, d):
+    """Do a step of a call, whose columns are written, by the C function that is there for it."""
     functions = symbol_address(_SYMBOL)
-    function = indices_at(functions)[symbols.CHECK]
-    if function == 0:
+    call(indices_at(functions)[step], (address_of(d), functions))
+
+
+@njit
+def _check(d):
+    """Check a call."""
+    if indices_at(symbol_address(_SYMBOL))[symbols.CHECK] == 0:
         raise RuntimeError(_NOT_LOADED)
-    call(function, (address_of(d), functions))
+    _do(symbols.CHECK, d)
     if d[c.STATUS] != 0:
         raise ValueError(MESSAGES[d[c.STATUS]])
 
@@ -60,18 +65,11 @@ def _steps():
 
 
 @njit
-def _lay_out(d, step):
-    """Lay out a call whose result has memory."""
-    functions = symbol_address(_SYMBOL)
-    call(indices_at(functions)[step], (address_of(d), functions))
-
-
-@njit
-def _run(d, step):
+def _run(step, d):
     """Run a call that is laid out."""
-    functions, memory = symbol_address(_SYMBOL), np.empty(d[c.BYTES], np.uint8)
+    memory = np.empty(d[c.BYTES], np.uint8)
     d[c.MEMORY] = np.int64(memory.ctypes.data)
-    call(indices_at(functions)[step], (address_of(d), functions))
+    _do(step, d)
     d[c.MEMORY] = memory.size  # the memory is there until here
     if d[c.STATUS] != 0:
         raise ValueError(MESSAGES[d[c.STATUS]])
@@ -177,15 +175,15 @@ def implementation(given: SimpleNamespace) -> Any:
         target = target_of(d, out)
         if target.size != 0:
             write_array(d, target, _OUT, _OUT_LENGTH, _ROW)
-            _lay_out(d, lay_out)
+            _do(lay_out, d)
             if is_given and d[c.OVERLAPS] != 0:  # it shares memory with x or the kernel
                 copy = np.empty(target.shape, result)
                 write_array(d, copy, _OUT, _OUT_LENGTH, _ROW)
-                _lay_out(d, lay_out)
-                _run(d, run)
+                _do(lay_out, d)
+                _run(run, d)
                 target[...] = copy
             else:
-                _run(d, run)
+                _run(run, d)
             if is_cleared:
                 target.imag[...] = 0
         return target

@@ -94,9 +94,7 @@ class Window:
         >>> window(range(9), [1, 1], slice(3, 5))(np.array([9, 16, 25]))
         array([25, 41])
         """
-        samples = as_array(samples, "x")
-        check_x(samples, self._block.request)
-        return Plan(self._block.of(samples))(samples, out)
+        return Plan(self._block.of(check_x(samples, self._block.request)))(samples, out)
 
 
 @explained

@@ -16,7 +16,7 @@ import numpy as np
 from ..problem.axis import Axis
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
 from ..problem.recent import Recent
-from ..problem.request import Request
+from ..problem.request import Request, strided
 
 _PLANS = 64  # for blocks of different shapes, or with different padding
 
@@ -98,7 +98,7 @@ class Plans:
     def convolve(self, block: Block, window: np.ndarray, out: np.ndarray | None, *others: Hashable) -> np.ndarray:
         """Return the outputs of a block; ``others`` are what blocks may differ in beside their padding."""
         key = block.request.axes, window.shape, window.strides, others
-        plan = self._known.get(key) or self._known.add(key, self._make(block.of(window)))
+        plan = self._known.of(key, lambda: self._make(block.of(window)))
         return plan(window, out)
 
 
@@ -126,5 +126,5 @@ def between(samples: Any, axis: int, start: int, stop: int | None) -> Any:
 
 
 def stand_in(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
-    """Return an array that takes no memory, in place of one whose shape and dtype alone count."""
-    return np.lib.stride_tricks.as_strided(np.zeros((), dtype), shape, (0,) * len(shape))
+    """Return an array that holds no memory, in place of one whose shape and dtype alone count."""
+    return strided(shape, (0,) * len(shape), dtype)

@@ -36,27 +36,18 @@ def run(own: Any, x: np.ndarray, weights: Any, fills: np.ndarray, out: np.ndarra
     if marks:
         reader = compile_reader(problem.stored, own.working, "zero")
         flags = own(x, weights, fills, out, workers, {t.READ: reader, t.READ_LINES: 0})
-    sum_directly(replace(problem, pattern=b"", keeps_kernel=True), own, flags, x, weights.kernel, fills, out, workers)
-    if marks:
-        plan, ones = marks
-        write = compile_marking_writer(plan.problem.working, problem.result)
-        plan(x, ones, np.isnan(fills).astype(plan.problem.working), out, workers, {t.WRITE: write})
-
-
-def sum_directly(
-    problem: Problem, own: Any, flags: np.ndarray, x: np.ndarray, kernel: np.ndarray, fills: np.ndarray,
-    out: np.ndarray, workers: int | None,
-) -> None:  # fmt: skip
-    """Compute the tiles whose flags are set."""
-    tiles, tasks = distinct(np.flatnonzero(flags) // problem.groups), own.tasks
+    tiles = distinct(np.flatnonzero(flags) // problem.groups)
     if len(tiles):
-        plan = direct.plan(problem)
-        weights = plan.prepare(kernel, workers)
+        plan = direct.plan(replace(problem, pattern=b"", keeps_kernel=True))
+        packed = plan.prepare(weights.kernel, workers)
         # Results that are added to out must not be added again in the tiles that are done.
-        one_by_one = problem.updates or 2 * len(tiles) < prod(tasks.grid)
-        regions = [tasks.region(int(tile)) for tile in tiles] if one_by_one else [None]
-        for region in regions:
-            plan(x, weights, fills, out, workers, region)
+        one_by_one = problem.updates or 2 * len(tiles) < prod(own.tasks.grid)
+        for region in [own.tasks.region(int(tile)) for tile in tiles] if one_by_one else [None]:
+            plan(x, packed, fills, out, workers, region)
+    if marks:
+        marking, ones = marks
+        write = compile_marking_writer(marking.problem.working, problem.result)
+        marking(x, ones, np.isnan(fills).astype(marking.problem.working), out, workers, {t.WRITE: write})
 
 
 def _marks(problem: Problem, workers: int | None) -> tuple[Any, Any] | None:

@@ -42,9 +42,7 @@ class Slabs:
     ) -> None:
         """Run a request along axes of its own."""
         key = id(request), axes, x.shape, x.strides
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans.add(key, self._plan(request._replace(x=x, x_dtype=x.dtype, axes=axes)))
+        plan = self._plans.of(key, lambda: self._plan(request._replace(x=x, x_dtype=x.dtype, axes=axes)))
         plan(x, out, mask)
 
     def memory(self) -> Callable[[np.ndarray, str, np.dtype[Any]], np.ndarray]:

@@ -7,7 +7,7 @@ is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
 from typing import Any, NamedTuple
@@ -68,16 +68,14 @@ class Axis:
     branches: tuple[Branch, ...] = ()
     spread: int = 0
     boundary: Ends = FILLED
-    extent: int = field(init=False, repr=False, compare=False)  # input positions from the first tap to the last
-    positions: int = field(init=False, repr=False, compare=False)  # samples, and the zeros between them
-    outputs: int = field(init=False, repr=False, compare=False)
-    is_batch: bool = field(init=False, repr=False, compare=False)  # every output reads the input at its index alone
 
     def __post_init__(self) -> None:
         """Compute what every call asks for: cached properties would take five times as long."""
+        #: Input positions from the first tap to the last; samples, with the zeros between them; outputs.
         self.extent = extent(self.taps, self.dilation) + self.spread
         self.positions = self.upsample * (self.length - 1) + 1
         self.outputs = (self.positions + self.before + self.after - self.extent) // self.stride + 1
+        #: Whether every output reads the input at its index alone.
         self.is_batch = self.taps == self.stride == 1 and self.before == self.after == 0 and not self.branches
 
     def of_length(self, length: int) -> Axis:

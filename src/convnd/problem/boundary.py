@@ -6,8 +6,6 @@ positions beyond that end as if both ends had it.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import NamedTuple
 
 OUTSIDE = -1  #: the index where the fill value stands
 
@@ -46,41 +44,6 @@ def input_index(position: int, length: int, unit: int, before: int, after: int) 
         index %= period
         index = min(index, period - repeated - index)
     return index * unit + position % unit
-
-
-class Run(NamedTuple):
-    """Neighbouring positions at which neighbouring samples stand, or one and the same sample."""
-
-    place: int  # of the first position, counted from the first that was asked for
-    length: int
-    source: int  # the sample at the first position
-    step: int  # from the sample at one position to the sample at the next: 1, -1 or 0
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The first of these samples, and the one after the last."""
-        last = self.source + self.step * (self.length - 1)
-        return min(self.source, last), max(self.source, last) + 1
-
-
-@lru_cache(maxsize=64)
-def supplied(first: int, end: int, n: int, ends: Ends) -> tuple[Run, ...]:
-    """Return the samples that stand at the positions ``first`` to ``end``, none of them the fill value, as runs."""
-    runs: list[Run] = []
-    position = first
-    while position < end:
-        source = input_index(position, n, 1, *ends)
-        length, step = 1, 1
-        if 0 <= position < n:
-            length = min(end, n) - position
-        elif position + 1 < end:
-            step = input_index(position + 1, n, 1, *ends) - source
-            step = step if abs(step) <= 1 else 1
-            while position + length < end and input_index(position + length, n, 1, *ends) == source + step * length:
-                length += 1
-        runs.append(Run(position - first, length, source, step))
-        position += length
-    return tuple(runs)
 
 
 def described(axes: Mapping[int, Ends]) -> str:

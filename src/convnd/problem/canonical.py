@@ -5,7 +5,7 @@ is unflipped, and complex numbers are planes of real ones; each method merges th
 A problem says nothing of addresses and values: two calls that differ in these alone share one plan.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -217,12 +217,7 @@ class Kernel:
 
     def __init__(self, weights: np.ndarray) -> None:
         self.weights = weights
-        self._made: Recent[Any] = Recent(_MADE)
-
-    def of(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what is made of the kernel for a key, now or before."""
-        made: T | None = self._made.get(key)
-        return self._made.add(key, make()) if made is None else made
+        self.of = Recent[Any](_MADE).of  # a key, and what makes it of the kernel where it was not made before
 
 
 _KERNELS: Recent[Kernel] = Recent(64)

@@ -20,6 +20,11 @@ class Recent(Generic[Value]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def of(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the value of a key, which is made where none is remembered."""
+        value = self.get(key)
+        return self.add(key, make()) if value is None else value
+
     def add(self, key: Hashable, value: Value) -> Value:
         """Keep a value, in place of the oldest where there are too many, and return it."""
         while len(self._values) >= self._most:

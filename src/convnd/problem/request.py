@@ -173,14 +173,11 @@ def dense(shape: Sequence[int], dtype: np.dtype[Any], order: Sequence[int]) -> T
     return Traits(tuple(shape), tuple(strides), dtype)
 
 
-def imagined(shape: Sequence[int], dtype: np.dtype[Any], order: str = "C", writeable: bool = False) -> np.ndarray:
-    """Return an array of a shape and memory order that holds no memory. Its values must not be read, nor written."""
-    axes = range(len(shape))
-    return strided(*dense(shape, dtype, axes if order == "C" else axes[::-1]), writeable)
+def imagined(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
+    """Return an array of a shape, in C order, that holds no memory. Its values must not be read, nor written."""
+    return strided(*dense(shape, dtype, range(len(shape))))
 
 
-def strided(
-    shape: Sequence[int], strides: Sequence[int], dtype: np.dtype[Any], writeable: bool = False
-) -> np.ndarray:  # fmt: skip
-    """Return an array of a shape and strides that holds no memory. Its values must not be read."""
-    return np.lib.stride_tricks.as_strided(np.zeros((), dtype), shape, strides, writeable=writeable)
+def strided(shape: Sequence[int], strides: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
+    """Return an array of a shape and strides that holds no memory. Its values must not be read, nor written."""
+    return np.lib.stride_tricks.as_strided(np.zeros((), dtype), shape, strides)
