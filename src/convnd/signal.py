@@ -48,15 +48,17 @@ def _pair(in1: Any, in2: Any) -> tuple[np.ndarray, np.ndarray]:
     return x, kernel
 
 
-def _is_swapped(mode: str, shape1: Sequence[int], shape2: Sequence[int], axes: Sequence[int]) -> bool:
-    """Return whether the second array is the one that the window moves over."""
+def _in_order(
+    x: np.ndarray, kernel: np.ndarray, mode: str, axes: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, bool]:  # fmt: skip
+    """Return the array that the window moves over, the other one, and whether they have changed places."""
     if mode not in ("full", "same", "valid"):
         raise ValueError(f"acceptable mode flags are 'valid', 'same', or 'full', but mode is {mode!r}")
-    if mode != "valid" or all(shape1[a] >= shape2[a] for a in axes):
-        return False
-    if not all(shape2[a] >= shape1[a] for a in axes):
+    if mode != "valid" or all(x.shape[a] >= kernel.shape[a] for a in axes):
+        return x, kernel, False
+    if not all(kernel.shape[a] >= x.shape[a] for a in axes):
         raise ValueError("For 'valid' mode, one must be at least as large as the other in every dimension")
-    return True
+    return kernel, x, True
 
 
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto", *, workers: int | None = None) -> np.ndarray:
@@ -68,8 +70,7 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto", *, wo
     x, kernel = _pair(in1, in2)
     if x.ndim == 0:
         return x * kernel
-    if _is_swapped(mode, x.shape, kernel.shape, range(x.ndim)):
-        x, kernel = kernel, x
+    x, kernel, _ = _in_order(x, kernel, mode, range(x.ndim))
     if method not in ("auto", "direct", "fft"):
         raise ValueError("Acceptable method flags are 'auto', 'direct', or 'fft'.")
     dtype = np.result_type(x, kernel)
@@ -109,8 +110,7 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None, *, wor
     others = [a for a in range(x.ndim) if a not in along]
     if not all(x.shape[a] == kernel.shape[a] or 1 in (x.shape[a], kernel.shape[a]) for a in others):
         raise ValueError(f"incompatible shapes for in1 and in2: {x.shape} and {kernel.shape}")
-    if _is_swapped(mode, x.shape, kernel.shape, along):
-        x, kernel = kernel, x
+    x, kernel, _ = _in_order(x, kernel, mode, along)
     shape = np.broadcast_shapes(*([array.shape[a] for a in others] for array in (x, kernel)))
     dtype = np.result_type(*(np.float64 if array.dtype.kind in "biu" else array.dtype for array in (x, kernel)))
     dtype = np.result_type(dtype, np.float32)
@@ -162,8 +162,7 @@ def _plane(
     x, kernel = np.asarray(in1), np.asarray(in2)
     if not x.ndim == kernel.ndim == 2:
         raise ValueError(f"{'convolve' if is_convolution else 'correlate'}2d inputs must both be 2-D arrays")
-    if is_swapped := _is_swapped(mode, x.shape, kernel.shape, (0, 1)):
-        x, kernel = kernel, x
+    x, kernel, is_swapped = _in_order(x, kernel, mode, (0, 1))
     if boundary not in _BOUNDARIES:
         raise ValueError("Acceptable boundary flags are 'fill', 'circular' (or 'wrap'), and 'symmetric' (or 'symm').")
     dtype, is_filled = np.result_type(x, kernel), _BOUNDARIES[boundary] == "constant"

@@ -198,6 +198,7 @@ def facts_of(given: SimpleNamespace) -> Facts:
     planes = [1 + (kind.kind == "c") for kind in (own, weights)]
     _check_fill(given.fill_value, planes[0] == 2)
     _check_rest(given, spatial)
+    method = _check_method(given.method)
     precision = "float64" if is_whole else dtypes.working(own, np.zeros(1, weights), result, 0)
     is_unsigned = is_whole and dtypes.default_result(own, weights).kind == "u"
     has_passes = spatial > 1 and not (has_channel or is_whole or planes[1] == 2)
@@ -207,7 +208,7 @@ def facts_of(given: SimpleNamespace) -> Facts:
         c.HAS_CHANNEL: int(has_channel),
         c.IS_BANK: int(has_channel and extra == 2), c.HAS_AXES: int(value_of(given.axes) is not None),
         c.IS_FLIPPED: int(_word(given.convention, "convention") == "convolution"),
-        c.METHOD: _check_method(given.method) if has_passes else c.DIRECT,
+        c.METHOD: method if has_passes else c.DIRECT,
         c.IS_EMPTY: 0, c.PASSES: 0, c.OVERLAPS: 0, c.BYTES: 0,
         c.PADDING: _check_padding(given.padding, spatial), c.X_PLANES: planes[0], c.KERNEL_PLANES: planes[1],
         t.STORED: own.itemsize // planes[0], c.KERNEL_STORED: weights.itemsize // planes[1],
@@ -276,6 +277,5 @@ def _check_rest(given: SimpleNamespace, spatial: int) -> None:
             raise ValueError(f"{name} must be {only} in compiled code, but is {_shown(getattr(given, name))}")
     if _word(given.nan_policy, "nan_policy") != "propagate":
         raise ValueError(f"nan_policy must be 'propagate' in compiled code, but is {_shown(given.nan_policy)}")
-    _check_method(given.method)
     if value_of(given.workers) not in (None, 1):
         raise ValueError(f"workers must be None or 1 in compiled code, which is serial, but is {_shown(given.workers)}")

@@ -153,10 +153,8 @@ class Stream:
 
     def _begin(self, samples: np.ndarray) -> None:
         """Learn from the first block what the stream is like."""
-        channel = self._options.channel_axis
         like = stand_in([max(1, n) for n in samples.shape], samples.dtype)
-        channel = None if channel is None else axis_index(channel, "channel_axis", like)
-        spatial = spatial_axes(self._options.axes, like, self._kernel, channel)
+        spatial, channel = spatial_axes(self._options, like, self._kernel)
         if self._asked_axis is None and not spatial:
             raise ValueError("axis must name a batch axis where no axis is spatial")
         a = min(spatial) if self._asked_axis is None else axis_index(self._asked_axis, "axis", like)

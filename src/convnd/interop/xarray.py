@@ -14,7 +14,7 @@ import numpy as np
 from ..methods.blocks import stand_in
 from ..problem.arguments.messages import shown
 from ..problem.arguments.parse import parse
-from ..problem.arguments.spatial import axis_index, spatial_axes
+from ..problem.arguments.spatial import spatial_axes
 from ..problem.arguments.values import is_sequence
 from ..problem.options import Options
 from ..problem.request import Request
@@ -58,9 +58,8 @@ def _axis(value: Any, name: str, x: Any) -> Any:
 
 def _boundaries(options: Options, x: Any, kernel: np.ndarray) -> tuple[tuple[Any, ...], ...]:
     """Return the boundaries that a mapping gives by dimension, as a pair for each spatial axis."""
-    given, channel = options.boundary, options.channel_axis
-    channel = None if channel is None else axis_index(channel, "channel_axis", x)
-    dims = [x.dims[a] for a in spatial_axes(options.axes, x, kernel, channel)]
+    given, (spatial, _) = options.boundary, spatial_axes(options, x, kernel)
+    dims = [x.dims[a] for a in spatial]
     if set(given) != set(dims):
         raise ValueError(f"boundary names {shown([*given])}, but must name each of x's spatial dimensions {dims}")
     return tuple(tuple(given[dim]) if is_sequence(given[dim]) else (given[dim],) * 2 for dim in dims)

@@ -217,7 +217,8 @@ class Kernel:
 
     def __init__(self, weights: np.ndarray) -> None:
         self.weights = weights
-        self.of = Recent[Any](_MADE).of  # a key, and what makes it of the kernel where it was not made before
+        #: Returns for a key what is made of the kernel by a function, now or at an earlier call.
+        self.of = Recent[Any](_MADE).of
 
 
 _KERNELS: Recent[Kernel] = Recent(64)

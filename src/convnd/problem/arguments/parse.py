@@ -13,7 +13,7 @@ from ..request import Request, strided, traits
 from ..result import check_out, plain_out, result_type
 from .layouts import as_bank, each
 from .names import chosen
-from .spatial import axes_along, axes_of_lengths, axis_index, spatial_axes
+from .spatial import axes_along, axes_of_lengths, spatial_axes
 from .values import whole
 
 _KERNEL_BYTES = 3 * 8  # that a weight takes, also of a broadcast kernel: a plan's copy, what packs it, and the packed
@@ -22,8 +22,7 @@ _KERNEL_BYTES = 3 * 8  # that a weight takes, also of a broadcast kernel: a plan
 def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     """Check every argument of `convnd.convnd` and return what they ask for."""
     x, kernel = as_array(x, "x"), as_array(kernel, "kernel")
-    channel = None if options.channel_axis is None else axis_index(options.channel_axis, "channel_axis", x)
-    spatial = spatial_axes(options.axes, x, kernel, channel)
+    spatial, channel = spatial_axes(options, x, kernel)
     first, bank = _kernel_layout(x, kernel, spatial, channel)
     method = chosen(options.method, "method")
     if method == "separable" and channel is not None and x.shape[channel] > 1:

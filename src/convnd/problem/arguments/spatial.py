@@ -28,8 +28,11 @@ def axis_index(value: Any, name: str, x: np.ndarray) -> int:
     return index % x.ndim
 
 
-def spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | None) -> tuple[int, ...]:
-    """Return the spatial axes of ``x``, in the order of the kernel's."""
+def spatial_axes(options: Options, x: np.ndarray, kernel: np.ndarray) -> tuple[tuple[int, ...], int | None]:
+    """Return the spatial axes of ``x``, in the order of the kernel's, and the channel axis."""
+    axes, channel = options.axes, None
+    if options.channel_axis is not None:
+        channel = axis_index(options.channel_axis, "channel_axis", x)
     if axes is not None:
         given = tuple(islice(axes, x.ndim + 1)) if is_sequence(axes) else (axes,)
         spatial = tuple(axis_index(a, "axes", x) for a in given)
@@ -52,7 +55,7 @@ def spatial_axes(axes: Any, x: np.ndarray, kernel: np.ndarray, channel: int | No
         raise ValueError(f"x has no samples along its spatial axis {empty[0]}: its shape is {x.shape}")
     if kernel.size == 0:
         raise ValueError(f"kernel is empty: its shape is {kernel.shape}")
-    return spatial
+    return spatial, channel
 
 
 def _per_axis(value: Any, name: str, spatial: tuple[int, ...]) -> Sequence[Any]:
