@@ -83,8 +83,11 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # the address of the table by which tasks pack their blocks of weights, 0 where that was done before; where they do
     # in a worker's scratch
     PACKING, PACKED_AT,
+    # place of the bounds and the parts of the taps that each line along the axis before the last sums, 0 where all do
+    # as the phase says
+    BORDERS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 46)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 47)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

@@ -182,8 +182,18 @@ def run_frames(arguments):
     rank = table[job + t.RANK]
     before = table[job + t.AXES] + (rank - 2) * t.AXIS_COLUMNS
     block, frame, lines = table[job + t.BLOCK], table[job + t.ROWS] * table[job + t.ITEM], total(memory, t.LINES, rank)
-    arguments = (source, offsets, weights, bounds, parts, results, frame, lines, table[before + t.PITCH], step)
-    run(table[job + t.TILE_FUNCTION], arguments)
+    pitch, first = table[before + t.PITCH], 0
+    while first < lines:  # those that sum the same taps together
+        count = lines - first
+        if table[job + t.BORDERS] != 0:
+            at = table[job + t.BORDERS] + 2 * (memory[t.ORIGIN * rank + rank - 2] + first)
+            bounds, parts, count = table[at], table[at + 1], 1
+            while first + count < lines and table[at + 2 * count] == bounds:
+                count += 1
+        to = results + first * block * frame
+        arguments = (source + first * pitch, offsets, weights, bounds, parts, to, frame, count, pitch, step)
+        run(table[job + t.TILE_FUNCTION], arguments)
+        first += count
     power = memory[t.EXPONENT * rank]
     if power != 0:
         run(table[job + t.SCALE], (results, lines * block * frame, -power, memory_address))
@@ -254,8 +264,12 @@ def run_tile(arguments):
             source, target = samples, out + table[table[job + t.OUT_CHANNELS] + channel]
             rows = min(table[job + t.PHASE_FILTERS] - filters, table[job + t.BLOCK_FILTERS])
             row_step = table[job + t.CHANNEL_STEP]
+            bounds, parts = table[phase + 2], table[phase + 3]
             for a in range(rank):
                 axis, here = axes + a * t.AXIS_COLUMNS, memory[t.PLACE * rank + a]
+                if a == rank - 2 and table[job + t.BORDERS] != 0:
+                    at = table[job + t.BORDERS] + 2 * (memory[t.ORIGIN * rank + a] + here)
+                    bounds, parts = table[at], table[at + 1]
                 if a == row_axis:
                     here = here // spacing * spacing * most_rows + here % spacing
                     rows = min(most_rows, -(-(memory[t.CARRIED * rank + a] - here) // spacing))
@@ -269,8 +283,8 @@ def run_tile(arguments):
                     table[job + t.RUN_LINE],
                     (
                         table_address, memory_address, job, source, step, target, row_step, rows,
-                        channel, length, table[phase + (1 if reads_x != 0 else 0)], table[phase + 2], table[phase + 3],
-                        weights, ahead, results,
+                        channel, length, table[phase + (1 if reads_x != 0 else 0)], bounds, parts, weights, ahead,
+                        results,
                     ),
                 )  # fmt: skip
             advance(memory, t.STARTS, t.PLACE, rank)

@@ -17,6 +17,7 @@ from ..problem.canonical import Kernel, Problem
 from ..problem.request import Request
 from . import tuning
 from .separable.factors import Factor, Structure
+from .tiling.borders import border_table, reads_zeros
 from .tiling.ends import parted
 from .tiling.layout import best, round_up, tile_size, tiles_there, usable
 from .tiling.likeness import representative, turned
@@ -136,8 +137,11 @@ class PartedPlan:
 
 
 @tuning.remembered(256)
-def plan(problem: Problem) -> DirectPlan:
-    """Return the plan of a merged problem, by the layout of least cost."""
+def plan(problem: Problem, is_finite: bool = False) -> DirectPlan:
+    """Return the plan of a merged problem, by the layout of least cost.
+
+    ``is_finite`` says whether all weights are known to be: others make NaN of zeros, so these are not left out.
+    """
     builder, like, last = Builder(columns=t.SMALL_COLUMNS), representative(problem), len(problem.axes) - 1
     (way, tiles), cycles = usable(like, tiles_there())
     shape, windows, begins = [], [], []
@@ -155,6 +159,8 @@ def plan(problem: Problem) -> DirectPlan:
     axes, columns = add_axes(builder, problem, windows, begins)
     grid = prod([len(own) - 1 for own in begins]) * problem.groups
     workers = useful_workers(problem, cycles * problem.outputs / like.outputs)
+    if is_finite and (borders := border_table(builder, problem, way, sums.taps[0])):
+        columns[t.BORDERS] = builder.add(borders)
     tasks = tuning.TUNING.tasks_per_worker * min(workers, parallel.available()) if workers > 1 else 1
     task_blocks = -(-sums.blocks // min(sums.blocks, max(1, tasks // grid)))
     group_tasks = -(-sums.blocks // task_blocks)
@@ -225,5 +231,6 @@ def prepare(
     if parts := parted(problem)[0]:
         plans, weights = zip(*[prepare(own, kernel, factors, workers) for own, _ in parts], strict=True)
         return PartedPlan(plans, tuple([offset for _, offset in parts])), weights
-    own = plan(problem)
+    is_finite = reads_zeros(problem) and kernel.of("is_finite", lambda: bool(np.isfinite(kernel.weights).all()))
+    own = plan(problem, is_finite)
     return own, kernel.of((own.tile_pass.sums.packing, own.packs_inside), lambda: own.prepare(kernel.weights, workers))
