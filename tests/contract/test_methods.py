@@ -6,6 +6,7 @@ import pytest
 from convnd import convnd, plan
 from convnd.jit.machine import IS_X86
 from convnd.methods import repair
+from convnd.methods.tuning import TUNING
 from support import oracle
 from support.check import TOLERANCE, bound, check, close, integers, near, reals, same
 from support.oracle import BOUNDARIES
@@ -100,6 +101,9 @@ def test_sums_of_outer_products(tuning, method, dtype):
         close(convnd(x, kernel, method=method, padding="same"), x, kernel, padding="same")
 
 
+FOLDED = {"folded_taps": TUNING.folded_taps, "folded_line_taps": TUNING.folded_line_taps}
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint64", "float32", ">f8", "float16", "complex64"])
 @pytest.mark.parametrize("shape, taps", [((70, 90), (13, 14)), ((3, 45, 33), (1, 12, 9)), ((9, 19, 21), (12, 13, 15))])
 def test_boxes_are_moving_sums(dtype, shape, taps):
@@ -112,15 +116,43 @@ def test_boxes_are_moving_sums(dtype, shape, taps):
         x, kernel = reals(shape, dtype), kernel / kernel.dtype.type(7 * kernel.size)
         whole = convnd(x, kernel, method="separable", workers=1, **options)
         close(whole, x, kernel, **options)
-        with tuned("tiny", summed_taps=12):
+        with tuned("tiny", summed_taps=12, **FOLDED):
+            same(convnd(x, kernel, method="separable", **options), whole)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint64", "float32", ">f8", "float16", "complex64"])
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+@pytest.mark.parametrize("shape, taps", [((70, 90), (13, 14)), ((3, 45, 53), (1, 8, 15)), ((9, 19, 41), (4, 9, 13))])
+def test_symmetric_kernels_are_folded(dtype, signs, shape, taps):
+    """Even lines and odd ones of weights: to the last bit as `test_boxes_are_moving_sums` says."""
+
+    def line(taps, sign):
+        half = np.arange(1, taps // 2 + 1)
+        middle = np.full(taps % 2, taps if sign > 0 else 0)
+        return np.concatenate([half, middle, sign * half[::-1]])
+
+    x, signs = integers(shape, dtype), (1, *signs)[-len(shape) :]
+    kernel = outer(*map(line, taps, signs)).astype(np.int64 if x.dtype.kind == "u" else x.real.dtype)
+    options = {"padding": "same", "boundary": "reflect"}
+    check(x, kernel, method="separable", **options)
+    check(x, kernel, method="separable", dilation=(1, *[2] * (x.ndim - 1)), **options)
+    check(np.stack([x, x], -1), kernel, method="separable", axes=range(x.ndim), **options)
+    if x.dtype.kind == "f" and x.dtype.itemsize > 2:
+        x, kernel = reals(shape, dtype), kernel / kernel.dtype.type(7 * np.abs(kernel).sum())
+        whole = convnd(x, kernel, method="separable", workers=1, **options)
+        close(whole, x, kernel, **options)
+        with tuned("tiny", **FOLDED):
             same(convnd(x, kernel, method="separable", **options), whole)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
-def test_moving_sums_keep_to_their_windows(value):
+def test_sums_along_an_axis_keep_to_their_windows(value):
     x, kernel = reals((60, 70), np.float32), np.full((13, 12), 1 / 156, np.float32)
     x[30, 31] = value
     agrees(x, kernel, "separable", padding="same")
+    even, odd = np.abs(np.arange(-6, 7)) + 1.0, np.arange(-6, 7.0)
+    for line, other in ((even, odd), (odd, even), (reals(13), odd)):
+        agrees(x, np.outer(line, other).astype(np.float32) / 500, "separable", padding="same")
 
 
 @pytest.mark.parametrize("size", [7e37, 1e30, 1e-30, 1e-38, 1e-44], ids=str)

@@ -73,8 +73,9 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # where a pass writes in a worker's scratch, 0 for the result; how many samples of what it wrote are looked at, and
     # the bits of the largest magnitude that they may have
     TARGET_AT, CHECKED, MOST_WRITTEN,
-    # of a pass of moving sums: the axis, the taps, and the bytes of what the sums of a block take
-    SUM_AXIS, SUM_TAPS, SUM_ENDS,
+    # of a pass of sums along an axis: the axis; the taps; the positions of a block, which moving sums begin and end
+    # with, as many as taps, or more than there are; and the bytes of what the sums of a block take
+    SUM_AXIS, SUM_TAPS, SUM_PERIOD, SUM_ENDS,
     # C function that multiplies by a power of two, 0 where subnormal numbers are as fast as others or there are none;
     # the exponent of what results are multiplied by where the copy of weights behind them is read, 0 where none is
     SCALE, LIFTED_BY,
@@ -87,7 +88,7 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # as the phase says
     BORDERS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 47)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 48)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

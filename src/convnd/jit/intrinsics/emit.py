@@ -172,6 +172,11 @@ def add(b, x, y):
     return b.add(x, y) if _is_whole(x.type) else b.fadd(x, y)
 
 
+def subtract(b, x, y):
+    """Return ``x - y``."""
+    return b.sub(x, y) if _is_whole(x.type) else b.fsub(x, y)
+
+
 def multiply(b, x, y):
     """Return ``x * y``."""
     return b.mul(x, y) if _is_whole(x.type) else b.fmul(x, y)

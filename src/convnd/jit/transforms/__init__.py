@@ -1,1 +1,1 @@
-"""What windows go through in place of the register tile, compiled: transforms, and moving sums."""
+"""What windows go through in place of the register tile, compiled: transforms, and sums along one axis."""

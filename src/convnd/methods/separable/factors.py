@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import prod
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +22,10 @@ from ...problem.dtypes import bits
 MOST_GROWTH = 16.0  #: of rounding errors: sum of the terms' magnitudes against the kernel's
 _SAMPLE = 32  # rows and columns of a large matrix that are tried before it
 _MOST_ORDERED = 4  # axes, beyond which they come apart in their own order only
+
+
+#: Of weights: all are equal; those at equal distances from the ends are, or have opposite signs; or "", nothing.
+Symmetry = Literal["equal", "even", "odd", ""]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,20 +42,28 @@ class Factor:
     channel: int = -1
 
     @property
-    def is_constant(self) -> bool:
-        """Whether it is one term whose weights are the same but for the rounding of their computation."""
-        first, tolerance = self.weights.flat[0], 8 * np.finfo(np.float64).eps
-        return self.weights.shape[:2] == (1, 1) and bool((np.abs(self.weights - first) <= tolerance * abs(first)).all())
+    def symmetry(self) -> Symmetry:
+        """What is known of the weights of one term, but for the rounding of their computation."""
+        weights, tolerance = self.weights, 8 * np.finfo(np.float64).eps
+        if weights.shape[:2] != (1, 1) or weights.ndim != 3:
+            return ""
+        line = weights.ravel()
+        limit = tolerance * np.abs(line)
+        if (np.abs(line - line[0]) <= limit[0]).all():
+            return "equal"
+        if (np.abs(line - line[::-1]) <= limit).all():
+            return "even"
+        return "odd" if (np.abs(line + line[::-1]) <= limit).all() else ""
 
 
-#: What a plan needs to know of a factor: its axes, its terms and those that it reads, whether it is one term of equal
-#: weights, its source, and its channel.
-Structure = tuple[tuple[tuple[int, ...], int, int, bool, tuple[int, int], int], ...]
+#: What a plan needs to know of a factor: its axes, its terms and those that it reads, its symmetry, its source, and its
+#: channel.
+Structure = tuple[tuple[tuple[int, ...], int, int, Symmetry, tuple[int, int], int], ...]
 
 
 def structure(factors: Sequence[Factor]) -> Structure:
     """Return what a plan needs to know of a kernel's factors."""
-    return tuple((own.axes, *own.weights.shape[:2], own.is_constant, own.source, own.channel) for own in factors)
+    return tuple((own.axes, *own.weights.shape[:2], own.symmetry, own.source, own.channel) for own in factors)
 
 
 def rounding_of(working: str) -> float:

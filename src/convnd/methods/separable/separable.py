@@ -32,9 +32,9 @@ from ..tiling.taps import Window, window
 from ..tiling.tile_pass import TilePass, lay_out_pass, sums_of
 from ..tiling.ways import lanes_of
 from ..tiling.weights import lift_of, lifted_by
+from .axis_sums import SumPass, lay_out_sums, sum_cycles, sums_of_factors
 from .bank import check_separable
 from .factors import Factor, Structure, most_bits, structure
-from .moving_sums import SumPass, lay_out_sums, sum_cycles, summed_axes
 from .passes import passes_of
 from .tile import size_of, tile_shape
 
@@ -134,11 +134,12 @@ def _cut(problem: Problem, factors: Structure) -> Cut:
     steps, inside = passes_of(problem, shape, windows, factors), _reads_inside(problem, factors, shape, windows)
     *outer, line = [own.length for own in windows]
     cycles: float = prod(outer) * gather_cycles(line)
-    for p, (step, a) in enumerate(zip(steps, summed_axes(problem, factors), strict=True)):
-        if a < 0:
+    for p, (step, sums) in enumerate(zip(steps, sums_of_factors(problem, factors), strict=True)):
+        if sums is None:
             cycles += best_of_tile(step, inside and p == 0)[1]
         else:
-            cycles += sum_cycles([n.outputs for n in step.axes], a, step.axes[a].extent, lanes_of(problem.working))
+            lengths = [axis.outputs for axis in step.axes]
+            cycles += sum_cycles(sums, lengths, step.axes[sums.axis], lanes_of(problem.working))
     return Cut(tiles, steps, inside, prod(tiles) * cycles)
 
 
@@ -156,7 +157,7 @@ def _reads_inside(problem: Problem, factors: Structure, shape: Sequence[int], wi
         axis.stride == 1 and own.length == n + axis.extent - 1
         for axis, n, own in zip(problem.axes, shape, windows, strict=True)
     )
-    return problem.reads_inside and is_dense and summed_axes(problem, factors)[0] < 0
+    return problem.reads_inside and is_dense and sums_of_factors(problem, factors)[0] is None
 
 
 @tuning.remembered(64)
@@ -164,8 +165,9 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     """Return the plan of a merged problem whose kernel has such factors, by the tile of least cost."""
     like, item = representative(problem), np.dtype(problem.working).itemsize
     cut = _cut(like, factors)
-    summed = summed_axes(problem, factors)
-    least = [axis.dilation if a in summed else 1 for a, axis in enumerate(problem.axes)]  # of windows that are dense
+    summed = sums_of_factors(problem, factors)
+    axes_of_sums = [sums.axis for sums in summed if sums]
+    least = [axis.dilation if a in axes_of_sums else 1 for a, axis in enumerate(problem.axes)]  # windows are dense
     shape = tuple([max(least[a], size_of(problem, a, tiles)) for a, tiles in enumerate(cut.tiles)])
     windows = _windows(problem, shape)
     begins = [even_begins(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
@@ -198,8 +200,8 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
             targets = offsets(problem.out_channel_steps)[channel :: problem.out_channels]
         own: TilePass | SumPass
         ahead = 0
-        if summed[p] >= 0:
-            own = lay_out_sums(alike, summed[p], outputs[summed[p]], read)
+        if (sums := summed[p]) is not None:
+            own = lay_out_sums(alike, sums, outputs[sums.axis], read)
         else:
             way, _ = best_of_tile(alike, cut.inside and p == 0, tiles_there())
             own = lay_out_pass(

@@ -10,14 +10,14 @@ from ...jit.parallel import available
 from ...problem.canonical import Problem
 from .. import tuning
 from ..tiling.layout import round_up, window_length
+from .axis_sums import sum_cycles, sums_of_factors
 from .factors import Structure
-from .moving_sums import sum_cycles, summed_axes
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
 _ROWS = 8  # that a register tile computes at once
 _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
 #: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
-_MOST_WINDOWS, _BEYOND = 8, 1.1
+_MOST_WINDOWS, _BEYOND = 8, 1.08
 _LINE_CYCLES = 200.0  #: of a line of a tile's window
 _APART_CYCLES = 1000.0  #: of a run of lines that follow each other in x: its first samples wait for memory
 
@@ -37,7 +37,7 @@ def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
     lanes = VECTOR_BYTES // item
     line = _BLOCK_VECTORS * lanes
     choices = [sorted({size_of(problem, a, tiles) for tiles in _TILES}, reverse=True) for a in range(last + 1)]
-    summed, whole_lines = summed_axes(problem, factors), tuple(axis.outputs for axis in problem.axes[1:])
+    summed, whole_lines = sums_of_factors(problem, factors), tuple(axis.outputs for axis in problem.axes[1:])
 
     def cost(shape: tuple[int, ...]) -> tuple[bool, float]:
         lengths = [window_length(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
@@ -49,7 +49,8 @@ def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
             for axis, n in zip(problem.axes, shape, strict=True)
             if axis.before > 0 or axis.after > 0
         )
-        in_place = problem.reads_inside and inside > 0 and summed[0] < 0
+        in_place = problem.reads_inside and inside > 0 and summed[0] is None
+        in_order = in_place or (summed[0] is not None and not summed[0].is_moving)  # a few rows at a time are in use
         is_strip = shape[1:] == whole_lines
         work = tuning.TUNING.inside_cycles * prod(lengths[1:]) * (shape[0] if is_strip else lengths[0])
         work += tuning.TUNING.gather_cycles * prod(lengths) * (1 - inside if in_place else 1)
@@ -60,8 +61,8 @@ def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
             windows.append(terms * prod(lengths))
             if source >= 0:
                 between = max(between, windows[source + 1] + windows[-1])
-            if summed[p] >= 0:
-                work += sum_cycles(lengths, summed[p], problem.axes[summed[p]].extent, lanes)
+            if (own := summed[p]) is not None:
+                work += sum_cycles(own, lengths, problem.axes[own.axis], lanes)
                 continue
             lines = prod(round_up(n, _ROWS) if a in along else n for a, n in enumerate(lengths[:-1]))
             vectors = terms * lines * (round_up(lengths[-1], line if last in along else lanes) / lanes + 1)
@@ -71,8 +72,8 @@ def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
             if last not in along and rows * lengths[-1] * item > tuning.TUNING.first_level_bytes:
                 work += vectors * tuning.TUNING.second_level_cycles
         tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
-        held = item * max(between, windows[0] / (tuning.TUNING.rolling if in_place else 1)) / tuning.TUNING.window_bytes
-        is_dense = all(shape[a] >= problem.axes[a].dilation for a in summed if a >= 0)
+        held = item * max(between, windows[0] / (tuning.TUNING.rolling if in_order else 1)) / tuning.TUNING.window_bytes
+        is_dense = all(shape[own.axis] >= problem.axes[own.axis].dilation for own in summed if own)
         work, fits = work * _BEYOND if held > 1 else work, held <= _MOST_WINDOWS and is_dense
         rounds = -(-tiles // available()) if tiles * work > tuning.TUNING.serial_below else tiles
         return not fits, work * rounds if fits else sum(windows)

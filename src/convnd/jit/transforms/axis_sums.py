@@ -1,4 +1,4 @@
-"""A pass of moving sums over a tile, in the place of the register tile's.
+"""A pass of sums along one axis over a tile, moving or folded ones, in the place of the register tile's.
 
 Along the last axis, lines are transposed block by block: lanes of vectors are then neighbouring lines.
 """
@@ -15,13 +15,13 @@ from ..tiles import carried
 
 @njit(**HELPER)
 def _sum_along(source, step, target, target_step, first, outputs, blocks, job, table, memory, ends):
-    """Run moving sums along an axis, for lines of so many blocks: for each phase of the taps, and block by block."""
-    spacing, taps = table[job + t.ROW_SPACING], table[job + t.SUM_TAPS]
+    """Sum along an axis, for lines of so many blocks: for each phase of the taps, and period by period."""
+    spacing, taps, period = table[job + t.ROW_SPACING], table[job + t.SUM_TAPS], table[job + t.SUM_PERIOD]
     weight = table[job + t.WEIGHTS] + memory[t.WEIGHTS_BEHIND * table[job + t.RANK]]
     for phase in range(min(spacing, outputs)):
-        place, end = phase, (first + phase) // spacing % taps  # lines of the first block that are behind
+        place, end = phase, (first + phase) // spacing % period  # lines of the first period that are behind
         while place < outputs:
-            left = taps - end
+            left = period - end
             count = min(left, -((place - outputs) // spacing))
             run(
                 table[job + t.TILE_FUNCTION],
@@ -67,40 +67,38 @@ def _sum_lines(source, target, pitch, job, table, memory, ends, results):
 
 @njit(**HELPER)
 def _sum_rows(source, target, row_step, out_row, rows, job, table, memory, ends, columns):
-    """Sum along the last axis, for neighbouring lines of so many rows."""
+    """Sum along the last axis, for neighbouring lines of so many rows, a piece of them after the other."""
     rank, lanes, item = table[job + t.RANK], table[job + t.LANES], table[job + t.ITEM]
     last = table[job + t.AXES] + (rank - 1) * t.AXIS_COLUMNS
     outputs, frame = memory[t.CARRIED * rank + rank - 1], table[job + t.ROWS] * item
-    squares, out_squares = -(-(outputs + table[last + t.REACH]) // lanes), -(-outputs // lanes)
-    for row in range(0, table[job + t.ROWS], lanes):
-        run(
-            table[job + t.TRANSPOSE],
-            (source + row * row_step, row_step, lanes * item, columns + row * item, frame, lanes * frame, squares),
-        )
-    first = memory[t.ORIGIN * rank + rank - 1]
-    _sum_along(columns, frame, columns, frame, first, outputs, 1, job, table, memory, ends)
+    turn, first, out_step = table[job + t.TRANSPOSE], memory[t.ORIGIN * rank + rank - 1], table[last + t.OUT_STEP]
     writes_out = table[job + t.WRITES_OUT] != 0 and memory[t.EXPONENT * rank] == 0
-    results = columns + squares * lanes * frame
-    for row in range(0, rows, lanes):
-        lines, write = min(lanes, rows - row), target + row * out_row
-        whole = outputs // lanes if writes_out and lines == lanes else 0  # squares that are turned into their place
-        turn, turned = table[job + t.TRANSPOSE], columns + row * item
-        run(turn, (turned, frame, lanes * frame, write, out_row, lanes * item, whole))
-        if whole * lanes < outputs:
-            turned += whole * lanes * frame
-            run(
-                turn,
-                (turned, frame, lanes * frame, results, out_squares * lanes * item, lanes * item, out_squares - whole),
-            )
-            _store_lines(results, write, out_row, lines, whole * lanes, outputs, job, table, memory, ends)
+    for done in range(0, outputs, table[job + t.PIECES] * lanes):
+        count = min(table[job + t.PIECES] * lanes, outputs - done)
+        squares, out_squares = -(-(count + table[last + t.REACH]) // lanes), -(-count // lanes)
+        for row in range(0, table[job + t.ROWS], lanes):
+            lines = source + row * row_step + done * item
+            run(turn, (lines, row_step, lanes * item, columns + row * item, frame, lanes * frame, squares))
+        _sum_along(columns, frame, columns, frame, first + done, count, 1, job, table, memory, ends)
+        results = columns + squares * lanes * frame
+        for row in range(0, rows, lanes):
+            lines, write = min(lanes, rows - row), target + row * out_row + done * out_step
+            whole = count // lanes if writes_out and lines == lanes else 0  # squares that are turned into their place
+            turned = columns + row * item
+            run(turn, (turned, frame, lanes * frame, write, out_row, lanes * item, whole))
+            if whole * lanes < count:
+                turned += whole * lanes * frame
+                pitch = out_squares * lanes * item
+                run(turn, (turned, frame, lanes * frame, results, pitch, lanes * item, out_squares - whole))
+                _store_lines(results, pitch, write, out_row, lines, whole * lanes, count, job, table, memory, ends)
 
 
 @njit(**HELPER)
-def _store_lines(results, target, out_row, lines, done, outputs, job, table, memory, ends):
+def _store_lines(results, pitch, target, out_row, lines, done, outputs, job, table, memory, ends):
     """Write the results of neighbouring lines, of whose outputs so many are done."""
-    rank, lanes, item = table[job + t.RANK], table[job + t.LANES], table[job + t.ITEM]
+    rank, lanes = table[job + t.RANK], table[job + t.LANES]
     out_step = table[table[job + t.AXES] + (rank - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
-    pitch, beside = -(-outputs // lanes) * lanes * item, table[job + t.FILLS] + table[job + t.BESIDE_FILLS]
+    beside = table[job + t.FILLS] + table[job + t.BESIDE_FILLS]
     if memory[t.EXPONENT * rank] != 0:
         run(table[job + t.SCALE], (results, lanes * pitch, -memory[t.EXPONENT * rank], ends))
     for line in range(lines):
@@ -111,7 +109,7 @@ def _store_lines(results, target, out_row, lines, done, outputs, job, table, mem
 
 
 def sum_tile(arguments):
-    """Run moving sums over a tile, and store its results: a C function with the arguments of `tiles.run_tile`."""
+    """Sum along an axis over a tile, and store the results: a C function with the arguments of `tiles.run_tile`."""
     table_address, memory_address, job, group, _, samples, reads_x, results, out = passed(arguments, 9)
     table, memory = arrays(table_address, memory_address)
     rank, axes, along = table[job + t.RANK], table[job + t.AXES], table[job + t.SUM_AXIS]

@@ -1,0 +1,140 @@
+"""Passes of sums along one axis: moving sums of equal weights, folded ones of symmetric weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ...jit import tables as t
+from ...jit.compile import function
+from ...jit.intrinsics.axis_sums import folded_sums, moving_sums
+from ...jit.intrinsics.transpose import transpose
+from ...jit.machine import CACHE_LINE, VECTOR_REGISTERS
+from ...jit.transforms.axis_sums import sum_tile
+from ...problem.axis import Axis
+from ...problem.canonical import Problem
+from .. import tuning
+from ..tiling.layout import round_up
+from ..tiling.tables import Columns, dense_pitches
+from ..tiling.taps import Window
+from ..tiling.ways import lanes_of
+from ..tiling.weights import copies
+from .factors import Structure, Symmetry
+
+_VECTORS, _TURNED_VECTORS = 4, 2  # of moving sums at once: of a line, of the lines of a block
+_FOLDED_ROWS = (VECTOR_REGISTERS - 2) // 3 // 4 * 4  # at once: each has its sum and two samples in registers
+_MOST_SPACING = 16  # of taps: tiles are as long, so that their windows hold all positions
+_RESULTS = 4  # blocks of lines of results that wait to be stored
+_TURNED_OUTPUTS, _TURNED_EXTENTS = 256, 8  # of a line, at least, that is turned at once for folded sums
+
+
+class AxisSums(NamedTuple):
+    """How a factor is summed along its axis: by moving sums where its weights are "equal", else by folded ones."""
+
+    axis: int
+    symmetry: Symmetry
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the weights are equal."""
+        return self.symmetry == "equal"
+
+
+def sums_of_factors(problem: Problem, factors: Structure) -> list[AxisSums | None]:
+    """Return how each factor is summed along an axis, or None where the register tile sums it.
+
+    The tiles have no say in it: it changes results in their last bits. A kernel along one axis alone has no such.
+    """
+    found, tuned = list[AxisSums | None](), tuning.TUNING
+    for along, _, _, symmetry, *_ in factors:
+        own = [a for a in along if problem.axes[a].taps > 1]
+        a = own[0] if len(own) == 1 and len(factors) > 1 else -1
+        axis, is_last = problem.axes[a], a == len(problem.axes) - 1
+        if symmetry == "equal" and axis.taps < tuned.summed_taps:
+            symmetry = "even"
+        folded = tuned.folded_line_taps if is_last else tuned.folded_taps
+        is_worth = symmetry != "" and axis.taps >= (tuned.summed_taps if symmetry == "equal" else folded)
+        is_dense = axis.stride == 1 and axis.dilation <= min(axis.outputs, _MOST_SPACING)
+        found.append(AxisSums(a, symmetry) if a >= 0 and is_worth and is_dense else None)
+    return found
+
+
+def sum_cycles(sums: AxisSums, lengths: Sequence[float], axis: Axis, lanes: int) -> float:
+    """Estimate the cycles of sums along an axis, of so many outputs along each."""
+    *lines, length = lengths
+    is_last, tuned, extent = sums.axis == len(lines), tuning.TUNING, axis.extent
+    if sums.is_moving:
+        cycles, block, read = tuned.summed_row_cycles if is_last else tuned.summed_line_cycles, _VECTORS * lanes, extent
+    else:
+        cycles = tuned.folded_cycles + tuned.folded_tap_cycles * axis.taps + tuned.turned_cycles * is_last
+        block, read = lanes, 0
+    if is_last:
+        rows = prod(lines[:-1]) * round_up(int(lines[-1]) if lines else 1, _turned_lines(sums, lanes))
+        return cycles * rows / lanes * (length + read)
+    vectors, outputs = round_up(int(length), block) / lanes, lengths[sums.axis]
+    rest = 0 if sums.is_moving else outputs % _FOLDED_ROWS  # summed one by one, in twice the time
+    return cycles * vectors * prod(lines) / outputs * (outputs + read + rest)
+
+
+def _turned_lines(sums: AxisSums, lanes: int) -> int:
+    """Return how many neighbouring lines are turned at once, for sums along the last axis."""
+    return (_TURNED_VECTORS if sums.is_moving else 1) * lanes
+
+
+@dataclass(frozen=True)
+class SumPass:
+    """A pass of sums along an axis over the windows of tiles, laid out for compiled code as a `TilePass` is."""
+
+    working: str
+    sums: AxisSums
+    columns: Columns
+    window_bytes: int
+    results_bytes: int
+    pitches: list[int]
+    weight_bytes: int
+
+    def pack(self, kernel: np.ndarray, workers: int | None, exponent: int) -> np.ndarray:
+        """Return the weights for each group, as `TilePass.pack` does: the one of all taps, or those of half of them."""
+        taps = kernel.reshape(len(kernel), -1)
+        if self.sums.is_moving:
+            weights = taps.mean(axis=1, keepdims=True, dtype=kernel.dtype if kernel.dtype.kind == "i" else np.float64)
+        else:
+            weights = taps[:, : -(-taps.shape[1] // 2)]
+        return copies(weights.astype(self.working), exponent)
+
+
+def lay_out_sums(problem: Problem, sums: AxisSums, outputs: int, windows: Sequence[Window]) -> SumPass:
+    """Lay out the pass that turns the windows of a tile into its outputs, so many along its axis."""
+    axes, along, axis = problem.axes, sums.axis, problem.axes[sums.axis]
+    item, lanes, last = np.dtype(problem.working).itemsize, lanes_of(problem.working), len(axes) - 1
+    lengths, pitches, is_last = [own.length for own in windows], dense_pitches(windows, item), along == last
+    if sums.is_moving:
+        vectors = _TURNED_VECTORS if is_last else _VECTORS
+        ends, period, weights = axis.taps * vectors * lanes * item, axis.taps, item
+        emitted = moving_sums.compile(problem.working, lanes, vectors)
+    else:
+        vectors, ends, period, weights = 1, 0, 2**40, -(-axis.taps // 2) * item
+        emitted = folded_sums.compile(problem.working, lanes, _FOLDED_ROWS, sums.symmetry == "odd")
+    block, pieces = vectors * lanes, _RESULTS
+    if is_last:
+        least = outputs if sums.is_moving else max(_TURNED_OUTPUTS, _TURNED_EXTENTS * axis.extent)
+        turned = round_up(min(outputs, least), lanes)
+        pieces = turned // lanes
+        results = block * round_up(turned + axis.extent, lanes) * item + lanes * turned * item
+        beyond = block * pitches[-2] if last else 0
+    else:
+        results, beyond = _RESULTS * outputs * block * item, 0
+    columns = {
+        t.RUN_TILE: function(sum_tile), t.TILE_FUNCTION: emitted,
+        t.TRANSPOSE: transpose.compile(problem.working, lanes) if is_last else 0,
+        t.ROW_AXIS: last - 1 if is_last else -1, t.ROWS: block if is_last else 1,
+        t.ROW_SPACING: axis.dilation, t.BLOCK: lanes if is_last else block, t.PIECES: pieces,
+        t.LANES: lanes, t.SUM_AXIS: along, t.SUM_TAPS: axis.taps, t.SUM_PERIOD: period, t.SUM_ENDS: ends,
+        t.WRITES_OUT: problem.stores_inside, t.WEIGHTS_BLOCK: weights, t.BLOCKS: 1,
+        t.CHANNEL_PITCH: pitches[0] * lengths[0], t.FRAME: 1,
+        t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
+    }  # fmt: skip
+    window_bytes = round_up(pitches[0] * lengths[0] + item * 2 * block + beyond, CACHE_LINE)
+    return SumPass(problem.working, sums, columns, window_bytes, ends + results, pitches, weights)
