@@ -115,14 +115,16 @@ def folded_sums(
         for r in range(some):
             store(b, value(acc[r]), behind(b, write, (target_step, behind(b, line, r))))
 
-    whole = b.sub(count, b.srem(count, at_once))
-
     def sum_blocks(line, some):
         with cgutils.for_range(b, blocks, intp=I64) as block:
             first, write = (behind(b, own, (block.index, lanes * size)) for own in (source, target))
             sum_lines(first, write, line, some)
 
+    # The last lines end with all of them, some are computed twice, but where sums take the place of what they are of.
+    last_line = b.sub(count, at_once)
+    may_repeat = b.and_(b.icmp_signed("!=", source, target), b.icmp_signed(">=", last_line, zero))
+    whole = b.select(may_repeat, count, b.sub(count, b.srem(count, at_once)))
     with cgutils.for_range_slice(b, zero, whole, at_once, intp=I64) as (line, _):
-        sum_blocks(line, rows)
+        sum_blocks(b.select(b.icmp_signed("<", line, last_line), line, last_line), rows)
     with cgutils.for_range_slice(b, whole, count, one, intp=I64) as (line, _):
         sum_blocks(line, 1)

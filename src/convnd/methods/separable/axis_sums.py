@@ -74,8 +74,8 @@ def sum_cycles(sums: AxisSums, lengths: Sequence[float], axis: Axis, lanes: int)
         rows = prod(lines[:-1]) * round_up(int(lines[-1]) if lines else 1, _turned_lines(sums, lanes))
         return cycles * rows / lanes * (length + read)
     vectors, outputs = round_up(int(length), block) / lanes, lengths[sums.axis]
-    rest = 0 if sums.is_moving else outputs % _FOLDED_ROWS  # summed one by one, in twice the time
-    return cycles * vectors * prod(lines) / outputs * (outputs + read + rest)
+    summed = outputs + read if sums.is_moving else round_up(int(outputs), _FOLDED_ROWS)
+    return cycles * vectors * prod(lines) / outputs * summed
 
 
 def _turned_lines(sums: AxisSums, lanes: int) -> int:
