@@ -71,9 +71,10 @@ def folded_sums(
 ):
     """Sum ``taps`` neighbours with symmetric weights for each of ``count`` lines of outputs.
 
-    ``weights`` is the address of those of the first taps, up to the middle one. The arguments are those of
-    `moving_sums`; blocks are one vector. ``rows`` lines are computed at once: each step outwards in has one new sample
-    at either end, the others are those of the neighbouring line in the step before.
+    ``weights`` is the address of the weights of the first taps, up to the middle one. The other arguments are those of
+    `moving_sums`, with blocks of one vector. ``rows`` lines are computed at once. Each step takes one pair of samples
+    of every line's window, the outermost first. All lines but one had a neighbour's sample of the pair in the step
+    before: a step reads two new samples.
     """
     size = np.dtype(dtype).itemsize
     scalar = SCALARS[dtype]
@@ -120,7 +121,8 @@ def folded_sums(
             first, write = (behind(b, own, (block.index, lanes * size)) for own in (source, target))
             sum_lines(first, write, line, some)
 
-    # The last lines end with all of them, some are computed twice, but where sums take the place of what they are of.
+    # The last group ends with the last line, so that some lines are computed twice. Where sums take the place of the
+    # source that cannot be: the lines that are left are computed one by one.
     last_line = b.sub(count, at_once)
     may_repeat = b.and_(b.icmp_signed("!=", source, target), b.icmp_signed(">=", last_line, zero))
     whole = b.select(may_repeat, count, b.sub(count, b.srem(count, at_once)))
