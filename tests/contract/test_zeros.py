@@ -8,6 +8,7 @@ from convnd.methods import repair, sparse
 from support import settings
 from support.check import check, integers, reals, same
 from support.oracle import BOUNDARIES
+from support.strategies import outer
 
 SHAPES = [(150,), (23, 37), (9, 12, 33), (5, 6, 7, 20)]
 DIRECT = {"method": "direct", "padding": "same"}
@@ -107,6 +108,14 @@ def test_kernels_of_one_shape_and_other_zeros():
         check(x, kernel, padding="same")
         check(x, kernel + 1, padding="same", method="direct")
         check(x.astype(np.int32), kernel.astype(np.int16), padding="same")
+
+
+def test_factors_of_a_kernel_keep_their_taps():
+    """Those that the kernel's zeros would leave out of direct sums alone were left out of each factor."""
+    even, odd = (np.where(np.arange(17) % 2 == rest, np.arange(1.0, 18), 0) for rest in (0, 1))
+    x, kernel = integers((24, 28, 30), np.float64), outer(even, even, odd)
+    assert plan(x, kernel, padding="same").method == "separable"
+    check(x, kernel, padding="same")
 
 
 def test_few_weights_of_many_are_summed():
