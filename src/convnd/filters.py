@@ -1,13 +1,13 @@
 """What SciPy's names are built of: weights along lines, modes that `convnd.convnd` lacks, and sums of empty arrays."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from functools import partial, reduce
 from math import prod
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import kernels
 from .api import convnd
@@ -206,9 +206,17 @@ def axes_of(axes: Any, ndim: int) -> tuple[int, ...]:
     """Return axes as whole numbers from 0 up."""
     if axes is None:
         return tuple(range(ndim))
-    if not (np.isscalar(axes) or hasattr(axes, "__iter__")):
+    given: Any = [axes] if np.isscalar(axes) else axes
+    if not isinstance(given, Iterable):
         raise ValueError("axes must be an integer, iterable of integers, or None")
-    return normalize_axis_tuple(axes, ndim, "axes")
+    found = [operator.index(axis) for axis in given]
+    for axis in found:
+        if not -ndim <= axis < ndim:
+            raise ValueError(f"specified axis: {axis} is out of range")
+    found = [axis % ndim for axis in found]
+    if len({*found}) != len(found):
+        raise ValueError("axes must be unique")
+    return tuple(found)
 
 
 def each(value: Any, rank: int) -> list[Any]:

@@ -9,13 +9,13 @@ come out. What differs:
 - Arrays of objects (`decimal.Decimal`) and of long doubles are a TypeError: they have no compiled arithmetic.
 """
 
+import operator
 from collections.abc import Sequence
 from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from .api import convnd
 from .filters import empty_sums, extended, has_empty_sums
@@ -142,16 +142,21 @@ def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None, *, work
     return fftconvolve(in1, in2, mode, axes, workers=workers)
 
 
-def _axes(axes: Any, ndim: int) -> tuple[int, ...]:
+def _axes(axes: Any, ndim: int) -> list[int]:
     """Return axes as different whole numbers from 0 up."""
     if axes is None:
-        return tuple(range(ndim))
+        return [*range(ndim)]
     try:
-        found = normalize_axis_tuple(axes, ndim, "axes")
+        found = [operator.index(axis) for axis in (axes if np.iterable(axes) else [axes])]
     except TypeError:
         raise ValueError("axes must be a scalar or iterable of integers") from None
     if not found:
         raise ValueError("when provided, axes cannot be empty")
+    if any(not -ndim <= axis < ndim for axis in found):
+        raise ValueError("axes exceeds dimensionality of input")
+    found = [axis % ndim for axis in found]
+    if len({*found}) != len(found):
+        raise ValueError("all axes must be unique")
     return found
 
 

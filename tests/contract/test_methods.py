@@ -101,7 +101,7 @@ def test_sums_of_outer_products(tuning, method, dtype):
         close(convnd(x, kernel, method=method, padding="same"), x, kernel, padding="same")
 
 
-FOLDED = {"folded_taps": TUNING.folded_taps, "folded_line_taps": TUNING.folded_line_taps}
+FOLDED = {"folded_taps": TUNING.folded_taps}
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint64", "float32", ">f8", "float16", "complex64"])

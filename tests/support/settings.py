@@ -17,7 +17,7 @@ SETTINGS = {
     "default": {},
     "tiny": {
         "window_bytes": 256, "serial_below": 1, "results_bytes": 1, "first_level_bytes": 256,
-        "summed_taps": 2, "folded_taps": 2, "folded_line_taps": 2,
+        "summed_taps": 2, "folded_taps": 2,
         "most_tiles": 32,  # a register tile takes a fifth of a second to compile
         "near_bytes": 8 * 1024, "far_bytes": 1e-3,  # transforms of more than some rows cost a fortune
         "cached_bytes": 1, "part_cycles": 0.0,  # arrays come from memory, and lines are taken apart

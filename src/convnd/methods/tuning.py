@@ -49,8 +49,7 @@ class Tuning:
     summed_taps: int = 12  #: of an axis, from which equal weights are moving sums
     summed_line_cycles: float = 6.0  #: of a vector of moving sums along an axis that is not the last
     summed_row_cycles: float = 18.0  #: of one along the last axis
-    folded_taps: int = 7  #: of an axis, from which symmetric weights are folded
-    folded_line_taps: int = 13 if VECTOR_BYTES == 64 else 25  #: of the last axis, whose lines are turned for it
+    folded_taps: int = 13 if VECTOR_BYTES == 64 else 25  #: of an axis, from which symmetric weights are folded
     folded_cycles: float = 3.0  #: of a vector of folded sums
     folded_tap_cycles: float = 0.65  #: of one and a tap
     turned_cycles: float = 10.0  #: of one along the last axis, whose lines are turned, and back

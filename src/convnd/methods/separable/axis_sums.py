@@ -51,11 +51,11 @@ def sums_of_factors(problem: Problem, factors: Structure) -> list[AxisSums | Non
     for along, _, _, symmetry, *_ in factors:
         own = [a for a in along if problem.axes[a].taps > 1]
         a = own[0] if len(own) == 1 and len(factors) > 1 else -1
-        axis, is_last = problem.axes[a], a == len(problem.axes) - 1
+        axis = problem.axes[a]
         if symmetry == "equal" and axis.taps < tuned.summed_taps:
             symmetry = "even"
-        folded = tuned.folded_line_taps if is_last else tuned.folded_taps
-        is_worth = symmetry != "" and axis.taps >= (tuned.summed_taps if symmetry == "equal" else folded)
+        least = tuned.summed_taps if symmetry == "equal" else tuned.folded_taps
+        is_worth = symmetry != "" and axis.taps >= least
         is_dense = axis.stride == 1 and axis.dilation <= min(axis.outputs, _MOST_SPACING)
         found.append(AxisSums(a, symmetry) if a >= 0 and is_worth and is_dense else None)
     return found
