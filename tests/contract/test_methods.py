@@ -101,9 +101,6 @@ def test_sums_of_outer_products(tuning, method, dtype):
         close(convnd(x, kernel, method=method, padding="same"), x, kernel, padding="same")
 
 
-FOLDED = {"folded_taps": TUNING.folded_taps}
-
-
 @pytest.mark.parametrize("dtype", ["uint8", "uint64", "float32", ">f8", "float16", "complex64"])
 @pytest.mark.parametrize("shape, taps", [((70, 90), (13, 14)), ((3, 45, 33), (1, 12, 9)), ((9, 19, 21), (12, 13, 15))])
 def test_boxes_are_moving_sums(dtype, shape, taps):
@@ -116,7 +113,7 @@ def test_boxes_are_moving_sums(dtype, shape, taps):
         x, kernel = reals(shape, dtype), kernel / kernel.dtype.type(7 * kernel.size)
         whole = convnd(x, kernel, method="separable", workers=1, **options)
         close(whole, x, kernel, **options)
-        with tuned("tiny", summed_taps=12, **FOLDED):
+        with tuned("tiny", summed_taps=12, folded_taps=TUNING.folded_taps):
             same(convnd(x, kernel, method="separable", **options), whole)
 
 
@@ -141,7 +138,7 @@ def test_symmetric_kernels_are_folded(dtype, signs, shape, taps):
         x, kernel = reals(shape, dtype), kernel / kernel.dtype.type(7 * np.abs(kernel).sum())
         whole = convnd(x, kernel, method="separable", workers=1, **options)
         close(whole, x, kernel, **options)
-        with tuned("tiny", **FOLDED):
+        with tuned("tiny", folded_taps=TUNING.folded_taps):
             same(convnd(x, kernel, method="separable", **options), whole)
 
 

@@ -14,7 +14,7 @@ from ..jit.gradient import Y, sum_gradient, sum_outputs, sum_tile
 from ..jit.intrinsics.dot_products import dot_products
 from ..jit.intrinsics.outer_products import outer_products
 from ..jit.intrinsics.transpose import turn_lines
-from ..jit.machine import CACHE_LINE, VECTOR_BYTES
+from ..jit.machine import CACHE_LINE
 from ..methods import tuning
 from ..methods.direct import useful_workers
 from ..methods.tiling.layout import round_up
@@ -146,7 +146,7 @@ def _finished(
     """Return the plan of a table that is complete but for its tasks; ``blocks`` are the last axes of its sums."""
     groups, tasks = problem.groups * problem.branches * shares.filter_tasks, shares.tile_tasks
     products = problem.in_channels * problem.taps * shares.filters * prod(shares.shape)
-    lanes = VECTOR_BYTES // np.dtype(problem.working).itemsize
+    lanes = lanes_of(problem.working)
     builder.set({
         t.RUN_TASKS: function(sum_gradient), t.PHASE_COUNT: problem.branches,
         t.FILTER_TASKS: shares.filter_tasks, t.SHARES: tasks, t.TASKS: tasks * groups,

@@ -73,8 +73,8 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # where a pass writes in a worker's scratch, 0 for the result; how many samples of what it wrote are looked at, and
     # the bits of the largest magnitude that they may have
     TARGET_AT, CHECKED, MOST_WRITTEN,
-    # of a pass of sums along an axis: the axis; the taps; the positions of a block, which moving sums begin and end
-    # with, as many as taps, or more than there are; and the bytes of what the sums of a block take
+    # of a pass of sums along an axis: the axis; the taps; after how many positions sums begin anew, which is as many
+    # as taps for moving sums, and more than there are for folded ones; the bytes that the sums in between take
     SUM_AXIS, SUM_TAPS, SUM_PERIOD, SUM_ENDS,
     # C function that multiplies by a power of two, 0 where subnormal numbers are as fast as others or there are none;
     # the exponent of what results are multiplied by where the copy of weights behind them is read, 0 where none is

@@ -129,7 +129,8 @@ def _fastest(request: Request, like: Problem, kernel: np.ndarray) -> Choice:
         factors = _add_separable(request, like, kernel, estimates)
     method = min(estimates, key=lambda name: estimates[name] / _CLEARLY.get(name, 1))
     why = "least estimated time" if len(estimates) > 1 or not reason else reason
-    factors, pattern = factors if method == "separable" else (), pattern if method == "direct" else b""
+    factors = factors if method == "separable" else ()
+    pattern = pattern if method == "direct" else b""
     return Choice(method, why, like, estimates, factors, pattern)
 
 

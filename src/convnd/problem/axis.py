@@ -116,8 +116,8 @@ class Axis:
         high = self.stride * (end - 1) - self.before + self.extent - 1
         return -(-low // self.upsample), high // self.upsample + 1
 
-    def reads(self, tap: int, outputs: Any) -> tuple[Any, Any]:
-        """Return the samples at or before the positions that outputs read by a tap, and how far behind these lie.
+    def reads(self, tap: Any, outputs: Any) -> tuple[Any, Any]:
+        """Return the samples at or before the positions that outputs read by taps, and how far behind these lie.
 
         Where the distance is not 0, an output reads one of the zeros between samples.
         """

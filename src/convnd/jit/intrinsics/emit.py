@@ -183,9 +183,9 @@ def multiply(b, x, y):
 
 
 def in_order(b, value):
-    """Return a vector that is made before the next load, where vectors have 64 bytes.
+    """Return a vector that is computed before the next load, where vectors have 64 bytes.
 
-    LLVM would load what all sums take first, and spill it.
+    LLVM would load the samples of all sums first, and spill them.
     """
     if VECTOR_BYTES < 64:
         return value

@@ -67,7 +67,7 @@ def _sum_lines(source, target, pitch, job, table, memory, ends, results):
 
 @njit(**HELPER)
 def _sum_rows(source, target, row_step, out_row, rows, job, table, memory, ends, columns):
-    """Sum along the last axis, for neighbouring lines of so many rows, a piece of them after the other."""
+    """Sum along the last axis, for neighbouring lines of so many rows, piece by piece."""
     rank, lanes, item = table[job + t.RANK], table[job + t.LANES], table[job + t.ITEM]
     last = table[job + t.AXES] + (rank - 1) * t.AXIS_COLUMNS
     outputs, frame = memory[t.CARRIED * rank + rank - 1], table[job + t.ROWS] * item
@@ -95,7 +95,7 @@ def _sum_rows(source, target, row_step, out_row, rows, job, table, memory, ends,
 
 @njit(**HELPER)
 def _store_lines(results, pitch, target, out_row, lines, done, outputs, job, table, memory, ends):
-    """Write the results of neighbouring lines, of whose outputs so many are done."""
+    """Write the results of neighbouring lines, but for the first outputs, which are ``done``."""
     rank, lanes = table[job + t.RANK], table[job + t.LANES]
     out_step = table[table[job + t.AXES] + (rank - 1) * t.AXIS_COLUMNS + t.OUT_STEP]
     beside = table[job + t.FILLS] + table[job + t.BESIDE_FILLS]

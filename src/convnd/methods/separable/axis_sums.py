@@ -27,7 +27,8 @@ _VECTORS, _TURNED_VECTORS = 4, 2  # of moving sums at once: of a line, of the li
 _FOLDED_ROWS = (VECTOR_REGISTERS - 2) // 3 // 4 * 4  # at once: each has its sum and two samples in registers
 _MOST_SPACING = 16  # of taps: tiles are as long, so that their windows hold all positions
 _RESULTS = 4  # blocks of lines of results that wait to be stored
-_TURNED_OUTPUTS, _TURNED_EXTENTS = 256, 8  # of a line, at least, that is turned at once for folded sums
+_TURNED_OUTPUTS, _TURNED_EXTENTS = 256, 8  # outputs, and extents of the taps, that folded sums turn at once, at least
+_ENDLESS = 2**40  # positions: no result has so many
 
 
 class AxisSums(NamedTuple):
@@ -41,6 +42,10 @@ class AxisSums(NamedTuple):
         """Whether the weights are equal."""
         return self.symmetry == "equal"
 
+    def vectors(self, is_last: bool) -> int:
+        """Return the vectors that are summed at once, of a line, or of neighbouring lines along the last axis."""
+        return (_TURNED_VECTORS if is_last else _VECTORS) if self.is_moving else 1
+
 
 def sums_of_factors(problem: Problem, factors: Structure) -> list[AxisSums | None]:
     """Return how each factor is summed along an axis, or None where the register tile sums it.
@@ -50,37 +55,31 @@ def sums_of_factors(problem: Problem, factors: Structure) -> list[AxisSums | Non
     found, tuned = list[AxisSums | None](), tuning.TUNING
     for along, _, _, symmetry, *_ in factors:
         own = [a for a in along if problem.axes[a].taps > 1]
-        a = own[0] if len(own) == 1 and len(factors) > 1 else -1
-        axis = problem.axes[a]
+        axis = problem.axes[own[0] if own else 0]
         if symmetry == "equal" and axis.taps < tuned.summed_taps:
             symmetry = "even"
         least = tuned.summed_taps if symmetry == "equal" else tuned.folded_taps
-        is_worth = symmetry != "" and axis.taps >= least
+        is_summed = symmetry != "" and len(own) == 1 and len(factors) > 1 and axis.taps >= least
         is_dense = axis.stride == 1 and axis.dilation <= min(axis.outputs, _MOST_SPACING)
-        found.append(AxisSums(a, symmetry) if a >= 0 and is_worth and is_dense else None)
+        found.append(AxisSums(own[0], symmetry) if is_summed and is_dense else None)
     return found
 
 
 def sum_cycles(sums: AxisSums, lengths: Sequence[float], axis: Axis, lanes: int) -> float:
     """Estimate the cycles of sums along an axis, of so many outputs along each."""
     *lines, length = lengths
-    is_last, tuned, extent = sums.axis == len(lines), tuning.TUNING, axis.extent
+    is_last, tuned = sums.axis == len(lines), tuning.TUNING
+    block = sums.vectors(is_last) * lanes
     if sums.is_moving:
-        cycles, block, read = tuned.summed_row_cycles if is_last else tuned.summed_line_cycles, _VECTORS * lanes, extent
+        cycles, read = tuned.summed_row_cycles if is_last else tuned.summed_line_cycles, axis.extent
     else:
-        cycles = tuned.folded_cycles + tuned.folded_tap_cycles * axis.taps + tuned.turned_cycles * is_last
-        block, read = lanes, 0
+        cycles, read = tuned.folded_cycles + tuned.folded_tap_cycles * axis.taps + tuned.turned_cycles * is_last, 0
     if is_last:
-        rows = prod(lines[:-1]) * round_up(int(lines[-1]) if lines else 1, _turned_lines(sums, lanes))
+        rows = prod(lines[:-1]) * round_up(int(lines[-1]) if lines else 1, block)
         return cycles * rows / lanes * (length + read)
     vectors, outputs = round_up(int(length), block) / lanes, lengths[sums.axis]
     summed = outputs + read if sums.is_moving else round_up(int(outputs), _FOLDED_ROWS)
     return cycles * vectors * prod(lines) / outputs * summed
-
-
-def _turned_lines(sums: AxisSums, lanes: int) -> int:
-    """Return how many neighbouring lines are turned at once, for sums along the last axis."""
-    return (_TURNED_VECTORS if sums.is_moving else 1) * lanes
 
 
 @dataclass(frozen=True)
@@ -110,12 +109,12 @@ def lay_out_sums(problem: Problem, sums: AxisSums, outputs: int, windows: Sequen
     axes, along, axis = problem.axes, sums.axis, problem.axes[sums.axis]
     item, lanes, last = np.dtype(problem.working).itemsize, lanes_of(problem.working), len(axes) - 1
     lengths, pitches, is_last = [own.length for own in windows], dense_pitches(windows, item), along == last
+    vectors = sums.vectors(is_last)
     if sums.is_moving:
-        vectors = _TURNED_VECTORS if is_last else _VECTORS
         ends, period, weights = axis.taps * vectors * lanes * item, axis.taps, item
         emitted = moving_sums.compile(problem.working, lanes, vectors)
     else:
-        vectors, ends, period, weights = 1, 0, 2**40, -(-axis.taps // 2) * item
+        ends, period, weights = 0, _ENDLESS, -(-axis.taps // 2) * item
         emitted = folded_sums.compile(problem.working, lanes, _FOLDED_ROWS, sums.symmetry == "odd")
     block, pieces = vectors * lanes, _RESULTS
     if is_last:

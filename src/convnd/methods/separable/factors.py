@@ -24,7 +24,8 @@ _SAMPLE = 32  # rows and columns of a large matrix that are tried before it
 _MOST_ORDERED = 4  # axes, beyond which they come apart in their own order only
 
 
-#: Of weights: all are equal; those at equal distances from the ends are, or have opposite signs; or "", nothing.
+#: Of a line of weights: all are equal; each equals the one at the same distance from the other end ("even") or is its
+#: negative ("odd"); or nothing is known.
 Symmetry = Literal["equal", "even", "odd", ""]
 
 
@@ -43,7 +44,7 @@ class Factor:
 
     @property
     def symmetry(self) -> Symmetry:
-        """What is known of the weights of one term, but for the rounding of their computation."""
+        """What weights of one term along one axis have in common, but for the rounding of their computation."""
         weights, tolerance = self.weights, 8 * np.finfo(np.float64).eps
         if weights.shape[:2] != (1, 1) or weights.ndim != 3:
             return ""

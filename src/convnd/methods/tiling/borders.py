@@ -1,7 +1,7 @@
-"""Lines near the border of small maps: the taps that read zeros beyond the array there are left out.
+"""Lines near the border of small maps: taps that read zeros beyond the array are left out there.
 
-What is left out would add zeros, so results keep their bits. The axis is the one before the last, along which register
-tiles across channels take line by line.
+What is left out would add zeros, so results keep their bits. The axis is the one before the last: register tiles across
+channels take its lines one by one.
 """
 
 from functools import lru_cache
@@ -35,16 +35,16 @@ def _share_outside(axis: Axis) -> float:
     """Return the share of what the taps of all outputs read that are zeros beyond the array; 0 of long axes."""
     if axis.boundary != FILLED or axis.outputs > _MOST_LINES:
         return 0.0
-    return 1.0 - float(_inside(axis, axis.dilation * np.arange(axis.taps)).mean())
+    return 1.0 - float(_inside(axis, np.arange(axis.taps)).mean())
 
 
 def border_table(builder: Builder, problem: Problem, way: Way, taps: Taps) -> list[int]:
     """Return for each line the addresses of the bounds and the parts of its taps; nothing where all lines take all."""
     if not (way.tile.across and reads_zeros(problem)):
         return []
-    row = problem.kernel_axes.index(len(problem.axes) - 2)
+    axis, row = problem.axes[-2], problem.kernel_axes.index(len(problem.axes) - 2)
     table, found = list[int](), dict[bytes, tuple[int, int]]()
-    for inside in _inside(problem.axes[-2], taps.positions[row]):
+    for inside in _inside(axis, taps.positions[row] // axis.dilation):
         key = inside.tobytes()
         if key not in found:
             bounds, parts = _cut(taps, np.tile(inside, problem.in_channels))
@@ -53,10 +53,10 @@ def border_table(builder: Builder, problem: Problem, way: Way, taps: Taps) -> li
     return table
 
 
-def _inside(axis: Axis, positions: np.ndarray) -> np.ndarray:
-    """Return for each output and each position that it reads, counted from its first, whether it lies in the array."""
-    read = axis.stride * np.arange(axis.outputs)[:, None] + positions - axis.before
-    return np.asarray((read >= 0) & (read < axis.length))
+def _inside(axis: Axis, taps: np.ndarray) -> np.ndarray:
+    """Return for each output and each of the taps whether the sample that it reads lies in the array."""
+    samples, _ = axis.reads(taps, np.arange(axis.outputs)[:, None])
+    return np.asarray((samples >= 0) & (samples < axis.length))
 
 
 def _cut(taps: Taps, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
