@@ -27,12 +27,16 @@ def shared_cache():
 
 
 def start(*command, stdin=subprocess.DEVNULL, **environment):
-    """Start Python, with environment variables by name; None removes one."""
+    """Start Python, with environment variables by name; None removes one.
+
+    It does not say that it compiles, which no test but that of this line expects in what a process prints.
+    """
     paths = [str(path) for path in (PACKAGE.parent, TESTS) if path.name != "site-packages"]
     variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "NUMBA_CACHE_DIR": shared_cache(),
+        "CONVND_QUIET": "1",
         **environment,
     }
     return subprocess.Popen(
