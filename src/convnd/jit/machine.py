@@ -18,15 +18,21 @@ def _features() -> dict[str, bool]:
 
 _found = _features()
 _is_wide = _found.get("avx512f", False)
+_name = config.CPU_NAME or llvm.get_host_cpu_name()
+_is_zen = _name.startswith("znver")
 _AVX = ("avx2", "avx", "fma", "f16c")  # where LLVM has one of the last two it has AVX too, even where that is left out
 
 CACHE_LINE = 64  # bytes
 #: What code is compiled for, in words.
-PROCESSOR = " ".join([config.CPU_NAME or llvm.get_host_cpu_name(), *sorted(name for name in _found if _found[name])])
+PROCESSOR = " ".join([_name, *sorted(name for name in _found if _found[name])])
 IS_X86 = "x86" in llvm.get_default_triple()
 #: Bytes of the widest vector that the processor multiplies.
 VECTOR_BYTES = 64 if _is_wide else 32 if any(_found.get(name) for name in _AVX) else 16
 #: How many of them it multiplies in a cycle: Zen 4 takes 512 bits in two halves.
-VECTORS_MULTIPLIED = 1 if _is_wide and (config.CPU_NAME or llvm.get_host_cpu_name()) == "znver4" else 2
+VECTORS_MULTIPLIED = 1 if _is_wide and _name == "znver4" else 2
+#: How many of them it loads in a cycle: Ice Lake, as measured, one of 64 bytes; those that cross a line load twice.
+VECTORS_LOADED = 1 if _is_wide and not _is_zen else 2
+#: Whether it has units that add beside those that multiply and add.
+ADDS_BESIDE = _is_zen
 #: The number of vector registers.
 VECTOR_REGISTERS = 32 if _is_wide or not IS_X86 else 16

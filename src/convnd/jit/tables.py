@@ -56,8 +56,8 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # phases of an upsampled problem, one where it is none (place): `PHASE_COLUMNS` numbers of each, and by how many
     # outputs it has fewer than most along each axis; blocks of weights and output channels of one
     PHASES, PHASE_BLOCKS, PHASE_FILTERS,
-    # bytes from a block to the rows that the next one reads first, and between those rows
-    AHEAD, X_ROW,
+    # bytes from a block to the rows that the next one reads first, and between those rows; taps of a line
+    AHEAD, X_ROW, LINE_TAPS,
     # output channels of a block of weights; blocks of a group and of a task; tasks of a group; bytes of a block
     BLOCK_FILTERS, BLOCKS, TASK_BLOCKS, GROUP_TASKS, WEIGHTS_BLOCK,
     # whether the register tile may write the result itself, and then the bytes between output channels; axes that run
@@ -88,7 +88,7 @@ FILL_VALUE, UNREAD = -(2**62), -(2**62) - 1
     # as the phase says
     BORDERS,
     JOB_COLUMNS,
-) = range(COLUMNS, COLUMNS + 48)  # fmt: skip
+) = range(COLUMNS, COLUMNS + 49)  # fmt: skip
 
 # Of a pass over lines, behind those of any job.
 (

@@ -110,7 +110,7 @@ def run_rows(arguments):
             table[job + t.TILE_FUNCTION],
             (
                 source + done * step, offsets, weights, bounds, parts, write, write_step, -(-count // block), ahead,
-                table[job + t.X_ROW],
+                table[job + t.X_ROW], table[job + t.LINE_TAPS],
             ),
         )  # fmt: skip
         if power != 0:
@@ -142,7 +142,7 @@ def run_channels(arguments):
             count = count // block * block
         first, write = source + done * step, target + done * out_step
         to, to_step = (write, out_step) if writes_out else (results, frame)
-        arguments = (first, offsets, weights, bounds, parts, to, to_step, -(-count // block), step * block, step)
+        arguments = (first, offsets, weights, bounds, parts, to, to_step, -(-count // block), step * block, step, 0)
         run(table[job + t.TILE_FUNCTION], arguments)
         if power != 0:
             run(table[job + t.SCALE], (results, -(-count // block) * block * frame, -power, memory_address))
@@ -191,7 +191,7 @@ def run_frames(arguments):
             while first + count < lines and table[at + 2 * count] == bounds:
                 count += 1
         to = results + first * block * frame
-        arguments = (source + first * pitch, offsets, weights, bounds, parts, to, frame, count, pitch, step)
+        arguments = (source + first * pitch, offsets, weights, bounds, parts, to, frame, count, pitch, step, 0)
         run(table[job + t.TILE_FUNCTION], arguments)
         first += count
     power = memory[t.EXPONENT * rank]

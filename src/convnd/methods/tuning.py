@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..jit.machine import VECTOR_BYTES
+from ..jit.machine import ADDS_BESIDE, VECTOR_BYTES
 from ..problem.canonical import Problem
 
 #: Cycles in a millisecond of the machine that every estimate was fitted to, by ``benchmarks/choice.py`` (AMD Zen 5 at
@@ -49,7 +49,8 @@ class Tuning:
     summed_taps: int = 12  #: of an axis, from which equal weights are moving sums
     summed_line_cycles: float = 6.0  #: of a vector of moving sums along an axis that is not the last
     summed_row_cycles: float = 18.0  #: of one along the last axis
-    folded_taps: int = 13 if VECTOR_BYTES == 64 else 25  #: of an axis, from which symmetric weights are folded
+    #: of an axis, from which symmetric weights are folded: that takes as many operations, but half of them add
+    folded_taps: int = (13 if VECTOR_BYTES == 64 else 25) if ADDS_BESIDE else 2**30
     folded_cycles: float = 3.0  #: of a vector of folded sums
     folded_tap_cycles: float = 0.65  #: of one and a tap
     turned_cycles: float = 10.0  #: of one along the last axis, whose lines are turned, and back

@@ -16,9 +16,9 @@ The sums of a part are added to those of the parts before it, and of `TOGETHER` 
 errors of a sum grow with the square root of how many numbers it adds one after the other. Where rows share taps a row
 may end its parts later than the row before it, by taps that feed them all.
 
-Where taps follow each other sample by sample, a tile of one row may *slide*: half of its vectors are loaded once for as
-many taps as there are lanes, and shifted in registers. Nearly all loads would lie across two cache lines, and a
-processor takes one such in a cycle, but multiplies two vectors.
+Where taps come in lines, one sample after the other, a tile may *slide*: half of its vectors, or all but the last, are
+loaded once for as many taps as there are lanes, and shifted in registers. Nearly all loads would lie across two cache
+lines, and a processor takes one such in a cycle or two, in which it multiplies two vectors or four.
 
 Across channels the roles change: the vectors are weights, of neighbouring output channels, and each row spreads its
 one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``. Depthwise, each row has a sample for each lane.
@@ -65,7 +65,7 @@ class RegisterTile(NamedTuple):
     across: bool = False  # lanes are output channels, rows neighbouring outputs: a tap spreads a sample of each row
     parts: str = "one"  # of the sums, or "many", which rows end together, or "staggered"
     depthwise: bool = False  # across channels: each has samples of its own, which lie beside each other
-    slides: bool = False  # each tap lies a sample behind the one before; of one row and part, and vectors of 64 bytes
+    slides: int = 0  # vectors, of 64 bytes, that are shifted where taps come in lines
 
     @property
     def columns(self) -> int:
@@ -81,14 +81,14 @@ class RegisterTile(NamedTuple):
 
 
 @Emitter
-def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row, blocks, ahead, x_row):
+def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row, blocks, ahead, x_row, line):
     """Run the register tile of a `RegisterTile` over ``blocks`` neighbouring blocks.
 
     ``x``, ``out`` and the tables are addresses: ``offsets`` counts in bytes, ``weights`` is (taps, rows) or, across
     channels, (taps, vectors * lanes), ``bounds`` (outer steps, `RegisterTile.columns`). ``parts`` are how many there
     are, 0, and the outer steps up to the end of each. ``out_row`` and ``x_row`` are bytes between neighbouring rows,
     ``ahead`` those from a block to the rows that memory is asked for, across channels to the next block; interleaved
-    rows need none of the three.
+    rows need none of the three. ``line`` are the taps of a line of a tile that slides.
     """
     tile = RegisterTile(*shape)
     size = np.dtype(tile.dtype).itemsize
@@ -128,39 +128,52 @@ def register_tile(b, shape, /, x, offsets, weights, bounds, parts, out, out_row,
     def sum_taps(start, ends, group, r0, r1):
         first, last = (load(b, behind(b, ends, 8 * (group + side)), I64, 8) for side in (0, 1))
         if tile.slides:
-            slide(start, first, last)
+            slide(start, first, last, r0, r1)
             return
         with cgutils.for_range_slice(b, first, last, one, intp=I64) as (tap, _):
             base = behind(b, start, load(b, behind(b, offsets, (tap, 8)), I64, 8))
-            weight = behind(b, weights, (tap, filters * size))
-            lines = weight if tile.across else base
-            loaded = [load(b, behind(b, lines, v * spacing), vector) for v in vectors]
-            for r in range(r0, r1):
-                place = behind(b, base, (x_row, r)) if tile.across else behind(b, weight, r * size)
-                spread = load(b, place, vector) if tile.depthwise else splat(b, vector, load(b, place, scalar))
-                for v in vectors:
-                    total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
-                    b.store(in_order(b, total) if tile.across else total, acc[r][v])
+            lines = behind(b, weights, (tap, filters * size)) if tile.across else base
+            add_tap(base, tap, [load(b, behind(b, lines, v * spacing), vector) for v in vectors], r0, r1)
 
-    def slide(start, first, last):
-        shifted, kind = range(tile.vectors // 2), "ps" if size == 4 else "pd"
-        lane_type = ir.VectorType(I32 if size == 4 else I64, tile.lanes)
-        from_lanes = cgutils.alloca_once(b, lane_type)  # of two vectors, one behind the other
-        with cgutils.for_range_slice(b, first, last, ir.Constant(I64, tile.lanes), intp=I64) as (group, _):
-            base, end = behind(b, start, load(b, behind(b, offsets, (group, 8)), I64, 8)), behind(b, group, tile.lanes)
-            held = [load(b, behind(b, base, v * spacing), vector) for v in range(len(shifted) + 1)]
-            b.store(ir.Constant(lane_type, [*range(tile.lanes)]), from_lanes)
-            end = b.select(b.icmp_signed("<", end, last), end, last)
-            with cgutils.for_range_slice(b, group, end, one, intp=I64) as (tap, _):
-                lanes, place = b.load(from_lanes, typ=lane_type), behind(b, base, (b.sub(tap, group), size))
-                weight = splat(b, vector, load(b, behind(b, weights, (tap, size)), scalar))
-                for v in vectors:
-                    if v in shifted:
-                        samples = call(b, f"llvm.x86.avx512.vpermi2var.{kind}.512", vector, held[v], lanes, held[v + 1])
-                    else:
-                        samples = load(b, behind(b, place, v * spacing), vector)
-                    b.store(multiply_add(b, samples, weight, b.load(acc[0][v], typ=vector)), acc[0][v])
-                b.store(b.add(lanes, constant(lane_type, 1)), from_lanes)
+    def add_tap(base, tap, loaded, r0, r1):
+        weight = behind(b, weights, (tap, filters * size))
+        for r in range(r0, r1):
+            place = behind(b, base, (x_row, r)) if tile.across else behind(b, weight, r * size)
+            spread = load(b, place, vector) if tile.depthwise else splat(b, vector, load(b, place, scalar))
+            for v in vectors:
+                total = multiply_add(b, loaded[v], spread, b.load(acc[r][v], typ=vector))
+                b.store(in_order(b, total) if tile.across else total, acc[r][v])
+
+    def slide(start, first, last, r0, r1):
+        with cgutils.for_range_slice(b, first, last, line, intp=I64) as (begin, _):
+            end = lower(b.add(begin, line), last)
+            with cgutils.for_range_slice(b, begin, end, ir.Constant(I64, tile.lanes), intp=I64) as (tap, _):
+                slide_taps(start, tap, lower(b.add(tap, ir.Constant(I64, tile.lanes)), end), r0, r1)
+
+    def slide_taps(start, first, end, r0, r1):
+        """Add the sums of at most as many taps as a vector has lanes."""
+        base = behind(b, start, load(b, behind(b, offsets, (first, 8)), I64, 8))
+        held = [load(b, behind(b, base, v * spacing), vector) for v in vectors]
+        following = held[1:]
+        if tile.interleaved:
+            following = [load(b, behind(b, base, v * spacing + tile.lanes * size), vector) for v in range(tile.slides)]
+        add_tap(base, first, held, r0, r1)
+        kind, lane_type = ("ps", I32) if size == 4 else ("pd", I64)
+        from_lanes = cgutils.alloca_once(b, ir.VectorType(lane_type, tile.lanes))  # of two vectors, one after the other
+        b.store(ir.Constant(ir.VectorType(lane_type, tile.lanes), [*range(1, tile.lanes + 1)]), from_lanes)
+        with cgutils.for_range_slice(b, b.add(first, one), end, one, intp=I64) as (tap, _):
+            lanes, place = b.load(from_lanes), behind(b, base, (b.sub(tap, first), size))
+            samples = [
+                call(b, f"llvm.x86.avx512.vpermi2var.{kind}.512", vector, held[v], lanes, following[v])
+                if v < tile.slides
+                else load(b, behind(b, place, v * spacing), vector)
+                for v in vectors
+            ]
+            add_tap(place, tap, samples, r0, r1)
+            b.store(b.add(lanes, constant(lanes.type, 1)), from_lanes)
+
+    def lower(number, most):
+        return b.select(b.icmp_signed("<", number, most), number, most)
 
     def sum_steps(start, begin, end):
         with cgutils.for_range_slice(b, begin, end, one, intp=I64) as (outer, _):

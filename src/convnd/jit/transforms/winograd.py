@@ -100,7 +100,7 @@ def _sum_products(first_weights, blocks, lanes, table, scratch):
                 table[t.TILE_FUNCTION],
                 (
                     source, table[t.TERM_OFFSETS], weights, table[t.BOUNDS], table[t.PARTS], target,
-                    table[t.SUMS_ROW], _pieces(lanes, table[t.BLOCK]), 0, 0,
+                    table[t.SUMS_ROW], _pieces(lanes, table[t.BLOCK]), 0, 0, 0,
                 ),
             )  # fmt: skip
 

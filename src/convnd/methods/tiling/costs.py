@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...jit.intrinsics.register_tile import RegisterTile
-from ...jit.machine import VECTOR_BYTES, VECTORS_MULTIPLIED
+from ...jit.machine import VECTOR_BYTES, VECTORS_LOADED, VECTORS_MULTIPLIED
 from ...problem.axis import Axis
 from ...problem.canonical import Problem
 from .. import tuning
@@ -93,23 +93,33 @@ def gather_cycles(length: float) -> float:
 def block_cycles(axes: Sequence[Axis], in_channels: int, taps: int, tile: RegisterTile, sharing: Sharing) -> float:
     """Estimate the cycles of one block, of so many taps in all channels.
 
-    A core starts two loads of a vector in a cycle; a vector that crosses a cache line, as most do, loads twice.
+    A vector that crosses a cache line, as most do, loads twice.
     """
     if tile.across:
         return _block_cycles_across(taps, axes[-1].taps, tile)
     axis = None if sharing.axis is None else axes[sharing.axis]
     other_taps = taps // (axis.taps if axis else 1)
-    block: float = 12 + 2 * tile.rows * tile.vectors + 2 * len(tile.runs) * (in_channels if axis else 1)
+    groups = len(tile.runs) * (in_channels if axis else 1)
+    block: float = 12 + 2 * tile.rows * tile.vectors + (10 if tile.slides else 2) * groups
     runs = shared_runs(axis, sharing)
     # Every line of the window that the block reads comes from the second level once.
     beside = other_taps if tile.interleaved else -(-other_taps // axes[-1].taps) * sum(runs.values())
     block += (1 if sharing.channels else 3) * beside * tile.vectors * (tile.rows if tile.interleaved else 1)
+    shifted, held, begins = _shifted(axes[-1].taps, tile)
     for (r0, r1), count in runs.items():
-        sums, loads = (r1 - r0) * tile.vectors / VECTORS_MULTIPLIED, (2 * tile.vectors + (r1 - r0) + 1) / 2
-        if tile.slides:  # half of the vectors are shifted, by what multiplies too
-            sums, loads = 1.5 * sums, loads - tile.vectors / 2
-        block += count * other_taps * (max(sums, loads) + 0.3)
+        sums = ((r1 - r0) * tile.vectors + shifted) / VECTORS_MULTIPLIED  # what multiplies shifts too
+        loads = (2 * (tile.vectors - shifted + held) + (r1 - r0) + 1) / VECTORS_LOADED
+        block += count * other_taps * (max(sums, loads) + 0.3 + begins)
     return block
+
+
+def _shifted(line_taps: int, tile: RegisterTile) -> tuple[float, float, float]:
+    """Return the vectors that a tap shifts, and has loaded for it, in the mean; and what the begins of lines cost it."""
+    if not tile.slides:
+        return 0, 0, 0
+    begins = -(-line_taps // tile.lanes) / line_taps
+    shifted = tile.slides * (1 - begins)
+    return shifted, begins * tile.slides if tile.interleaved else 0, 5 * begins
 
 
 def _block_cycles_across(taps: int, line_taps: int, tile: RegisterTile) -> float:

@@ -21,6 +21,7 @@ from .ways import kind_of, lanes_of, ranked
 _LOOKED_AT = 2  # ways, at most, for a shape, of those that read alike
 _NEARLY, _ALIKE = 1.03, 1.1  # of the cycles of the best layout, that one of tiles that are there may take
 _LOOKING_CYCLES, _LOOKING_SHARE = 4000.0, 0.02  # that are not worth looking for
+_CLEARLY = 1 - 1e-9  # times the least cycles: what is below is not another order of the same sum
 
 
 Cut = TypeVar("Cut", "Layout", Way)
@@ -139,7 +140,7 @@ def _best_of(problem: Problem, ways: Iterable[tuple[float, Way]]) -> tuple[Layou
         if way.flat and not is_small:
             continue
         cycles = _cycles(problem, about, way, shape)
-        if cycles < least:
+        if cycles < least * _CLEARLY:
             found, least = Layout(way, [-(-span.outputs // n) for span, n in zip(spans, shape, strict=True)]), cycles
             enough = least - max(_LOOKING_CYCLES, _LOOKING_SHARE * least)
         looked_at[alike] = looks + 1

@@ -28,6 +28,8 @@ from .tables import (
 from .taps import Taps, Window, counted, filter_blocks, tap_offsets, taps_of
 from .weights import copies, pack
 
+_ENDLESS = 2**40  # taps of a line where all taps of a group are one
+
 
 class Sums(NamedTuple):
     """What a pass of a register tile sums, whatever the lengths of the axes."""
@@ -117,6 +119,7 @@ def lay_out_pass(
     the last axis, ``out_channels`` are offsets. Steps and lengths that the problem itself has do not count.
     """
     (tile, sharing, flat, *_), like, fixed = sums.way, sums.like, sums.columns
+    line_taps = problem.axes[-1].taps
     item, together, row_axis, block = fixed[t.ITEM], fixed[t.FRAME], fixed[t.ROW_AXIS], fixed[t.BLOCK]
     pitches = dense_pitches(windows, item * together)
     window_bytes = pitches[0] * windows[0].length  # of channels that lie together
@@ -141,6 +144,7 @@ def lay_out_pass(
     columns = {
         **fixed, t.CHANNEL_PITCH: channel_pitch, t.PHASES: builder.add(phase_table(problem, phases)), t.PIECES: pieces,
         t.X_ROW: x_steps[row_axis] * problem.axes[row_axis].stride if row_axis >= 0 and like.reads_native else 0,
+        t.LINE_TAPS: _ENDLESS if tile.interleaved or like.weights == line_taps else line_taps,
         t.CHANNEL_STEP: channel_step,
         t.WRITES_OUT: like.stores_inside and flat == 0 and len(channel_steps) <= 1,
     }  # fmt: skip

@@ -22,7 +22,7 @@ from .taps import Sharing, divided, filter_blocks, shared_runs
 _ROWS = (1, 2, 3, 4, 6, 8, 12)
 _MOST_NEIGHBOURS = 8  # rows beyond serve output channels only: so many lines of one array crowd the caches
 _VECTORS = (1, 2, 3, 4, 6, 8, 12)
-_SLIDING = (4, 8, 12)  # of them, of which half are shifted in registers
+_BESIDE = 9  # registers that shifting takes beside the vectors it holds
 _SIZES = 33  # vectors of a line, and outputs along other axes, beyond which lengths are alike when ways are ranked
 _PAGES, _PAGE = 64, 4096  # bytes, that a processor finds without a search: in place each channel may lie on its own
 _LONG = 2**40  # outputs of an axis that stands for any longer ones
@@ -47,6 +47,7 @@ class Kind(NamedTuple):
     reads_native: bool
     depthwise: bool
     is_far: bool
+    has_lines: bool  # whether the taps of the last axis lie sample by sample, one after the other
     divided: tuple[int, int]  # the axis of which parts have some taps only, and the least of them; or -1
 
 
@@ -68,10 +69,16 @@ def kind_of(problem: Problem) -> Kind:
     first, least = divided(channels, problem.in_kernel_order(problem.axes))
     cut = problem.axes[problem.kernel_axes[first]]
     is_cut = 2 * least <= -(-cut.taps // cut.phase_count)
+    line, behind = problem.axes[-1], problem.kernel_axes[problem.kernel_axes.index(last) + 1 :]
+    has_lines = (
+        line.taps > 1 and line.stride == line.dilation == 1 and not line.branches
+        and all(problem.axes[a].taps == 1 for a in behind) and problem.weights == channels * problem.taps
+        and (channels == 1 or first != problem.kernel_axes.index(last))
+    )
     return Kind(
         problem.working, tuple(axes), channels, problem.weights, problem.branches, problem.branch_channels,
         problem.reads_inside and (is_near or channels <= _PAGES), problem.reads_native and is_near,
-        problem.depthwise, tuning.is_far(problem),
+        problem.depthwise, tuning.is_far(problem), has_lines,
         (problem.kernel_axes[first], least) if is_cut else (-1, 0),
     )  # fmt: skip
 
@@ -107,9 +114,7 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
     """Yield the ways to cut problems of a kind."""
     taps = kind.in_channels * prod(axis.taps for axis in axes)
     parts = "many" if taps >= t.LEAST_DIVIDED else "one"
-    last = axes[-1]
-    is_line = taps == kind.weights == last.taps and not last.branches and last.stride == last.dilation == 1
-    may_slide = VECTOR_BYTES == 64 and kind.working != "int64" and is_line and parts == "one"
+    may_slide = VECTOR_BYTES == 64 and kind.working != "int64" and kind.has_lines
     for rows in () if kind.depthwise else _ROWS:
         for sharing, interleaved, apart in _sharings(kind, axes, sizes, rows, lanes):
             runs = tuple(shared_runs(None if sharing.axis is None else axes[sharing.axis], sharing))
@@ -119,7 +124,7 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
                     break
                 own = "staggered" if sharing.axis == kind.divided[0] else parts
                 tile = RegisterTile(kind.working, rows, vectors, lanes, interleaved, runs, parts=own)
-                slide = (False, True) if may_slide and rows == 1 and vectors in _SLIDING else (False,)
+                slide = _sliding(tile) if may_slide else (0,)
                 for flat in range(max(1, len(axes) - 1 - outside)):
                     if flat and sizes[-flat] == _LONG:
                         break
@@ -128,6 +133,13 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
                         for slides in slide:
                             yield _way(kind, axes, tile._replace(slides=slides), sharing, flat, inside, apart)
     yield from _ways_across(kind, axes, sizes[-1], lanes, parts)
+
+
+def _sliding(tile: RegisterTile) -> tuple[int, ...]:
+    """Return how many vectors a register tile may shift: none, or as many as suit its rows and registers."""
+    shifted = tile.vectors - 1 if tile.rows > 1 else tile.vectors // 2
+    held = tile.vectors + (shifted if tile.interleaved else 0) + _BESIDE
+    return (0, shifted) if tile.vectors > 2 and tile.rows * tile.vectors + held <= VECTOR_REGISTERS else (0,)
 
 
 def _suits_memory(tile: RegisterTile, size: int) -> bool:
