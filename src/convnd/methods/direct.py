@@ -18,7 +18,7 @@ from ..problem.request import Request
 from . import tuning
 from .separable.factors import Factor, Structure
 from .tiling.borders import border_table, reads_zeros
-from .tiling.ends import parted
+from .tiling.ends import PartedPlan, parted
 from .tiling.layout import best, round_up, tile_size, tiles_there, usable
 from .tiling.likeness import representative, turned
 from .tiling.tables import (
@@ -100,40 +100,6 @@ class DirectPlan:
         if weights.lift and self.tile_pass.columns[t.SCALE]:  # results are not added to what out holds
             lifted = self.tile_pass.pack(weights.kernel, workers, weights.lift)
             self(x, lifted, fills, out, workers, region, columns)
-
-
-@dataclass(frozen=True)
-class PartedPlan:
-    """Plans of the parts of all lines, most outputs first, and how many bytes behind the first output they begin."""
-
-    parts: tuple[DirectPlan, ...]
-    offsets: tuple[int, ...]
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what the plan of most outputs says of itself."""
-        return getattr(self.parts[0], name)
-
-    @property
-    def flops(self) -> int:
-        """Operations of a call."""
-        return sum(own.flops for own in self.parts)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes that the packed weights take, of each part its own."""
-        return sum(own.weight_bytes for own in self.parts)
-
-    def describe(self) -> list[str]:
-        """Say what runs."""
-        ends = sum(own.problem.outputs for own in self.parts[1:])
-        return [*self.parts[0].describe(), f"ends      {ends} outputs that read beyond lines, by themselves"]
-
-    def __call__(
-        self, x: np.ndarray, weights: Sequence[Any], fills: np.ndarray, out: np.ndarray, workers: int | None
-    ) -> None:
-        """Convolve ``x`` into ``out`` by the parameters of `DirectPlan`."""
-        for own, packed, offset in zip(self.parts, weights, self.offsets, strict=True):
-            own(x, packed, fills, out, workers, columns={t.OUT: out.ctypes.data + offset})
 
 
 @tuning.remembered(256)

@@ -11,10 +11,11 @@ from ..jit.lines import compile_marking_writer, compile_reader
 from ..problem.canonical import Kernel, Problem
 from ..problem.dtypes import is_integer
 from . import direct
-from .separable import separable
 from .separable.factors import Factor, structure
+from .separable.plan import plan as separable_plan
 from .sparse import SearchedPlan
-from .tiling.tables import distinct
+from .tiling.ends import PartedPlan
+from .tiling.tables import Columns, distinct
 from .transforms import fft
 from .transforms.transform import TransformPlan
 from .transforms.windows import layout_of, prepared
@@ -23,19 +24,27 @@ _FEW = 1 / 8  #: of the tiles, up to which their direct sums take less time than
 _SHORT = 128  #: taps of all axes, up to which NaN is found axis by axis
 
 
-def run(own: Any, x: np.ndarray, weights: Any, fills: np.ndarray, out: np.ndarray, workers: int | None) -> None:
+def run(
+    own: Any, x: np.ndarray, weights: Any, fills: np.ndarray, out: np.ndarray, workers: int | None,
+    columns: Columns | None = None,
+) -> None:  # fmt: skip
     """Run a method's plan on arrays, then direct sums of the tiles that it leaves, by the parameters of `DirectPlan`.
 
     Where many tiles have NaN, it counts as 0 at first. Another convolution tells then which windows hold NaN.
     """
-    flags = own(x, weights, fills, out, workers)
+    if isinstance(own, PartedPlan):
+        for part, packed, place in own.calls(weights, out):
+            run(part, x, packed, fills, out, workers, place)
+        return
+    flags = own(x, weights, fills, out, workers, columns=columns)
     if flags is None or not flags.any():
         return
     problem, many = own.problem, np.count_nonzero(flags) > _FEW * len(flags)
     marks = many and isinstance(own, (TransformPlan, SearchedPlan)) and _marks(problem, workers)
     if marks:
         reader = compile_reader(problem.stored, own.working, "zero")
-        flags = own(x, weights, fills, out, workers, {t.READ: reader, t.READ_LINES: 0})
+        reading = {**(columns or {}), t.READ: reader, t.READ_LINES: 0}
+        flags = own(x, weights, fills, out, workers, reading)
     tiles = distinct(np.flatnonzero(flags) // problem.groups)
     if len(tiles):
         plan = direct.plan(replace(problem, pattern=b"", keeps_kernel=True))
@@ -43,11 +52,13 @@ def run(own: Any, x: np.ndarray, weights: Any, fills: np.ndarray, out: np.ndarra
         # Results that are added to out must not be added again in the tiles that are done.
         one_by_one = problem.updates or 2 * len(tiles) < prod(own.tasks.grid)
         for region in [own.tasks.region(int(tile)) for tile in tiles] if one_by_one else [None]:
-            plan(x, packed, fills, out, workers, region)
+            plan(x, packed, fills, out, workers, region, columns)
     if marks:
         marking, ones = marks
         write = compile_marking_writer(marking.problem.working, problem.result)
-        marking(x, ones, np.isnan(fills).astype(marking.problem.working), out, workers, {t.WRITE: write})
+        marking(
+            x, ones, np.isnan(fills).astype(marking.problem.working), out, workers, {**(columns or {}), t.WRITE: write}
+        )
 
 
 def _marks(problem: Problem, workers: int | None) -> tuple[Any, Any] | None:
@@ -60,7 +71,7 @@ def _marks(problem: Problem, workers: int | None) -> tuple[Any, Any] | None:
     box[-1:] = [replace(box[-1], channel=filter_) for filter_ in range(problem.out_channels)]
     ones = np.ones((problem.groups, problem.out_channels, problem.taps))
     if 1 in (problem.groups, problem.out_channels) and sum(axis.taps for axis in problem.axes) <= _SHORT:
-        own = separable.plan(alone, structure(box))
+        own = separable_plan(alone, structure(box))
         return own, own.prepare(ones, box)
     alone = replace(alone, working="float64", accumulated="float64")  # errors stay far below 1
     return fft.prepare(alone, Kernel(ones), (), workers) if layout_of(prepared(alone)) else None

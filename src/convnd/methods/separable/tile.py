@@ -1,5 +1,6 @@
 """The outputs of a tile that all passes run over."""
 
+from collections.abc import Sequence
 from itertools import product
 from math import prod
 
@@ -31,6 +32,15 @@ def size_of(problem: Problem, a: int, tiles: int) -> int:
     return min(outputs, round_up(size, _BLOCK_VECTORS * VECTOR_BYTES // np.dtype(problem.working).itemsize))
 
 
+def share_inside(problem: Problem, shape: Sequence[int]) -> float:
+    """Return the share of outputs in tiles of a shape whose windows lie inside x."""
+    return prod(
+        max(0.0, 1 - 2 * n / axis.outputs)
+        for axis, n in zip(problem.axes, shape, strict=True)
+        if axis.before > 0 or axis.after > 0
+    )
+
+
 def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
     """Return the outputs of a tile along each axis: the least work whose windows stay in the caches."""
     item, last = np.dtype(problem.working).itemsize, len(problem.axes) - 1
@@ -44,11 +54,7 @@ def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
         lengths_of, windows, between = {-1: lengths}, [prod(lengths)], 0
         # Every window waits for memory, but for rows that a strip of whole lines shares with the one before. Those at
         # an end are gathered, and all of them where none is read in place.
-        inside = prod(
-            max(0.0, 1 - 2 * n / axis.outputs)
-            for axis, n in zip(problem.axes, shape, strict=True)
-            if axis.before > 0 or axis.after > 0
-        )
+        inside = share_inside(problem, shape)
         in_place = problem.reads_inside and inside > 0 and summed[0] is None
         in_order = in_place or (summed[0] is not None and not summed[0].is_moving)  # a few rows at a time are in use
         is_strip = shape[1:] == whole_lines

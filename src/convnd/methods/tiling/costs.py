@@ -114,7 +114,7 @@ def block_cycles(axes: Sequence[Axis], in_channels: int, taps: int, tile: Regist
 
 
 def _shifted(line_taps: int, tile: RegisterTile) -> tuple[float, float, float]:
-    """Return the vectors that a tap shifts, and has loaded for it, in the mean; and what the begins of lines cost it."""
+    """Return, for a tap in the mean: the vectors it shifts, those held for it, and the cycles of beginning its line."""
     if not tile.slides:
         return 0, 0, 0
     begins = -(-line_taps // tile.lanes) / line_taps

@@ -71,8 +71,11 @@ def kind_of(problem: Problem) -> Kind:
     is_cut = 2 * least <= -(-cut.taps // cut.phase_count)
     line, behind = problem.axes[-1], problem.kernel_axes[problem.kernel_axes.index(last) + 1 :]
     has_lines = (
-        line.taps > 1 and line.stride == line.dilation == 1 and not line.branches
-        and all(problem.axes[a].taps == 1 for a in behind) and problem.weights == channels * problem.taps
+        line.taps > 1
+        and line.stride == line.dilation == 1
+        and not line.branches
+        and all(problem.axes[a].taps == 1 for a in behind)
+        and problem.weights == channels * problem.taps
         and (channels == 1 or first != problem.kernel_axes.index(last))
     )
     return Kind(
