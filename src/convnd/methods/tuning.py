@@ -46,7 +46,7 @@ class Tuning:
     line_tap_cycles: float = 1.4  #: of one along lines, whose vectors lie across cache lines
     first_level_bytes: int = 32 * 1024  #: of the rows that a pass uses at once
     second_level_cycles: float = 3.0  #: of a vector whose rows do not fit there
-    summed_taps: int = 12  #: of an axis, from which equal weights are moving sums
+    summed_taps: int = 12 if ADDS_BESIDE else 17  #: of an axis, from which equal weights are moving sums
     summed_line_cycles: float = 6.0  #: of a vector of moving sums along an axis that is not the last
     summed_row_cycles: float = 18.0  #: of one along the last axis
     #: of an axis, from which symmetric weights are folded: that takes as many operations, but half of them add

@@ -19,7 +19,7 @@ _BUFFER_BYTES, _MOST_BYTES = 512 * 1024, 32 * 2**20  # of a buffer: where slabs 
 _LEAST_WORK = 1e6  # taps of all outputs, from which on passes may be faster
 _PASS_TAPS, _LINE_TAPS = 13, 1.5  # taps that take as long as a pass, and as a tap of its line
 _SINGLE, _DOUBLE = ((float(own.max), float(own.eps)) for own in (np.finfo(np.float32), np.finfo(np.float64)))
-_GROWTH = 64.0  # as `methods.separable.factors.most_bits` has it
+_GROWTH = 64.0  # as `methods.separable.factors.most_magnitude` has it
 
 
 @njit(**HELPER)

@@ -17,7 +17,6 @@ import numpy as np
 
 from ...jit.tables import SUMMED_APART
 from ...problem.canonical import Problem
-from ...problem.dtypes import bits
 
 MOST_GROWTH = 16.0  #: of rounding errors: sum of the terms' magnitudes against the kernel's
 _SAMPLE = 32  # rows and columns of a large matrix that are tried before it
@@ -132,18 +131,17 @@ def factored(kernel: np.ndarray, exact: bool, epsilon: float, most_terms: int) -
     return [*train[:-1], replace(train[-1], weights=np.ldexp(train[-1].weights, exponent))]
 
 
-def most_bits(problem: Problem, kernel: np.ndarray) -> int:
-    """Return the bits of the largest magnitude of samples whose sums are finite after every factor, 0 for any.
+def most_magnitude(problem: Problem, kernel: np.ndarray) -> float:
+    """Return the largest magnitude of samples whose sums are finite after every factor.
 
     Factors turn the zeros and the signs that an infinity meets into others, and add up before others take away.
     """
     if problem.exact:
-        return 0
+        return np.inf
     info = np.finfo(problem.working)
     total = np.abs(kernel).sum(dtype=np.float64)
     longest = max(axis.taps for axis in problem.axes)  # equal weights are multiplied by after the sum
-    most = float(info.max) / (4 * MOST_GROWTH * max(longest, total))
-    return max(1, bits(most, problem.working))
+    return float(info.max) / (4 * MOST_GROWTH * max(longest, total))
 
 
 def is_short(kernel: np.ndarray, epsilon: float) -> bool:

@@ -20,6 +20,7 @@ from ...jit.kernels import convolve_tiles
 from ...jit.lines import compile_largest, compile_writer
 from ...jit.machine import CACHE_LINE
 from ...problem.canonical import Problem
+from ...problem.dtypes import bits
 from .. import tuning
 from ..direct import rows_ahead, useful_workers
 from ..tiling.costs import gather_cycles
@@ -31,7 +32,7 @@ from ..tiling.tile_pass import TilePass, lay_out_pass, sums_of
 from ..tiling.ways import lanes_of
 from ..tiling.weights import lift_of, lifted_by
 from .axis_sums import SumPass, lay_out_sums, sum_cycles, sums_of_factors
-from .factors import Factor, Structure, most_bits
+from .factors import Factor, Structure, most_magnitude
 from .passes import passes_of
 from .tile import share_inside, size_of, tile_shape
 
@@ -42,7 +43,8 @@ class Factors:
 
     kernel: np.ndarray
     packed: tuple[np.ndarray, ...]
-    most: int  # bits of the largest magnitude that samples may have, 0 for any
+    most: float  # the largest magnitude that samples may have
+    growth: float  # times the magnitude of x, that of what first passes write at most
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,17 @@ class SeparablePlan:
         for own, filters in zip(self.passes, weights, strict=True):
             groups = np.repeat(filters.reshape(1, len(filters), -1), self.problem.groups, axis=0)
             packed.append(own.pack(groups, None, exponent))
-        return Factors(kernel, tuple(packed), most_bits(self.problem, kernel))
+        first = [own for own, (*_, (source, _), _) in zip(weights, self.factors, strict=True) if source < 0]
+        growth = max(float(np.abs(own).sum(dtype=np.float64)) for own in first)
+        return Factors(kernel, tuple(packed), most_magnitude(self.problem, kernel), growth)
+
+    def _most_written(self, weights: Factors, fills: np.ndarray) -> int:
+        """Return the bits of the largest magnitude that first passes may write, 0 where they write none above it."""
+        stored = np.dtype(self.problem.stored)
+        largest = np.inf if stored.kind == "f" else max(2.0 ** (8 * stored.itemsize), np.abs(fills).max(initial=0))
+        if weights.most == np.inf or largest * weights.growth <= weights.most:
+            return 0
+        return max(1, bits(weights.most, self.problem.working))
 
     def __call__(
         self, x: np.ndarray, weights: Factors, fills: np.ndarray, out: np.ndarray, workers: int | None,
@@ -101,11 +113,12 @@ class SeparablePlan:
         """Convolve ``x`` into ``out`` by the parameters of `DirectPlan`; return which tiles are left."""
         flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
         low, high = self.problem.bounds(x)
+        most = self._most_written(weights, fills)
         own, factors = list[Columns](), {-1: 0}  # from x to what each pass writes
         for p, (packed, (*_, (source, _), channel)) in enumerate(zip(weights.packed, self.factors, strict=True)):
             factors[p] = factors[source] + 1
             own.append({
-                t.WEIGHTS: packed, t.LIFTED_BY: lifted_by(packed, factors[p]), t.OUT: out, t.MOST_WRITTEN: weights.most,
+                t.WEIGHTS: packed, t.LIFTED_BY: lifted_by(packed, factors[p]), t.OUT: out, t.MOST_WRITTEN: most,
                 **(columns if columns and channel >= 0 else {}),
             })  # fmt: skip
         first = {**own[0], t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}

@@ -100,7 +100,7 @@ def block_cycles(axes: Sequence[Axis], in_channels: int, taps: int, tile: Regist
     axis = None if sharing.axis is None else axes[sharing.axis]
     other_taps = taps // (axis.taps if axis else 1)
     groups = len(tile.runs) * (in_channels if axis else 1)
-    block: float = 12 + 2 * tile.rows * tile.vectors + (10 if tile.slides else 2) * groups
+    block: float = 12 + 2 * tile.rows * tile.vectors + (5 if tile.slides else 2) * groups
     runs = shared_runs(axis, sharing)
     # Every line of the window that the block reads comes from the second level once.
     beside = other_taps if tile.interleaved else -(-other_taps // axes[-1].taps) * sum(runs.values())
