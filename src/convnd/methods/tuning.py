@@ -42,6 +42,8 @@ class Tuning:
     part_cycles: float = 40_000.0  #: that starting the threads takes for each part of a convolution
     far_rows: int = 4  #: and vectors of each, at most, of a register tile that reads in place what comes from memory
     far_gather_cycles: float = 0.07  #: of a byte that is gathered from memory
+    scattered_bytes: int = 2**23  #: of a result, beyond which channels that lie far from each other wait for memory
+    scattered_cycles: float = 20.0  #: of a vector of such results
     row_tap_cycles: float = 0.75  #: of a vector and a tap of a pass along rows
     line_tap_cycles: float = 1.4  #: of one along lines, whose vectors lie across cache lines
     first_level_bytes: int = 32 * 1024  #: of the rows that a pass uses at once

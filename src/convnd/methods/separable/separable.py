@@ -1,6 +1,7 @@
 """The separable method, as `choose.Method` has it: whether it can, what it takes, and its plan."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from ...problem.canonical import Kernel, Problem, merged
 from ...problem.request import Request
 from .. import tuning
 from ..direct import useful_workers
+from ..tiling.costs import gather_cycles
 from ..tiling.ends import Part, PartedPlan, lines_in_parts
 from ..tiling.likeness import representative
 from ..tiling.tile_pass import TilePass
@@ -16,6 +18,7 @@ from .axis_sums import sums_of_factors
 from .bank import check_separable
 from .factors import Factor, Structure, structure
 from .plan import Factors, SeparablePlan, cut_of, plan
+from .tile import share_inside
 
 
 def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, factors: Sequence[Factor]) -> str:
@@ -40,15 +43,21 @@ def unsupported_reason(request: Request, problem: Problem, kernel: np.ndarray, f
 def parted(problem: Problem, factors: Structure) -> tuple[tuple[Part, ...], float]:
     """Return the parts of a merged problem's lines, and their estimated cycles; none where they save no time.
 
-    The outputs between both ends are computed from what lies in place, but for the first and the last tiles.
+    The outputs between both ends are computed from what lies in place, but for the first and the last tiles, and what
+    that saves is not gathered.
     """
+    *others, last = problem.axes
+    gathering = prod([axis.length for axis in others]) * gather_cycles(last.length)
     parts = lines_in_parts(problem) if sums_of_factors(problem, factors)[0] is None else ()
-    if not parts:
+    starting = tuning.TUNING.part_cycles * len(parts)
+    if not parts or gathering <= starting:
         return (), 0
-    cuts = [cut_of(representative(own), factors) for own, _ in parts]
-    cycles = sum(cut.cycles for cut in cuts) + tuning.TUNING.part_cycles * len(parts)
-    whole = cut_of(representative(problem), factors)
-    return (parts, cycles) if cuts[0].inside and cycles < whole.cycles else ((), 0)
+    inner, *ends = [cut_of(representative(own), factors) for own, _ in parts]
+    shape = [-(-axis.outputs // tiles) for axis, tiles in zip(problem.axes, inner.tiles, strict=True)]
+    beside = sum(cut.cycles for cut in ends) + starting
+    if not inner.inside or beside >= gathering * share_inside(parts[0].problem, shape):
+        return (), 0
+    return parts, inner.cycles + beside
 
 
 @tuning.remembered(256)

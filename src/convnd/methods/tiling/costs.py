@@ -128,6 +128,7 @@ def _block_cycles_across(taps: int, line_taps: int, tile: RegisterTile) -> float
     Spreading a sample takes a little more than a load, for its address; the results are transposed.
     """
     sums = tile.rows * tile.vectors
-    loads, weights = ((1 if tile.depthwise else 1.3) * tile.rows + tile.vectors) / 2, tile.vectors * VECTOR_BYTES / 28
+    loads = ((1 if tile.depthwise else 1.3) * tile.rows + tile.vectors) / VECTORS_LOADED
+    weights = tile.vectors * VECTOR_BYTES / 28
     block = taps * (max(sums / VECTORS_MULTIPLIED, loads, weights, 4) + 0.7) + taps // line_taps
     return block + 12 + (2 + 0.2 * tile.lanes) * sums

@@ -47,6 +47,7 @@ class Kind(NamedTuple):
     reads_native: bool
     depthwise: bool
     is_far: bool
+    is_scattered: bool  # whether neighbouring channels of a large result lie far from each other
     has_lines: bool  # whether the taps of the last axis lie sample by sample, one after the other
     divided: tuple[int, int]  # the axis of which parts have some taps only, and the least of them; or -1
 
@@ -78,10 +79,12 @@ def kind_of(problem: Problem) -> Kind:
         and problem.weights == channels * problem.taps
         and (channels == 1 or first != problem.kernel_axes.index(last))
     )
+    results = problem.outputs * np.dtype(problem.result).itemsize
+    is_scattered = problem.results_near and not problem.depthwise and results > tuning.TUNING.scattered_bytes
     return Kind(
         problem.working, tuple(axes), channels, problem.weights, problem.branches, problem.branch_channels,
         problem.reads_inside and (is_near or channels <= _PAGES), problem.reads_native and is_near,
-        problem.depthwise, tuning.is_far(problem), has_lines,
+        problem.depthwise, tuning.is_far(problem), is_scattered, has_lines,
         (problem.kernel_axes[first], least) if is_cut else (-1, 0),
     )  # fmt: skip
 
@@ -178,6 +181,8 @@ def _way(
     cycles = blocks * block_cycles(axes, kind.in_channels, kind.weights, tile, sharing)
     if flat and not tile.across:  # results are taken apart when stored
         cycles += blocks * tile.rows * tile.vectors
+    if tile.across and kind.is_scattered:
+        cycles += tuning.TUNING.scattered_cycles * blocks * tile.rows * tile.vectors
     return Way(tile, sharing, flat, inside, apart, blocks, cycles)
 
 
