@@ -322,6 +322,18 @@ def repaired(monkeypatch):
     return calls
 
 
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_lines_of_passes_in_parts(boundary):
+    """Passes read x in place between the ends of lines; infinite samples are summed directly in each part."""
+    x, kernel = integers((200, 1500), np.float32), separable((3, 4), np.float32)
+    options = {"padding": "same", "boundary": boundary, "method": "separable"}
+    with tuned("default", part_cycles=0.0):
+        assert "ends " in str(plan(x, kernel, **options))
+        check(x, kernel, **options)
+        x[..., [0, 30, -1], [0, 700, -1]] = np.inf
+        agrees(x, kernel, "separable", padding="same", boundary=boundary)
+
+
 @pytest.mark.parametrize("fill", [0, 1e30, np.inf, np.nan], ids=str)
 @pytest.mark.parametrize("scale", [1.0, 1e30, 1e36], ids=str)
 def test_whole_numbers_beside_large_weights_and_fills(tuning, scale, fill):
