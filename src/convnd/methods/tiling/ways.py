@@ -144,8 +144,9 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
 def _sliding(tile: RegisterTile) -> tuple[int, ...]:
     """Return how many vectors a register tile may shift: none, or as many as suit its rows and registers."""
     shifted = tile.vectors - 1 if tile.rows > 1 else tile.vectors // 2
-    held = tile.vectors + (shifted if tile.interleaved else 0) + _BESIDE
-    return (0, shifted) if tile.vectors > 2 and tile.rows * tile.vectors + held <= VECTOR_REGISTERS else (0,)
+    held = 1 + shifted * (2 if tile.interleaved else 1)
+    fits = tile.rows * tile.vectors + held + _BESIDE <= VECTOR_REGISTERS
+    return (0, shifted) if tile.vectors > 2 and fits else (0,)
 
 
 def _suits_memory(tile: RegisterTile, size: int) -> bool:
