@@ -3,6 +3,7 @@
 import threading
 import time
 
+from convnd.jit import compile
 from convnd.jit.compile import compiled
 
 
@@ -26,3 +27,11 @@ def test_threads_that_ask_at_once_get_one_and_the_same():
         thread.join()
     assert len(made) == 1
     assert all(own is made[0] for own in found) and len(found) == 4
+
+
+def test_threads_that_end_before_they_begin(monkeypatch):
+    """One found no memory for its first call, and the call that waited for it never returned."""
+    monkeypatch.setattr(compile._thread, "start_new_thread", lambda function, arguments: 0)
+    monkeypatch.setattr(compile, "_BEGIN_SECONDS", 0.01)
+    made = object()
+    assert compiled(test_threads_that_end_before_they_begin, lambda _cache: made) is made

@@ -33,6 +33,7 @@ OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 #: Of functions that compiled code alone calls: what Python would call them by is not compiled.
 HELPER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _COMPILATION_BYTES = 64 * 2**20  # of memory: without it LLVM ends the process
+_BEGIN_SECONDS = 5.0  # that a thread takes to begin, at most
 _STACK_BYTES = 16 * 2**20  # LLVM needs more stack than threads may have
 _PATIENCE = 60.0  # seconds that a fork and an exit wait for a compilation
 _UNUSED = 30 * 86_400.0  # seconds after which the folder of other sources is removed
@@ -183,7 +184,7 @@ def compiled(key: Hashable, make: Callable[[bool], Compiled]) -> Compiled:
     """Return what ``make(cache)`` compiles, the first time that the process asks for the key.
 
     A thread of its own compiles, where the system allows one: LLVM calls Python back, where what a signal's handler
-    raises would be lost.
+    raises would be lost. A thread that finds no memory for its first call ends without a word; then this one compiles.
     """
     if key in _kept:
         return _kept[key]
@@ -191,8 +192,11 @@ def compiled(key: Hashable, make: Callable[[bool], Compiled]) -> Compiled:
         _compile_within(key, make)
         return _kept[key]
     failed: list[BaseException] = []
+    has_begun = False
 
     def work() -> None:
+        nonlocal has_begun
+        has_begun = True
         try:
             with COMPILING:
                 _compile_once(key, make)
@@ -212,7 +216,11 @@ def compiled(key: Hashable, make: Callable[[bool], Compiled]) -> Compiled:
         return _kept[key]
     finally:
         _thread.stack_size(size)
-    done.acquire()
+    while not done.acquire(timeout=_BEGIN_SECONDS):
+        if not has_begun:
+            with COMPILING:
+                _compile_once(key, make)
+            return _kept[key]
     if failed:
         raise failed.pop()
     return _kept[key]
