@@ -30,7 +30,7 @@ IS_X86 = "x86" in llvm.get_default_triple()
 VECTOR_BYTES = 64 if _is_wide else 32 if any(_found.get(name) for name in _AVX) else 16
 #: How many of them it multiplies in a cycle: Zen 4 takes 512 bits in two halves.
 VECTORS_MULTIPLIED = 1 if _is_wide and _name == "znver4" else 2
-#: How many of them it loads in a cycle: Ice Lake, as measured, one of 64 bytes; those that cross a line load twice.
+#: How many of them it loads in a cycle, as measured: an Ice Lake loads one of 64 bytes.
 VECTORS_LOADED = 1 if _is_wide and not _is_zen else 2
 #: Whether it has units that add beside those that multiply and add.
 ADDS_BESIDE = _is_zen

@@ -36,6 +36,7 @@ def run(
         for part, packed, place in own.calls(weights, out):
             run(part, x, packed, fills, out, workers, place)
         return
+    columns = columns or {}
     flags = own(x, weights, fills, out, workers, columns=columns)
     if flags is None or not flags.any():
         return
@@ -43,7 +44,7 @@ def run(
     marks = many and isinstance(own, (TransformPlan, SearchedPlan)) and _marks(problem, workers)
     if marks:
         reader = compile_reader(problem.stored, own.working, "zero")
-        reading = {**(columns or {}), t.READ: reader, t.READ_LINES: 0}
+        reading = {**columns, t.READ: reader, t.READ_LINES: 0}
         flags = own(x, weights, fills, out, workers, reading)
     tiles = distinct(np.flatnonzero(flags) // problem.groups)
     if len(tiles):
@@ -56,9 +57,8 @@ def run(
     if marks:
         marking, ones = marks
         write = compile_marking_writer(marking.problem.working, problem.result)
-        marking(
-            x, ones, np.isnan(fills).astype(marking.problem.working), out, workers, {**(columns or {}), t.WRITE: write}
-        )
+        own_fills = np.isnan(fills).astype(marking.problem.working)
+        marking(x, ones, own_fills, out, workers, {**columns, t.WRITE: write})
 
 
 def _marks(problem: Problem, workers: int | None) -> tuple[Any, Any] | None:

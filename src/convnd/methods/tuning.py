@@ -51,7 +51,7 @@ class Tuning:
     summed_taps: int = 12 if ADDS_BESIDE else 17  #: of an axis, from which equal weights are moving sums
     summed_line_cycles: float = 6.0  #: of a vector of moving sums along an axis that is not the last
     summed_row_cycles: float = 18.0  #: of one along the last axis
-    #: of an axis, from which symmetric weights are folded: that takes as many operations, but half of them add
+    #: of an axis, from which symmetric weights are folded: half of the multiplications become additions
     folded_taps: int = (13 if VECTOR_BYTES == 64 else 25) if ADDS_BESIDE else 2**30
     folded_cycles: float = 3.0  #: of a vector of folded sums
     folded_tap_cycles: float = 0.65  #: of one and a tap

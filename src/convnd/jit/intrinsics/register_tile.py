@@ -18,7 +18,7 @@ may end its parts later than the row before it, by taps that feed them all.
 
 Where taps come in lines, one sample after the other, a tile may *slide*: half of its vectors, or all but the last, are
 loaded once for as many taps as there are lanes, and shifted in registers. Nearly all loads would lie across two cache
-lines, and a processor takes one such in a cycle or two, in which it multiplies two vectors or four.
+lines. Such a load takes a processor as long as two to four multiplications.
 
 Across channels the roles change: the vectors are weights, of neighbouring output channels, and each row spreads its
 one sample of the tap, ``acc[r] += x[r, offset[t]] * weight[t]``. Depthwise, each row has a sample for each lane.
