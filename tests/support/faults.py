@@ -6,6 +6,7 @@ so that every result is the one right result.
 
 import atexit
 import concurrent.futures
+import contextlib
 import faulthandler
 import multiprocessing
 import os
@@ -24,6 +25,7 @@ import numpy as np
 import pytest
 
 import convnd
+from convnd.jit.compile import compiled
 
 #: Seconds after which a thread or a forked child hangs.
 PATIENCE = 240
@@ -386,12 +388,22 @@ def no_streams():
     quiet()
 
 
+def allow(more):
+    """Let this process take so many bytes of memory more than it has."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
 def little_memory():
     check()
+    for more in range(0, 25 * 2**20, 2**16):  # with some, a thread that compiles can start, but not make a call
+        allow(more)
+        with contextlib.suppress(MemoryError):
+            compiled(f"with {more} bytes", lambda _cache: None)
+        resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
     x, out = whole(3000, 3000), np.zeros((3000, 3000), np.float32)
     images = np.broadcast_to(x, (20, 3000, 3000))  # a thread that ends gives back as much as one image takes
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    allow(2**20)
     for method in "direct", "fft", "separable":
         try:
             convnd.convnd(x, KERNELS["separable"], padding="same", out=out, method=method)

@@ -184,13 +184,15 @@ def compiled(key: Hashable, make: Callable[[bool], Compiled]) -> Compiled:
     """Return what ``make(cache)`` compiles, the first time that the process asks for the key.
 
     A thread of its own compiles, where the system allows one: LLVM calls Python back, where what a signal's handler
-    raises would be lost. A thread that finds no memory for its first call ends without a word; then this one compiles.
+    raises would be lost. A thread that finds no memory for its first call, because others took it meanwhile, does not
+    begin; then this one compiles.
     """
     if key in _kept:
         return _kept[key]
     if getattr(_thread_state, "compiles", False):
         _compile_within(key, make)
         return _kept[key]
+    np.empty(_STACK_BYTES + _COMPILATION_BYTES, np.uint8)  # or MemoryError, here rather than in that thread
     failed: list[BaseException] = []
     has_begun = False
 
