@@ -78,7 +78,7 @@ class Plan(LinearMap, Printed):
         self._key = (*x, *(() if out is None else (*out, True)))  # as `_traits` of arrays, where out may be written
         is_complex = "c" in (x.dtype.kind, kernel.dtype.kind)
         self._is_real_part = request.result.kind == "c" and not (is_complex or request.updates)
-        self._is_exact = not keeps_kernel and dtypes.sums_exactly(x.dtype, kernel.dtype)
+        self._is_general = not keeps_kernel and dtypes.depends_on_values(x.dtype, kernel.dtype)
         self.method, self.why, self.estimates = "direct", "there is nothing to compute", dict[str, float]()
         self.flops, self.scratch_bytes, self._text, self._reads_kernel = 0, 0, list[str](), False
         self._keeps_kernel, self._may_lack_weight, self._is_empty = keeps_kernel, False, 0 in self.output_shape
@@ -190,11 +190,6 @@ class Plan(LinearMap, Printed):
         request = self._request
         if self._exchanged and (arrays := self._exchanged[1].arrays(x, kernel)) is not None:
             return self._exchanged[0]._run(*arrays, self._allocated() if out is None else out)
-        if self._is_exact:  # which type holds the sums is a matter of the kernel's values
-            working = dtypes.working(request.held or x.dtype, kernel, self.dtype, request.fill)
-            if working != request.working:
-                own = self._others.of(working, lambda: Plan(request._replace(working=working), keeps_kernel=False))
-                return own._run(x, kernel, out, mask)
         if not self._is_of_kernel:
             return self._of(kernel)(x, out, mask)
         if request.nan_policy == "raise":
@@ -232,13 +227,18 @@ class Plan(LinearMap, Printed):
         """Return what runs with a kernel: the plan's own, or that of the last call where it is small."""
         if (latest := self._latest) is not None and self._keeps_kernel:
             return latest[1]
-        if self._is_of_kernel and kernel.nbytes > MOST_KEPT:
-            if self._reads_kernel:  # as it is, which takes less time than to compare two kernels
-                return self._make(kernel)[0]
-            return _LARGE.made_of(self, kernel, self._make, lambda made: made[1].plan.weight_bytes)[0]
-        values = kernel.tobytes()
-        if latest is not None and latest[0] == values:
+        is_large = self._is_of_kernel and kernel.nbytes > MOST_KEPT
+        values = b"" if is_large else kernel.tobytes()
+        if not is_large and latest is not None and latest[0] == values:
             return latest[1]
+        request = self._request
+        if self._is_general and (working := request.working_with(kernel)) != request.working:
+            other = self._others.of(working, lambda: Plan(request._replace(working=working), keeps_kernel=False))
+            return other._of(kernel)  # which type holds the sums is a matter of the kernel's values
+        if is_large and self._reads_kernel:  # as it is, which takes less time than to compare two kernels
+            return self._make(kernel)[0]
+        if is_large:
+            return _LARGE.made_of(self, kernel, self._make, lambda made: made[1].plan.weight_bytes)[0]
         run, prepared = self._make(kernel.copy())
         if prepared is None or prepared.plan.weight_bytes <= 4 * MOST_KEPT:
             self._latest = values, run

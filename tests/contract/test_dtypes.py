@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convnd import convnd
+from convnd import convnd, plan
 from support.check import check, close, integers, reals, same
 
 FLOATS = [np.float16, np.float32, np.float64]
@@ -61,6 +61,67 @@ def test_sums_around_what_a_float_holds(signed, m, a, b):
     if signed:
         check(-x, kernel, padding="full")
         check(x, -kernel, padding="full")
+
+
+# Weights of two samples whose least and largest sums lie on either side of what 16 bits hold.
+SHORT = {
+    "255 * 128": ("uint8", (100, 28), "int16"),
+    "255 * 129": ("uint8", (100, 29), "uint16"),
+    "-255 * 128": ("uint8", (-100, -28), "int16"),
+    "-255 * 129": ("uint8", (-100, -29), "float32"),
+    "65535": ("uint8", (257, 0), "uint16"),
+    "255 * 258": ("uint8", (257, 1), "float32"),
+    "both signs": ("uint8", (128, -128), "int16"),
+    "int8, 32767": ("int8", (-255, 1), "int16"),
+    "int8, 32768": ("int8", (-256, 0), "float32"),
+    "bool, 65535": ("bool", (65535, 0), "uint16"),
+    "bool, -32768": ("bool", (-32768, 0), "int16"),
+}
+
+
+@pytest.mark.parametrize("kernel_type", ["int64", "float64"])
+@pytest.mark.parametrize("dtype", [None, "int16", "uint8", ">f4"])
+@pytest.mark.parametrize("x_type, weights, working", SHORT.values(), ids=SHORT)
+def test_sums_around_what_16_bits_hold(x_type, weights, working, dtype, kernel_type, tuning):
+    samples = (
+        [0, 1] if x_type == "bool" else [np.iinfo(x_type).min, -1 if x_type == "int8" else 1, np.iinfo(x_type).max]
+    )
+    x = np.array([(a, b) for a in samples for b in samples] * 7, x_type).ravel()
+    kernel = np.array(weights, kernel_type)
+    wide = working if working != "float32" or kernel_type != "float64" else "float64"
+    for options in ({}, {"padding": "same", "boundary": "edge"}, {"padding": "full", "stride": 2}):
+        assert f"computed in {wide}" in str(plan(x, kernel, dtype=dtype, **options))
+        check(x, kernel, dtype=dtype, **options)
+
+
+def test_the_fill_value_counts_among_the_samples():
+    x, kernel = np.full(36, 255, np.uint8), np.array([1, 2, 1])
+    for fill, working in (0, "int16"), (8191, "int16"), (16383, "uint16"), (65535, "float32"), (-1, "int16"):
+        assert f"computed in {working}" in str(plan(x, kernel, padding="same", fill_value=fill))
+        check(x, kernel, padding="same", fill_value=fill)
+    assert "computed in float64" in str(plan(x, kernel * 1.0, padding="same", fill_value=0.5))
+    for fill in 0.5, np.inf, np.nan:
+        check(x, kernel * 1.0, padding="same", fill_value=fill)
+
+
+def test_the_type_of_sums_follows_each_kernel():
+    x = integers(600, np.uint8, largest=255)
+    for weights in [1, 2, 1], [0.5, 2, 1], [300, 2, 1], [0, 0, 0], [np.inf, 1, 1], [-1, 0, 1], [np.nan, 0, 0]:
+        kernel = np.array(weights, np.float32)
+        check(x, kernel, padding="same")
+        if np.isfinite(kernel).all():
+            check(x, kernel.astype(np.int32), padding="same")
+
+
+def test_other_methods_and_operations_have_wider_sums():
+    x, kernel = integers((20, 30), np.uint8, largest=255), np.array([[1, 2, 1], [2, 4, 2]])
+    for method in "separable", "fft":
+        made = plan(x, kernel, method=method)
+        assert made.method == method and "computed in float32" in str(made)
+        check(x, kernel, method=method)
+    sums = check(x, kernel)
+    same(convnd(x, kernel, bias=70_000), sums + 70_000)
+    same(convnd(x, kernel, bias=1, beta=2, out=np.full(sums.shape, 30_000)), sums + 60_001)
 
 
 def test_one_large_value_among_small_ones():

@@ -183,7 +183,7 @@ def test_the_choice_is_a_pure_function(tuning, name):
     ("f4", "f4", None, "float32"), ("f4", "f8", None, "float64: the kernel is float64"),
     ("f4", "c16", None, "float64: the kernel is complex128"), ("i4", "f4", None, "float64: x is int32 and the kernel"),
     ("f4", "f4", "f8", "float64: the result is float64"), ("f2", "f2", None, "float32: x is float16 and the kernel"),
-    ("u1", "i2", None, "float32, exactly"), ("c8", "f4", None, "float32"),
+    ("u1", "i2", None, "int16, exactly"), ("c8", "f4", None, "float32"),
 ])  # fmt: skip
 def test_a_plan_says_what_raises_its_type(x, kernel, dtype, words):
     made = plan(np.empty((8, 9), x), np.ones((3, 3), kernel), dtype=dtype)

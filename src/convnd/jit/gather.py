@@ -10,7 +10,7 @@ from ..problem.boundary import OUTSIDE
 from . import tables as t
 from .compile import HELPER
 from .index import input_index, input_position
-from .intrinsics.memory import ask_for, call, indices_at, run, words_at
+from .intrinsics.memory import ask_for, call, indices_at, run, shorts_at, words_at
 from .machine import CACHE_LINE
 
 ROWS_AHEAD = 2  # rows that memory is asked for: it fetches ahead by itself inside a page, and rows lie pages apart
@@ -132,6 +132,8 @@ def _fill(source, target, count, item, step):
     for k in range(count):
         if item == 4:
             words_at(target)[k] = words_at(source + k * step)[0]
+        elif item == 2:
+            shorts_at(target)[k] = shorts_at(source + k * step)[0]
         else:
             indices_at(target)[k] = indices_at(source + k * step)[0]
 
@@ -291,10 +293,3 @@ def is_in_range(window, job, table, memory_address):
     """Return whether a gathered window holds zeros alone, or a largest magnitude that the method takes."""
     bits = largest_in(window, job, table, memory_address)
     return bits == 0 or table[job + t.LEAST] <= bits <= table[job + t.MOST]
-
-
-@njit(**HELPER)
-def clear(address, size):
-    """Set so many bytes, a multiple of 8, to zero."""
-    for word in range(size // 8):
-        indices_at(address)[word] = 0

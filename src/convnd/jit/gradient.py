@@ -12,9 +12,9 @@ from numba import njit
 
 from . import tables as t
 from .compile import HELPER
-from .gather import arrays, clear, find_tile, is_in_range
+from .gather import arrays, find_tile, is_in_range
 from .index import advance, start, total
-from .intrinsics.memory import call, indices_at, run, take_next
+from .intrinsics.memory import call, clear, indices_at, run, take_next
 from .kernels import is_smaller
 from .transforms.fourier import load_slab, slab_address, transform_dimensions, unload_slab
 

@@ -6,9 +6,9 @@ from numba import njit, types
 
 from . import tables as t
 from .compile import HELPER, OPTIONS, compiled, renamed
-from .gather import arrays, clear, find_tile, largest_of
+from .gather import arrays, find_tile, largest_of
 from .index import total
-from .intrinsics.memory import call, indices_at, run, take_next, words_at
+from .intrinsics.memory import call, clear, indices_at, run, take_next, words_at
 from .intrinsics.scaling import OVERFLOW, SUBNORMAL, take_exceptions
 from .tiles import window_in_x
 

@@ -135,6 +135,12 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
             value = np.rint(source[k]) if whole else source[k]
             write_sample(target, k * size if near else k * step, convert(value), swapped)
 
+    def write_whole(source, target, count, step, _beside):
+        use_widest_vectors()
+        for k in range(count):
+            value = least if source[k] < least else source[k]
+            write_sample(target, k * size if near else k * step, convert(most if value > most else value), swapped)
+
     def write(source, target, count, step, _beside):
         use_widest_vectors()
         place = target if near else numbers_on_stack(target, _BLOCK)
@@ -158,8 +164,9 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
                 for k in range(length):
                     write_sample(target, (first + k) * step, place[k], 0)
 
-    is_plain = dtype.kind == "f" and not is_half
-    return write_float if is_plain else write, pointer_to(source_type), pointer_to(dtype)
+    if not is_half and (dtype.kind == "f" or source_type.kind != "f"):
+        return write_float if dtype.kind == "f" else write_whole, pointer_to(source_type), pointer_to(dtype)
+    return write, pointer_to(source_type), pointer_to(dtype)
 
 
 @lru_cache(maxsize=8)

@@ -5,8 +5,8 @@ from numba import njit
 
 from . import tables as t
 from .compile import HELPER
-from .gather import arrays, clear
-from .intrinsics.memory import call, indices_at, run, take_next, words_at
+from .gather import arrays
+from .intrinsics.memory import call, clear, indices_at, run, take_next, words_at
 
 SQUARES = 8  #: of a row of weights, packed before those of the next rows: lines of the cache are written at once
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..problem.canonical import Kernel, Problem, kernel_of
+from ..problem.dtypes import SHORT
 from ..problem.request import Request
 from . import direct, sparse, tuning
 from .separable import separable
@@ -114,6 +115,8 @@ def _fastest(request: Request, like: Problem, kernel: np.ndarray) -> Choice:
     """
     pattern = sparse.pattern_of(like, kernel)
     estimates = {"direct": direct.estimate(replace(like, pattern=pattern) if pattern else like, ())}
+    if like.working in SHORT:
+        return Choice("direct", f"{like.working} holds the sums", like, estimates, pattern=pattern)
     if estimates["direct"] < tuning.TUNING.looking_ms and not pattern:
         return Choice("direct", "too little work to look further", like, estimates)
     weights, reason = kernel.size, ""

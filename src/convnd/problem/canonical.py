@@ -141,11 +141,12 @@ def canonical(request: Request, out: np.ndarray | Traits, keeps_kernel: bool = T
     if not axes:
         axes, x_steps, out_steps = [Axis(1)], [0], [0]
     is_unsigned = request.working == "int64" and dtypes.default_result(x.dtype, request.kernel.dtype).kind == "u"
+    is_exact = request.working in dtypes.SHORT or dtypes.sums_exactly(x.dtype, request.kernel.dtype)
     return Problem(
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
         tuple(x_levels), tuple(out_levels), request.fill == 0,
         dtypes.real(x.dtype).str, request.working, "uint64" if is_unsigned else request.working,
-        dtypes.real(out.dtype).str, dtypes.sums_exactly(x.dtype, request.kernel.dtype),
+        dtypes.real(out.dtype).str, is_exact,
         request.nan, request.updates, keeps_kernel=keeps_kernel,
     )  # fmt: skip
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from .arguments.messages import shown
 
+SHORT = "int16", "uint16"  #: working types of whole numbers of 8 bits, as long as the sums fit them
+_SHORT_TAPS = 36  # of a kernel, at most, whose direct sums are the fastest way then
+_BYTES = {"b": (0, 1), "i": (-128, 127), "u": (0, 255)}  # the limits of types of 8 bits
 _FLOATS = {2: "float32", 4: "float32", 8: "float64"}  # float16 computes in float32
 
 
@@ -42,6 +45,11 @@ def real(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(f"f{dtype.itemsize // 2}").newbyteorder(dtype.byteorder)
 
 
+def depends_on_values(x: np.dtype[Any], kernel: np.dtype[Any]) -> bool:
+    """Return whether the type that holds the sums may be a matter of the kernel's values."""
+    return sums_exactly(x, kernel) or (x.kind in "biu" and x.itemsize == 1 and kernel.kind == "f")
+
+
 def default_result(x: np.dtype[Any], kernel: np.dtype[Any]) -> np.dtype[Any]:
     """Return the result's type where neither ``dtype`` nor ``out`` determines it."""
     result = np.result_type(x, kernel)
@@ -61,12 +69,19 @@ def bits(value: float, dtype: str) -> int:
     return int(number.view(f"i{number.itemsize}"))
 
 
-def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: complex) -> str:
+def working(
+    x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: complex, may_be_short: bool = False
+) -> str:
     """Return the real type that a problem is computed in.
 
     Sums of whole numbers are exact in a floating type as long as every partial sum fits its mantissa;
     ``sum |kernel| * max |x|`` bounds all partial sums. Beyond that, sums are integers modulo 2^64.
+
+    Where the type ``may_be_short``, it is of 16 bits if that holds all sums of samples of 8 bits by whole weights, be
+    these of a floating type: a vector has twice as many of them, and they are converted sooner.
     """
+    if may_be_short and depends_on_values(x, kernel.dtype) and (short := _short(x, kernel, fill.real)):
+        return short
     if sums_exactly(x, kernel.dtype):
         # The bound is itself rounded to float64; the factor is far above that rounding.
         bound = float(np.abs(kernel.astype(np.float64)).sum()) * max(largest(x), abs(fill)) * (1 + 1e-9)
@@ -77,6 +92,23 @@ def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: c
         return "int64"
     types = [x, kernel.dtype] if is_integer(result) else [x, kernel.dtype, result]
     return _FLOATS[real(np.result_type(*types)).itemsize]
+
+
+def _short(x: np.dtype[Any], kernel: np.ndarray, fill: float) -> str:
+    """Return the type of 16 bits that has the weights, the fill value, and all sums of samples; or nothing."""
+    if x.itemsize > 1 or kernel.size > _SHORT_TAPS:
+        return ""
+    weights = np.array([fill, *kernel.ravel()], np.float64)
+    if not (np.abs(weights).max() < 2**16 and (weights == np.rint(weights)).all()):
+        return ""
+    low, high = min(_BYTES[x.kind][0], fill), max(_BYTES[x.kind][1], fill)
+    total, magnitude = float(weights[1:].sum()), float(np.abs(weights[1:]).sum())
+    positive, negative = (magnitude + total) / 2, (total - magnitude) / 2
+    least = min(positive * low + negative * high, fill)
+    most = max(positive * high + negative * low, fill)
+    if least >= -(2**15) and most < 2**15:
+        return "int16"
+    return "uint16" if least >= 0 and most < 2**16 else ""
 
 
 def scalar(value: Any, name: str, integer: np.dtype[Any] | None, is_complex: bool, precision: str) -> complex:

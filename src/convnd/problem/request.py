@@ -93,6 +93,16 @@ class Request(NamedTuple):
         return self.nan_policy == "omit" or self.mask is not None
 
     @property
+    def may_be_short(self) -> bool:
+        """Whether sums may be of 16 bits: of direct sums of one channel, which are the whole result."""
+        is_direct = self.method in ("auto", "direct")
+        return is_direct and self.channel_axis is None and not (self.updates or self.normalises)
+
+    def working_with(self, kernel: np.ndarray) -> str:
+        """Return the type that this request is computed in with a kernel of any values."""
+        return dtypes.working(self.held or self.x.dtype, kernel, self.result, self.fill, self.may_be_short)
+
+    @property
     def divides_planes(self) -> bool:
         """Whether the real and the imaginary parts of ``x`` are convolved alike, but have fill values of their own."""
         return self.x.dtype.kind == "c" != self.kernel.dtype.kind and self.fill.real != self.fill.imag
@@ -142,7 +152,7 @@ def description(request: Request) -> list[str]:
 def _working_type(request: Request) -> str:
     """Say which type a request is computed in, and which array asks for more than the type of ``x``."""
     x, kernel, working = request.x_dtype, request.kernel.dtype, request.working
-    if dtypes.sums_exactly(x, kernel):
+    if working in dtypes.SHORT or dtypes.sums_exactly(x, kernel):
         return f"{working}, exactly"
     if dtypes.real(x).name == working:
         return working

@@ -17,7 +17,10 @@ from ..machine import VECTOR_BYTES
 
 POINTER = ir.PointerType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
-SCALARS = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "int64": I64, "uint64": I64}
+I16 = ir.IntType(16)
+SCALARS = {
+    "float32": ir.FloatType(), "float64": ir.DoubleType(), "int64": I64, "uint64": I64, "int16": I16, "uint16": I16,
+}  # fmt: skip
 
 _EMITTERS: dict[str, Emitter] = {}  # by the names of their functions
 
@@ -161,7 +164,7 @@ def _is_whole(typ):
 
 
 def multiply_add(b, x, y, z):
-    """Return ``x * y + z``: fused where the processor can, modulo 2^64 for whole numbers."""
+    """Return ``x * y + z``: fused where the processor can, modulo 2^64 or 2^16 for whole numbers."""
     if _is_whole(x.type):
         return b.add(b.mul(x, y), z)
     return call(b, f"llvm.fmuladd.{suffix(x.type)}", x.type, x, y, z)

@@ -1,10 +1,11 @@
-"""Whole numbers at addresses, and calls of C functions at addresses."""
+"""Numbers at addresses, and calls of C functions at addresses."""
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ..compile import HELPER
 from ..machine import CACHE_LINE, VECTOR_BYTES
 from .emit import I64, POINTER, behind, numbers_behind, prefetch
 
@@ -64,6 +65,12 @@ def _as_pointer(context, b, signature, args):
 def indices_at(typingctx, address):
     """Return the pointer to whole numbers at an address."""
     return types.CPointer(types.int64)(types.int64), _as_pointer
+
+
+@intrinsic
+def shorts_at(typingctx, address):
+    """Return the pointer to whole numbers of two bytes at an address."""
+    return types.CPointer(types.uint16)(types.int64), _as_pointer
 
 
 @intrinsic
@@ -183,3 +190,10 @@ def use_widest_vectors(typingctx):
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+@njit(**HELPER)
+def clear(address, size):
+    """Set so many bytes, a multiple of 8, to zero."""
+    for word in range(size // 8):
+        indices_at(address)[word] = 0

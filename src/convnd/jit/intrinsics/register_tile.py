@@ -56,7 +56,7 @@ _NEAR_BLOCKS = 8  # blocks that sum a part of the taps in turn, while its weight
 class RegisterTile(NamedTuple):
     """The shape of a register tile: what one compiled routine computes, ``rows`` x ``vectors`` vectors of ``lanes``."""
 
-    dtype: str  # the working type, "float32", "float64" or "int64"
+    dtype: str  # the working type, a key of `emit.SCALARS`
     rows: int
     vectors: int
     lanes: int

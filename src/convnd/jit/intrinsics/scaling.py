@@ -87,6 +87,6 @@ def scale(b, dtype, lanes, /, samples, size, power, largest):
 
 def scale_of(working: str) -> int:
     """Return the C function `scale` for samples of a type, 0 where none is slow."""
-    if not IS_X86 or working not in SCALARS or SCALARS[working] is I64:
+    if not IS_X86 or working not in SCALARS or isinstance(SCALARS[working], ir.IntType):
         return 0
     return scale.compile(working, VECTOR_BYTES // np.dtype(working).itemsize)

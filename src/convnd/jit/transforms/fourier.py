@@ -22,8 +22,8 @@ from numba import njit
 
 from .. import tables as t
 from ..compile import HELPER
-from ..gather import arrays, clear, find_tile, largest_in
-from ..intrinsics.memory import call, indices_at, run, take_next
+from ..gather import arrays, find_tile, largest_in
+from ..intrinsics.memory import call, clear, indices_at, run, take_next
 from ..tiles import store
 
 

@@ -12,9 +12,9 @@ from numba import njit
 
 from .. import tables as t
 from ..compile import HELPER
-from ..gather import arrays, clear, find_tile, is_in_range
+from ..gather import arrays, find_tile, is_in_range
 from ..index import advance, start, total
-from ..intrinsics.memory import call, indices_at, run, take_next, words_at
+from ..intrinsics.memory import call, clear, indices_at, run, take_next, words_at
 from ..intrinsics.minimal import FLOAT, OUTPUTS, PLANES, TAPS
 
 _INFINITY = 0x7F800000  # bits

@@ -120,7 +120,7 @@ def _ways(kind: Kind, axes: Sequence[Axis], sizes: Sequence[int], lanes: int) ->
     """Yield the ways to cut problems of a kind."""
     taps = kind.in_channels * prod(axis.taps for axis in axes)
     parts = "many" if taps >= t.LEAST_DIVIDED else "one"
-    may_slide = VECTOR_BYTES == 64 and kind.working != "int64" and kind.has_lines
+    may_slide = VECTOR_BYTES == 64 and np.dtype(kind.working).kind == "f" and kind.has_lines
     for rows in () if kind.depthwise else _ROWS:
         for sharing, interleaved, apart in _sharings(kind, axes, sizes, rows, lanes):
             runs = tuple(shared_runs(None if sharing.axis is None else axes[sharing.axis], sharing))

@@ -55,18 +55,19 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
     mask = None if options.mask is None else check_mask(options.mask, x.shape)
     request = Request(
         x, given, kernel, spatial, lines, channel, first, bank, groups, flipped, fill,
-        dtypes.working(x.dtype, kernel, result, fill), result, out,
+        "", result, out,
         None if options.workers is None else whole(options.workers, "workers", 1), method,
         chosen(options.nan_policy, "nan_policy"), mask=mask,
     )  # fmt: skip
     check_out(out, request.out_shape, result)
     if type(options.beta) is int and options.beta == 0 and options.bias is None:
-        return request
+        return request._replace(working=request.working_with(kernel))
     exact = integer if dtypes.is_integer(result) else None
     beta = dtypes.scalar(options.beta, "beta", exact, is_complex, precision)
     if beta and out is None:
         raise ValueError(f"beta is {beta}, the factor of what out holds, but there is no out")
-    return request._replace(beta=beta, bias=_bias(options.bias, request, exact, is_complex, precision))
+    request = request._replace(beta=beta, bias=_bias(options.bias, request, exact, is_complex, precision))
+    return request._replace(working=request.working_with(kernel))
 
 
 def parse_alike(
@@ -82,8 +83,8 @@ def parse_alike(
     if (axes := axes_of_lengths(known.axes, [x.shape[a] for a in known.spatial])) is None:
         return None
     working = known.working
-    if dtypes.sums_exactly(x.dtype, kernel.dtype):
-        working = dtypes.working(x.dtype, kernel, known.result, known.fill)
+    if dtypes.depends_on_values(x.dtype, kernel.dtype):
+        working = known.working_with(kernel)
     marks = None if mask is None else strided(*traits(mask))
     request = known._replace(x=traits(x), axes=axes, working=working, out=out, mask=marks)
     if out is not None:
