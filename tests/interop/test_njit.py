@@ -35,6 +35,11 @@ def channels(x, kernel, padding, stride, dilation, boundary, fill, axis, groups)
     )  # fmt: skip
 
 
+@numba.njit
+def filled(x, kernel, fill):
+    return convnd(x, kernel, padding=1, fill_value=fill)
+
+
 def whole(shape, dtype):
     """Small whole numbers, so that every sum is exact."""
     dtype = np.dtype(dtype)
@@ -249,6 +254,21 @@ def test_out():
     assert np.array_equal(into(x, kernel, x), want) and np.array_equal(x, want)
     with pytest.raises(ValueError, match="out has not the shape"):
         into(x, kernel, out[1:])
+
+
+@pytest.mark.parametrize(
+    "dtype, fill", [("i1", -(2**63)), ("i8", np.uint64(2**63 - 1)), ("i8", True), ("u8", 1e19), ("u8", 2.0**64 - 2**11)]
+)
+def test_fill_values(dtype, fill):
+    x, kernel = np.array([1, 2], dtype), np.ones(3, dtype)
+    found = filled(x, kernel, fill)
+    assert found.tolist() == convnd(x, kernel, padding=1, fill_value=fill).tolist()
+
+
+@pytest.mark.parametrize("dtype, fill", [("i8", np.uint64(2**63)), ("i8", 2.0**63), ("u8", 2.0**64), ("u8", np.inf)])
+def test_fill_values_that_do_not_fit(dtype, fill):
+    with pytest.raises(ValueError, match="fill_value must fit the result's type, int64 or uint64"):
+        filled(np.ones(2, dtype), np.ones(1, dtype), fill)
 
 
 def test_empty():

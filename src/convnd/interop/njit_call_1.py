@@ -104,14 +104,26 @@ def _write_fill(d, fill, is_single):
     d[c.FILL], d[c.FILL_IMAG] = np.float64(fill.real).view(np.int64), np.float64(fill.imag).view(np.int64)
 
 
+def _fits(fill: Any, is_unsigned: Any) -> Any:
+    """Return whether uint64, or else int64, holds a fill value."""
+    raise NotImplementedError
+
+
+@overload(_fits)
+def _fits_of(fill, is_unsigned):
+    if isinstance(fill, types.Float):
+        return lambda fill, is_unsigned: 0 <= fill < 2.0**64 if is_unsigned else -(2.0**63) <= fill < 2.0**63
+    # Numba compares uint64 with int64 as floats, which do not tell 2**63 - 1 from 2**63.
+    return lambda fill, is_unsigned: fill >= 0 if is_unsigned else (fill < 0) == (np.int64(fill) < 0)
+
+
 @njit
 def _write_whole_fill(d, fill, is_unsigned):
-    number = np.int64(fill)
     if np.float64(fill) != np.floor(np.float64(fill)):
         raise ValueError("fill_value must be a whole number for integer x and kernel")
-    if (is_unsigned and fill < 0) or (not is_unsigned and np.float64(fill) != np.float64(number)):
+    if not _fits(fill, is_unsigned):
         raise ValueError("fill_value must fit the result's type, int64 or uint64")
-    d[c.FILL], d[c.FILL_IMAG] = number, 0
+    d[c.FILL], d[c.FILL_IMAG] = np.int64(np.uint64(fill)) if is_unsigned else np.int64(fill), 0
 
 
 @njit
@@ -168,8 +180,9 @@ def implementation(given: SimpleNamespace) -> Any:
             write_numbers(d, _codes(boundary), spatial, 2, _MODE_BEFORE, _ROW)
         write_numbers(d, groups, 1, 1, _GROUPS, 1)
         write_numbers(d, channel_axis, 1, 1, _CHANNEL, 1)
-        write_fill(d, fill_value, about_fill)
-        d[c.LARGEST] = np.float64(max(largest, abs(fill_value.real))).view(np.int64)
+        fill = +fill_value  # which makes a bool a number
+        write_fill(d, fill, about_fill)
+        d[c.LARGEST] = np.float64(max(largest, abs(np.float64(fill.real)))).view(np.int64)
         _check(d)
         lay_out, run = steps()
         target = target_of(d, out)
