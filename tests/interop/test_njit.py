@@ -308,6 +308,8 @@ def call(**given):
         ({"workers": 2}, ValueError, "workers must be None or 1 in compiled code"),
         ({"fill_value": 1j}, TypeError, "fill_value must be real"),
         ({"dtype": "int7"}, TypeError, "dtype must name a numeric type"),
+        ({"dtype": "float16"}, TypeError, "dtype is float16, but compiled code takes whole numbers and 32 or 64 bit"),
+        ({"dtype": ">f4"}, TypeError, "dtype is >f4, but compiled code takes .* in the machine's byte order"),
         ({"channel_axis": 0, "axes": (0, 1)}, ValueError, "kernel has 2 axes"),
         ({"axes": 0}, ValueError, "kernel has 2 axes"),
     ],
@@ -363,6 +365,9 @@ def test_types_that_are_not_taken():
     function = numba.njit(lambda x, kernel: convnd(x, kernel))
     with pytest.raises(TypeError, match="kernel must be an array in compiled code"):
         function(np.ones(3), 2.0)
+    half = numba.njit(lambda x, kernel: convnd(x, kernel, dtype=np.float16))
+    with pytest.raises(TypeError, match="dtype is float16, but compiled code takes"):
+        half(np.ones(3), np.ones(2))
     with pytest.raises(ValueError, match="kernel has 1 axes but x has 2: write axes="):
         function(np.ones((3, 3)), np.ones(2))
     third = numba.njit(lambda x, kernel, size: convnd(x, kernel, size))

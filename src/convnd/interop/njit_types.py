@@ -24,6 +24,7 @@ from ..problem.result import named_type, result_type
 _CODES = {"float32": c.FLOAT32, "float64": c.FLOAT64, "int64": c.INT64}
 _PADDING = {"valid": c.GIVEN, "same": c.SAME, "full": c.FULL}
 _METHODS = {"direct": c.DIRECT, "auto": c.AUTO, "separable": c.SEPARABLE}
+_TAKEN = "compiled code takes whole numbers and 32 or 64 bit floats, in the machine's byte order"
 _RUNNING = object()  # in place of a value that is known when the code runs
 
 
@@ -63,7 +64,7 @@ def _array(typ: Any, name: str) -> np.dtype[Any]:
         raise TypeError(f"{name} must be an array in compiled code, but is {_shown(typ)}")
     floating = (types.float32, types.float64, types.complex64, types.complex128)
     if typ.dtype not in floating and not isinstance(typ.dtype, (types.Integer, types.Boolean)):
-        raise TypeError(f"{name} has dtype {typ.dtype}, but compiled code takes whole numbers and 32 or 64 bit floats")
+        raise TypeError(f"{name} has dtype {typ.dtype}, but {_TAKEN}")
     return np.dtype(str(typ.dtype))
 
 
@@ -126,11 +127,16 @@ def _check_fill(typ: Any, is_complex: bool) -> None:
 def _named(typ: Any) -> Any:
     """Return the dtype that the argument ``dtype`` names, or None."""
     value = value_of(typ)
-    if value is not _RUNNING:
-        return None if value is None else named_type(value, "dtype")
-    if not isinstance(typ, (types.NumberClass, types.DType)):
-        raise TypeError(f"dtype must name a type, as np.float32 does, but is {_shown(typ)} in compiled code")
-    return named_type(str(typ.dtype), "dtype")
+    if value is None:
+        return None
+    if value is _RUNNING:
+        if not isinstance(typ, (types.NumberClass, types.DType)):
+            raise TypeError(f"dtype must name a type, as np.float32 does, but is {_shown(typ)} in compiled code")
+        value = str(typ.dtype)
+    named = named_type(value, "dtype")
+    if named == np.float16 or not named.isnative:
+        raise TypeError(f"dtype is {named}, but {_TAKEN}")
+    return named
 
 
 def misfit_of(function: Any, given: Iterable[Any], named: Mapping[str, Any]) -> TypeError:
