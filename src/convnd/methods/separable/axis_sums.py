@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,8 +65,8 @@ def sums_of_factors(problem: Problem, factors: Structure) -> list[AxisSums | Non
     return found
 
 
-def sum_cycles(sums: AxisSums, lengths: Sequence[float], axis: Axis, lanes: int) -> float:
-    """Estimate the cycles of sums along an axis, of so many outputs along each."""
+def sum_cycles(sums: AxisSums, lengths: Sequence[Any], axis: Axis, lanes: int) -> Any:
+    """Estimate the cycles of sums along an axis, of so many outputs along each, or of arrays of such numbers."""
     *lines, length = lengths
     is_last, tuned = sums.axis == len(lines), tuning.TUNING
     block = sums.vectors(is_last) * lanes
@@ -75,10 +75,10 @@ def sum_cycles(sums: AxisSums, lengths: Sequence[float], axis: Axis, lanes: int)
     else:
         cycles, read = tuned.folded_cycles + tuned.folded_tap_cycles * axis.taps + tuned.turned_cycles * is_last, 0
     if is_last:
-        rows = prod(lines[:-1]) * round_up(int(lines[-1]) if lines else 1, block)
+        rows = prod(lines[:-1]) * round_up(lines[-1] if lines else 1, block)
         return cycles * rows / lanes * (length + read)
-    vectors, outputs = round_up(int(length), block) / lanes, lengths[sums.axis]
-    summed = outputs + read if sums.is_moving else round_up(int(outputs), _FOLDED_ROWS)
+    vectors, outputs = round_up(length, block) / lanes, lengths[sums.axis]
+    summed = outputs + read if sums.is_moving else round_up(outputs, _FOLDED_ROWS)
     return cycles * vectors * prod(lines) / outputs * summed
 
 

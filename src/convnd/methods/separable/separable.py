@@ -52,12 +52,13 @@ def parted(problem: Problem, factors: Structure) -> tuple[tuple[Part, ...], floa
     starting = tuning.TUNING.part_cycles * len(parts)
     if not parts or gathering <= starting:
         return (), 0
-    inner, *ends = [cut_of(representative(own), factors) for own, _ in parts]
+    inner = cut_of(representative(parts[0].problem), factors)
     shape = [-(-axis.outputs // tiles) for axis, tiles in zip(problem.axes, inner.tiles, strict=True)]
-    beside = sum(cut.cycles for cut in ends) + starting
-    if not inner.inside or beside >= gathering * share_inside(parts[0].problem, shape):
+    saved = gathering * share_inside(parts[0].problem, shape) - starting if inner.inside else 0
+    if saved <= 0:
         return (), 0
-    return parts, inner.cycles + beside
+    ends = sum([cut_of(representative(own), factors).cycles for own, _ in parts[1:]])
+    return (parts, inner.cycles + ends + starting) if ends < saved else ((), 0)
 
 
 @tuning.remembered(256)

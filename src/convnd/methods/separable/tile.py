@@ -1,8 +1,8 @@
 """The outputs of a tile that all passes run over."""
 
 from collections.abc import Sequence
-from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -10,15 +10,15 @@ from ...jit.machine import VECTOR_BYTES
 from ...jit.parallel import available
 from ...problem.canonical import Problem
 from .. import tuning
-from ..tiling.layout import round_up, window_length
+from ..tiling.costs import span_of
+from ..tiling.layout import round_up
 from .axis_sums import sum_cycles, sums_of_factors
 from .factors import Structure
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
+_MOST_WINDOWS = 12  # as `Tuning.window_bytes` counts them, that a pass reads and writes at most
 _ROWS = 8  # that a register tile computes at once
 _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
-#: Windows, as `Tuning.window_bytes` counts them, between two passes at most; and the work of a tile with more than one.
-_MOST_WINDOWS, _BEYOND = 8, 1.08
 _LINE_CYCLES = 200.0  #: of a line of a tile's window
 _APART_CYCLES = 1000.0  #: of a run of lines that follow each other in x: its first samples wait for memory
 
@@ -32,10 +32,10 @@ def size_of(problem: Problem, a: int, tiles: int) -> int:
     return min(outputs, round_up(size, _BLOCK_VECTORS * VECTOR_BYTES // np.dtype(problem.working).itemsize))
 
 
-def share_inside(problem: Problem, shape: Sequence[int]) -> float:
-    """Return the share of outputs in tiles of a shape whose windows lie inside x."""
+def share_inside(problem: Problem, shape: Sequence[Any]) -> Any:
+    """Return the share of outputs in tiles of a shape, or of arrays of shapes, whose windows lie inside x."""
     return prod(
-        max(0.0, 1 - 2 * n / axis.outputs)
+        np.maximum(0.0, 1 - 2 * n / axis.outputs)
         for axis, n in zip(problem.axes, shape, strict=True)
         if axis.before > 0 or axis.after > 0
     )
@@ -43,45 +43,56 @@ def share_inside(problem: Problem, shape: Sequence[int]) -> float:
 
 def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
     """Return the outputs of a tile along each axis: the least work whose windows stay in the caches."""
+    axes = range(len(problem.axes))
+    choices = [sorted({size_of(problem, a, tiles) for tiles in _TILES}, reverse=True) for a in axes]
+    shapes = np.meshgrid(*choices, indexing="ij", sparse=True)  # all of them are estimated at once
+    work, fits, room = _estimates(problem, factors, shapes)
+    place = np.argmin(np.where(fits, work, np.inf) if fits.any() else room)
+    return tuple([own[n] for own, n in zip(choices, np.unravel_index(place, work.shape), strict=True)])
+
+
+def _estimates(problem: Problem, factors: Structure, shape: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Estimate the work of tiles of a shape, whether their windows are small enough, and the room that these take.
+
+    ``shape`` has an array for each axis: the estimates are arrays of what these are together.
+    """
     item, last = np.dtype(problem.working).itemsize, len(problem.axes) - 1
     lanes = VECTOR_BYTES // item
     line = _BLOCK_VECTORS * lanes
-    choices = [sorted({size_of(problem, a, tiles) for tiles in _TILES}, reverse=True) for a in range(last + 1)]
-    summed, whole_lines = sums_of_factors(problem, factors), tuple(axis.outputs for axis in problem.axes[1:])
-
-    def cost(shape: tuple[int, ...]) -> tuple[bool, float]:
-        lengths = [window_length(axis, n) for axis, n in zip(problem.axes, shape, strict=True)]
-        lengths_of, windows, between = {-1: lengths}, [prod(lengths)], 0
-        # Every window waits for memory, but for rows that a strip of whole lines shares with the one before. Those at
-        # an end are gathered, and all of them where none is read in place.
-        inside = share_inside(problem, shape)
-        in_place = problem.reads_inside and inside > 0 and summed[0] is None
-        in_order = in_place or (summed[0] is not None and not summed[0].is_moving)  # a few rows at a time are in use
-        is_strip = shape[1:] == whole_lines
-        work = tuning.TUNING.inside_cycles * prod(lengths[1:]) * (shape[0] if is_strip else lengths[0])
-        work += tuning.TUNING.gather_cycles * prod(lengths) * (1 - inside if in_place else 1)
-        cut = max([a for a in range(1, last + 1) if shape[a] < problem.axes[a].outputs], default=0)
-        work += _LINE_CYCLES * prod(lengths[:-1]) + _APART_CYCLES * prod(lengths[:cut])
-        for p, (along, terms, before, _, (source, _), _) in enumerate(factors):
-            lengths = lengths_of[p] = [shape[a] if a in along else n for a, n in enumerate(lengths_of[source])]
-            windows.append(terms * prod(lengths))
-            if source >= 0:
-                between = max(between, windows[source + 1] + windows[-1])
-            if (own := summed[p]) is not None:
-                work += sum_cycles(own, lengths, problem.axes[own.axis], lanes)
-                continue
-            lines = prod(round_up(n, _ROWS) if a in along else n for a, n in enumerate(lengths[:-1]))
-            vectors = terms * lines * (round_up(lengths[-1], line if last in along else lanes) / lanes + 1)
-            taps = before * prod(problem.axes[a].taps for a in along)
-            work += vectors * taps * (tuning.TUNING.line_tap_cycles if last in along else tuning.TUNING.row_tap_cycles)
-            rows = taps if last in along else taps + _ROWS
-            if last not in along and rows * lengths[-1] * item > tuning.TUNING.first_level_bytes:
-                work += vectors * tuning.TUNING.second_level_cycles
-        tiles = prod(-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True))
-        held = item * max(between, windows[0] / (tuning.TUNING.rolling if in_order else 1)) / tuning.TUNING.window_bytes
-        is_dense = all(shape[own.axis] >= problem.axes[own.axis].dilation for own in summed if own)
-        work, fits = work * _BEYOND if held > 1 else work, held <= _MOST_WINDOWS and is_dense
-        rounds = -(-tiles // available()) if tiles * work > tuning.TUNING.serial_below else tiles
-        return not fits, work * rounds if fits else sum(windows)
-
-    return min(product(*choices), key=cost)
+    summed, tuned = sums_of_factors(problem, factors), tuning.TUNING
+    spans = [span_of(axis) for axis in problem.axes]
+    lengths = [np.minimum(span.phases * n + span.reach, span.most * n) for span, n in zip(spans, shape, strict=True)]
+    lengths_of, windows, most = {-1: lengths}, [prod(lengths)], 0
+    # Every window waits for memory, but for rows that a strip of whole lines shares with the one before. Those at an
+    # end are gathered, and all of them where none is read in place.
+    inside = share_inside(problem, shape)
+    in_place = (inside > 0) & (problem.reads_inside and summed[0] is None)
+    in_order = in_place | (summed[0] is not None and not summed[0].is_moving)  # a few rows at a time are in use
+    is_strip = prod([n == axis.outputs for n, axis in zip(shape[1:], problem.axes[1:], strict=True)])
+    apart = np.array(1)  # runs of lines that follow each other in x
+    for a in range(1, last + 1):
+        apart = np.where(shape[a] < problem.axes[a].outputs, prod(lengths[:a]), apart)
+    work = tuned.inside_cycles * prod(lengths[1:]) * np.where(is_strip, shape[0], lengths[0])
+    work = work + tuned.gather_cycles * prod(lengths) * np.where(in_place, 1 - inside, 1)
+    work = work + _LINE_CYCLES * prod(lengths[:-1]) + _APART_CYCLES * apart
+    for p, (along, terms, before, _, (source, _), _) in enumerate(factors):
+        lengths = lengths_of[p] = [shape[a] if a in along else n for a, n in enumerate(lengths_of[source])]
+        windows.append(terms * prod(lengths))
+        held = item * (windows[source + 1] + windows[-1]) * (source >= 0 or np.logical_not(in_order))
+        work, most = work + tuning.far_cycles(held), np.maximum(most, held)
+        if (own := summed[p]) is not None:
+            work = work + sum_cycles(own, lengths, problem.axes[own.axis], lanes)
+            continue
+        lines = prod([round_up(n, _ROWS) if a in along else n for a, n in enumerate(lengths[:-1])])
+        vectors = terms * lines * (round_up(lengths[-1], line if last in along else lanes) / lanes + 1)
+        taps = before * prod(problem.axes[a].taps for a in along)
+        work = work + vectors * taps * (tuned.line_tap_cycles if last in along else tuned.row_tap_cycles)
+        rows = taps if last in along else taps + _ROWS
+        if last not in along:
+            is_far = rows * lengths[-1] * item > tuned.first_level_bytes
+            work = work + vectors * tuned.second_level_cycles * is_far
+    tiles = prod([-(-axis.outputs // n) for axis, n in zip(problem.axes, shape, strict=True)])
+    rounds = np.where(tiles * work > tuned.serial_below, -(-tiles // available()), tiles)
+    is_dense = prod([shape[own.axis] >= problem.axes[own.axis].dilation for own in summed if own])
+    fits = np.broadcast_to(is_dense * (most <= _MOST_WINDOWS * tuned.window_bytes), work.shape)
+    return work * rounds, fits, sum(windows)
