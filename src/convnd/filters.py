@@ -17,7 +17,7 @@ from .methods.slabs import over_lines
 from .plan import Plan
 from .problem.arguments.parse import parse
 from .problem.dtypes import real
-from .problem.options import options_of
+from .problem.options import Options
 
 _BOUNDARIES: dict[str, Any] = {
     "reflect": "symmetric", "grid-mirror": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap",
@@ -164,7 +164,7 @@ def length(
         "boundary": [_BOUNDARIES[mode] for mode in joined.modes],
     }  # fmt: skip
     root = partial(compile_root, out.dtype.name)
-    request, plans = parse(x[None], bank, None, options_of(options)), Plans(Plan)
+    request, plans = parse(x[None], bank, None, Options(**options)), Plans(Plan)
     rows = max(1, _SLAB_BYTES * x.shape[along] // (len(terms) * out.nbytes))
     slopes: np.ndarray | None = None
     for first in range(0, x.shape[along], rows):

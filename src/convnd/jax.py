@@ -9,12 +9,11 @@ from jax import numpy as jnp
 
 from .api import plan
 from .methods.blocks import stand_in
+from .problem.arguments.calls import explained
 from .problem.arguments.parse import parse
-from .problem.options import options_of
+from .problem.options import Options
 
 __all__ = ["convolve"]
-
-Options = tuple[tuple[str, Any], ...]
 
 
 def _called(apply: Any, shape: tuple[int, ...], dtype: Any, *arrays: Any) -> Any:
@@ -30,8 +29,10 @@ def _called(apply: Any, shape: tuple[int, ...], dtype: Any, *arrays: Any) -> Any
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(x: Any, kernel: Any, options: Options) -> Any:
     like = stand_in(x.shape, x.dtype), stand_in(kernel.shape, kernel.dtype)
-    request = parse(*like, None, options_of(dict(options)))
-    return _called(lambda x, kernel: plan(x, kernel, **dict(options))(x), request.out_shape, request.result, x, kernel)
+    request = parse(*like, None, options)
+    return _called(
+        lambda x, kernel: plan(x, kernel, **options._asdict())(x), request.out_shape, request.result, x, kernel
+    )
 
 
 def _forward(x: Any, kernel: Any, options: Options) -> tuple[Any, tuple[Any, Any]]:
@@ -43,10 +44,10 @@ def _backward(options: Options, arrays: tuple[Any, Any], y: Any) -> tuple[Any, A
     x, kernel = arrays
 
     def of_x(x: Any, kernel: Any, y: Any) -> Any:
-        return _like(plan(x, kernel, **dict(options)).adjoint(y.conj()).conj(), x)
+        return _like(plan(x, kernel, **options._asdict()).adjoint(y.conj()).conj(), x)
 
     def of_kernel(x: Any, kernel: Any, y: Any) -> Any:
-        return _like(plan(x, kernel, **dict(options)).kernel_gradient(x, y.conj()).conj(), kernel)
+        return _like(plan(x, kernel, **options._asdict()).kernel_gradient(x, y.conj()).conj(), kernel)
 
     return _called(of_x, x.shape, x.dtype, x, kernel, y), _called(of_kernel, kernel.shape, kernel.dtype, x, kernel, y)
 
@@ -59,6 +60,7 @@ def _like(gradient: np.ndarray, argument: np.ndarray) -> np.ndarray:
 _convolve.defvjp(_forward, _backward)
 
 
+@explained
 def convolve(x: Any, kernel: Any, **options: Any) -> Any:
     """Convolve an array of JAX with a kernel, as `convnd.convnd` does, with gradients by both, also under `jax.jit`.
 
@@ -95,7 +97,8 @@ def convolve(x: Any, kernel: Any, **options: Any) -> Any:
     >>> jax.jit(jax.grad(energy))(jnp.array([1.0, 2, 4, 8])).tolist()
     [-1.0, -1.0, -2.0, 4.0]
     """
-    return _convolve(jnp.asarray(x), jnp.asarray(kernel), tuple(sorted((k, _frozen(v)) for k, v in options.items())))
+    given = Options(**{name: _frozen(value) for name, value in options.items()})
+    return _convolve(jnp.asarray(x), jnp.asarray(kernel), given)
 
 
 def _frozen(value: Any) -> Any:

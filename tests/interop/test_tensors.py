@@ -160,3 +160,5 @@ class TestJax:
     def test_an_unknown_option_says_what_there_is(self):
         with pytest.raises(TypeError, match="boundary="):
             convnd.jax.convolve(np.ones(4, "f4"), np.ones(2, "f4"), mode="nearest")
+        with pytest.raises(TypeError, match=r"convolve\(\) has no argument 'out': the result is a new array"):
+            convnd.jax.convolve(np.ones(4, "f4"), np.ones(2, "f4"), out=np.ones(3, "f4"))

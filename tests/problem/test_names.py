@@ -60,6 +60,8 @@ def test_unknown_arguments(function, given, words):
     (convnd.Stream, {"weights": SQUARE}, "Stream() has no argument 'weights': it is kernel here"),
     (convnd.window, {"x": IMAGE, "filter": SQUARE}, "window() has no argument 'filter': it is kernel here"),
     (convnd.blockwise, {"x": IMAGE, "filter": SQUARE}, "blockwise() has no argument 'filter': it is kernel here"),
+    (convnd.Stream, {"kernel": SQUARE, "out": IMAGE}, "Stream() has no argument 'out': the result is a new array"),
+    (convnd.Stream, {"kernel": SQUARE, "zorp": 1}, "Stream() has no argument 'zorp': there are kernel, axis, padding,"),
     (kernels.gaussian, {"std": 2}, "gaussian() has no argument 'std': there are sigma, fwhm"),
     (convnd.warmup, {"rank": 2}, "warmup() has no argument 'rank': did you mean ranks?"),
 ])  # fmt: skip

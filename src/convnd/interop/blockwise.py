@@ -26,7 +26,7 @@ from ..problem.arguments.messages import shown
 from ..problem.arguments.parse import as_array, parse
 from ..problem.arguments.values import whole
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
-from ..problem.options import Options, options_of, without_mask
+from ..problem.options import Options, without_mask
 from ..problem.request import Request, imagined
 from ..problem.result import too_large
 from . import storage
@@ -99,7 +99,7 @@ def blockwise(
     >>> y is out, float(y.min().round(6)), float(y.max().round(6))
     (True, 1.0, 1.0)
     """
-    checked, memory = options_of(options), _bytes_of(max_memory)
+    checked, memory = Options(**options), _bytes_of(max_memory)
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise TypeError(f"progress must be True, False or callable, but is {shown(progress)}")
     if not isinstance(resume, bool):

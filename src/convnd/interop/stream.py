@@ -12,7 +12,7 @@ from ..problem.arguments.calls import explained
 from ..problem.arguments.parse import as_array, parse
 from ..problem.arguments.spatial import axis_index, spatial_axes
 from ..problem.boundary import REFLECT, SYMMETRIC, WRAP
-from ..problem.options import options_of, without_mask
+from ..problem.options import Options, without_mask
 from ..problem.recent import Recent
 from ..problem.request import Request
 
@@ -56,7 +56,7 @@ class Stream:
 
     @explained
     def __init__(self, kernel: Any, *, axis: int | None = None, **options: Any) -> None:
-        self._options = without_mask(options_of(options), "Stream")
+        self._options = without_mask(Options(**options), "Stream")
         self._kernel, self._asked_axis = as_array(kernel, "kernel").copy(), axis
         self._has_begun, self._has_ended = False, False
         self._start = self._came = 0  # of all samples, the first that is kept, and how many came

@@ -10,7 +10,7 @@ from ..plan import Plan
 from ..problem.arguments.calls import explained
 from ..problem.arguments.messages import shown
 from ..problem.arguments.parse import as_array, check_x, parse
-from ..problem.options import options_of, without_mask
+from ..problem.options import Options, without_mask
 from .storage import dtype_of, is_readable
 
 
@@ -135,7 +135,7 @@ def window(x: Any, kernel: Any, outputs: Any, **options: Any) -> Window:
     """
     if not is_readable(x):
         x = as_array(x, "x")
-    request = parse(stand_in(x.shape, dtype_of(x)), kernel, None, without_mask(options_of(options), "window"))
+    request = parse(stand_in(x.shape, dtype_of(x)), kernel, None, without_mask(Options(**options), "window"))
     shape, cuts, box = request.out_shape, outputs if isinstance(outputs, tuple) else (outputs,), []
     if len(cuts) > len(shape):
         raise ValueError(f"outputs has {len(cuts)} entries but the result has {len(shape)} axes {shape}")

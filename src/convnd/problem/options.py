@@ -1,11 +1,9 @@
 """The options of `convnd.convnd`: its arguments beside the arrays, as they were given."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from .arguments.names import unknown_argument
 
 _MOST_COMPARED = 2**12  # bytes of an array
 #: Types of options whose equal values mean the same.
@@ -32,14 +30,6 @@ class Options(NamedTuple):
     beta: Any = 0
     bias: Any = None
     workers: Any = None
-
-
-def options_of(given: Mapping[str, Any]) -> Options:
-    """Return keywords of `convnd.convnd` as its options; it is a `TypeError` where one is none of them."""
-    unknown = {name: value for name, value in given.items() if name not in Options._fields}
-    if unknown:
-        raise unknown_argument("convnd", ("x", "kernel", *Options._fields, "out"), unknown)
-    return Options(**given)
 
 
 def without_mask(options: Options, taker: str) -> Options:

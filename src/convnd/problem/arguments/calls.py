@@ -15,10 +15,16 @@ Result = TypeVar("Result")
 
 
 def explained(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Make a function answer arguments that it does not take: surplus ones, and those of other libraries' names."""
+    """Make a function answer arguments that it does not take: surplus ones, and those of other libraries' names.
+
+    What it takes as ``**options`` are those of `convnd.convnd`.
+    """
+    takes_options = _takes_options(function)
 
     @wraps(function)
     def call(*given: Arguments.args, **named: Arguments.kwargs) -> Result:
+        if takes_options and (unfit := misfit(function, given, named)):
+            raise unfit
         try:
             return function(*given, **named)
         except TypeError as error:
@@ -37,7 +43,7 @@ def misfit(function: Callable[..., Any], given: Sequence[Any], named: Mapping[st
         owner, places, given = type(given[0]).__name__, places[1:], given[1:]
         name = owner if function.__name__ == "__init__" else f"{owner}.{function.__name__}"
     known = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD]
-    if len(known) + 1 < len(parameters):  # it has **options
+    if _takes_options(function):
         known += [option for option in Options._fields if option not in known]
     unknown = {own: value for own, value in named.items() if own not in known}
     if unknown:
@@ -53,3 +59,7 @@ def misfit(function: Callable[..., Any], given: Sequence[Any], named: Mapping[st
         f"{name}() takes {' and '.join(places) or 'no argument'} by position and all others by name, "
         f"but argument {place} is {shown(surplus)}: {meant}"
     )
+
+
+def _takes_options(function: Callable[..., Any]) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())

@@ -146,6 +146,8 @@ def _meant_argument(name: str, value: object, parameters: list[str]) -> str:
     near = _near(name, [*parameters, *(theirs for known in parameters for theirs in ARGUMENTS.get(known, ()))])
     if near is not None:
         return f"did you mean {near if near in parameters else _ours(near, ARGUMENTS)}?"
+    if ours == "out":
+        return "the result is a new array"
     if ours in _OPTIONS:
         return f"{ours} is an option of convnd.plan"
     return f"there are {', '.join(parameters)}"
