@@ -8,6 +8,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from .api import plan
+from .interop.tensors import for_jax
 from .methods.blocks import stand_in
 from .problem.arguments.calls import explained
 from .problem.arguments.parse import parse
@@ -20,6 +21,7 @@ def _called(apply: Any, shape: tuple[int, ...], dtype: Any, *arrays: Any) -> Any
     """Call a function of NumPy's arrays from JAX's compiled code."""
     result = jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype))
 
+    @np.errstate(all="ignore")  # results may overflow the type that JAX has
     def call(*values: Any) -> np.ndarray:
         return np.asarray(apply(*map(np.asarray, values)), result.dtype)
 
@@ -30,9 +32,8 @@ def _called(apply: Any, shape: tuple[int, ...], dtype: Any, *arrays: Any) -> Any
 def _convolve(x: Any, kernel: Any, options: Options) -> Any:
     like = stand_in(x.shape, x.dtype), stand_in(kernel.shape, kernel.dtype)
     request = parse(*like, None, options)
-    return _called(
-        lambda x, kernel: plan(x, kernel, **options._asdict())(x), request.out_shape, request.result, x, kernel
-    )
+    own = for_jax(options, request.result)._asdict()
+    return _called(lambda x, kernel: plan(x, kernel, **own)(x), request.out_shape, request.result, x, kernel)
 
 
 def _forward(x: Any, kernel: Any, options: Options) -> tuple[Any, tuple[Any, Any]]:

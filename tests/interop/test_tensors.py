@@ -119,11 +119,27 @@ class TestJax:
         assert isinstance(found, self.jax.Array)
         assert (np.asarray(found) == convnd.convnd(x, kernel, padding="same")).all()
 
-    def test_whole_numbers_saturate_in_the_32_bits_that_jax_has(self):
-        x = self.jax.numpy.full(5, 2**30, self.jax.numpy.int32)
-        found = convnd.convnd(x, np.array([3, 3], np.int32))
-        assert found.dtype == "int32"
-        assert found.tolist() == [2**31 - 1] * 4
+    @pytest.mark.parametrize("dtype, asked", [("int32", None), ("int32", "int64"), ("float32", "int64")])
+    def test_whole_numbers_saturate_in_the_32_bits_that_jax_has(self, dtype, asked):
+        x, kernel = self.jax.numpy.full(5, 2**30, dtype), np.array([3, 3], dtype)
+        jitted = self.jax.jit(convnd.jax.convolve, static_argnames="dtype")
+        for convolve in (convnd.convnd, convnd.jax.convolve, jitted):
+            found = convolve(x, kernel, dtype=asked)
+            assert found.dtype == "int32"
+            assert found.tolist() == [2**31 - 1] * 4
+
+    def test_a_floating_type_is_how_precisely_to_compute(self):
+        x, kernel = self.jax.numpy.asarray([1, 2.0**-30, 1], "f4"), np.array([1, 1, -1], "f4")
+        for convolve in (convnd.convnd, convnd.jax.convolve):
+            found = convolve(x, kernel, convention="correlation", dtype=np.float64)
+            assert found.dtype == "float32"
+            assert found.tolist() == [2.0**-30]
+            assert convolve(3e38 * x, 3e38 * kernel[:1], dtype=np.float64).tolist() == [np.inf, np.inf, np.inf]
+
+    def test_out_has_its_own_type(self):
+        out = np.zeros(4, np.int64)
+        assert convnd.convnd(self.jax.numpy.full(5, 2**30, "int32"), np.array([3, 3]), out=out) is out
+        assert out.tolist() == [6 * 2**30] * 4
 
     @pytest.mark.parametrize("dtype", ["float32", pytest.param("complex64", marks=pytest.mark.slow)])
     @pytest.mark.parametrize("layer", LAYERS)
