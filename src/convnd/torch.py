@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from .api import plan
+from .problem.arguments.calls import explained
 
 __all__ = ["convolve"]
 
@@ -22,7 +23,7 @@ class _Convolution(torch.autograd.Function):  # type: ignore[misc]
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, y: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, kernel = ctx.saved_tensors
-        y = y.resolve_conj()
+        y = _plain(y)
         of_x = of_kernel = None
         if ctx.needs_input_grad[0]:
             of_x = _like(ctx.plan.adjoint(y), x)
@@ -31,12 +32,18 @@ class _Convolution(torch.autograd.Function):  # type: ignore[misc]
         return of_x, of_kernel, None
 
 
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor whose memory holds its values, and not their conjugates or negatives."""
+    return tensor.resolve_conj().resolve_neg()
+
+
 def _like(gradient: Any, argument: torch.Tensor) -> torch.Tensor:
     """Return a gradient in the type of its argument: a real argument's is the real part."""
     found = torch.from_numpy(gradient)
     return (found.real if found.is_complex() and not argument.is_complex() else found).to(argument.dtype)
 
 
+@explained
 def convolve(x: torch.Tensor, kernel: torch.Tensor, **options: Any) -> torch.Tensor:
     """Convolve a CPU tensor with a kernel, as `convnd.convnd` does, with gradients by both.
 
@@ -50,8 +57,8 @@ def convolve(x: torch.Tensor, kernel: torch.Tensor, **options: Any) -> torch.Ten
     kernel : torch.Tensor
         The weights.
     **options
-        Those of `convnd.plan`, such as ``padding``, ``stride``, ``groups`` or ``boundary``. torch's own convolutions
-        are those of ``convention="correlation"``.
+        Those of `convnd.plan` but ``out``, such as ``padding``, ``stride``, ``groups`` or ``boundary``. torch's own
+        convolutions are those of ``convention="correlation"``. None of them may require a gradient.
 
     Returns
     -------
@@ -61,7 +68,7 @@ def convolve(x: torch.Tensor, kernel: torch.Tensor, **options: Any) -> torch.Ten
     Raises
     ------
     TypeError, ValueError
-        As in `convnd.convnd`, and for tensors on another device.
+        As in `convnd.convnd`, for tensors on another device, and where an option requires a gradient.
 
     Examples
     --------
@@ -73,4 +80,12 @@ def convolve(x: torch.Tensor, kernel: torch.Tensor, **options: Any) -> torch.Ten
     >>> y.tolist(), x.grad.tolist()
     ([1.0, 2.0, 4.0], [-1.0, 0.0, 0.0, 1.0])
     """
-    return _Convolution.apply(x.resolve_conj(), kernel.resolve_conj(), options)
+    for name, value in (("x", x), ("kernel", kernel)):
+        if not isinstance(value, torch.Tensor):
+            kind = type(value).__name__
+            raise TypeError(f"{name} must be a tensor of torch, but is a {kind}: write torch.as_tensor({name})")
+    for name, value in options.items():
+        if isinstance(value, torch.Tensor) and value.requires_grad and torch.is_grad_enabled():
+            meant = "add it to the result" if name == "bias" else f"write {name}.detach()"
+            raise TypeError(f"{name} requires a gradient, but only x and kernel have one: {meant}")
+    return _Convolution.apply(_plain(x), _plain(kernel), options)

@@ -103,6 +103,32 @@ class TestTorch:
         assert x.grad.dtype == kernel.grad.dtype == self.torch.float16
         assert x.grad.tolist() == [1, 2, 3, 3, 3, 3, 2, 1]
 
+    def test_tensors_that_hold_conjugates_and_negatives(self):
+        torch = self.torch
+        z = torch.tensor([1 + 2j, 3 + 4j]).conj()
+        assert convnd.torch.convolve(z.imag, z.imag[:1]).tolist() == [4, 8]
+        x = torch.ones(2, requires_grad=True)
+        y = convnd.torch.convolve(x, torch.tensor([3.0]))
+        (torch.complex(y, y).conj() * 1j).real.sum().backward()  # whose gradient is a negative
+        assert x.grad.tolist() == [3, 3]
+
+    def test_options_that_would_lose_their_gradients(self):
+        torch = self.torch
+        x, kernel, bias = torch.ones(4), torch.ones(2), torch.tensor(1.0, requires_grad=True)
+        with pytest.raises(TypeError, match=r"bias requires a gradient, .*: add it to the result"):
+            convnd.torch.convolve(x, kernel, bias=bias)
+        with pytest.raises(TypeError, match=r"mask requires a gradient, .*: write mask.detach\(\)"):
+            convnd.torch.convolve(x, kernel, mask=torch.ones(4, requires_grad=True))
+        with torch.no_grad():
+            assert convnd.torch.convolve(x, kernel, bias=bias).tolist() == [3, 3, 3]
+
+    def test_errors(self):
+        x, kernel = self.torch.ones(4), np.ones(2, "f4")
+        with pytest.raises(TypeError, match=r"kernel must be a tensor of torch, but is a ndarray"):
+            convnd.torch.convolve(x, kernel)
+        with pytest.raises(TypeError, match=r"convolve\(\) has no argument 'out': the result is a new array"):
+            convnd.torch.convolve(x, self.torch.ones(2), out=kernel)
+
 
 class TestJax:
     @pytest.fixture(autouse=True)
