@@ -149,6 +149,14 @@ def test_beyond_2_63():
     same(convnd(np.array([-(2**63)]), np.array([-1])), np.array([-(2**63)]))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128, np.float16])
+def test_large_whole_numbers_are_rounded_once(dtype):
+    x = np.array([2**53, 2**53 + 1, -(2**60) - 2**36 - 1, 5, 2**62, 2**62, 7])
+    for kernel in [1, -1], [1], [3, 1]:
+        check(x, np.array(kernel), dtype=dtype)
+    check(x.clip(0).astype(np.uint64), np.array([1, 1], np.uint8), dtype=dtype)
+
+
 def test_bool():
     x, kernel = np.array([True, True, False, True]), np.array([True, True])
     same(convnd(x, kernel), np.array([2, 1, 1]))

@@ -243,6 +243,15 @@ def test_boundaries_of_ends():
     assert np.array_equal(convolve(x, kernel, "edge"), want)
 
 
+def test_large_whole_numbers_are_rounded_once():
+    @numba.njit
+    def convolve(x, kernel):
+        return convnd(x, kernel, dtype=np.float64)
+
+    x = np.array([2**53, 2**53 + 1, 2**60 + 2**36 + 1, 5])
+    assert np.array_equal(convolve(x, np.array([1, -1])), oracle.convnd(x, np.array([1, -1]), dtype=np.float64))
+
+
 def test_out():
     @numba.njit
     def into(x, kernel, out):

@@ -219,7 +219,6 @@ def facts_of(given: SimpleNamespace) -> Facts:
         c.PADDING: _check_padding(given.padding, spatial), c.X_PLANES: planes[0], c.KERNEL_PLANES: planes[1],
         t.STORED: own.itemsize // planes[0], c.KERNEL_STORED: weights.itemsize // planes[1],
         c.RESULT: dtypes.real(result).itemsize, c.RESULT_BYTES: result.itemsize, c.IS_WHOLE: int(is_whole),
-        c.RESULT_IS_WHOLE: int(dtypes.is_integer(result)),
         **_ways(own, weights, result, ["float32", "float64", "int64"][own.itemsize > 2 :] if is_whole else [precision]),
     }  # fmt: skip
     if columns[c.METHOD] != c.DIRECT:

@@ -87,9 +87,7 @@ def working(
         bound = float(np.abs(kernel.astype(np.float64)).sum()) * max(largest(x), abs(fill)) * (1 + 1e-9)
         if bound < 2**24:
             return "float32"
-        if bound < 2**53 or (bound >= 2**63 and not is_integer(result)):
-            return "float64"
-        return "int64"
+        return "float64" if bound < 2**53 else "int64"
     types = [x, kernel.dtype] if is_integer(result) else [x, kernel.dtype, result]
     return _FLOATS[real(np.result_type(*types)).itemsize]
 

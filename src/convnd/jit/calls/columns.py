@@ -26,8 +26,8 @@ from ..machine import VECTOR_REGISTERS
     # the largest magnitude that x can have where whole numbers choose what they are computed in, as bits of float64; or
     # that results of a first pass may have, as bits of their type
     LARGEST,
-    # whether results are whole numbers; how many `WAY_COLUMNS` there are: the types that the sums may be computed in
-    RESULT_IS_WHOLE, WAYS,
+    # how many `WAY_COLUMNS` there are: the types that the sums may be computed in
+    WAYS,
     # memory that the caller gave, as many bytes as `BYTES` asked for
     MEMORY,
     # Written by `check`: what is wrong, the axis that the result does not have, whether channels come first
@@ -47,7 +47,7 @@ from ..machine import VECTOR_REGISTERS
     BEGINS_AT, POSITIONS_AT, PLACES_AT, ORDER_AT, BOUNDS_AT, PARTS_AT, OFFSETS_AT, SOURCE_AT, SUMS_AT, WORKER_AT,
     SCRATCH_AT,
     HEAD,
-) = range(t.JOB_COLUMNS, t.JOB_COLUMNS + 60)  # fmt: skip
+) = range(t.JOB_COLUMNS, t.JOB_COLUMNS + 59)  # fmt: skip
 
 # Of a type that sums may be computed in, behind the head. The addresses are of C functions that the caller holds: lines
 # of x, several at once where x has this type; lines of the kernel and of results; the register tiles; lines of what the

@@ -42,7 +42,7 @@ def _choose_way(d, base):
     if d[c.WAYS] > 1:
         double = d[c.HEAD + (d[c.WAYS] - 2) * c.WAY_COLUMNS + c.READ_KERNEL]
         bound = _magnitudes(d, base, double) * np.int64(d[c.LARGEST]).view(np.float64) * (1 + 1e-9)
-        if bound < 2.0**53 or (bound >= 2.0**63 and d[c.RESULT_IS_WHOLE] == 0):
+        if bound < 2.0**53:
             code = c.FLOAT32 if bound < 2.0**24 else c.FLOAT64
         while d[d[c.WAY] + c.CODE] < code:  # from the narrowest: where that has no float32, float64 holds as much
             d[c.WAY] += c.WAY_COLUMNS
