@@ -143,8 +143,9 @@ def test_channels_are_cut_where_groups_are(c_in, chunk, groups, filters, last):
         axis, chunks, position = 3, (1, 5, 7, chunk), 3
     x = np.ascontiguousarray(x)
     options = {"axes": (1, 2) if last else (2, 3), "channel_axis": axis, "groups": groups, "method": "direct"}
-    lazily = convnd(da.from_array(x, chunks), kernel, padding=1, **options)
-    same(computed(lazily), convnd(x, kernel, padding=1, **options))
+    for bias in (None, 2.0, np.arange(filters)):
+        lazily = convnd(da.from_array(x, chunks), kernel, padding=1, bias=bias, **options)
+        same(computed(lazily), convnd(x, kernel, padding=1, bias=bias, **options))
     cut = {(2, 1): 1, (2, 3): 3, (1, 6): 6, (4, 3): 2}[chunk, groups]
     assert lazily.numblocks[position] == cut
 

@@ -199,8 +199,9 @@ class Chunked:
             within, filters = shape[channel] // request.groups, request.out_channels // request.groups
             chosen, shape[channel] = slice(first // within * filters, end // within * filters), end - first
             kernel = request.kernel[chosen] if request.channels_first else request.kernel[..., chosen]
+            bias = request.bias if request.bias is None or request.bias.ndim == 0 else request.bias[chosen]
             x = stand_in(shape, request.x.dtype)
-            request = request._replace(x=x, kernel=kernel, groups=(end - first) // within)
+            request = request._replace(x=x, kernel=kernel, bias=bias, groups=(end - first) // within)
         return block(request, [span for a, span in enumerate(outputs) if a != request.dropped])
 
 
