@@ -246,6 +246,15 @@ def test_errors_name_x():
         made.kernel_gradient(np.ones((8, 9), np.float32), np.ones((6, 7)))
 
 
+def test_a_plan_that_raises_for_nan_looks_at_x_alone():
+    made = plan(np.ones(4), np.ones(2), nan_policy="raise")
+    x, y = np.array([1, np.nan, 2, 3]), np.array([1, np.nan, 2])
+    assert np.isnan(made.adjoint(y)).tolist() == [False, True, True, False]
+    assert np.isnan(made.kernel_gradient(np.ones(4), y)).all()
+    with pytest.raises(ValueError, match=r"x holds NaN, at index \(1,\) first"):
+        made.kernel_gradient(x, np.ones(3))
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.complex128])
 def test_least_squares_recover_a_signal(dtype):
     linalg = pytest.importorskip("scipy.sparse.linalg")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..methods.missing import check_nan
 from ..problem import dtypes
 from ..problem.arguments.calls import explained
 from ..problem.arguments.parse import check_x, check_y
@@ -120,7 +121,8 @@ class LinearMap:
         Raises
         ------
         TypeError, ValueError
-            Where `x` or `y` is not what the plan was made for, and for a plan that omits NaN.
+            Where `x` or `y` is not what the plan was made for, for a plan that omits NaN, and where `x` holds NaN and
+            the plan raises.
 
         Examples
         --------
@@ -132,6 +134,8 @@ class LinearMap:
         """
         self._check_linear()
         x, y = check_x(x, self._request), check_y(y, self._request)
+        if self._request.nan_policy == "raise":
+            check_nan(x, self._request.workers)
         return kernel_gradient(self._request, x, y, self.method == "fft")
 
     def as_linear_operator(self) -> Any:
