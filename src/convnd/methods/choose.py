@@ -20,8 +20,9 @@ from .separable.factors import Factor, Structure, structure
 from .tiling.likeness import representative
 from .transforms import fft, winograd
 
-#: By how much an estimate must be less than others: Winograd's rounding errors are larger.
-_CLEARLY = {"winograd": 0.85}
+#: By how much an estimate must be less than others: Winograd's rounding errors are larger, and passes of three taps
+#: take longer than their estimate.
+_CLEARLY = {"winograd": 0.85, "separable": 0.95}
 #: Milliseconds of looking for factors, for each weight, and the share of the call that this may be.
 _FACTORING_MS, _FACTORING_SHARE = 1.5e-5, 0.05
 _LARGE = 2**15  #: weights, beyond which factors are looked for last
