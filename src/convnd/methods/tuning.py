@@ -103,8 +103,7 @@ def far_cycles(size: Any) -> Any:
 
     ``size`` is one number, or an array of them.
     """
-    beyond = size - TUNING.near_bytes
-    return (np.maximum(0, beyond) if isinstance(beyond, np.ndarray) else max(0, beyond)) / TUNING.far_bytes
+    return np.maximum(0, size - TUNING.near_bytes) / TUNING.far_bytes
 
 
 def milliseconds(problem: Problem, cycles: float, workers: int, beside: float, times: float, share: float) -> float:

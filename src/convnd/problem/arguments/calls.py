@@ -19,11 +19,11 @@ def explained(function: Callable[Arguments, Result]) -> Callable[Arguments, Resu
 
     What it takes as ``**options`` are those of `convnd.convnd`.
     """
-    takes_options = _takes_options(function)
+    taken = frozenset(_names(function)) if _takes_options(function) else None
 
     @wraps(function)
     def call(*given: Arguments.args, **named: Arguments.kwargs) -> Result:
-        if takes_options and (unfit := misfit(function, given, named)):
+        if taken is not None and not taken.issuperset(named) and (unfit := misfit(function, given, named)):
             raise unfit
         try:
             return function(*given, **named)
@@ -42,9 +42,7 @@ def misfit(function: Callable[..., Any], given: Sequence[Any], named: Mapping[st
     if places[:1] == ["self"]:
         owner, places, given = type(given[0]).__name__, places[1:], given[1:]
         name = owner if function.__name__ == "__init__" else f"{owner}.{function.__name__}"
-    known = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD]
-    if _takes_options(function):
-        known += [option for option in Options._fields if option not in known]
+    known = _names(function)
     unknown = {own: value for own, value in named.items() if own not in known}
     if unknown:
         return unknown_argument(name, known, unknown)
@@ -59,6 +57,13 @@ def misfit(function: Callable[..., Any], given: Sequence[Any], named: Mapping[st
         f"{name}() takes {' and '.join(places) or 'no argument'} by position and all others by name, "
         f"but argument {place} is {shown(surplus)}: {meant}"
     )
+
+
+def _names(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the arguments that a function takes, options of `convnd.convnd` behind its own."""
+    parameters = inspect.signature(function).parameters.values()
+    names = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD]
+    return names + [own for own in Options._fields if own not in names] if _takes_options(function) else names
 
 
 def _takes_options(function: Callable[..., Any]) -> bool:
