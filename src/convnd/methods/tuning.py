@@ -27,7 +27,7 @@ class Tuning:
     """Sizes and costs that were measured, in one place so that tests can make them small."""
 
     window_bytes: int = 512 * 1024  #: of a tile's window: it stays in L2 beside its outputs
-    rolling: int = 4  #: times that, where a window is passed once: a few of its rows at a time are in use
+    rolling: int = 4  #: times that, where x is read in place and once: a few rows of the window at a time are in use
     most_tiles: int = 128  #: shapes of register tiles of more than one row in a process, which keeps 1.1 MiB of each
     line_price: int = 64  #: what starting a line costs, as elements of halo: memory brings long lines by itself
     small_halo: float = 1 / 128  #: share of a window that is read twice, below which a tile need not grow

@@ -92,7 +92,6 @@ class _About(NamedTuple):
     room: float  # positions of a window
     most: int  # outputs of a tile
     worth_a_tile: int  # outputs along an axis, up to which longer tiles that read in place pay
-    is_far: bool
 
 
 def _about(problem: Problem) -> _About:
@@ -108,7 +107,7 @@ def _about(problem: Problem) -> _About:
         ]
     room = tuning.TUNING.window_bytes / (problem.read_channels * np.dtype(problem.working).itemsize)
     worth_a_tile = problem.outputs // (4 * tuning.TUNING.tasks_per_worker * available())
-    return _About(spans, halos, room, most, worth_a_tile, tuning.is_far(problem))
+    return _About(spans, halos, room, most, worth_a_tile)
 
 
 def _cycles(problem: Problem, about: _About, way: Way, shape: Sequence[int]) -> float:
@@ -197,10 +196,9 @@ def _tile_shape(about: _About, way: Way) -> tuple[list[int], bool]:
     Axes are cut in two, each time that of least halo, until a tile is small enough. What lies between the lines of a
     run of several axes is computed and dropped, so its inner axes are taken whole.
     """
-    spans, halos, room, most, *_ = about
-    passes = way.inside or about.is_far  # a few rows of the window at a time
+    spans, halos, room, most, _ = about
     halos = [*halos[:-1], halos[-1] + tuning.TUNING.line_price / spans[-1].stride]
-    room *= tuning.TUNING.rolling if passes and way.blocks == 1 else 1  # each block reads the window again
+    room *= tuning.TUNING.rolling if way.inside and way.blocks == 1 else 1  # each block reads the window again
     last, is_long, is_small = len(spans) - 1, False, True
     least, shape = [], []
     for a, (span, halo) in enumerate(zip(spans, halos, strict=True)):
