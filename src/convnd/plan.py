@@ -232,9 +232,9 @@ class Plan(LinearMap, Printed):
         if not is_large and latest is not None and latest[0] == values:
             return latest[1]
         request = self._request
-        if self._is_general and (working := request.working_with(kernel)) != request.working:
+        if self._is_general and (working := request.working_with(kernel)) != request.working:  # its values ask for it
             other = self._others.of(working, lambda: Plan(request._replace(working=working), keeps_kernel=False))
-            return other._of(kernel)  # which type holds the sums is a matter of the kernel's values
+            return other._of(kernel)
         if is_large and self._reads_kernel:  # as it is, which takes less time than to compare two kernels
             return self._make(kernel)[0]
         if is_large:

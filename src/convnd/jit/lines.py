@@ -164,9 +164,12 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
                 for k in range(length):
                     write_sample(target, (first + k) * step, place[k], 0)
 
-    if not is_half and (dtype.kind == "f" or source_type.kind != "f"):
-        return write_float if dtype.kind == "f" else write_whole, pointer_to(source_type), pointer_to(dtype)
-    return write, pointer_to(source_type), pointer_to(dtype)
+    own = write
+    if not is_half and dtype.kind == "f":
+        own = write_float
+    elif not is_half and source_type.kind != "f":
+        own = write_whole
+    return own, pointer_to(source_type), pointer_to(dtype)
 
 
 @lru_cache(maxsize=8)

@@ -6,8 +6,8 @@ import numpy as np
 
 from .arguments.messages import shown
 
-SHORT = "int16", "uint16"  #: working types of whole numbers of 8 bits, as long as the sums fit them
-_SHORT_TAPS = 36  # of a kernel, at most, whose direct sums are the fastest way then
+SHORT = "int16", "uint16"  #: working types for samples of 8 bits, where they hold every sum
+_SHORT_TAPS = 36  # of a kernel that is summed in them, at most: with more, passes along each axis may be faster
 _BYTES = {"b": (0, 1), "i": (-128, 127), "u": (0, 255)}  # the limits of types of 8 bits
 _FLOATS = {2: "float32", 4: "float32", 8: "float64"}  # float16 computes in float32
 
@@ -77,8 +77,8 @@ def working(
     Sums of whole numbers are exact in a floating type as long as every partial sum fits its mantissa;
     ``sum |kernel| * max |x|`` bounds all partial sums. Beyond that, sums are integers modulo 2^64.
 
-    Where the type ``may_be_short``, it is of 16 bits if that holds all sums of samples of 8 bits by whole weights, be
-    these of a floating type: a vector has twice as many of them, and they are converted sooner.
+    ``may_be_short`` allows a type of 16 bits. It is taken for samples of 8 bits and weights that are whole numbers, in
+    a floating type or not, if it holds every possible sum: a vector has twice as many lanes, and conversions take less.
     """
     if may_be_short and depends_on_values(x, kernel.dtype) and (short := _short(x, kernel, fill.real)):
         return short

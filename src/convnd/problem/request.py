@@ -94,7 +94,7 @@ class Request(NamedTuple):
 
     @property
     def may_be_short(self) -> bool:
-        """Whether sums may be of 16 bits: of direct sums of one channel, which are the whole result."""
+        """Whether sums may be of 16 bits: only direct sums of one channel are, and nothing is added to them."""
         is_direct = self.method in ("auto", "direct")
         return is_direct and self.channel_axis is None and not (self.updates or self.normalises)
 

@@ -10,13 +10,12 @@ from ...jit.machine import VECTOR_BYTES
 from ...jit.parallel import available
 from ...problem.canonical import Problem
 from .. import tuning
-from ..tiling.costs import span_of
-from ..tiling.layout import round_up
+from ..tiling.layout import round_up, window_length
 from .axis_sums import sum_cycles, sums_of_factors
 from .factors import Structure
 
 _TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 16384)
-_MOST_WINDOWS = 12  # as `Tuning.window_bytes` counts them, that a pass reads and writes at most
+_MOST_WINDOWS = 12  # of `Tuning.window_bytes` each: what a pass reads and writes takes no more room
 _ROWS = 8  # that a register tile computes at once
 _BLOCK_VECTORS = 16  # of a line that a register tile computes at once, at most
 _LINE_CYCLES = 200.0  #: of a line of a tile's window
@@ -45,23 +44,23 @@ def tile_shape(problem: Problem, factors: Structure) -> tuple[int, ...]:
     """Return the outputs of a tile along each axis: the least work whose windows stay in the caches."""
     axes = range(len(problem.axes))
     choices = [sorted({size_of(problem, a, tiles) for tiles in _TILES}, reverse=True) for a in axes]
-    shapes = np.meshgrid(*choices, indexing="ij", sparse=True)  # all of them are estimated at once
-    work, fits, room = _estimates(problem, factors, shapes)
+    work, fits, room = _estimates(problem, factors, choices)
     place = np.argmin(np.where(fits, work, np.inf) if fits.any() else room)
     return tuple([own[n] for own, n in zip(choices, np.unravel_index(place, work.shape), strict=True)])
 
 
-def _estimates(problem: Problem, factors: Structure, shape: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Estimate the work of tiles of a shape, whether their windows are small enough, and the room that these take.
+def _estimates(problem: Problem, factors: Structure, choices: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
+    """Estimate the work of all tiles, whether their windows are small enough, and the room that these take.
 
-    ``shape`` has an array for each axis: the estimates are arrays of what these are together.
+    ``choices`` are the outputs that a tile may have along each axis. The estimates are arrays with an axis for each of
+    them, and are computed for all shapes at once.
     """
+    windows_along = [[window_length(axis, n) for n in own] for axis, own in zip(problem.axes, choices, strict=True)]
+    shape, lengths = (list[Any](np.meshgrid(*own, indexing="ij", sparse=True)) for own in (choices, windows_along))
     item, last = np.dtype(problem.working).itemsize, len(problem.axes) - 1
     lanes = VECTOR_BYTES // item
     line = _BLOCK_VECTORS * lanes
     summed, tuned = sums_of_factors(problem, factors), tuning.TUNING
-    spans = [span_of(axis) for axis in problem.axes]
-    lengths = [np.minimum(span.phases * n + span.reach, span.most * n) for span, n in zip(spans, shape, strict=True)]
     lengths_of, windows, most = {-1: lengths}, [prod(lengths)], 0
     # Every window waits for memory, but for rows that a strip of whole lines shares with the one before. Those at an
     # end are gathered, and all of them where none is read in place.

@@ -60,13 +60,12 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         chosen(options.nan_policy, "nan_policy"), mask=mask,
     )  # fmt: skip
     check_out(out, request.out_shape, result)
-    if type(options.beta) is int and options.beta == 0 and options.bias is None:
-        return request._replace(working=request.working_with(kernel))
-    exact = integer if dtypes.is_integer(result) else None
-    beta = dtypes.scalar(options.beta, "beta", exact, is_complex, precision)
-    if beta and out is None:
-        raise ValueError(f"beta is {beta}, the factor of what out holds, but there is no out")
-    request = request._replace(beta=beta, bias=_bias(options.bias, request, exact, is_complex, precision))
+    if type(options.beta) is not int or options.beta != 0 or options.bias is not None:
+        exact = integer if dtypes.is_integer(result) else None
+        beta = dtypes.scalar(options.beta, "beta", exact, is_complex, precision)
+        if beta and out is None:
+            raise ValueError(f"beta is {beta}, the factor of what out holds, but there is no out")
+        request = request._replace(beta=beta, bias=_bias(options.bias, request, exact, is_complex, precision))
     return request._replace(working=request.working_with(kernel))
 
 
