@@ -34,5 +34,7 @@ VECTORS_MULTIPLIED = 1 if _is_wide and _name == "znver4" else 2
 VECTORS_LOADED = 1 if _is_wide and not _is_zen else 2
 #: Whether it has units that add beside those that multiply and add.
 ADDS_BESIDE = _is_zen
+#: Whether its third cache, which few cores share, is four times as fast as others, as measured.
+HAS_NEAR_L3 = _is_zen
 #: The number of vector registers.
 VECTOR_REGISTERS = 32 if _is_wide or not IS_X86 else 16

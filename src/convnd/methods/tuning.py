@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..jit.machine import ADDS_BESIDE, VECTOR_BYTES
+from ..jit.machine import ADDS_BESIDE, HAS_NEAR_L3, VECTOR_BYTES
 from ..problem.canonical import Problem
 
 #: Cycles in a millisecond of the machine that every estimate was fitted to, by ``benchmarks/choice.py`` (AMD Zen 5 at
@@ -59,7 +59,7 @@ class Tuning:
     slab_cycles: float = 12.0  #: of a complex vector, to and from a slab of a Fourier transform
     product_cycles: float = 4.0  #: of a complex vector times the spectrum's
     near_bytes: int = 768 * 1024  #: of a complex tile, up to which its transforms stay in L2
-    far_bytes: float = 6.0  #: that a core moves in a cycle beyond that
+    far_bytes: float = 24.0 if HAS_NEAR_L3 else 6.0  #: that a core moves in a cycle beyond that
     memory_bytes: int = 56 * 2**20  #: of tiles and spectra that a call may hold
     packed_once: int = 2**22  #: of weights, from which to compare them with the last call's is no gain
     looking_ms: float = 0.14  #: of direct summation, below which another way costs more to find than it saves
