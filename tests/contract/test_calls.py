@@ -59,7 +59,17 @@ def test_what_is_equal_need_not_mean_the_same():
     assert signs[0] == signs[2] == signs[3] == signs[5] and signs[1] == signs[4]
     for fill in (np.nan, float("nan"), 7, np.float64(7), np.inf, 7.0):
         same(both(X, KERNEL, padding=2, fill_value=fill), oracle.convnd(X, KERNEL, padding=2, fill_value=fill))
-    assert len(plans._PLANS) < 30
+    assert len(plans._PLANS) < 36
+
+
+@pytest.mark.parametrize("options", [
+    {"padding": [(1, 0), [1, 0]]}, {"stride": [1, 2]}, {"stride": np.int64(2)}, {"fill_value": np.float32(2)},
+    {"boundary": ["edge", "wrap"], "padding": "same"}, {"axes": [np.int8(0), 1], "dilation": np.array([2, 1])},
+], ids=str)  # fmt: skip
+def test_options_in_lists_and_of_numpys_types_are_remembered(options):
+    assert len(plans._PLANS) == 0
+    same(both(X, KERNEL, **options), oracle.convnd(X, KERNEL, **options))
+    assert len(plans._PLANS) > 0
 
 
 @pytest.mark.parametrize("dtype, weights", [

@@ -55,9 +55,9 @@ def meaning_of(options: Options) -> Hashable:
 
 def _meaning(value: Any) -> Hashable:
     kind = type(value)
-    if kind is tuple:
-        return tuple([_meaning(entry) for entry in value])
-    if kind in (float, complex):
+    if kind in (tuple, list):
+        return kind, tuple([_meaning(entry) for entry in value])
+    if kind in (float, complex) or isinstance(value, np.number):
         return kind, repr(value)
     if kind in _PLAIN or isinstance(value, np.dtype):
         return kind, value
