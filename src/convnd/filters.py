@@ -11,7 +11,7 @@ import numpy as np
 
 from . import kernels
 from .api import convnd
-from .jit.passes import compile_root
+from .jit.passes import compile_root, compile_truncation
 from .methods.blocks import Plans, between, block
 from .methods.slabs import over_lines
 from .plan import Plan
@@ -65,17 +65,17 @@ def correlate_axes(
         boundary=[_BOUNDARIES[own] for own in modes], fill_value=cval, convention="correlation", workers=workers,
         dtype=None if is_inexact else float, out=out if is_inexact else None, method=method,
     )  # fmt: skip
-    if not is_inexact:
-        if divisor != 1:
-            result /= divisor
-        elif (weights % 1).any():
-            result *= _ROUNDING
-        with np.errstate(invalid="ignore"):
-            if out.dtype.kind == "b":
-                result = np.trunc(result)
-            elif out.dtype.kind == "u" and out.dtype.itemsize < 8:
-                result = result.astype(np.int64)  # wraps round as in SciPy; NumPy's vectors do not beyond 32 bits
-            out[...] = result.astype(out.dtype)
+    if is_inexact:
+        return
+    # A sum of rounded products may lie below the whole number that it is, which SciPy's order of sums reaches.
+    number = float(divisor) if divisor != 1 else _ROUNDING if (weights % 1).any() else 1.0
+    if out.dtype.kind in "iu" and out.dtype.itemsize < 8:
+        truncation = partial(compile_truncation, out.dtype.str, divisor != 1)
+        over_lines(truncation, [out, result], np.array([number]), workers)
+        return
+    (np.divide if divisor != 1 else np.multiply)(result, number, out=result)
+    with np.errstate(invalid="ignore"):
+        out[...] = (np.trunc(result) if out.dtype.kind == "b" else result).astype(out.dtype)
 
 
 def check_mode(mode: Any) -> None:

@@ -99,6 +99,16 @@ def test_outputs_may_be_given_and_be_the_input(name):
     agree(x, expected)
 
 
+@pytest.mark.parametrize("output", ["u1", "i1", ">u2", "i2", ">i4", "u4", "i8", "u8", "?"])
+@pytest.mark.parametrize("name", ["gaussian_filter", "uniform_filter", "laplace"])
+def test_whole_numbers_go_to_outputs_of_any_layout(name, output):
+    x = samples("f8")
+    out = np.zeros((3 * x.shape[1], 2 * x.shape[0]), output)[::-3, ::2].T
+    getattr(convnd.ndimage, name)(x, *FILTERS[name], output=out)
+    native = np.dtype(output).newbyteorder("=")
+    agree(out.astype(native), getattr(ndimage, name)(x, *FILTERS[name], output=native))
+
+
 @pytest.mark.parametrize("name", ["gaussian_filter", "uniform_filter", "laplace", "sobel", "gaussian_laplace"])
 def test_modes_of_each_axis(name):
     for mode in product(["nearest", "wrap", "constant"], repeat=2):

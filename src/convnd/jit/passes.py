@@ -126,6 +126,27 @@ def compile_update(native: str, along: tuple[int, ...]) -> int:
     return function(update, pointer, pointer, pointer, pointer)
 
 
+@lru_cache(maxsize=32)
+def compile_truncation(stored: str, divides: bool, along: tuple[int, ...]) -> int:
+    """Compile the conversion of a line of doubles, times ``beside`` or divided by it, to whole numbers as C has it.
+
+    What an unsigned type of fewer than 64 bits does not hold wraps round.
+    """
+    dtype, is_near = np.dtype(stored), bool(along)
+    swapped, native = int(not dtype.isnative), dtype.newbyteorder("=").type
+    whole = np.int64 if dtype.kind == "u" else np.int32
+
+    def truncate(target, sums, _three, number, steps, count):
+        target_step, step, _ = along if is_near else _steps_at(steps)
+        for k in range(count):
+            value = read_sample(sums, k * step, 0)
+            value = value / number[0] if divides else value * number[0]
+            write_sample(target, k * target_step, native(whole(value)), swapped)
+
+    double = pointer_to(np.dtype(np.float64))
+    return function(truncate, pointer_to(dtype), double, double, double)
+
+
 @lru_cache(maxsize=16)
 def compile_root(native: str, along: tuple[int, ...]) -> int:
     """Compile the root of a sum of squares, of as many lines as ``beside`` says, and so many bytes apart."""
