@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Iterable, Sequence
-from functools import partial, reduce
+from functools import lru_cache, partial, reduce
 from math import prod
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -97,8 +97,11 @@ def filtered(
     if not terms or [*terms] == [[]]:
         out[...] = x
         return out
-    joined = _joined(terms, out, cval)
-    if joined is not None and len(terms) in (1, sum(map(len, terms))):  # a sum of long filters is no faster
+    lines = [line for term in terms for line in term]
+    for line in lines:
+        check_mode(line.mode)
+    joined = _joined(terms, out, cval) if len(lines) > 1 else None
+    if joined is not None and len(terms) in (1, len(lines)):  # a sum of long filters is no faster
         method = "separable" if len(terms) == 1 else "auto"
         total = reduce(np.add, joined.filters)
         correlate_axes(x, total, joined.axes, out, joined.modes, cval, joined.origins, workers, method=method)
@@ -109,7 +112,7 @@ def filtered(
         for term in terms[1:]:
             out += filtered(source, [term], np.empty_like(out), cval, workers)
         return out
-    for axis, weights, mode, origin, divisor in terms[0]:
+    for axis, weights, mode, origin, divisor in lines:
         correlate_axes(x, weights, (axis,), out, [mode], cval, [origin], workers, divisor)
         x = out
     return out
@@ -127,8 +130,6 @@ class _Joined(NamedTuple):
 def _joined(terms: Sequence[Sequence[Line]], out: np.ndarray, cval: complex) -> _Joined | None:
     """Return terms as filters, None where one line after the other is rounded, padded otherwise, or faster."""
     lines = [line for term in terms for line in term]
-    for line in lines:
-        check_mode(line.mode)
     sizes = {line.axis: max(other.weights.size for other in lines if other.axis == line.axis) for line in lines}
     along, shape = sorted(sizes), [sizes[axis] for axis in sorted(sizes)]
     padded = {line.axis: (line.mode, line.origin) for line in lines}
@@ -141,7 +142,8 @@ def _joined(terms: Sequence[Sequence[Line]], out: np.ndarray, cval: complex) -> 
     for term in terms:
         own = {line.axis: line.weights / line.divisor for line in term}
         factors = [own.get(axis, np.ones(1)) for axis in along]
-        filters.append(reduce(np.multiply.outer, [np.pad(w, (n - w.size) // 2) for w, n in zip(factors, shape)]))
+        factors = [w if w.size == n else np.pad(w, (n - w.size) // 2) for w, n in zip(factors, shape)]
+        filters.append(reduce(np.multiply.outer, factors))
     modes, origins = zip(*[padded[axis] for axis in along])
     return _Joined(along, filters, [*modes], [*origins])
 
@@ -234,7 +236,14 @@ def gaussian_line(sigma: float, order: int, truncate: float, radius: int | None)
         raise ValueError("Radius must be a nonnegative integer.")
     if order < 0:
         raise ValueError("order must be non-negative")
-    return kernels.gaussian(sigma, truncate=float(radius) / sigma if sigma else 0, order=order)[::-1]
+    return _gaussian_weights(float(sigma), order, float(radius) / sigma if sigma else 0)
+
+
+@lru_cache(maxsize=64, typed=True)
+def _gaussian_weights(sigma: float, order: int, truncate: float) -> np.ndarray:
+    weights = kernels.gaussian(sigma, truncate=truncate, order=order)[::-1]
+    weights.flags.writeable = False
+    return weights
 
 
 def gaussian_lines(

@@ -1,6 +1,7 @@
 """Work on whole arrays, slab by slab of the result: memory beside the arrays is bounded."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -16,7 +17,7 @@ from ..problem.recent import Recent
 from ..problem.request import Request, memory_order
 from . import tuning
 from .blocks import Block, block
-from .tiling.tables import Builder
+from .tiling.tables import Builder, Tasks
 
 _MOST = 2**24  # bytes of a slab's samples, however far its windows reach
 _SERIAL = 2**18  # elements that are worth a thread
@@ -115,23 +116,34 @@ def over_lines(
 
     ``compile_pass`` takes the bytes between neighbours along the lines of each.
     """
-    shape, absent = operands[0].shape, [(0,) * operands[0].ndim] * (3 - len(operands))
-    steps = [np.broadcast_to(operand, shape).strides for operand in operands] + absent
-    axes = _in_few_lines([*zip(shape, *steps, strict=True)])
+    shape = operands[0].shape
+    steps = [(own if own.shape == shape else np.broadcast_to(own, shape)).strides for own in operands]
+    tasks, along, useful = _line_tasks(shape, tuple(steps), tuple([own.itemsize for own in operands]))
+    columns = dict(zip((t.BESIDE, t.FIRST, t.SECOND, t.THIRD), (beside, *operands), strict=False))
+    tasks.run({t.LINE_FUNCTION: compile_pass(along), **columns}, workers, useful)
+
+
+@lru_cache(maxsize=64)
+def _line_tasks(
+    shape: tuple[int, ...], steps: tuple[tuple[int, ...], ...], items: tuple[int, ...]
+) -> tuple[Tasks, tuple[int, ...], int]:
+    """Return the tasks of lines of arrays, the bytes between neighbours along them where these are near, and workers.
+
+    The arrays have a common shape, and items of so many bytes.
+    """
+    absent = [(0,) * len(shape)] * (3 - len(steps))
+    axes = _in_few_lines([*zip(shape, *steps, *absent, strict=True)])
     *outer, length = [n for n, *_ in axes]
     along = tuple(axes[-1][1:])
-    is_near = all(step in (0, own.itemsize) for step, own in zip(along, operands, strict=False)) and along[0] > 0
+    is_near = all(step in (0, item) for step, item in zip(along, items, strict=False)) and along[0] > 0
     lines, blocks, together = prod(outer), -(-length // BLOCK), max(1, BLOCK // length)
     builder = Builder(columns=t.LINES_COLUMNS)
     builder.set({
-        t.RUN_TASKS: function(run_lines), t.LINE_FUNCTION: compile_pass(along if is_near else ()), t.RANK: len(axes),
-        t.TASKS: blocks * -(-lines // together),
+        t.RUN_TASKS: function(run_lines), t.RANK: len(axes), t.TASKS: blocks * -(-lines // together),
         t.LENGTHS: builder.add([n for n, *_ in axes] + [step for _, *own in axes for step in own]),
         t.LINE_COUNT: lines, t.LINE_BLOCKS: blocks, t.TASK_LINES: together,
     })  # fmt: skip
-    columns = dict(zip((t.BESIDE, t.FIRST, t.SECOND, t.THIRD), (beside, *operands), strict=False))
-    tasks = builder.tasks([range(2)])
-    tasks.run(columns, workers, lines * length // _SERIAL + 1)
+    return builder.tasks([range(2)]), along if is_near else (), lines * length // _SERIAL + 1
 
 
 def _in_few_lines(axes: Sequence[Sequence[int]]) -> list[Sequence[int]]:
