@@ -430,6 +430,29 @@ def test_kernels_that_are_separable(tuning, name):
         assert plan(x, kernel, method="separable", **options).method == "separable"
 
 
+@pytest.mark.parametrize(
+    "shape, taps", [((40, 3), (4, 2)), ((9, 40, 3), (3, 4, 2)), ((35, 33, 5), (2, 2, 3)), ((5, 3, 30, 2), (2, 1, 3, 2))]
+)
+def test_lines_lie_along_another_axis_than_a_short_last_one(tuning, shape, taps):
+    kernel = outer(*(integers(k, seed=5 + a, largest=3) + 4 for a, k in enumerate(taps)))
+    check(integers(shape, np.int16), kernel, method="separable", padding="same", boundary="edge")
+    check(integers(shape, np.int16), kernel, method="separable", padding="full", dilation=2, stride=2)
+    x = reals(shape, np.float32)
+    for value in (np.inf, np.nan):
+        x.flat[:: x.size // 3] = value
+        agrees(x, kernel.astype(np.float32), "separable", padding="same")
+    agrees(x, kernel.astype(np.float32), "separable", padding="same", nan_policy="omit")
+    bank = np.stack([kernel, kernel[::-1], 2 * kernel])[:, None]
+    along = {"channel_axis": 0, "axes": tuple(range(1, 1 + len(taps))), "padding": "same"}
+    check(integers((1, *shape), np.int16), bank, method="separable", **along)
+
+
+def test_rows_beyond_a_window_beside_one_of_a_stride(tuning):
+    x, kernel = np.asfortranarray(integers((37, 5, 7), np.float64)), integers((1, 1, 2), np.int16)
+    for boundary in ("constant", "wrap"):
+        check(x, kernel, method="separable", padding="same", stride=(2, 1, 1), boundary=boundary)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
 @pytest.mark.parametrize("taps", [(2, 2), (5, 4), (3, 20), (3, 3, 3), (2, 2, 2), (4, 3, 2)])
 def test_kernels_that_are_not_separable(taps, dtype):

@@ -12,7 +12,7 @@ from .. import tuning
 from ..direct import useful_workers
 from ..tiling.costs import gather_cycles
 from ..tiling.ends import Part, PartedPlan, lines_in_parts
-from ..tiling.likeness import representative
+from ..tiling.likeness import representative, with_long_lines
 from ..tiling.tile_pass import TilePass
 from .axis_sums import sums_of_factors
 from .bank import check_separable
@@ -61,10 +61,18 @@ def parted(problem: Problem, factors: Structure) -> tuple[tuple[Part, ...], floa
     return (parts, inner.cycles + ends + starting) if ends < saved else ((), 0)
 
 
+def _with_long_lines(problem: Problem, factors: Structure) -> tuple[Problem, Structure]:
+    """Return a problem merged and with long lines, and factors along its axes."""
+    own = with_long_lines(merged(problem))
+    along = [tuple(sorted([own.kernel_axes[a] for a in axes])) for axes, *_ in factors]
+    return own, tuple([(axes, *factor[1:]) for axes, factor in zip(along, factors, strict=True)])
+
+
 @tuning.remembered(256)
 def estimate(problem: Problem, factors: Structure) -> float:
     """Estimate the milliseconds of a call."""
-    like = representative(merged(problem))
+    own, factors = _with_long_lines(problem, factors)
+    like = representative(own)
     parts, cycles = parted(like, factors)
     cycles = cycles if parts else cut_of(like, factors).cycles
     workers = team_size(None, useful_workers(problem, cycles))
@@ -75,7 +83,7 @@ def prepare(
     problem: Problem, kernel: Kernel, factors: tuple[Factor, ...], workers: int | None
 ) -> tuple[SeparablePlan | PartedPlan, Factors | tuple[Factors, ...]]:
     """Return the plan of a problem, and its kernel ready for it."""
-    own, about = merged(problem), kernel.of(factors, lambda: structure(factors))
+    own, about = _with_long_lines(problem, kernel.of(factors, lambda: structure(factors)))
     if not (parts := parted(own, about)[0]):
         return _prepared(own, about, kernel, factors)
     plans, weights = zip(*[_prepared(part, about, kernel, factors) for part, _ in parts], strict=True)

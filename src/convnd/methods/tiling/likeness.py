@@ -47,16 +47,21 @@ def channels_in_lanes(problem: Problem) -> Problem:
 
 @lru_cache(maxsize=256)
 def turned(problem: Problem) -> Problem:
+    """Return a problem for direct sums: merged, with channels in lanes or with long lines."""
+    problem = channels_in_lanes(merged(problem))
+    is_across = problem.branch_channels >= lanes_of(problem.working) and problem.axes[-1].outputs > _FEW_ROWS
+    return problem if problem.depthwise or is_across else with_long_lines(problem)
+
+
+@lru_cache(maxsize=256)
+def with_long_lines(problem: Problem) -> Problem:
     """Return a merged problem whose last axis, along which vectors lie or rows, has outputs for more than one.
 
     The nearest axis of memory with long lines takes the place of a short one, or the longest, of the kernel or of a
     batch.
     """
-    problem = channels_in_lanes(merged(problem))
     lanes, last = lanes_of(problem.working), len(problem.axes) - 1
     sizes = [axis.outputs for axis in problem.axes]
-    if problem.depthwise or (problem.branch_channels >= lanes and sizes[last] > _FEW_ROWS):  # vectors are channels then
-        return problem
     near = [
         a
         for a in range(last)

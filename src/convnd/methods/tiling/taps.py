@@ -79,7 +79,9 @@ class Window:
         return np.concatenate([first + step * np.arange(count) for _, count, first, step in self.runs])
 
     def place_of(self, positions: np.ndarray) -> np.ndarray:
-        """Return the packed positions of positions."""
+        """Return the packed positions of positions, which may lie behind a dense window: rows that do not exist."""
+        if self.is_dense:
+            return positions
         order = np.argsort(self.positions)  # a table of all positions would be as long as the axis
         return order[np.searchsorted(self.positions, positions, sorter=order)]
 
