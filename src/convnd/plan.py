@@ -231,10 +231,11 @@ class Plan(LinearMap, Printed):
         values = b"" if is_large else kernel.tobytes()
         if not is_large and latest is not None and latest[0] == values:
             return latest[1]
-        request = self._request
-        if self._is_general and (working := request.working_with(kernel)) != request.working:  # its values ask for it
-            other = self._others.of(working, lambda: Plan(request._replace(working=working), keeps_kernel=False))
-            return other._of(kernel)
+        own = self._request.computed_with(kernel) if self._is_general else self._request
+        if (kind := (own.working, own.scale)) != (self._request.working, self._request.scale):
+            other = self._others.of(kind, lambda: Plan(own, keeps_kernel=False))
+            run, self._latest = other._of(kernel), other._latest
+            return run
         if is_large and self._reads_kernel:  # as it is, which takes less time than to compare two kernels
             return self._make(kernel)[0]
         if is_large:

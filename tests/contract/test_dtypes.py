@@ -1,9 +1,12 @@
 """Result types, exact integers, rounding and saturation, and how far NaN and infinity reach."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from convnd import convnd, plan
+from support import oracle
 from support.check import check, close, integers, reals, same
 
 FLOATS = [np.float16, np.float32, np.float64]
@@ -90,6 +93,40 @@ def test_sums_around_what_16_bits_hold(x_type, weights, working, dtype, kernel_t
     for options in ({}, {"padding": "same", "boundary": "edge"}, {"padding": "full", "stride": 2}):
         assert f"computed in {wide}" in str(plan(x, kernel, dtype=dtype, **options))
         check(x, kernel, dtype=dtype, **options)
+
+
+@pytest.mark.parametrize("kernel_type", ["float16", "float32", ">f8"])
+@pytest.mark.parametrize("dtype", [None, "uint8", "int8", ">i2", "int64", "bool", "float16", ">f4"])
+@pytest.mark.parametrize("x_type", ["uint8", "int8", "bool"])
+def test_sums_of_16_bits_are_scaled(x_type, dtype, kernel_type, tuning):
+    """Whole numbers over a power of two have exact sums, which are rounded once, ties to even."""
+    x = integers((9, 80), x_type, largest=1 if x_type == "bool" else 127)
+    for weights in [[1, 2, 1], [2, 4, 2], [1, 2, 1]], [[-1, 0, 1]], [[3, -1], [0, 2]], [[0, 0], [0, 1]]:
+        kernel = (np.array(weights) / 16).astype(kernel_type)
+        for options in ({}, {"padding": "same", "fill_value": 3}, {"padding": "full", "stride": 2}, {"axes": (1, 0)}):
+            assert "exactly, times 0." in str(plan(x, kernel, dtype=dtype, **options))
+            check(x, kernel, dtype=dtype, **options)
+    same(convnd(x.T, kernel, dtype=dtype), convnd(np.ascontiguousarray(x.T), kernel, dtype=dtype))
+
+
+def test_means_are_sums_of_16_bits_over_their_number():
+    x = integers((40, 300, 3), np.uint8, largest=255)
+    for taps in (3, 3), (5, 5), (2, 7):
+        sums, number = oracle.convnd(x, np.ones(taps, int), axes=(0, 1)), np.float32(1 / np.prod(taps))
+        mean = np.full(taps, number)
+        same(convnd(x, mean, axes=(0, 1)), np.float32(sums) * number)
+        same(convnd(x, mean, axes=(0, 1), dtype=np.uint8), np.rint(np.float32(sums) * number).astype(np.uint8))
+    for weights in [0.3, 0.2], [np.nan, 0.5], [0.1, 30.0]:
+        assert "computed in float32" in str(plan(x, np.array([weights], np.float32), axes=(0, 1)))
+
+
+def test_operations_on_plans_of_scaled_sums():
+    x, kernel = integers((12, 30), np.uint8, largest=255), np.array([[1, 2, 1], [2, 4, 2]], np.float32) / 16
+    made, y = plan(x, kernel), integers((11, 28), np.float32)
+    same(made.adjoint(y), plan(x.astype(np.float32), kernel).adjoint(y))
+    same(made.kernel_gradient(x, y), plan(x.astype(np.float32), kernel).kernel_gradient(x.astype(np.float32), y))
+    same(pickle.loads(pickle.dumps(made))(x), made(x))
+    same(convnd(x, kernel, bias=0.5, dtype=np.float32), made(x) + np.float32(0.5))
 
 
 def test_the_fill_value_counts_among_the_samples():

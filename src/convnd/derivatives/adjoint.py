@@ -58,7 +58,7 @@ def transposed(request: Request, dtype: np.dtype[Any], box: Box) -> Request:
         x=np.broadcast_to(np.zeros((), dtype), shape), x_dtype=dtype, kernel=kernel,
         axes=tuple(_transposed_axis(axis, *own) for axis, own in zip(request.axes, box, strict=True)),
         is_bank=channel is not None, is_flipped=not request.is_flipped, fill=0, nan_policy="propagate",
-        working=dtypes.working(dtype, kernel, result, 0), result=result, out=None,
+        working=dtypes.working(dtype, kernel, result, 0), scale=1.0, result=result, out=None,
     )  # fmt: skip
 
 

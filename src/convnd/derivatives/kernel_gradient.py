@@ -79,7 +79,8 @@ def kernel_gradient(request: Request, x: np.ndarray, y: np.ndarray, by_transform
         return weights
     if result.kind == "c":  # planes of x and of y are channels
         y = y.astype(np.result_type(y, np.complex64), copy=False)
-    own = request.plain._replace(x=x, kernel=weights, working=dtypes.working(x.dtype, y, result, request.fill))
+    working = dtypes.working(x.dtype, y, result, request.fill)
+    own = request.plain._replace(x=x, kernel=weights, working=working, scale=1.0)
     problem = canonical(own, y)
     sums = _sums(problem, x, y, fills(own, problem), request.workers, by_transforms)
     if result.kind == "c":

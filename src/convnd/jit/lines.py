@@ -3,7 +3,6 @@
 One C function is compiled for each pair of dtypes. Its loops are plain, so that LLVM makes vectors of them.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +13,6 @@ from .compile import HELPER, function
 from .intrinsics.memory import indices_at, numbers_on_stack, read_sample, use_widest_vectors, write_sample
 
 _BLOCK = 64  # results that are converted by vectors before they are stored one by one
-_ALL = 2**62
 
 
 @njit(**HELPER)
@@ -61,7 +59,7 @@ def pointer_to(dtype: np.dtype[Any]) -> Any:
     return types.CPointer(from_dtype(dtype.newbyteorder("=")))
 
 
-Body = tuple[Callable[..., None], Any, Any]  # of a C function, and the types of its first two arguments
+Body = tuple[Any, ...]  # the body of a C function, and the types of its first arguments: the others are int64
 
 
 @lru_cache(maxsize=256)
@@ -97,21 +95,22 @@ def reader(stored: str, working: str, nan: str = "kept") -> Body:
 
 
 @lru_cache(maxsize=256)
-def compile_writer(working: str, stored: str, near: bool, whole: bool = False) -> int:
+def compile_writer(working: str, stored: str, near: bool, whole: bool = False, scaled_in: str = "") -> int:
     """Compile what `writer` returns."""
-    return function(*writer(working, stored, near, whole))
+    return function(*writer(working, stored, near, whole, scaled_in))
 
 
-def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
+def writer(working: str, stored: str, near: bool, whole: bool = False, scaled_in: str = "") -> Body:
     """Return the copy of neighbouring results of the working type to a line of a dtype.
 
     Integer dtypes round half to even and saturate, NaN becomes 0; bool is an integer from 0 to 1. The function takes
     the addresses of the source and of the target, the number of results, the bytes from a result to the next, and an
-    address that `compile_updating_writer` reads. Results that are ``near`` each other in the target are written by
-    vectors; those that are ``whole`` numbers but for rounding are rounded to them first.
+    pointer to the number that results are multiplied by in the type ``scaled_in``, if that is given. Results that are
+    ``near`` each other in the target are written by vectors; those that are ``whole`` numbers but for rounding are
+    rounded to them first.
     """
-    source_type, dtype = np.dtype(working), np.dtype(stored)
-    kind, size, swapped = source_type.type, dtype.itemsize, int(not dtype.isnative)
+    source_type, value_type, dtype = np.dtype(working), np.dtype(scaled_in or working), np.dtype(stored)
+    kind, size, swapped, scales = value_type.type, dtype.itemsize, int(not dtype.isnative), bool(scaled_in)
     near, whole = bool(near), bool(whole)  # not NumPy's, of which compiled code would have a twin
     convert = np.uint8 if dtype.kind == "b" else dtype.type
     is_half, is_signed, is_small, is_large = _is_half(dtype), dtype.kind == "i", False, False
@@ -119,20 +118,22 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
     if dtype.kind != "f":
         low, high = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
         last = convert(high)
-        if source_type.kind != "f":
+        if value_type.kind != "f":
             least, most = kind(max(low, int(np.iinfo(kind).min))), kind(min(high, int(np.iinfo(kind).max)))
         elif high < 2 ** ((mantissa := int(np.finfo(kind).nmant)) - 2):
             # A sum with it has no bits behind the point: it is rounded half to even, and its last bits are the
             # integer's. The bits of sums have their order, and all negative ones stand before them.
-            is_small, rounding, bits = True, kind(1.5 * 2.0**mantissa), np.dtype(f"i{source_type.itemsize}").type
+            is_small, rounding, bits = True, kind(1.5 * 2.0**mantissa), np.dtype(f"i{value_type.itemsize}").type
             least, most = (bits((rounding + kind(limit)).view(bits)) for limit in (low, high))
         else:  # the type of the results has not all whole numbers up to the limit
             is_large, least, most = True, kind(low), kind(high + 1)
 
-    def write_float(source, target, count, step, _beside):
+    def write_float(source, target, count, step, scale):
         use_widest_vectors()
+        factor = scale[0]
         for k in range(count):
-            value = np.rint(source[k]) if whole else source[k]
+            value = kind(kind(source[k]) * factor) if scales else kind(source[k])
+            value = np.rint(value) if whole else value
             write_sample(target, k * size if near else k * step, convert(value), swapped)
 
     def write_whole(source, target, count, step, _beside):
@@ -141,13 +142,14 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
             value = least if source[k] < least else source[k]
             write_sample(target, k * size if near else k * step, convert(most if value > most else value), swapped)
 
-    def write(source, target, count, step, _beside):
+    def write(source, target, count, step, scale):
         use_widest_vectors()
+        factor = scale[0]
         place = target if near else numbers_on_stack(target, _BLOCK)
-        for first in range(0, count, _ALL if near else _BLOCK):
+        for first in range(0, 1 if near else count, _BLOCK):
             length = count if near else min(_BLOCK, count - first)
             for k in range(length):
-                value = source[first + k]
+                value = kind(kind(source[first + k]) * factor) if scales else kind(source[first + k])
                 if is_half:
                     value = np.rint(value) if whole else value
                     sample = float_to_half(rounded_to_odd(np.float64(value)))
@@ -167,9 +169,9 @@ def writer(working: str, stored: str, near: bool, whole: bool = False) -> Body:
     own = write
     if not is_half and dtype.kind == "f":
         own = write_float
-    elif not is_half and source_type.kind != "f":
+    elif not is_half and value_type.kind != "f":
         own = write_whole
-    return own, pointer_to(source_type), pointer_to(dtype)
+    return own, pointer_to(source_type), pointer_to(dtype), types.int64, types.int64, pointer_to(value_type)
 
 
 @lru_cache(maxsize=8)

@@ -51,6 +51,7 @@ class Problem:
     kernel_order: tuple[int, ...] = ()  # the axes in the kernel's order, in which taps are summed; () as they are here
     pattern: bytes = b""  # which of a filter's weights (C_in, taps) count, as bool, where the others' taps are left out
     depthwise: bool = False  # whether each output channel of a group reads an input channel of its own, and that alone
+    scaled_in: str = ""  # the floating type in which sums are multiplied by one number before they are stored
     keeps_kernel: bool = True  # whether weights that are packed may be used again
 
     def __post_init__(self) -> None:
@@ -78,7 +79,7 @@ class Problem:
         #: Whether results are neighbours along the last axis.
         self.results_near = last_step == result.itemsize
         #: Whether compiled code can write results as it computes them, and by vectors along the last axis.
-        self.stores_native = not self.updates and self.nan != "alone" and result == sums
+        self.stores_native = not (self.updates or self.scaled_in) and self.nan != "alone" and result == sums
         self.stores_inside = self.stores_native and last_step == sums.itemsize
         #: Whether windows must be finite: NaN and infinity reach outputs by weights of zero too.
         self.is_searched = self.pattern != b"" and not self.exact
@@ -142,12 +143,13 @@ def canonical(request: Request, out: np.ndarray | Traits, keeps_kernel: bool = T
         axes, x_steps, out_steps = [Axis(1)], [0], [0]
     is_unsigned = request.working == "int64" and dtypes.default_result(x.dtype, request.kernel.dtype).kind == "u"
     is_exact = request.working in dtypes.SHORT or dtypes.sums_exactly(x.dtype, request.kernel.dtype)
+    scaled_in = "" if request.scale == 1 else dtypes.working(x.dtype, request.kernel, request.result, request.fill)
     return Problem(
         tuple(axes), tuple(x_steps), tuple(out_steps), groups, in_channels, out_channels,
         tuple(x_levels), tuple(out_levels), request.fill == 0,
         dtypes.real(x.dtype).str, request.working, "uint64" if is_unsigned else request.working,
         dtypes.real(out.dtype).str, is_exact,
-        request.nan, request.updates, keeps_kernel=keeps_kernel,
+        request.nan, request.updates, scaled_in=scaled_in, keeps_kernel=keeps_kernel,
     )  # fmt: skip
 
 
@@ -246,6 +248,7 @@ def canonical_kernel(request: Request) -> np.ndarray:
     """
     kernel, working, filters = request.kernel, request.working, canonical_filters(request, request.kernel)
     if kernel.dtype.kind != "c":
+        filters = filters if request.scale == 1 else np.rint(filters / np.float64(request.scale))
         weights, planes = filters.astype(working, copy=False), 1
     else:
         # (a + ib)(x + iy) = (ax - by) + i(bx + ay): two output planes, over the planes that x has.
@@ -290,4 +293,7 @@ def fills(request: Request, problem: Problem) -> np.ndarray:
         values += [request.beta.real, 0 if request.bias is None else request.bias.item()]
     if problem.working == "int64":  # modulo 2^64
         return np.array([int(value) & (2**64 - 1) for value in values], np.uint64).view(np.int64)
-    return np.array(values, problem.working)
+    own = np.array(values, problem.working)
+    if problem.scaled_in:  # writers read it behind the fill values
+        own = np.concatenate([own, np.array([request.scale], problem.scaled_in).view(own.dtype)])
+    return own

@@ -69,19 +69,12 @@ def bits(value: float, dtype: str) -> int:
     return int(number.view(f"i{number.itemsize}"))
 
 
-def working(
-    x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: complex, may_be_short: bool = False
-) -> str:
+def working(x: np.dtype[Any], kernel: np.ndarray, result: np.dtype[Any], fill: complex) -> str:
     """Return the real type that a problem is computed in.
 
     Sums of whole numbers are exact in a floating type as long as every partial sum fits its mantissa;
     ``sum |kernel| * max |x|`` bounds all partial sums. Beyond that, sums are integers modulo 2^64.
-
-    ``may_be_short`` allows a type of 16 bits. It is taken for samples of 8 bits and weights that are whole numbers, in
-    a floating type or not, if it holds every possible sum: a vector has twice as many lanes, and conversions take less.
     """
-    if may_be_short and depends_on_values(x, kernel.dtype) and (short := _short(x, kernel, fill.real)):
-        return short
     if sums_exactly(x, kernel.dtype):
         # The bound is itself rounded to float64; the factor is far above that rounding.
         bound = float(np.abs(kernel.astype(np.float64)).sum()) * max(largest(x), abs(fill)) * (1 + 1e-9)
@@ -92,21 +85,40 @@ def working(
     return _FLOATS[real(np.result_type(*types)).itemsize]
 
 
-def _short(x: np.dtype[Any], kernel: np.ndarray, fill: float) -> str:
-    """Return the type of 16 bits that has the weights, the fill value, and all sums of samples; or nothing."""
-    if x.itemsize > 1 or kernel.size > _SHORT_TAPS:
-        return ""
-    weights = np.array([fill, *kernel.ravel()], np.float64)
-    if not (np.abs(weights).max() < 2**16 and (weights == np.rint(weights)).all()):
-        return ""
+def short(x: np.dtype[Any], kernel: np.ndarray, fill: float, precision: str) -> tuple[str, float] | None:
+    """Return the type of 16 bits that holds all sums, and the number that they are multiplied by; None where none does.
+
+    It is for samples of 8 bits and weights that are whole numbers, or those times one number but for what the type
+    ``precision`` rounds: a vector has twice as many lanes, and conversions take less time.
+    """
+    if x.itemsize > 1 or kernel.size > _SHORT_TAPS or not depends_on_values(x, kernel.dtype):
+        return None
+    whole, scale = _whole(kernel.ravel().astype(np.float64), precision)
+    if not (np.abs(whole).max(initial=0) < 2**16 and abs(fill) < 2**16 and fill == int(fill)):
+        return None
     low, high = min(_BYTES[x.kind][0], fill), max(_BYTES[x.kind][1], fill)
-    total, magnitude = float(weights[1:].sum()), float(np.abs(weights[1:]).sum())
+    total, magnitude = float(whole.sum()), float(np.abs(whole).sum())
     positive, negative = (magnitude + total) / 2, (total - magnitude) / 2
     least = min(positive * low + negative * high, fill)
     most = max(positive * high + negative * low, fill)
     if least >= -(2**15) and most < 2**15:
-        return "int16"
-    return "uint16" if least >= 0 and most < 2**16 else ""
+        return "int16", scale
+    return ("uint16", scale) if least >= 0 and most < 2**16 else None
+
+
+def _whole(weights: np.ndarray, precision: str) -> tuple[np.ndarray, float]:
+    """Return whole numbers, and what makes weights of them as a factor; infinity and 1 where there are none."""
+    sizes, none = np.abs(weights), (np.array([np.inf]), 1.0)
+    if not np.isfinite(sizes).all():
+        return none
+    if (weights == np.rint(weights)).all():
+        return weights, 1.0
+    scale = float(sizes.min(where=sizes > 0, initial=np.inf))
+    if sizes.max() >= 2**16 * scale:
+        return none
+    whole = np.rint(weights / scale)
+    is_whole = (np.abs(whole * scale - weights) <= np.finfo(precision).eps / 4 * sizes).all()
+    return (whole, scale) if is_whole else none
 
 
 def scalar(value: Any, name: str, integer: np.dtype[Any] | None, is_complex: bool, precision: str) -> complex:

@@ -34,9 +34,9 @@ class Exchange(NamedTuple):
 
 def find_exchange(request: Request, out: np.ndarray | Traits) -> Exchange | None:
     """Return the exchange that takes less time than the request itself, or None."""
-    if request.working in dtypes.SHORT:
+    if request.working in dtypes.SHORT:  # neither swapped arrays nor filters are summed in 16 bits
         working = dtypes.working(request.x.dtype, request.kernel, request.result, request.fill)
-        request = request._replace(working=working)  # neither swapped arrays nor filters are summed in 16 bits
+        request = request._replace(working=working, scale=1.0)
     x, kernel = request.x, request.kernel
     is_longer = _LONGER * x.size < kernel.size
     is_plain = request.channel_axis is None and (request.fill, request.nan_policy) == (0, "propagate")

@@ -67,6 +67,7 @@ class Request(NamedTuple):
     mask: np.ndarray | None = None  # the weights of samples; a plan that is made for any has one without values
     held: np.dtype[Any] | None = None  # a type with the range of x's whole numbers, where they were looked at
     nan: str = "kept"  # what NaN in x counts as where omitting it: "zero", or "marked" where other samples count as 1
+    scale: float = 1.0  # of sums of 16 bits: the weights are whole numbers times it
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what ``x`` and ``out`` are like, and the values of the kernel."""
@@ -98,9 +99,13 @@ class Request(NamedTuple):
         is_direct = self.method in ("auto", "direct")
         return is_direct and self.channel_axis is None and not (self.updates or self.normalises)
 
-    def working_with(self, kernel: np.ndarray) -> str:
-        """Return the type that this request is computed in with a kernel of any values."""
-        return dtypes.working(self.held or self.x.dtype, kernel, self.result, self.fill, self.may_be_short)
+    def computed_with(self, kernel: np.ndarray) -> Request:
+        """Return this request with the working type and the scale that the values of a kernel ask for."""
+        x = self.held or self.x.dtype
+        working = dtypes.working(x, kernel, self.result, self.fill)
+        short = dtypes.short(x, kernel, self.fill.real, working) if self.may_be_short else None
+        working, scale = short or (working, 1.0)
+        return self._replace(working=working, scale=scale)
 
     @property
     def divides_planes(self) -> bool:
@@ -153,7 +158,7 @@ def _working_type(request: Request) -> str:
     """Say which type a request is computed in, and which array asks for more than the type of ``x``."""
     x, kernel, working = request.x_dtype, request.kernel.dtype, request.working
     if working in dtypes.SHORT or dtypes.sums_exactly(x, kernel):
-        return f"{working}, exactly"
+        return f"{working}, exactly{'' if request.scale == 1 else f', times {request.scale:.6g}'}"
     if dtypes.real(x).name == working:
         return working
     if dtypes.real(kernel).name == working:

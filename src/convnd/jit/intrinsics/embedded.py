@@ -126,12 +126,14 @@ def _function(context: Any, b: Any, kind: str, *about: Any) -> Any:
         if emitter:
             emitter.emit(inside, about, found.args[0])
         else:
-            body, source, target = (reader if kind == "read" else writer)(*about)
-            arguments = [source, target, *[types.int64] * (count - 2)]
+            body, *arguments = (reader if kind == "read" else writer)(*about)
+            arguments += [types.int64] * (count - len(arguments))
             compiled = context.compile_subroutine(b, body, types.void(*arguments))
             own = context.declare_function(b.module, compiled.fndesc)
-            pointers = [inside.inttoptr(v, context.get_value_type(typ)) for v, typ in zip(found.args, arguments[:2])]
-            values = [*pointers, *found.args[2:]]
+            values = [
+                inside.inttoptr(v, context.get_value_type(typ)) if isinstance(typ, types.CPointer) else v
+                for v, typ in zip(found.args, arguments)
+            ]
             context.call_conv.call_function(inside, own, types.void, arguments, values)
         inside.ret_void()
     return b.ptrtoint(found, I64)

@@ -118,7 +118,7 @@ def representative(problem: Problem) -> Problem:
         tuple(axes), problem.groups, problem.in_channels, problem.out_channels, _levels(problem.x_channel_steps),
         _levels(problem.out_channel_steps), problem.fills_zeros, problem.stored, problem.working, problem.accumulated,
         problem.result, problem.exact, problem.nan, problem.updates, problem.kernel_order, problem.pattern,
-        problem.depthwise,
+        problem.depthwise, problem.scaled_in,
     )  # fmt: skip
 
 

@@ -193,7 +193,7 @@ def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bo
     return {
         t.READ_LINES: lines,
         t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working, problem.nan),
-        t.WRITE: writer(computed, problem.result, problem.results_near, is_whole, problem.updates),
+        t.WRITE: writer(problem, computed, problem.results_near, is_whole),
         t.LARGEST: compile_largest(working) if ranged else 0, t.ITEM: np.dtype(working).itemsize,
     }  # fmt: skip
 
@@ -206,9 +206,11 @@ def frames(problem: Problem, working: str) -> Columns:
     return {t.FRAME: together, t.READ_FRAMES: turn_lines.compile(working, lanes_of(working))}
 
 
-def writer(computed: str, result: str, near: bool, is_whole: bool, updates: bool) -> int:
+def writer(problem: Problem, computed: str, near: bool, is_whole: bool = False) -> int:
     """Return the C function that writes lines of results, or adds them to what is there."""
-    return compile_updating_writer(computed) if updates else compile_writer(computed, result, near, is_whole)
+    if problem.updates:
+        return compile_updating_writer(computed)
+    return compile_writer(computed, problem.result, near, is_whole, problem.scaled_in)
 
 
 def window_columns(columns: Columns, window_bytes: int, results_bytes: int = 0) -> Columns:

@@ -161,7 +161,7 @@ def lay_out_pass(
             columns |= {t.RUN_LINE: function(run_frames), t.LINES_TOGETHER: 1}
         results_bytes = 2 * sharing.rows * round_up(pieces * block, tile.lanes) * item
         columns |= {
-            t.WRITE: writer(like.accumulated, like.result, neighbours, False, like.updates),
+            t.WRITE: writer(like, like.accumulated, neighbours),
             t.CHANNELS_NEAR: near, t.WRITES_OUT: like.stores_native and channel_step == item,
         }  # fmt: skip
         beyond = max(tile.rows * pitches[-1] * problem.axes[-1].stride, tile.lanes * sharing.rows * item)

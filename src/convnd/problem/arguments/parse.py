@@ -66,7 +66,7 @@ def parse(x: Any, kernel: Any, out: Any, options: Options) -> Request:
         if beta and out is None:
             raise ValueError(f"beta is {beta}, the factor of what out holds, but there is no out")
         request = request._replace(beta=beta, bias=_bias(options.bias, request, exact, is_complex, precision))
-    return request._replace(working=request.working_with(kernel))
+    return request.computed_with(kernel)
 
 
 def parse_alike(
@@ -81,11 +81,10 @@ def parse_alike(
         return None
     if (axes := axes_of_lengths(known.axes, [x.shape[a] for a in known.spatial])) is None:
         return None
-    working = known.working
     if dtypes.depends_on_values(x.dtype, kernel.dtype):
-        working = known.working_with(kernel)
+        known = known.computed_with(kernel)
     marks = None if mask is None else strided(*traits(mask))
-    request = known._replace(x=traits(x), axes=axes, working=working, out=out, mask=marks)
+    request = known._replace(x=traits(x), axes=axes, out=out, mask=marks)
     if out is not None:
         check_out(out, request.out_shape, request.result)
     return request
