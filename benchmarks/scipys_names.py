@@ -1,5 +1,10 @@
-"""Print the README's table: functions of `convnd.ndimage` and `convnd.signal` beside SciPy's."""
+"""Print the README's table: functions of `convnd.ndimage` and `convnd.signal` beside SciPy's.
 
+python benchmarks/scipys_names.py            of a CT and a photograph
+python benchmarks/scipys_names.py --small    of small arrays, in microseconds: what a call costs
+"""
+
+import sys
 from collections.abc import Callable
 from importlib import resources
 from time import perf_counter
@@ -23,7 +28,7 @@ CALLS: dict[str, Callable[[Any, np.ndarray], Any]] = {
     "ndimage.convolve(x, w)": lambda m, x: m.ndimage.convolve(x, weights(x)),
     "signal.fftconvolve(x, w)": lambda m, x: m.signal.fftconvolve(x, weights(x), "same"),
 }
-CALLS_OF_ONE = 3  # of each library, in turns
+CALLS_OF_ONE, SMALL_CALLS = 3, 200  # of each library, in turns
 
 
 def weights(x: np.ndarray) -> np.ndarray:
@@ -41,6 +46,13 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
+def small_arrays() -> dict[str, np.ndarray]:
+    """Return an image of 300 x 400 pixels and a small part of it, each in uint8 and float32."""
+    photo = np.asarray(Image.open(str(resources.files("skimage") / "data" / "coffee.png")).convert("L"))
+    parts = {"32 x 32": photo[:32, :32], "300 x 400": photo[:300, :400]}
+    return {f"{name}, {t}": np.ascontiguousarray(x, t) for name, x in parts.items() for t in ("uint8", "float32")}
+
+
 def milliseconds(call: Callable[[], Any]) -> float:
     """Return the time of a call."""
     began = perf_counter()
@@ -50,16 +62,17 @@ def milliseconds(call: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Time every call in turns, and print the minima."""
-    samples = arrays()
-    print(f"| float32 | {' | '.join(f'{name}: SciPy | convnd | times' for name in samples)} |")
+    is_small = "--small" in sys.argv[1:]
+    samples, count, unit = (small_arrays(), SMALL_CALLS, "us") if is_small else (arrays(), CALLS_OF_ONE, "ms")
+    print(f"| {'' if is_small else 'float32'} | {' | '.join(f'{name}: SciPy | convnd | times' for name in samples)} |")
     print("|---|" + "--:|" * 3 * len(samples))
     for text, call in CALLS.items():
         cells = []
         for x in samples.values():
             call(convnd, x)
-            pairs = [[milliseconds(lambda: call(m, x)) for m in (scipy, convnd)] for _ in range(CALLS_OF_ONE)]  # noqa: B023
-            theirs, ours = np.min(pairs, axis=0)
-            cells.append(f"{theirs:.0f} ms | {ours:.0f} ms | {theirs / ours:.1f}")
+            pairs = [[milliseconds(lambda: call(m, x)) for m in (scipy, convnd)] for _ in range(count)]  # noqa: B023
+            theirs, ours = np.min(pairs, axis=0) * (1000 if is_small else 1)
+            cells.append(f"{theirs:.0f} {unit} | {ours:.0f} {unit} | {theirs / ours:.1f}")
         print(f"| `{text}` | {' | '.join(cells)} |", flush=True)
 
 
