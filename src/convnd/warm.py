@@ -60,6 +60,8 @@ def warmup(
         raise ValueError(f"ranks must be at most {MOST_SPATIAL}, but are {shown(ranks)}")
     for dtype, rank, length, method in product(types, ranks, taps, methods):
         x = imagined((_LENGTHS.get(rank, max(2, int(_SAMPLES ** (1 / rank)))),) * rank, dtype)
-        # Samples of 8 bits may be summed in 16 bits if weights are whole numbers: other kernels need other code.
         weight = np.full((), 0.5, dtype if dtype.kind in "fc" else np.float32)
-        plan(x, np.broadcast_to(weight, (length,) * rank), padding="same", method=method)
+        # Equal weights of samples of 8 bits may be summed in 16 bits, by other code than most kernels need. With a fill
+        # value that is no whole number they are not.
+        fill = 0.5 if dtype.kind in "biu" else 0
+        plan(x, np.broadcast_to(weight, (length,) * rank), padding="same", method=method, fill_value=fill)

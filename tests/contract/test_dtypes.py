@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from convnd import convnd, plan
+from convnd import convnd, plan, warm
 from support import oracle
 from support.check import check, close, integers, reals, same
 
@@ -118,6 +118,16 @@ def test_means_are_sums_of_16_bits_over_their_number():
         same(convnd(x, mean, axes=(0, 1), dtype=np.uint8), np.rint(np.float32(sums) * number).astype(np.uint8))
     for weights in [0.3, 0.2], [np.nan, 0.5], [0.1, 30.0]:
         assert "computed in float32" in str(plan(x, np.array([weights], np.float32), axes=(0, 1)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool", "int16"])
+def test_warming_compiles_what_most_kernels_need(monkeypatch, dtype):
+    """Equal weights may be summed in 16 bits, most others are not."""
+    made = []
+    monkeypatch.setattr(warm, "plan", lambda *arrays, **options: made.append(plan(*arrays, **options)))
+    warm.warmup(ranks=[1, 2], dtypes=[dtype], taps=[3, 5], methods=["direct"])
+    assert len(made) == 4
+    assert not any("exactly" in str(own) for own in made)
 
 
 def test_operations_on_plans_of_scaled_sums():
