@@ -1,7 +1,9 @@
 """Print the README's table: functions of `convnd.ndimage` and `convnd.signal` beside SciPy's.
 
-python benchmarks/scipys_names.py            of a CT and a photograph
-python benchmarks/scipys_names.py --small    of small arrays, in microseconds: what a call costs
+    python benchmarks/scipys_names.py            of a CT and a photograph
+    python benchmarks/scipys_names.py --small    of small arrays, in microseconds: what a call costs
+
+Calls of both libraries take turns, and the fastest of each counts.
 """
 
 import sys

@@ -11,9 +11,9 @@ import numpy as np
 
 from . import kernels
 from .api import convnd
-from .jit.passes import compile_root, compile_truncation
+from .jit.passes import compile_root
 from .methods.blocks import Plans, between, block
-from .methods.slabs import over_lines
+from .methods.slabs import over_lines, truncate
 from .plan import Plan
 from .problem.arguments.parse import parse
 from .problem.dtypes import real
@@ -65,17 +65,10 @@ def correlate_axes(
         boundary=[_BOUNDARIES[own] for own in modes], fill_value=cval, convention="correlation", workers=workers,
         dtype=None if is_inexact else float, out=out if is_inexact else None, method=method,
     )  # fmt: skip
-    if is_inexact:
-        return
-    # A sum of rounded products may lie below the whole number that it is, which SciPy's order of sums reaches.
-    number = float(divisor) if divisor != 1 else _ROUNDING if (weights % 1).any() else 1.0
-    if out.dtype.kind in "iu" and out.dtype.itemsize < 8:
-        truncation = partial(compile_truncation, out.dtype.str, divisor != 1)
-        over_lines(truncation, [out, result], np.array([number]), workers)
-        return
-    (np.divide if divisor != 1 else np.multiply)(result, number, out=result)
-    with np.errstate(invalid="ignore"):
-        out[...] = (np.trunc(result) if out.dtype.kind == "b" else result).astype(out.dtype)
+    if not is_inexact:
+        # Rounding may leave a sum just below a whole number, where SciPy's sum, in another order, is that number.
+        is_rounded = divisor == 1 and (weights % 1).any()
+        truncate(result, out, _ROUNDING if is_rounded else float(divisor), divisor != 1, workers)
 
 
 def check_mode(mode: Any) -> None:

@@ -1,7 +1,7 @@
 """Work on whole arrays, slab by slab of the result: memory beside the arrays is bounded."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from math import prod
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..jit import tables as t
 from ..jit.compile import function
-from ..jit.passes import BLOCK, run_lines
+from ..jit.passes import BLOCK, compile_truncation, run_lines
 from ..problem import dtypes
 from ..problem.axis import Axis
 from ..problem.recent import Recent
@@ -121,6 +121,16 @@ def over_lines(
     tasks, along, useful = _line_tasks(shape, tuple(steps), tuple([own.itemsize for own in operands]))
     columns = dict(zip((t.BESIDE, t.FIRST, t.SECOND, t.THIRD), (beside, *operands), strict=False))
     tasks.run({t.LINE_FUNCTION: compile_pass(along), **columns}, workers, useful)
+
+
+def truncate(sums: np.ndarray, out: np.ndarray, number: float, divides: bool, workers: int | None) -> None:
+    """Write doubles, times a number or divided by it, to whole numbers as C converts them; ``sums`` may be changed."""
+    if out.dtype.kind in "iu" and out.dtype.itemsize < 8:
+        over_lines(partial(compile_truncation, out.dtype.str, divides), [out, sums], np.array([number]), workers)
+        return
+    (np.divide if divides else np.multiply)(sums, number, out=sums)
+    with np.errstate(invalid="ignore"):
+        out[...] = (np.trunc(sums) if out.dtype.kind == "b" else sums).astype(out.dtype)
 
 
 @lru_cache(maxsize=64)

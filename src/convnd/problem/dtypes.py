@@ -93,8 +93,11 @@ def short(x: np.dtype[Any], kernel: np.ndarray, fill: float, precision: str) -> 
     """
     if x.itemsize > 1 or kernel.size > _SHORT_TAPS or not depends_on_values(x, kernel.dtype):
         return None
-    whole, scale = _whole(kernel.ravel().astype(np.float64), precision)
-    if not (np.abs(whole).max(initial=0) < 2**16 and abs(fill) < 2**16 and fill == int(fill)):
+    found = _whole(kernel.ravel().astype(np.float64), precision)
+    if found is None or not (abs(fill) < 2**16 and fill == int(fill)):
+        return None
+    whole, scale = found
+    if np.abs(whole).max(initial=0) >= 2**16:
         return None
     low, high = min(_BYTES[x.kind][0], fill), max(_BYTES[x.kind][1], fill)
     total, magnitude = float(whole.sum()), float(np.abs(whole).sum())
@@ -106,19 +109,19 @@ def short(x: np.dtype[Any], kernel: np.ndarray, fill: float, precision: str) -> 
     return ("uint16", scale) if least >= 0 and most < 2**16 else None
 
 
-def _whole(weights: np.ndarray, precision: str) -> tuple[np.ndarray, float]:
-    """Return whole numbers, and what makes weights of them as a factor; infinity and 1 where there are none."""
-    sizes, none = np.abs(weights), (np.array([np.inf]), 1.0)
+def _whole(weights: np.ndarray, precision: str) -> tuple[np.ndarray, float] | None:
+    """Return whole numbers and the factor that makes weights of them; None where there are none."""
+    sizes = np.abs(weights)
     if not np.isfinite(sizes).all():
-        return none
+        return None
     if (weights == np.rint(weights)).all():
         return weights, 1.0
     scale = float(sizes.min(where=sizes > 0, initial=np.inf))
     if sizes.max() >= 2**16 * scale:
-        return none
+        return None
     whole = np.rint(weights / scale)
     is_whole = (np.abs(whole * scale - weights) <= np.finfo(precision).eps / 4 * sizes).all()
-    return (whole, scale) if is_whole else none
+    return (whole, scale) if is_whole else None
 
 
 def scalar(value: Any, name: str, integer: np.dtype[Any] | None, is_complex: bool, precision: str) -> complex:

@@ -17,7 +17,7 @@ from ...jit import tables as t
 from ...jit.compile import function
 from ...jit.intrinsics.scaling import scale_of
 from ...jit.kernels import convolve_tiles
-from ...jit.lines import compile_largest, compile_writer
+from ...jit.lines import compile_largest
 from ...jit.machine import CACHE_LINE
 from ...problem.canonical import Problem
 from ...problem.dtypes import bits
@@ -26,7 +26,18 @@ from ..direct import rows_ahead, useful_workers
 from ..tiling.costs import gather_cycles
 from ..tiling.layout import best_of_tile, round_up, tiles_there
 from ..tiling.likeness import representative
-from ..tiling.tables import Builder, Columns, Tasks, add_axes, axis_rows, dense_pitches, even_begins, functions, offsets
+from ..tiling.tables import (
+    Builder,
+    Columns,
+    Tasks,
+    add_axes,
+    axis_rows,
+    dense_pitches,
+    even_begins,
+    functions,
+    offsets,
+    writer,
+)
 from ..tiling.taps import Window, window
 from ..tiling.tile_pass import TilePass, lay_out_pass, sums_of
 from ..tiling.ways import lanes_of
@@ -231,7 +242,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
                 row[t.KEPT], row[t.HALO] = length, length - shape[a] if reach + 1 == length else length
         builder.set({
             **common, **own.columns, t.AXES: builder.add(axis_rows(own_axes, own.pitches)),
-            t.WRITE: compile_writer(alike.accumulated, alike.result, alike.results_near),
+            t.WRITE: writer(alike, alike.accumulated, alike.results_near),
             t.OUT_CHANNELS: builder.add(targets), t.IN_CHANNELS: before, t.GROUP_FILTERS: terms, t.AHEAD: ahead,
         }, p)  # fmt: skip
     at = {-1: 0}  # where windows are: those of passes that do not follow each other share a place
