@@ -116,15 +116,13 @@ def _fastest(request: Request, like: Problem, kernel: np.ndarray) -> Choice:
     """
     pattern = sparse.pattern_of(like, kernel)
     estimates = {"direct": direct.estimate(replace(like, pattern=pattern) if pattern else like, ())}
-    if like.working in SHORT:
-        return Choice("direct", f"{like.working} holds the sums", like, estimates, pattern=pattern)
     if estimates["direct"] < tuning.TUNING.looking_ms and not pattern:
         return Choice("direct", "too little work to look further", like, estimates)
     weights, reason = kernel.size, ""
     factors: tuple[Factor, ...] = ()
     if weights <= _LARGE:
         factors = _add_separable(request, like, kernel, estimates)
-    for name, least in _LEAST.items():
+    for name, least in () if like.working in SHORT else _LEAST.items():
         if least(like) / _CLEARLY.get(name, 1) < min(estimates.values()):
             reason = _BY_NAME[name].unsupported_reason(request, like, kernel, ())
             if not reason:

@@ -7,7 +7,7 @@ import numpy as np
 from .arguments.messages import shown
 
 SHORT = "int16", "uint16"  #: working types for samples of 8 bits, where they hold every sum
-_SHORT_TAPS = 36  # of a kernel that is summed in them, at most: with more, passes along each axis may be faster
+_SHORT_TAPS, _SHORT_EXTENT = 256, 64  # of a kernel, and along an axis, at most: with more, transforms may be faster
 _BYTES = {"b": (0, 1), "i": (-128, 127), "u": (0, 255)}  # the limits of types of 8 bits
 _FLOATS = {2: "float32", 4: "float32", 8: "float64"}  # float16 computes in float32
 
@@ -91,7 +91,8 @@ def short(x: np.dtype[Any], kernel: np.ndarray, fill: float, precision: str) -> 
     It is for samples of 8 bits and weights that are whole numbers, or those times one number but for what the type
     ``precision`` rounds: a vector has twice as many lanes, and conversions take less time.
     """
-    if x.itemsize > 1 or kernel.size > _SHORT_TAPS or not depends_on_values(x, kernel.dtype):
+    is_large = kernel.size > _SHORT_TAPS or max(kernel.shape, default=0) > _SHORT_EXTENT
+    if x.itemsize > 1 or is_large or not depends_on_values(x, kernel.dtype):
         return None
     found = _whole(kernel.ravel().astype(np.float64), precision)
     if found is None or not (abs(fill) < 2**16 and fill == int(fill)):

@@ -95,9 +95,9 @@ class Request(NamedTuple):
 
     @property
     def may_be_short(self) -> bool:
-        """Whether sums may be of 16 bits: only direct sums of one channel are, and nothing is added to them."""
-        is_direct = self.method in ("auto", "direct")
-        return is_direct and self.channel_axis is None and not (self.updates or self.normalises)
+        """Whether sums may be of 16 bits: those of transforms and of several channels are not, nor what is added to."""
+        is_summed = self.method in ("auto", "direct", "separable")
+        return is_summed and self.channel_axis is None and not (self.updates or self.normalises)
 
     def computed_with(self, kernel: np.ndarray) -> Request:
         """Return this request with the working type and the scale that the values of a kernel ask for."""

@@ -133,7 +133,6 @@ def lay_out_sums(problem: Problem, sums: AxisSums, outputs: int, windows: Sequen
         t.LANES: lanes, t.SUM_AXIS: along, t.SUM_TAPS: axis.taps, t.SUM_PERIOD: period, t.SUM_ENDS: ends,
         t.WRITES_OUT: problem.stores_inside, t.WEIGHTS_BLOCK: weights, t.BLOCKS: 1,
         t.CHANNEL_PITCH: pitches[0] * lengths[0], t.FRAME: 1,
-        t.BESIDE_FILLS: item * problem.groups * problem.in_channels,
     }  # fmt: skip
     window_bytes = round_up(pitches[0] * lengths[0] + item * 2 * block + beyond, CACHE_LINE)
     return SumPass(problem.working, sums, columns, window_bytes, ends + results, pitches, weights)

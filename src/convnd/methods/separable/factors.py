@@ -68,7 +68,7 @@ def structure(factors: Sequence[Factor]) -> Structure:
 
 def rounding_of(working: str) -> float:
     """Return the residual of factors that is rounding: of the working type, and of a kernel that was made in it."""
-    return 2 * float(np.finfo(working if working != "int64" else "float64").eps)
+    return 2 * float(np.finfo("float64" if "int" in working else working).eps)
 
 
 def keep_zeros(factors: Sequence[Factor], kernel: np.ndarray) -> bool:

@@ -40,6 +40,6 @@ def passes_of(problem: Problem, shape: Sequence[int], windows: Sequence[Window],
             x_channel_steps=(*problem.x_channel_steps[:-1], (before, 0)) if p == 0 else ((before, 0),),
             out_channel_steps=(*_groups_of(problem, last), (terms, 0 if last else item * prod(lengths))),
             accumulated=problem.accumulated if last else problem.working, result=problem.result if last else native,
-            nan=problem.nan if last else "kept",
+            nan=problem.nan if last else "kept", scaled_in=problem.scaled_in if last else "",
         ))  # fmt: skip
     return passes

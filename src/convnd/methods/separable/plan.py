@@ -130,9 +130,9 @@ class SeparablePlan:
             factors[p] = factors[source] + 1
             own.append({
                 t.WEIGHTS: packed, t.LIFTED_BY: lifted_by(packed, factors[p]), t.OUT: out, t.MOST_WRITTEN: most,
-                **(columns if columns and channel >= 0 else {}),
+                t.FILLS: fills, **(columns if columns and channel >= 0 else {}),
             })  # fmt: skip
-        first = {**own[0], t.X: x, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
+        first = {**own[0], t.X: x, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
         self.tasks.run(first, workers, self.workers, own[1:])
         return flags
 
@@ -199,9 +199,9 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     builder = Builder(len(factors))
     axes, columns = add_axes(builder, problem, windows, begins)
     common = {
-        **columns, **functions(like, problem.working, ranged=True), t.PASSES: len(factors),
+        **columns, **functions(like, problem.working, ranged=not problem.exact), t.PASSES: len(factors),
         t.TASKS: tiles * problem.groups, t.GROUP_TASKS: 1, t.RUN_TASKS: function(convolve_tiles),
-        t.LARGEST_NUMBER: compile_largest(problem.working, counts_nan=False),
+        t.LARGEST_NUMBER: 0 if problem.exact else compile_largest(problem.working, counts_nan=False),
         t.SCALE: scale_of(problem.working), t.READS_X: inside,
         t.CHANNELS_LOW: min(x_channels), t.CHANNELS_HIGH: max(x_channels),
     }  # fmt: skip
@@ -244,6 +244,7 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
             **common, **own.columns, t.AXES: builder.add(axis_rows(own_axes, own.pitches)),
             t.WRITE: writer(alike, alike.accumulated, alike.results_near),
             t.OUT_CHANNELS: builder.add(targets), t.IN_CHANNELS: before, t.GROUP_FILTERS: terms, t.AHEAD: ahead,
+            t.BESIDE_FILLS: item * problem.groups,
         }, p)  # fmt: skip
     at = {-1: 0}  # where windows are: those of passes that do not follow each other share a place
     for p, (*_, (source, _), channel) in enumerate(factors):
