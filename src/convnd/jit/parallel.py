@@ -38,9 +38,15 @@ _PROCESS = os.getpid()
 
 def aligned(size: int) -> np.ndarray:
     """Return uninitialised bytes that begin with a cache line."""
+    return aligned_at(size)[0]
+
+
+def aligned_at(size: int) -> tuple[np.ndarray, int]:
+    """Return uninitialised bytes that begin with a cache line, and their address."""
     room = np.empty(size + CACHE_LINE, np.uint8)
-    first = -room.ctypes.data % CACHE_LINE
-    return room[first : first + size]
+    address = room.ctypes.data
+    first = -address % CACHE_LINE
+    return room[first : first + size], address + first
 
 
 def kernel(parallel):
@@ -87,10 +93,12 @@ def run_tasks(table: np.ndarray, grid: tuple[int, ...], workers: int | None, use
     """
     tasks = int(table[TASKS])
     count = min(team_size(workers, useful), tasks)
-    scratch = aligned(count * int(table[SCRATCH_BYTES]))
-    memory, next_task = np.empty(count * int(table[NUMBERS]), np.int64), np.zeros(1, np.int64)
-    table[SCRATCH], table[MEMORY], table[ADDRESS] = scratch.ctypes.data, memory.ctypes.data, table.ctypes.data
-    table[NEXT_TASK], table[BUSY] = next_task.ctypes.data, _BUSY_ADDRESS
+    numbers = -(-8 * count * int(table[NUMBERS]) // CACHE_LINE) * CACHE_LINE
+    room, address = aligned_at(CACHE_LINE + numbers + count * int(table[SCRATCH_BYTES]))
+    next_task = room[:8].view(np.int64)
+    next_task[0] = 0
+    table[NEXT_TASK], table[MEMORY], table[SCRATCH] = address, address + CACHE_LINE, address + CACHE_LINE + numbers
+    table[ADDRESS], table[BUSY] = table.ctypes.data, _BUSY_ADDRESS
     done, step = 0, max(count, tasks * count * _SHORT // useful)
     while done < tasks:  # a signal's handler runs between
         begin = perf_counter()

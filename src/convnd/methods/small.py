@@ -12,7 +12,7 @@ import numpy as np
 from ..jit import tables as t
 from ..jit.kernels import compile_small
 from ..jit.machine import CACHE_LINE
-from ..jit.parallel import aligned
+from ..jit.parallel import aligned_at
 from ..problem.memory import reach
 from ..problem.request import Request
 from .direct import DirectPlan
@@ -44,9 +44,9 @@ class SmallCall:
 
         def call(x: np.ndarray, out: np.ndarray, _: Any, weights: np.ndarray = weights) -> None:
             try:
-                block = _unused.pop() if size <= _MEMORY else _block(size)
+                block = _unused.pop() if size <= _MEMORY else aligned_at(size)
             except IndexError:
-                block = _block(_MEMORY)
+                block = aligned_at(_MEMORY)
             run(self._table, block[1], x.ctypes.data, address, exponent, out.ctypes.data)
             if size <= _MEMORY:
                 _unused.append(block)
@@ -59,9 +59,3 @@ def small_call(request: Request, plan: Any, fills: np.ndarray) -> SmallCall | No
     is_small = plan.workers == 1 or (request.workers == 1 and plan.workers <= _MOST_WORKERS)
     is_ready = isinstance(plan, DirectPlan) and not plan.packs_inside
     return SmallCall(request, plan, fills) if is_small and is_ready else None
-
-
-def _block(size: int) -> tuple[np.ndarray, int]:
-    """Return so many bytes of memory, which begin with a cache line, and their address."""
-    memory = aligned(size)
-    return memory, memory.ctypes.data

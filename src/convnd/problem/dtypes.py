@@ -1,5 +1,6 @@
 """The type of a result, the type that it is computed in, and the fill value in that type."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ def largest(dtype: np.dtype[Any]) -> int:
     return 1 if dtype.kind == "b" else 2 ** (8 * dtype.itemsize - (dtype.kind == "i"))
 
 
+@lru_cache(maxsize=256)
 def bits(value: float, dtype: str) -> int:
     """Return the bits of a number from 0 up in a floating type. They have the same order as the numbers."""
     number = np.array(value, dtype)

@@ -43,6 +43,9 @@ def around(x: np.ndarray) -> tuple[int, int]:
     An array without gaps is there as a whole, and so is the one that it is a view of. Between the elements of any
     other array may be pages that nobody can read: nothing is known then, and both addresses are 0.
     """
+    if x.flags.forc:
+        first = x.ctypes.data
+        return first, first + x.nbytes
     first, end = byte_bounds(x)
     owner: Any = x
     while isinstance(owner, np.ndarray):

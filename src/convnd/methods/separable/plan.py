@@ -54,6 +54,7 @@ class Factors:
 
     kernel: np.ndarray
     packed: tuple[np.ndarray, ...]
+    columns: tuple[Columns, ...]  # of each pass' job
     most: float  # the largest magnitude that samples may have
     growth: float  # times the magnitude of x, that of what first passes write at most
 
@@ -101,13 +102,16 @@ class SeparablePlan:
     def prepare(self, kernel: np.ndarray, factors: Sequence[Factor]) -> Factors:
         """Return the canonical kernel, and its factors as the routines read them."""
         weights = [factor.weights.astype(self.problem.working) for factor in factors]
-        packed, exponent = [], lift_of(weights)
-        for own, filters in zip(self.passes, weights, strict=True):
+        packed, columns, exponent = list[np.ndarray](), list[Columns](), lift_of(weights)
+        before = {-1: 0}  # factors from x to what each pass writes
+        for p, (own, filters, (*_, (source, _), _)) in enumerate(zip(self.passes, weights, self.factors, strict=True)):
+            before[p] = before[source] + 1
             groups = np.repeat(filters.reshape(1, len(filters), -1), self.problem.groups, axis=0)
             packed.append(own.pack(groups, None, exponent))
+            columns.append({t.WEIGHTS: packed[p].ctypes.data, t.LIFTED_BY: lifted_by(packed[p], before[p])})
         first = [own for own, (*_, (source, _), _) in zip(weights, self.factors, strict=True) if source < 0]
         growth = max(float(np.abs(own).sum(dtype=np.float64)) for own in first)
-        return Factors(kernel, tuple(packed), most_magnitude(self.problem, kernel), growth)
+        return Factors(kernel, tuple(packed), tuple(columns), most_magnitude(self.problem, kernel), growth)
 
     def _most_written(self, weights: Factors, fills: np.ndarray) -> int:
         """Return the bits of the largest magnitude that first passes may write, 0 where they write none above it."""
@@ -125,13 +129,11 @@ class SeparablePlan:
         flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
         low, high = self.problem.bounds(x)
         most = self._most_written(weights, fills)
-        own, factors = list[Columns](), {-1: 0}  # from x to what each pass writes
-        for p, (packed, (*_, (source, _), channel)) in enumerate(zip(weights.packed, self.factors, strict=True)):
-            factors[p] = factors[source] + 1
-            own.append({
-                t.WEIGHTS: packed, t.LIFTED_BY: lifted_by(packed, factors[p]), t.OUT: out, t.MOST_WRITTEN: most,
-                t.FILLS: fills, **(columns if columns and channel >= 0 else {}),
-            })  # fmt: skip
+        common = {t.OUT: out.ctypes.data, t.FILLS: fills.ctypes.data, t.MOST_WRITTEN: most}
+        own: list[Columns] = [
+            {**common, **step, **(columns if columns and channel >= 0 else {})}
+            for step, (*_, channel) in zip(weights.columns, self.factors, strict=True)
+        ]
         first = {**own[0], t.X: x, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
         self.tasks.run(first, workers, self.workers, own[1:])
         return flags
