@@ -45,6 +45,20 @@ def test_readers(stored, working):
         np.testing.assert_array_equal(target, x[places].astype(working))
 
 
+@pytest.mark.parametrize("spacing", [2, 3, 6, 8, -1, -2])
+@pytest.mark.parametrize(
+    "stored, working", [("u1", "int16"), (">i2", "float32"), ("<f4", "float32"), ("<f8", "float64")]
+)
+def test_readers_of_samples_apart(stored, working, spacing):
+    reader, dtype = compile_reader(stored, working, spacing=spacing), np.dtype(stored)
+    for every in (spacing, 1, 5):
+        for count in (0, 1, 15, COUNT):
+            x, target = samples(dtype, COUNT * abs(every))[::every][:count], np.full(COUNT, 7, working)
+            run(reader, x.ctypes.data, target.ctypes.data, count, every * dtype.itemsize, 0)
+            with np.errstate(all="ignore"):
+                np.testing.assert_array_equal(target, [*x.astype(working), *[7] * (COUNT - count)])
+
+
 def test_every_float16_is_read():
     x = np.arange(2**16, dtype=np.uint16)
     target = np.empty(len(x), np.float32)

@@ -28,6 +28,7 @@ from ..methods.tiling.tables import (
     frames,
     functions,
     phase_table,
+    spacing_of,
     tile_begins,
 )
 from ..methods.tiling.taps import Window, phases_apart, places_along, window
@@ -83,7 +84,7 @@ def describe(
 ) -> int:  # fmt: skip
     """Describe the windows of x, or of y, to gather. Return how many numbers a worker takes."""
     axes, described = add_axes(builder, problem, read, begins)
-    compiled = {**functions(problem, working), **frames(problem, working)}
+    compiled = {**functions(problem, working, spacing_of(problem, read)), **frames(problem, working)}
     builder.set({**described, **compiled, **columns, t.AXES: builder.add(axis_rows(axes, pitches))}, job)
     return int(described[t.NUMBERS])
 

@@ -63,28 +63,30 @@ Body = tuple[Any, ...]  # the body of a C function, and the types of its first a
 
 
 @lru_cache(maxsize=256)
-def compile_reader(stored: str, working: str, nan: str = "kept") -> int:
+def compile_reader(stored: str, working: str, nan: str = "kept", spacing: int = 1) -> int:
     """Compile what `reader` returns."""
-    return function(*reader(stored, working, nan))
+    return function(*reader(stored, working, nan, spacing))
 
 
-def reader(stored: str, working: str, nan: str = "kept") -> Body:
+def reader(stored: str, working: str, nan: str = "kept", spacing: int = 1) -> Body:
     """Return the copy of a line of samples to neighbouring samples of the working type.
 
     The function takes the addresses of the source and of the target, the number of samples, and the bytes from a sample
     to the next; or the address of a table of each sample's offset in bytes, or 0. NaN is "kept", or
     becomes 0 ("zero"), or 0 where all other samples become 1 ("marked"), or 1 where they become 0 ("alone").
+    Only samples that lie ``spacing`` samples apart are read by vectors.
     """
     dtype, result = np.dtype(stored), np.dtype(working)
     size, swapped, is_bool, is_half = dtype.itemsize, int(not dtype.isnative), dtype.kind == "b", _is_half(dtype)
     replaces, marks = nan != "kept", nan in ("marked", "alone")
     missing, other = result.type(nan == "alone"), result.type(nan == "marked")
+    constant_step = spacing * size
 
     def read(source, target, count, step, offsets):
         use_widest_vectors()
-        is_near = offsets == 0 and step == size
+        is_constant = offsets == 0 and step == constant_step
         for k in range(count):
-            offset = k * size if is_near else indices_at(offsets)[k] if offsets != 0 else k * step
+            offset = k * constant_step if is_constant else indices_at(offsets)[k] if offsets != 0 else k * step
             bits = read_sample(source, offset, swapped)
             sample = bits != 0 if is_bool else half_to_float(bits) if is_half else bits
             if replaces:

@@ -30,6 +30,7 @@ from .tiling.tables import (
     axis_rows,
     functions,
     offsets,
+    spacing_of,
     tile_begins,
     window_columns,
 )
@@ -134,7 +135,7 @@ def plan(problem: Problem, is_finite: bool = False) -> DirectPlan:
         way.sharing.channels and len(sums.taps) == 1 and grid == problem.groups and not problem.keeps_kernel
         and workers > 1 and problem.groups * tile_pass.weight_bytes >= tuning.TUNING.packed_once
     )  # fmt: skip
-    columns |= functions(like, problem.working, ranged=problem.is_searched)
+    columns |= functions(like, problem.working, spacing_of(problem, windows), ranged=problem.is_searched)
     columns |= window_columns(tile_pass.columns, tile_pass.window_bytes, tile_pass.results_bytes)
     if packs_inside:
         columns[t.PACKED_AT] = columns[t.SCRATCH_BYTES]

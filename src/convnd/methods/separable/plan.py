@@ -36,6 +36,7 @@ from ..tiling.tables import (
     even_begins,
     functions,
     offsets,
+    spacing_of,
     writer,
 )
 from ..tiling.taps import Window, window
@@ -201,7 +202,8 @@ def plan(problem: Problem, factors: Structure) -> SeparablePlan:
     builder = Builder(len(factors))
     axes, columns = add_axes(builder, problem, windows, begins)
     common = {
-        **columns, **functions(like, problem.working, ranged=not problem.exact), t.PASSES: len(factors),
+        **columns, **functions(like, problem.working, spacing_of(problem, windows), ranged=not problem.exact),
+        t.PASSES: len(factors),
         t.TASKS: tiles * problem.groups, t.GROUP_TASKS: 1, t.RUN_TASKS: function(convolve_tiles),
         t.LARGEST_NUMBER: 0 if problem.exact else compile_largest(problem.working, counts_nan=False),
         t.SCALE: scale_of(problem.working), t.READS_X: inside,

@@ -30,6 +30,7 @@ from .ways import lanes_of
 Region = Sequence[tuple[int, int]]
 Columns = Mapping[int, Any]
 _LONG_ROW = 1024  # bytes of a window's row, to which two cache lines more make little difference
+_MOST_SPACING = 8  # samples from one to the next that are read by vectors
 _OTHERS = [0] * (t.AXIS_COLUMNS - t.PITCH)  # columns of an axis that few have
 
 
@@ -176,8 +177,10 @@ def axis_rows(axes: Sequence[Sequence[int]], pitches: Sequence[int]) -> list[int
 
 
 @tuning.remembered(256)
-def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bool = False) -> Columns:
-    """Return the columns of a job that depend on dtypes alone.
+def functions(
+    problem: Problem, working: str, spacing: int, is_whole: bool = False, ranged: bool = False
+) -> Columns:  # fmt: skip
+    """Return the columns of a job that depend on dtypes alone, and on the ``spacing`` of samples in x.
 
     ``working`` is that of windows and results. ``is_whole`` says whether results are whole numbers but for rounding,
     ``ranged`` whether the method looks for the largest magnitude of a window.
@@ -192,10 +195,17 @@ def functions(problem: Problem, working: str, is_whole: bool = False, ranged: bo
         lines = gather_lines.compile(working, lanes) if reads_lines else 0
     return {
         t.READ_LINES: lines,
-        t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working, problem.nan),
+        t.GATHER: function(gather), t.READ: compile_reader(problem.stored, working, problem.nan, spacing),
         t.WRITE: writer(problem, computed, problem.results_near, is_whole),
         t.LARGEST: compile_largest(working) if ranged else 0, t.ITEM: np.dtype(working).itemsize,
     }  # fmt: skip
+
+
+def spacing_of(problem: Problem, windows: Sequence[Window]) -> int:
+    """Return how many samples of x lie from one that a line of a window has to the next, 1 where they are too many."""
+    spacing, rest = divmod(windows[-1].runs[0][3] * problem.x_steps[-1], problem.stored_bytes)
+    is_frame = problem.depthwise or frame_of_x(problem) > 1  # whose channels are read one after the other
+    return spacing if rest == 0 and 0 < abs(spacing) <= _MOST_SPACING and not is_frame else 1
 
 
 def frames(problem: Problem, working: str) -> Columns:

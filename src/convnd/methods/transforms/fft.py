@@ -21,7 +21,7 @@ from ...problem.request import Request
 from .. import direct, tuning
 from ..separable.factors import Factor, Structure
 from ..tiling.layout import round_up
-from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, functions
+from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, functions, spacing_of
 from ..tiling.taps import Window, window
 from .spectral_layout import SpectralLayout
 from .transform import Transformed, TransformPlan, bits_between, tasks_of
@@ -83,7 +83,7 @@ def lay_out(builder: Builder, problem: Problem, layout: SpectralLayout) -> list[
     pitches = [item * pitch for pitch in layout.pitches]
     begins = [even_begins(axis, size) for axis, size in zip(problem.axes, layout.shape, strict=True)]
     axes, columns = add_axes(builder, problem, windows, begins)
-    compiled = functions(problem, working, problem.exact, ranged=True)
+    compiled = functions(problem, working, spacing_of(problem, windows), problem.exact, ranged=True)
     steps: list[tuple[int, ...]] = []
     dimensions: list[tuple[int, ...]] = []
     for d, (length, pitch, outer) in enumerate(layout.dimensions):

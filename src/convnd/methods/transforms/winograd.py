@@ -28,7 +28,7 @@ from ...problem.request import Request
 from .. import direct, tuning
 from ..separable.factors import Factor, Structure
 from ..tiling.layout import round_up
-from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, frames, functions
+from ..tiling.tables import Builder, add_axes, axis_rows, even_begins, frames, functions, spacing_of
 from ..tiling.taps import Window, window
 from .boxes import (
     best,
@@ -87,7 +87,8 @@ def plan(problem: Problem) -> TransformPlan:
         pitches[a], size = size, size * lengths[a]
     builder = Builder(columns=t.WINOGRAD_COLUMNS)
     axes, columns = add_axes(builder, problem, windows, begins)
-    compiled = {**functions(problem, problem.working, ranged=True), **frames(problem, problem.working)}
+    spacing, working = spacing_of(problem, windows), problem.working
+    compiled = {**functions(problem, working, spacing, ranged=True), **frames(problem, working)}
 
     block, rows = layout.vectors * lanes, layout.rows
     tile = RegisterTile(
