@@ -57,8 +57,7 @@ def correlate_axes(
         return
     is_inexact = out.dtype.kind in "fc"
     working = real(np.result_type(x, out)) if is_inexact else np.dtype(float)
-    if weights.dtype.kind == "c":
-        working = np.result_type(working, np.complex64)
+    working = np.result_type(working, np.complex64) if weights.dtype.kind == "c" else working
     padding = [(n // 2 + origin, (n - 1) // 2 - origin) for n, origin in zip(weights.shape, origins)]
     result = convnd(
         x, (weights / divisor if is_inexact else weights).astype(working), axes=tuple(axes), padding=padding,
@@ -127,9 +126,9 @@ def _joined(terms: Sequence[Sequence[Line]], out: np.ndarray, cval: complex) -> 
     along, shape = sorted(sizes), [sizes[axis] for axis in sorted(sizes)]
     padded = {line.axis: (line.mode, line.origin) for line in lines}
     is_plain = cval == 0 or not any(line.mode.endswith("constant") for line in lines)
-    if not lines or not is_plain or out.dtype.kind not in "fc" or prod(shape) * len(terms) > _MOST_WEIGHTS:
-        return None
-    if any(padded[line.axis] != (line.mode, line.origin) for line in lines):
+    is_alike = all(padded[line.axis] == (line.mode, line.origin) for line in lines)
+    is_large = prod(shape) * len(terms) > _MOST_WEIGHTS
+    if not (lines and is_plain and is_alike) or is_large or out.dtype.kind not in "fc":
         return None
     filters = []
     for term in terms:
@@ -145,23 +144,25 @@ def length(
     x: np.ndarray, terms: Sequence[Sequence[Line]], out: np.ndarray, cval: complex, workers: int | None
 ) -> np.ndarray:
     """Return in ``out``, which may be ``x``, the root of the sum of squares of what the terms make of ``x``."""
-    joined = _joined(terms, out, cval)
-    if np.may_share_memory(x, out):
-        x = x.copy()
+    joined, x = _joined(terms, out, cval), x.copy() if np.may_share_memory(x, out) else x
     is_real = x.dtype.char in "fd" and out.dtype.char in "fd" and out.dtype.isnative and not np.iscomplexobj(cval)
     if joined is None or not is_real or x.size == 0 or not _BOUNDARIES.keys() >= {*joined.modes}:
         squares = [np.square(filtered(x, [term], np.empty_like(out), cval, workers)) for term in terms]
         return np.sqrt(reduce(np.add, squares), out=out, casting="unsafe")
     along, bank = int(np.argmax(np.abs(x.strides))), np.stack(joined.filters)[:, None].astype(np.result_type(x, out))
-    options = {
+    options: dict[str, Any] = {
         "channel_axis": 0, "axes": [axis + 1 for axis in joined.axes], "convention": "correlation", "dtype": out.dtype,
         "padding": [(n // 2, (n - 1) // 2) for n in bank.shape[2:]], "workers": workers,
         "boundary": [_BOUNDARIES[mode] for mode in joined.modes],
     }  # fmt: skip
     root = partial(compile_root, out.dtype.name)
-    request, plans = parse(x[None], bank, None, Options(**options)), Plans(Plan)
     rows = max(1, _SLAB_BYTES * x.shape[along] // (len(terms) * out.nbytes))
     slopes: np.ndarray | None = None
+    if rows >= x.shape[along]:  # by a plan that is remembered
+        slopes = convnd(x[None], bank, **options)
+        over_lines(root, [out, slopes[0]], np.array([len(terms), slopes.strides[0]]), workers)
+        return out
+    request, plans = parse(x[None], bank, None, Options(**options)), Plans(Plan)
     for first in range(0, x.shape[along], rows):
         box = [(0, n) for n in request.out_shape]
         box[along + 1] = first, min(first + rows, x.shape[along])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import convnd
+from convnd.methods import slabs
 
 ndimage = pytest.importorskip("scipy.ndimage")
 signal = pytest.importorskip("scipy.signal")
@@ -63,9 +64,16 @@ def test_signatures_are_scipys_and_workers(path):
     ]
 
 
+@pytest.fixture(params=["numpy", "compiled"])
+def converter(request, monkeypatch):
+    """What converts sums to whole numbers: NumPy, or for larger arrays a compiled pass."""
+    if request.param == "compiled":
+        monkeypatch.setattr(slabs, "_FEW", 0)
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("name", FILTERS)
-def test_filters_are_scipys(name, dtype):
+def test_filters_are_scipys(name, dtype, converter):
     """Also where whole numbers are truncated, after each axis, and where they wrap around."""
     if name == "gaussian_gradient_magnitude" and np.dtype(dtype).kind == "c":
         pytest.skip("a root of squares that cancel")
@@ -101,12 +109,20 @@ def test_outputs_may_be_given_and_be_the_input(name):
 
 @pytest.mark.parametrize("output", ["u1", "i1", ">u2", "i2", ">i4", "u4", "i8", "u8", "?"])
 @pytest.mark.parametrize("name", ["gaussian_filter", "uniform_filter", "laplace"])
-def test_whole_numbers_go_to_outputs_of_any_layout(name, output):
+def test_whole_numbers_go_to_outputs_of_any_layout(name, output, converter):
     x = samples("f8")
     out = np.zeros((3 * x.shape[1], 2 * x.shape[0]), output)[::-3, ::2].T
     getattr(convnd.ndimage, name)(x, *FILTERS[name], output=out)
     native = np.dtype(output).newbyteorder("=")
     agree(out.astype(native), getattr(ndimage, name)(x, *FILTERS[name], output=native))
+
+
+@pytest.mark.parametrize("output", ["u1", "i1", "u2", "i2", "i4", "u4"])
+def test_sums_that_no_output_holds(output, converter):
+    x = np.array([1.5, -1.5, 300, -70_000, 2**31, 2.0**31 - 0.5, -(2**31) - 1, 9.5e10, 2**40 + 77, 1e19, -1e19, np.nan])
+    with np.errstate(invalid="ignore"):
+        theirs = ndimage.correlate1d(x, [1.0], output=np.dtype(output))
+    agree(convnd.ndimage.correlate1d(x, [1.0], output=output), theirs)
 
 
 @pytest.mark.parametrize("name", ["gaussian_filter", "uniform_filter", "laplace", "sobel", "gaussian_laplace"])

@@ -130,11 +130,11 @@ def compile_update(native: str, along: tuple[int, ...]) -> int:
 def compile_truncation(stored: str, divides: bool, along: tuple[int, ...]) -> int:
     """Compile the conversion of a line of doubles, times ``beside`` or divided by it, to whole numbers as C has it.
 
-    What an unsigned type of fewer than 64 bits does not hold wraps round.
+    They are converted to 32 bits first, or to 64 for uint32, and what the type does not hold of these wraps round.
     """
     dtype, is_near = np.dtype(stored), bool(along)
     swapped, native = int(not dtype.isnative), dtype.newbyteorder("=").type
-    whole = np.int64 if dtype.kind == "u" else np.int32
+    whole = np.int64 if (dtype.kind, dtype.itemsize) == ("u", 4) else np.int32
 
     def truncate(target, sums, _three, number, steps, count):
         target_step, step, _ = along if is_near else _steps_at(steps)

@@ -21,6 +21,7 @@ from .tiling.tables import Builder, Tasks
 
 _MOST = 2**24  # bytes of a slab's samples, however far its windows reach
 _SERIAL = 2**18  # elements that are worth a thread
+_FEW = 2**15  # elements, up to which NumPy converts them before a compiled pass has begun
 _PLANS = 32  # for slabs of different shapes
 
 
@@ -125,7 +126,9 @@ def over_lines(
 
 def truncate(sums: np.ndarray, out: np.ndarray, number: float, divides: bool, workers: int | None) -> None:
     """Write doubles, times a number or divided by it, to whole numbers as C converts them; ``sums`` may be changed."""
-    if out.dtype.kind in "iu" and out.dtype.itemsize < 8:
+    kind, size = out.dtype.kind, out.dtype.itemsize
+    is_large = out.size > _FEW or (kind, size) == ("u", 4)  # to which NumPy converts negative numbers in another way
+    if is_large and kind in "iu" and size < 8:
         over_lines(partial(compile_truncation, out.dtype.str, divides), [out, sums], np.array([number]), workers)
         return
     (np.divide if divides else np.multiply)(sums, number, out=sums)
