@@ -111,7 +111,7 @@ def test_sums_of_16_bits_are_scaled(x_type, dtype, kernel_type, tuning):
     same(convnd(x.T, kernel, dtype=dtype), convnd(np.ascontiguousarray(x.T), kernel, dtype=dtype))
 
 
-@pytest.mark.parametrize("x_type, boundary", product(["uint8", "int8", "bool"], ["constant", "edge"]))
+@pytest.mark.parametrize("x_type, boundary", [*product(["uint8", "int8", "bool"], ["constant", "edge"])])
 @pytest.mark.parametrize("taps", [(3, 5), (9, 9), (2, 3, 4)])
 def test_passes_sum_in_16_bits(taps, x_type, boundary, tuning):
     """Of weights that are equal or not, one outer product or two, whole numbers or those times one number."""

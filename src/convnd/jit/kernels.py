@@ -10,6 +10,7 @@ from .gather import arrays, find_tile, largest_of
 from .index import total
 from .intrinsics.memory import call, clear, indices_at, run, take_next, words_at
 from .intrinsics.scaling import OVERFLOW, SUBNORMAL, take_exceptions
+from .machine import CACHE_LINE
 from .tiles import window_in_x
 
 # How a tile is summed: as it is; times a power of two; as it is, since that power would be too large.
@@ -194,21 +195,38 @@ def convolve_tiles(table_address, memory_address, scratch):
         way, task = first_way, take_next(table[t.NEXT_TASK])
 
 
+@njit(**HELPER)
+def small_places(table):
+    """Return how far behind a small call's table its next task, flags, whole numbers and scratch begin, in bytes."""
+    line, flags = CACHE_LINE, (8 * table[t.SIZE] // CACHE_LINE + 2) * CACHE_LINE
+    memory = flags + (8 * table[t.TASKS] + line - 1) // line * line
+    return flags - line, flags, memory, memory + (8 * table[t.NUMBERS] + line - 1) // line * line
+
+
 def compile_small() -> Any:
     """Compile the small call."""
-    signature = types.void(*[types.int64] * 6)
+    signature = types.boolean(*[types.int64] * 4)
     return compiled(_convolve_small, lambda cache: njit(signature, cache=cache, **OPTIONS)(renamed(_convolve_small)))
 
 
-def _convolve_small(template, place, x, weights, lifted_by, out):
-    """Convolve x with packed weights into out, by the table at the address ``template`` and memory at ``place``."""
+def _convolve_small(template, place, x, out):
+    """Convolve x into out by the table at the address ``template``, in memory at ``place``; return if tiles are left.
+
+    The table has all columns but those that depend on where x, the result and the memory lie.
+    """
     given, table = indices_at(template), indices_at(place)
     for k in range(given[t.SIZE]):
         table[k] = given[k]
-    table[t.ADDRESS], table[t.NEXT_TASK] = place, place + table[t.NEXT_AT]
-    indices_at(table[t.NEXT_TASK])[0] = 0
+    next_task, flags, memory, scratch = small_places(table)
+    table[t.ADDRESS], table[t.NEXT_TASK], table[t.FLAGS] = place, place + next_task, place + flags
     table[t.X] = x
     table[t.X_LOW] += x
     table[t.X_HIGH] += x
-    table[t.WEIGHTS], table[t.LIFTED_BY], table[t.OUT] = weights, lifted_by, out
-    call(table[t.RUN_TASKS], (place, place + table[t.MEMORY_AT], place + table[t.SCRATCH_AT]))
+    for job in range(0, table[t.PASSES] * t.JOB_COLUMNS, t.JOB_COLUMNS):
+        table[job + t.OUT] = out
+    clear(table[t.NEXT_TASK], memory - next_task)
+    call(table[t.RUN_TASKS], (place, place + memory, place + scratch))
+    are_left = False
+    for task in range(table[t.TASKS]):
+        are_left |= indices_at(table[t.FLAGS])[task] != 0
+    return are_left

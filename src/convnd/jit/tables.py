@@ -166,13 +166,6 @@ FORWARD, INVERSE, STEP_BLOCKS, SPAN, TWIDDLES, STEP_COLUMNS = range(6)
     WINOGRAD_COLUMNS,
 ) = range(JOB_COLUMNS, JOB_COLUMNS + 35)  # fmt: skip
 
-# Of a job of a small call, behind those of the direct one.
-(
-    # where the next task, a worker's whole numbers and its scratch lie, behind the table
-    NEXT_AT, MEMORY_AT, SCRATCH_AT,
-    SMALL_COLUMNS,
-) = range(JOB_COLUMNS, JOB_COLUMNS + 4)  # fmt: skip
-
 # Of the first job of a kernel gradient, behind those of the FFT method. The second job describes y, whose windows are
 # gathered beside those of x. A task is so many neighbouring tiles, and filters of a group that y has as a group of
 # channels.

@@ -80,6 +80,10 @@ class DirectPlan:
         packed = own.run(workers)
         return self.tile_pass.pack(kernel, workers, own.lift) if own.lift else packed[None]
 
+    def columns(self, weights: np.ndarray, fills: np.ndarray) -> list[Columns]:
+        """Return the columns of each job that depend on the values of the kernel, or of what fills x up."""
+        return [{t.WEIGHTS: weights.ctypes.data, t.LIFTED_BY: lifted_by(weights)}]
+
     def __call__(
         self, x: np.ndarray, weights: np.ndarray | Packing, fills: np.ndarray, out: np.ndarray, workers: int | None,
         region: Region | None = None, columns: Columns | None = None,
@@ -91,11 +95,9 @@ class DirectPlan:
         """
         tasks = self.tasks if region is None else self.tasks.restricted(region)
         low, high = self.problem.bounds(x)
-        own: Columns = {
-            t.X: x, t.OUT: out, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, **(columns or {})
-        }  # fmt: skip
+        own: Columns = {t.X: x, t.OUT: out, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, **(columns or {})}
         if not isinstance(weights, Packing):
-            tasks.run({**own, t.WEIGHTS: weights, t.LIFTED_BY: lifted_by(weights)}, workers, self.workers)
+            tasks.run({**own, **self.columns(weights, fills)[0]}, workers, self.workers)
             return
         tasks.run({**own, t.PACKING: weights.table}, workers, self.workers)
         if weights.lift and self.tile_pass.columns[t.SCALE]:  # results are not added to what out holds
@@ -109,7 +111,7 @@ def plan(problem: Problem, is_finite: bool = False) -> DirectPlan:
 
     ``is_finite`` says whether all weights are known to be: others make NaN of zeros, so these are not left out.
     """
-    builder, like, last = Builder(columns=t.SMALL_COLUMNS), representative(problem), len(problem.axes) - 1
+    builder, like, last = Builder(), representative(problem), len(problem.axes) - 1
     (way, tiles), cycles = usable(like, tiles_there())
     shape, windows, begins = [], [], []
     for a, axis in enumerate(problem.axes):

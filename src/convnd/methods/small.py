@@ -1,4 +1,4 @@
-"""A small direct convolution: its tasks done in one compiled call, by the thread that asks.
+"""A small convolution by direct sums or passes: its tasks done in one compiled call, by the thread that asks.
 
 What does not depend on the arrays' values and addresses lies ready in a table. The call takes addresses and a block of
 memory: any number of threads may be in it.
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from ..jit import tables as t
-from ..jit.kernels import compile_small
-from ..jit.machine import CACHE_LINE
+from ..jit.compile import plain
+from ..jit.kernels import compile_small, small_places
 from ..jit.parallel import aligned_at
 from ..problem.memory import reach
 from ..problem.request import Request
+from . import repair
 from .direct import DirectPlan
-from .tiling.layout import round_up
-from .tiling.weights import lifted_by
+from .separable.plan import SeparablePlan
 
 _MEMORY = 64 * 1024  #: bytes of a block that small calls share, where each has room in one
 _MOST_WORKERS = 16  #: that the work of a call by one thread is large enough for: an interrupt waits for its end
@@ -27,27 +27,31 @@ _unused: list[tuple[np.ndarray, int]] = []
 
 
 class SmallCall:
-    """The direct method for kernels of one shape. Of the request's arrays only shape, strides and types are read."""
+    """A plan for kernels of one shape. Of the request's arrays only shape, strides and types are read."""
 
-    def __init__(self, request: Request, plan: DirectPlan, fills: np.ndarray) -> None:
-        table, (low, high) = plan.tasks.table.copy(), reach(request.x)
-        table[t.X_LOW], table[t.X_HIGH], table[t.FILLS] = low, high - plan.problem.stored_bytes, fills.ctypes.data
-        self.plan, self._kept, self._table = plan, (fills, table), table.ctypes.data  # the table holds their addresses
-        at = round_up(8 * len(table), CACHE_LINE)
-        scratch = round_up(at + CACHE_LINE + 8 * int(table[t.NUMBERS]), CACHE_LINE)
-        table[t.NEXT_AT], table[t.MEMORY_AT], table[t.SCRATCH_AT] = at, at + CACHE_LINE, scratch
-        self._bytes, self._run = scratch + plan.tasks.scratch_bytes, compile_small()
+    def __init__(self, request: Request, plan: DirectPlan | SeparablePlan, fills: np.ndarray) -> None:
+        self.plan, self._fills, self._table = plan, fills, plan.tasks.table.copy()
+        end, (low, high) = int(self._table[t.PASSES]) * t.JOB_COLUMNS, reach(request.x)
+        self._table[t.FILLS : end : t.JOB_COLUMNS] = fills.ctypes.data
+        self._table[t.X_LOW], self._table[t.X_HIGH] = low, high - plan.problem.stored_bytes
+        self._bytes = plain(small_places)(self._table.tolist())[-1] + plan.tasks.scratch_bytes
+        self._run = compile_small()
 
-    def of(self, weights: np.ndarray) -> Callable[[np.ndarray, np.ndarray, Any], None]:
+    def of(self, weights: Any) -> Callable[[np.ndarray, np.ndarray, Any], None]:
         """Return what convolves an array into another by what the plan made of a kernel; it drops a third argument."""
-        address, exponent, run, size = weights.ctypes.data, lifted_by(weights), self._run, self._bytes
+        table, run, size = self._table.copy(), self._run, self._bytes
+        for job, columns in enumerate(self.plan.columns(weights, self._fills)):
+            for column, value in columns.items():
+                table[job * t.JOB_COLUMNS + column] = value
+        address = table.ctypes.data
 
-        def call(x: np.ndarray, out: np.ndarray, _: Any, weights: np.ndarray = weights) -> None:
+        def call(x: np.ndarray, out: np.ndarray, _: Any, kept: Any = (table, weights)) -> None:
             try:
                 block = _unused.pop() if size <= _MEMORY else aligned_at(size)
             except IndexError:
                 block = aligned_at(_MEMORY)
-            run(self._table, block[1], x.ctypes.data, address, exponent, out.ctypes.data)
+            if run(address, block[1], x.ctypes.data, out.ctypes.data):
+                repair.run(self.plan, x, weights, self._fills, out, 1)
             if size <= _MEMORY:
                 _unused.append(block)
 
@@ -55,7 +59,7 @@ class SmallCall:
 
 
 def small_call(request: Request, plan: Any, fills: np.ndarray) -> SmallCall | None:
-    """Return a plan of the direct method as one compiled call, or None where it is another's or too much for one."""
+    """Return a plan as one compiled call, or None where it is of another method or too much for one."""
     is_small = plan.workers == 1 or (request.workers == 1 and plan.workers <= _MOST_WORKERS)
-    is_ready = isinstance(plan, DirectPlan) and not plan.packs_inside
+    is_ready = isinstance(plan, SeparablePlan) or (isinstance(plan, DirectPlan) and not plan.packs_inside)
     return SmallCall(request, plan, fills) if is_small and is_ready else None

@@ -55,7 +55,7 @@ class Factors:
 
     kernel: np.ndarray
     packed: tuple[np.ndarray, ...]
-    columns: tuple[Columns, ...]  # of each pass' job
+    columns: tuple[Columns, ...]  # of each job
     most: float  # the largest magnitude that samples may have
     growth: float  # times the magnitude of x, that of what first passes write at most
 
@@ -122,6 +122,11 @@ class SeparablePlan:
             return 0
         return max(1, bits(weights.most, self.problem.working))
 
+    def columns(self, weights: Factors, fills: np.ndarray) -> list[Columns]:
+        """Return the columns of each job that depend on the values of the kernel, or of what fills x up."""
+        most = self._most_written(weights, fills)
+        return [{**own, t.MOST_WRITTEN: most} for own in weights.columns]
+
     def __call__(
         self, x: np.ndarray, weights: Factors, fills: np.ndarray, out: np.ndarray, workers: int | None,
         columns: Columns | None = None,
@@ -129,11 +134,10 @@ class SeparablePlan:
         """Convolve ``x`` into ``out`` by the parameters of `DirectPlan`; return which tiles are left."""
         flags = np.zeros(int(self.tasks.table[t.TASKS]), np.int64)
         low, high = self.problem.bounds(x)
-        most = self._most_written(weights, fills)
-        common = {t.OUT: out.ctypes.data, t.FILLS: fills.ctypes.data, t.MOST_WRITTEN: most}
+        common = {t.OUT: out.ctypes.data, t.FILLS: fills.ctypes.data}
         own: list[Columns] = [
-            {**common, **step, **(columns if columns and channel >= 0 else {})}
-            for step, (*_, channel) in zip(weights.columns, self.factors, strict=True)
+            {**step, **common, **(columns if columns and channel >= 0 else {})}
+            for step, (*_, channel) in zip(self.columns(weights, fills), self.factors, strict=True)
         ]
         first = {**own[0], t.X: x, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
         self.tasks.run(first, workers, self.workers, own[1:])

@@ -76,7 +76,7 @@ def estimate(problem: Problem, factors: Structure) -> float:
     parts, cycles = parted(like, factors)
     cycles = cycles if parts else cut_of(like, factors).cycles
     workers = team_size(None, useful_workers(problem, cycles))
-    return tuning.milliseconds(problem, cycles / workers, workers, 0.165, 1.15, 0.5)
+    return tuning.milliseconds(problem, cycles / workers, workers, 0.125, 1.15, 0.5)
 
 
 def prepare(
