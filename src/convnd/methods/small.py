@@ -1,4 +1,4 @@
-"""A small convolution by direct sums or passes: its tasks done in one compiled call, by the thread that asks.
+"""A small convolution: its tasks done in one compiled call, by the thread that asks.
 
 What does not depend on the arrays' values and addresses lies ready in a table. The call takes addresses and a block of
 memory: any number of threads may be in it.
@@ -18,6 +18,7 @@ from ..problem.request import Request
 from . import repair
 from .direct import DirectPlan
 from .separable.plan import SeparablePlan
+from .transforms.transform import TransformPlan
 
 _MEMORY = 64 * 1024  #: bytes of a block that small calls share, where each has room in one
 _MOST_WORKERS = 16  #: that the work of a call by one thread is large enough for: an interrupt waits for its end
@@ -29,10 +30,13 @@ _unused: list[tuple[np.ndarray, int]] = []
 class SmallCall:
     """A plan for kernels of one shape. Of the request's arrays only shape, strides and types are read."""
 
-    def __init__(self, request: Request, plan: DirectPlan | SeparablePlan, fills: np.ndarray) -> None:
+    def __init__(
+        self, request: Request, plan: DirectPlan | SeparablePlan | TransformPlan, fills: np.ndarray
+    ) -> None:  # fmt: skip
         self.plan, self._fills, self._table = plan, fills, plan.tasks.table.copy()
         end, (low, high) = int(self._table[t.PASSES]) * t.JOB_COLUMNS, reach(request.x)
-        self._table[t.FILLS : end : t.JOB_COLUMNS] = fills.ctypes.data
+        self._kept = fills.astype(plan.working) if isinstance(plan, TransformPlan) else fills
+        self._table[t.FILLS : end : t.JOB_COLUMNS] = self._kept.ctypes.data
         self._table[t.X_LOW], self._table[t.X_HIGH] = low, high - plan.problem.stored_bytes
         self._bytes = plain(small_places)(self._table.tolist())[-1] + plan.tasks.scratch_bytes
         self._run = compile_small()
@@ -59,7 +63,9 @@ class SmallCall:
 
 
 def small_call(request: Request, plan: Any, fills: np.ndarray) -> SmallCall | None:
-    """Return a plan as one compiled call, or None where it is of another method or too much for one."""
+    """Return a method's plan as one compiled call, or None where it is of another kind or too much for one."""
     is_small = plan.workers == 1 or (request.workers == 1 and plan.workers <= _MOST_WORKERS)
-    is_ready = isinstance(plan, SeparablePlan) or (isinstance(plan, DirectPlan) and not plan.packs_inside)
+    is_ready = isinstance(plan, SeparablePlan | TransformPlan) or (
+        isinstance(plan, DirectPlan) and not plan.packs_inside
+    )
     return SmallCall(request, plan, fills) if is_small and is_ready else None

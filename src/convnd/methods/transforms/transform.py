@@ -44,6 +44,11 @@ class TransformPlan:
         """Say what runs."""
         return self.text
 
+    def columns(self, weights: Transformed, fills: np.ndarray) -> list[Columns]:
+        """Return the columns of each job that depend on the values of the kernel, or of what fills x up."""
+        power = {t.FILTER_POWER: weights.power} if weights.power else {}  # by the FFT, whose tables have the column
+        return [{t.WEIGHTS: weights.filters.ctypes.data, t.LEAST: weights.least, t.MOST: weights.most, **power}]
+
     def __call__(
         self, x: np.ndarray, weights: Transformed, fills: np.ndarray, out: np.ndarray, workers: int | None,
         columns: Columns | None = None,
@@ -52,12 +57,7 @@ class TransformPlan:
         table = self.tasks.table
         flags = np.zeros(int(table[t.TASKS] // table[t.GROUP_TASKS]), np.int64)
         own_fills = fills.astype(self.working)
-        own: Columns = {
-            t.X: x, t.OUT: out, t.WEIGHTS: weights.filters, t.FILLS: own_fills, t.FLAGS: flags,
-            t.LEAST: weights.least, t.MOST: weights.most,
-        }  # fmt: skip
-        if weights.power:  # by the FFT, whose tables have the column
-            own = {**own, t.FILTER_POWER: weights.power}
+        own: Columns = {t.X: x, t.OUT: out, t.FILLS: own_fills, t.FLAGS: flags, **self.columns(weights, fills)[0]}
         self.tasks.run({**own, **(columns or {})}, workers, self.workers)
         return flags
 
