@@ -80,7 +80,7 @@ class DirectPlan:
         packed = own.run(workers)
         return self.tile_pass.pack(kernel, workers, own.lift) if own.lift else packed[None]
 
-    def columns(self, weights: np.ndarray, fills: np.ndarray) -> list[Columns]:
+    def kernel_columns(self, weights: np.ndarray, fills: np.ndarray) -> list[Columns]:
         """Return the columns of each job that depend on the values of the kernel, or of what fills x up."""
         return [{t.WEIGHTS: weights.ctypes.data, t.LIFTED_BY: lifted_by(weights)}]
 
@@ -97,7 +97,7 @@ class DirectPlan:
         low, high = self.problem.bounds(x)
         own: Columns = {t.X: x, t.OUT: out, t.FILLS: fills, t.X_LOW: low, t.X_HIGH: high, **(columns or {})}
         if not isinstance(weights, Packing):
-            tasks.run({**own, **self.columns(weights, fills)[0]}, workers, self.workers)
+            tasks.run({**own, **self.kernel_columns(weights, fills)[0]}, workers, self.workers)
             return
         tasks.run({**own, t.PACKING: weights.table}, workers, self.workers)
         if weights.lift and self.tile_pass.columns[t.SCALE]:  # results are not added to what out holds

@@ -44,7 +44,7 @@ class SmallCall:
     def of(self, weights: Any) -> Callable[[np.ndarray, np.ndarray, Any], None]:
         """Return what convolves an array into another by what the plan made of a kernel; it drops a third argument."""
         table, run, size = self._table.copy(), self._run, self._bytes
-        for job, columns in enumerate(self.plan.columns(weights, self._fills)):
+        for job, columns in enumerate(self.plan.kernel_columns(weights, self._fills)):
             for column, value in columns.items():
                 table[job * t.JOB_COLUMNS + column] = value
         address = table.ctypes.data

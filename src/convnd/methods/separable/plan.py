@@ -122,7 +122,7 @@ class SeparablePlan:
             return 0
         return max(1, bits(weights.most, self.problem.working))
 
-    def columns(self, weights: Factors, fills: np.ndarray) -> list[Columns]:
+    def kernel_columns(self, weights: Factors, fills: np.ndarray) -> list[Columns]:
         """Return the columns of each job that depend on the values of the kernel, or of what fills x up."""
         most = self._most_written(weights, fills)
         return [{**own, t.MOST_WRITTEN: most} for own in weights.columns]
@@ -137,7 +137,7 @@ class SeparablePlan:
         common = {t.OUT: out.ctypes.data, t.FILLS: fills.ctypes.data}
         own: list[Columns] = [
             {**step, **common, **(columns if columns and channel >= 0 else {})}
-            for step, (*_, channel) in zip(self.columns(weights, fills), self.factors, strict=True)
+            for step, (*_, channel) in zip(self.kernel_columns(weights, fills), self.factors, strict=True)
         ]
         first = {**own[0], t.X: x, t.X_LOW: low, t.X_HIGH: high, t.FLAGS: flags}
         self.tasks.run(first, workers, self.workers, own[1:])

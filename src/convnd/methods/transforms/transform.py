@@ -44,7 +44,7 @@ class TransformPlan:
         """Say what runs."""
         return self.text
 
-    def columns(self, weights: Transformed, fills: np.ndarray) -> list[Columns]:
+    def kernel_columns(self, weights: Transformed, fills: np.ndarray) -> list[Columns]:
         """Return the columns of each job that depend on the values of the kernel, or of what fills x up."""
         power = {t.FILTER_POWER: weights.power} if weights.power else {}  # by the FFT, whose tables have the column
         return [{t.WEIGHTS: weights.filters.ctypes.data, t.LEAST: weights.least, t.MOST: weights.most, **power}]
@@ -56,9 +56,9 @@ class TransformPlan:
         """Convolve ``x`` into ``out`` by the parameters of `DirectPlan`; return which tiles are left."""
         table = self.tasks.table
         flags = np.zeros(int(table[t.TASKS] // table[t.GROUP_TASKS]), np.int64)
-        own_fills = fills.astype(self.working)
-        own: Columns = {t.X: x, t.OUT: out, t.FILLS: own_fills, t.FLAGS: flags, **self.columns(weights, fills)[0]}
-        self.tasks.run({**own, **(columns or {})}, workers, self.workers)
+        own: Columns = {t.X: x, t.OUT: out, t.FILLS: fills.astype(self.working), t.FLAGS: flags}
+        own = {**own, **self.kernel_columns(weights, fills)[0], **(columns or {})}
+        self.tasks.run(own, workers, self.workers)
         return flags
 
 
