@@ -197,7 +197,7 @@ def convolve_tiles(table_address, memory_address, scratch):
 
 @njit(**HELPER)
 def small_places(table):
-    """Return how far behind a small call's table its next task, flags, whole numbers and scratch begin, in bytes."""
+    """Return the offsets in bytes, from a small call's table, of its next task, flags, whole numbers and scratch."""
     line, flags = CACHE_LINE, (8 * table[t.SIZE] // CACHE_LINE + 2) * CACHE_LINE
     memory = flags + (8 * table[t.TASKS] + line - 1) // line * line
     return flags - line, flags, memory, memory + (8 * table[t.NUMBERS] + line - 1) // line * line

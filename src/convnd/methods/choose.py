@@ -122,7 +122,7 @@ def _fastest(request: Request, like: Problem, kernel: np.ndarray) -> Choice:
     factors: tuple[Factor, ...] = ()
     if weights <= _LARGE:
         factors = _add_separable(request, like, kernel, estimates)
-    for name, least in () if like.working in SHORT else _LEAST.items():
+    for name, least in () if like.working in SHORT else _LEAST.items():  # transforms need floating samples
         if least(like) / _CLEARLY.get(name, 1) < min(estimates.values()):
             reason = _BY_NAME[name].unsupported_reason(request, like, kernel, ())
             if not reason:

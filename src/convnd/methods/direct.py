@@ -81,7 +81,7 @@ class DirectPlan:
         return self.tile_pass.pack(kernel, workers, own.lift) if own.lift else packed[None]
 
     def kernel_columns(self, weights: np.ndarray, fills: np.ndarray) -> list[Columns]:
-        """Return the columns of each job that depend on the values of the kernel, or of what fills x up."""
+        """Return the columns of each job that depend on the kernel's values or on the fill values."""
         return [{t.WEIGHTS: weights.ctypes.data, t.LIFTED_BY: lifted_by(weights)}]
 
     def __call__(

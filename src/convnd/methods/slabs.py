@@ -133,7 +133,7 @@ def truncate(sums: np.ndarray, out: np.ndarray, number: float, divides: bool, wo
         return
     (np.divide if divides else np.multiply)(sums, number, out=sums)
     with np.errstate(invalid="ignore"):
-        out[...] = (np.trunc(sums) if out.dtype.kind == "b" else sums).astype(out.dtype)
+        out[...] = (np.trunc(sums) if kind == "b" else sums).astype(out.dtype)
 
 
 @lru_cache(maxsize=64)

@@ -49,7 +49,7 @@ class SmallCall:
                 table[job * t.JOB_COLUMNS + column] = value
         address = table.ctypes.data
 
-        def call(x: np.ndarray, out: np.ndarray, _: Any, kept: Any = (table, weights)) -> None:
+        def call(x: np.ndarray, out: np.ndarray, _: Any, kept: np.ndarray = table) -> None:  # its address is in use
             try:
                 block = _unused.pop() if size <= _MEMORY else aligned_at(size)
             except IndexError:

@@ -95,7 +95,7 @@ class Request(NamedTuple):
 
     @property
     def may_be_short(self) -> bool:
-        """Whether sums may be of 16 bits: those of transforms, of several channels and of what is added to are not."""
+        """Whether sums may be of 16 bits: not those of transforms or of several channels, nor if anything is added."""
         is_summed = self.method in ("auto", "direct", "separable")
         return is_summed and self.channel_axis is None and not (self.updates or self.normalises)
 

@@ -123,7 +123,7 @@ class SeparablePlan:
         return max(1, bits(weights.most, self.problem.working))
 
     def kernel_columns(self, weights: Factors, fills: np.ndarray) -> list[Columns]:
-        """Return the columns of each job that depend on the values of the kernel, or of what fills x up."""
+        """Return the columns of each job that depend on the kernel's values or on the fill values."""
         most = self._most_written(weights, fills)
         return [{**own, t.MOST_WRITTEN: most} for own in weights.columns]
 

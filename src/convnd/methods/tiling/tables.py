@@ -202,7 +202,7 @@ def functions(
 
 
 def spacing_of(problem: Problem, windows: Sequence[Window]) -> int:
-    """Return how many samples of x lie from one that a line of a window has to the next, 1 where they are too many."""
+    """Return how many samples apart in x neighbours on a line of a window lie, or 1 where vectors cannot read them."""
     spacing, rest = divmod(windows[-1].runs[0][3] * problem.x_steps[-1], problem.stored_bytes)
     is_frame = problem.depthwise or frame_of_x(problem) > 1  # whose channels are read one after the other
     return spacing if rest == 0 and 0 < abs(spacing) <= _MOST_SPACING and not is_frame else 1

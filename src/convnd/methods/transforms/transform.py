@@ -45,7 +45,7 @@ class TransformPlan:
         return self.text
 
     def kernel_columns(self, weights: Transformed, fills: np.ndarray) -> list[Columns]:
-        """Return the columns of each job that depend on the values of the kernel, or of what fills x up."""
+        """Return the columns of each job that depend on the kernel's values or on the fill values."""
         power = {t.FILTER_POWER: weights.power} if weights.power else {}  # by the FFT, whose tables have the column
         return [{t.WEIGHTS: weights.filters.ctypes.data, t.LEAST: weights.least, t.MOST: weights.most, **power}]
 
